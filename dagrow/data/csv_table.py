@@ -1,0 +1,116 @@
+"""A table with a header line: one sample per line, numbers in every column but (perhaps) the target."""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dagrow.data.raw import Arrays, Raw, to_tensor
+from dagrow.errors import DataError, did_you_mean, listed
+from dagrow.graph import Dag
+from dagrow.objectives import Loss
+from dagrow.spec.run import DataSpec
+
+Line = tuple[int, list[str]]
+
+
+def read_csv(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
+    """Reads the table that ``spec.csv`` names; ``spec.target`` is the column to learn."""
+    lines = _lines(str(spec.csv))
+    number, header = next(lines, (0, []))
+    column = _target_column(header, str(spec.target))
+    features = [name for i, name in enumerate(header) if i != column]
+    values = array("d")  # eight bytes per number, a list of floats would take four times that
+    target: list[tuple[int, str]] = []
+    for number, cells in lines:
+        _check_cells(number, cells, header)
+        target.append((number, cells.pop(column).strip()))
+        values.extend(_numbers(number, cells, features))
+    if not target:
+        raise DataError("the table has a header but no samples")
+    inputs = to_tensor(np.array(values).reshape(len(target), len(features)), "inputs")
+    targets, classes = _targets(target, str(spec.target), text_allowed=loss.correct is not None)
+    return Raw(Arrays((inputs,), (targets,)), classes=classes)
+
+
+def _lines(path: str) -> Iterator[Line]:
+    """Line number and cells of each line that is not blank."""
+    try:
+        # utf-8-sig: a byte order mark, which spreadsheets write, is no part of the first column's name.
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            try:
+                for cells in reader:
+                    if cells:
+                        yield reader.line_num, cells
+            except csv.Error as error:
+                raise DataError(f"line {reader.line_num}: not a table ({error})") from error
+    except FileNotFoundError as error:
+        raise DataError("no such file") from error
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def _target_column(header: list[str], target: str) -> int:
+    header[:] = [name.strip() for name in header]
+    if not header:
+        raise DataError("the file is empty; a table with a header line is needed")
+    for i, name in enumerate(header):
+        if not name:
+            raise DataError(f"column {i + 1} has no name in the header; name it, or drop it if it only counts rows")
+        if name in header[:i]:
+            raise DataError(f"two columns are called '{name}'")
+    if target not in header:
+        hint = " (cells are separated by commas)" if len(header) == 1 else ""
+        raise DataError(f"no column '{target}'{did_you_mean(target, header)}; columns: {listed(header)}{hint}")
+    if len(header) == 1:
+        raise DataError(f"the table has no column beside the target '{target}'")
+    return header.index(target)
+
+
+def _check_cells(number: int, cells: list[str], header: list[str]) -> None:
+    if len(cells) != len(header):
+        raise DataError(f"line {number} has {len(cells)} cells, the header has {len(header)}")
+    for name, cell in zip(header, cells, strict=True):
+        if not cell or cell.isspace():
+            raise DataError(f"line {number}, column '{name}': the cell is empty")
+
+
+def _numbers(number: int, cells: list[str], names: list[str]) -> list[float]:
+    try:
+        return [float(cell) for cell in cells]
+    except ValueError as error:
+        name, cell = next((n, c) for n, c in zip(names, cells, strict=True) if not _is_number(c))
+        raise DataError(f"line {number}, column '{name}': '{cell}' is not a number; inputs must be") from error
+
+
+def _targets(cells: list[tuple[int, str]], column: str, *, text_allowed: bool) -> tuple[Tensor, tuple[str, ...]]:
+    """The target as numbers, and the names of the classes if it was text."""
+    text = [(number, cell) for number, cell in cells if not _is_number(cell)]
+    if not text:
+        return torch.tensor([float(cell) for _, cell in cells], dtype=torch.float64), ()
+    number, cell = text[0]
+    where = f"line {number}, column '{column}': '{cell}' is not a number"
+    if not text_allowed:
+        raise DataError(f"{where}; this loss learns numbers (text labels need cross_entropy)")
+    if len(text) < len(cells):
+        # One "?" among numbers must not become a class without a word.
+        raise DataError(f"{where}, but other labels are; write all as numbers or none")
+    classes = tuple(sorted({cell for _, cell in cells}))
+    index = {name: i for i, name in enumerate(classes)}
+    return torch.tensor([index[cell] for _, cell in cells]), classes
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

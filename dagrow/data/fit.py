@@ -1,0 +1,110 @@
+"""Fits the arrays of a source to the inputs and outputs of a graph, or says why they do not fit."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor
+
+from dagrow.data.raw import Arrays
+from dagrow.errors import DataError
+from dagrow.graph import Dag
+from dagrow.objectives import Loss
+from dagrow.ops import Shape
+
+# Checks and conversions go through the data in pieces, so that no second copy of it is ever held.
+CHUNK = 4096
+
+
+def fit(arrays: Arrays, dag: Dag, loss: Loss) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Inputs in the shapes of the graph (dtype as stored), targets ready for the loss.
+
+    Raises:
+        DataError: on an empty set, different numbers of samples, values that are not finite, other shapes,
+            targets that the loss cannot take.
+    """
+    check_counts(arrays)
+    for what, tensors in (("inputs", arrays.inputs), ("targets", arrays.targets)):
+        for tensor in tensors:
+            _check_finite(tensor, what)
+    return _fit_inputs(arrays.inputs, dag), _fit_targets(arrays.targets, dag, loss)
+
+
+def check_counts(arrays: Arrays) -> None:
+    """Checks that there are samples, and as many targets as inputs."""
+    counts = [sorted({len(tensor) for tensor in tensors}) for tensors in (arrays.inputs, arrays.targets)]
+    if counts[0] != counts[1] or len(counts[0]) > 1:
+        x, y = (" and ".join(map(str, found)) for found in counts)
+        raise DataError(f"different numbers of samples: {x} of x, {y} of y")
+    if counts[0] == [0]:
+        raise DataError("there are no samples")
+
+
+def reshape_samples(x: Tensor, shape: Shape, name: str) -> Tensor:
+    """Gives samples the shape of a graph input when it holds as many values.
+
+    Raises:
+        DataError: if the numbers differ, or if images have their channels last: such a reshape would fit
+            and scramble every image.
+    """
+    found = tuple(x.shape[1:])
+    if prod(found) != prod(shape):
+        raise DataError(
+            f"a sample has shape {list(found)} ({prod(found)} values), "
+            f"input '{name}' needs {list(shape)} ({prod(shape)} values)"
+        )
+    if len(found) == len(shape) == 3 and found != shape and found == (*shape[1:], shape[0]) and shape[0] > 1:
+        raise DataError(
+            f"a sample has shape {list(found)}, channels last; input '{name}' needs {list(shape)}, channels first "
+            "(transpose the array)"
+        )
+    return x.reshape(len(x), *shape)
+
+
+def _fit_inputs(inputs: tuple[Tensor, ...], dag: Dag) -> tuple[Tensor, ...]:
+    shapes = {name: spec.shape for name, spec in dag.spec.inputs.items()}
+    if len(inputs) == 1 and len(shapes) > 1:
+        inputs = _cut(inputs[0], shapes)
+    return tuple(reshape_samples(x, shape, name) for x, (name, shape) in zip(inputs, shapes.items(), strict=True))
+
+
+def _cut(x: Tensor, shapes: dict[str, Shape]) -> tuple[Tensor, ...]:
+    """Cuts the values of a sample into consecutive parts, in the order of the inputs."""
+    sizes = [prod(shape) for shape in shapes.values()]
+    values = x.reshape(len(x), -1)
+    if values.shape[1] != sum(sizes):
+        needed = ", ".join(f"'{name}' {list(shape)}" for name, shape in shapes.items())
+        raise DataError(
+            f"a sample has shape {list(x.shape[1:])} ({values.shape[1]} values), "
+            f"the inputs {needed} need {sum(sizes)} together"
+        )
+    return values.split(sizes, dim=1)
+
+
+def _fit_targets(targets: tuple[Tensor, ...], dag: Dag, loss: Loss) -> tuple[Tensor, ...]:
+    names = dag.spec.outputs
+    each = targets * len(names) if len(targets) == 1 else targets
+    prepared = []
+    for name, target in zip(names, each, strict=True):
+        try:
+            prepared.append(loss.prepare(target, dag.output(name)))
+        except DataError as error:
+            raise DataError(f"output '{name}': {error}") from error
+    return tuple(prepared)
+
+
+def _check_finite(tensor: Tensor, what: str) -> None:
+    if not tensor.is_floating_point():
+        return
+    count, first = 0, -1
+    for start in range(0, len(tensor), CHUNK):
+        # As float32, which is what the network reads: 1e300 is finite only before.
+        bad = ~torch.isfinite(tensor[start : start + CHUNK].float()).reshape(min(CHUNK, len(tensor) - start), -1)
+        count += int(bad.sum())
+        if count and first < 0:
+            first = start + int(bad.any(dim=1).nonzero()[0])
+    if count:
+        raise DataError(
+            f"{what}: {count} values are NaN, infinite or too large for float32, the first in sample {first} (from 0)"
+        )

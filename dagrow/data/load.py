@@ -1,0 +1,70 @@
+"""From the ``data:`` section of a run to samples that fit its graph and its loss."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dagrow.data.fit import fit
+from dagrow.data.raw import Arrays, Raw
+from dagrow.data.samples import Samples, Split
+from dagrow.data.scaling import settle, transform_of
+from dagrow.data.sources import chosen_source
+from dagrow.data.splitting import split_rows
+from dagrow.errors import DataError
+from dagrow.graph import Dag
+from dagrow.objectives import Loss
+from dagrow.spec.run import DataSpec
+
+_SHOWN_CLASSES = 10
+
+Fitted = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+
+
+def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> Split:
+    """Reads, checks, splits and scales the data of a run.
+
+    Args:
+        spec: which source, and how to treat it; a relative path is relative to the working directory.
+        dag: the graph whose inputs and outputs the samples must fit.
+        loss: prepares the targets.
+        seed: decides the split where the source has none.
+
+    Raises:
+        DataError: with the source first, then what is wrong with it.
+    """
+    name, read = chosen_source(spec)
+    try:
+        raw = read(spec, dag, loss)
+        train, test = _fitted(raw, spec, dag, loss, seed)
+        return _scaled(train, test, standardize=spec.standardize)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def _fitted(raw: Raw, spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> tuple[Fitted, Fitted]:
+    if raw.test is not None:
+        return _fit(raw.train, raw, dag, loss, "training set: "), _fit(raw.test, raw, dag, loss, "test set: ")
+    inputs, targets = _fit(raw.train, raw, dag, loss, "")
+    rows = split_rows(targets, loss, spec.test_share, seed)
+    train, test = ((tuple(x[part] for x in inputs), tuple(y[part] for y in targets)) for part in rows)
+    return train, test
+
+
+def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
+    try:
+        return fit(arrays, dag, loss)
+    except DataError as error:
+        more = len(raw.classes) > _SHOWN_CLASSES
+        shown = ", ".join(repr(name) for name in raw.classes[:_SHOWN_CLASSES]) + (", ..." if more else "")
+        classes = f" ({len(raw.classes)} classes were found: {shown})" if raw.classes else ""
+        raise DataError(f"{part}{error}{classes}") from error
+
+
+def _scaled(train: Fitted, test: Fitted, *, standardize: bool) -> Split:
+    transforms = [transform_of(x, standardize=standardize) for x in train[0]]
+
+    def samples(part: Fitted) -> Samples:
+        settled = [settle(x, transform) for x, transform in zip(part[0], transforms, strict=True)]
+        return Samples(tuple(x for x, _ in settled), part[1], tuple(left for _, left in settled))
+
+    return Split(samples(train), samples(test))

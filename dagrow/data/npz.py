@@ -1,0 +1,90 @@
+"""Arrays in an ``.npz`` file: ``x_train``, ``y_train`` and, if the split is given, ``x_test``, ``y_test``.
+
+A graph with several inputs or outputs may name each: ``<input>_train``, ``<output>_train``.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dagrow.data.raw import Arrays, Raw, to_tensor
+from dagrow.errors import DataError, did_you_mean, listed
+from dagrow.graph import Dag
+from dagrow.objectives import Loss
+from dagrow.spec.run import DataSpec
+
+
+def read_npz(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
+    """Reads the file that ``spec.npz`` names."""
+    with _open(str(spec.npz)) as stored:
+        names = tuple(stored.files)
+        train = _names(dag, "train", names)
+        test = _names(dag, "test", names)
+        for name in train[0] + train[1]:
+            _check_there(name, names)
+        return Raw(_arrays(stored, train), _arrays(stored, test) if _has_test(test, train, names) else None)
+
+
+Wanted = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def _names(dag: Dag, part: str, stored: Sequence[str]) -> Wanted:
+    """Names of the input and of the target arrays to read: one each, or the common one."""
+
+    def choose(own: Sequence[str], common: str) -> tuple[str, ...]:
+        each = tuple(f"{name}_{part}" for name in own)
+        return each if set(each) <= set(stored) else (f"{common}_{part}",)
+
+    return choose(tuple(dag.spec.inputs), "x"), choose(dag.spec.outputs, "y")
+
+
+def _has_test(test: Wanted, train: Wanted, stored: Sequence[str]) -> bool:
+    wanted = test[0] + test[1]
+    others = [name for name in stored if name not in train[0] + train[1]]
+    # A misspelt test set must not be replaced by a part of the training set without a word.
+    if not any(name in others or did_you_mean(name, others) for name in wanted):
+        return False
+    for name in wanted:
+        _check_there(name, others)
+    return True
+
+
+def _check_there(name: str, stored: Sequence[str]) -> None:
+    if name not in stored:
+        raise DataError(f"no array '{name}'{did_you_mean(name, stored)}; the file holds {listed(stored) or 'none'}")
+
+
+def _arrays(stored: Any, wanted: Wanted) -> Arrays:
+    return Arrays(tuple(_read(stored, name) for name in wanted[0]), tuple(_read(stored, name) for name in wanted[1]))
+
+
+def _read(stored: Any, name: str) -> Tensor:
+    try:
+        array = stored[name]
+    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        if "pickle" in str(error):
+            raise DataError(f"'{name}' holds Python objects, which are never loaded; save it as numbers") from error
+        raise DataError(f"'{name}' cannot be read, the file is damaged ({error})") from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"'{name}' is not an array")
+    return to_tensor(array, name)
+
+
+def _open(path: str) -> Any:
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError("no such file") from error
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror or error})") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError("not an .npz file (write one with numpy.savez)") from error
+    if isinstance(stored, np.ndarray):
+        raise DataError("holds one array; an .npz file with x_train and y_train is needed (numpy.savez)")
+    return stored

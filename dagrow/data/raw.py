@@ -1,0 +1,60 @@
+"""What a source hands on: arrays as stored, which have not met the graph yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dagrow.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Inputs and targets of some samples.
+
+    Attributes:
+        inputs: one per graph input, or a single one that is cut into consecutive features.
+        targets: one per graph output, or a single one for every output.
+    """
+
+    inputs: tuple[Tensor, ...]
+    targets: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """All that a source found.
+
+    Attributes:
+        train: samples to learn from, or all samples when ``test`` is None.
+        test: samples to be judged by, None when the source has no split of its own.
+        classes: names of the labels 0, 1, ..., where the source had text.
+    """
+
+    train: Arrays
+    test: Arrays | None = None
+    classes: tuple[str, ...] = ()
+
+
+def to_tensor(array: np.ndarray, name: str) -> Tensor:
+    """Brings numbers to uint8 (kept: it saves memory), int64, float32 or float64.
+
+    Raises:
+        DataError: if ``array`` holds no real numbers, or is a single number.
+    """
+    kind = array.dtype.kind
+    if kind not in "buif":
+        raise DataError(f"'{name}' holds {array.dtype}, not numbers")
+    if array.ndim == 0:
+        raise DataError(f"'{name}' is a single number; its first dimension must be the samples")
+    if array.dtype == np.uint8:
+        wanted: type[np.generic] = np.uint8
+    elif kind == "f":
+        wanted = np.float32 if array.dtype.itemsize <= 4 else np.float64
+    else:
+        wanted = np.int64
+    # from_numpy takes neither foreign byte orders nor read-only memory.
+    return torch.from_numpy(np.require(array, dtype=wanted, requirements=["C", "W"]))

@@ -1,0 +1,137 @@
+"""Samples in memory: what a source gave, kept as it was stored and converted batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dagrow.errors import DataError
+
+Values = Tensor | tuple[Tensor, ...]
+Batch = tuple[Values, Values]
+
+
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """How stored values become the numbers the network reads: ``(stored - shift) / scale``, as float32.
+
+    A scale of infinity turns a feature into 0, whatever its value: it is that of a constant feature.
+
+    Attributes:
+        shift: broadcasts against one sample; its dtype is the precision of the computation.
+        scale: likewise.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __call__(self, stored: Tensor) -> Tensor:
+        """Converts a batch."""
+        return (stored.to(self.shift.dtype) - self.shift).div_(self.scale).float()
+
+    def to(self, device: torch.device | str) -> Transform:
+        """The same on another device."""
+        return Transform(self.shift.to(device), self.scale.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Inputs with their targets, one tensor per graph input and output, samples first.
+
+    `inputs` are as stored (bytes of an image stay bytes): take what the network reads from `batches` or `xy`.
+
+    Attributes:
+        inputs: one per graph input.
+        targets: one per graph output, ready for the loss.
+        transforms: one per graph input, None where the stored values are used as they are; may be left out.
+    """
+
+    inputs: tuple[Tensor, ...]
+    targets: tuple[Tensor, ...]
+    transforms: tuple[Transform | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.inputs or not self.targets:
+            raise DataError("samples need at least one input and one target")
+        counts = sorted({len(tensor) for tensor in (*self.inputs, *self.targets)})
+        if len(counts) > 1:
+            raise DataError(f"inputs and targets have different numbers of samples: {counts}")
+        if not self.transforms:
+            object.__setattr__(self, "transforms", (None,) * len(self.inputs))
+        if len(self.transforms) != len(self.inputs):
+            raise DataError(f"{len(self.inputs)} inputs need as many transforms, not {len(self.transforms)}")
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    def rows(self, index: Tensor | slice) -> Samples:
+        """Some of the samples (a view where ``index`` is a slice)."""
+        return Samples(tuple(x[index] for x in self.inputs), tuple(y[index] for y in self.targets), self.transforms)
+
+    def xy(self) -> Batch:
+        """All samples, converted, as one batch: a tensor for one input (output), else a tuple of tensors."""
+        x = tuple(change(raw) if change else raw for change, raw in zip(self.transforms, self.inputs, strict=True))
+        return _one_or_all(x), _one_or_all(self.targets)
+
+    def batches(self, size: int) -> Batches:
+        """All samples in their order, ``size`` at a time; the last batch may be shorter."""
+        return Batches(self, size)
+
+    def shuffled_batches(self, size: int, generator: torch.Generator) -> Batches:
+        """Like `batches`, in an order drawn now: iterating twice gives the same order twice."""
+        order = torch.randperm(len(self), generator=generator, device=generator.device)
+        return Batches(self, size, order.to(self.inputs[0].device))
+
+    def to(self, device: torch.device | str) -> Samples:
+        """The same on another device; bytes travel as bytes."""
+        return Samples(
+            tuple(x.to(device) for x in self.inputs),
+            tuple(y.to(device) for y in self.targets),
+            tuple(change and change.to(device) for change in self.transforms),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """An iterable of ``(x, y)`` that can be gone through again and again; it holds no converted sample.
+
+    Attributes:
+        samples: where they come from.
+        size: samples per batch.
+        order: order of the samples, None for the one they are in.
+    """
+
+    samples: Samples
+    size: int
+    order: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise DataError(f"a batch needs at least 1 sample, not {self.size}")
+
+    def __len__(self) -> int:
+        return -(-len(self.samples) // self.size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self.samples), self.size):
+            part = slice(start, start + self.size)
+            yield self.samples.rows(part if self.order is None else self.order[part]).xy()
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Samples to learn from and samples to be judged by."""
+
+    train: Samples
+    test: Samples
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same on another device."""
+        return Split(self.train.to(device), self.test.to(device))
+
+
+def _one_or_all(tensors: tuple[Tensor, ...]) -> Values:
+    return tensors[0] if len(tensors) == 1 else tensors

@@ -1,0 +1,72 @@
+"""The errors that a person can cause. Each message says what was found, where, and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class DagrowError(Exception):
+    """Base of every error that a person can cause; the command line prints it without a traceback."""
+
+
+class DataError(DagrowError):
+    """The samples do not fit the graph or the loss: shape, label range, NaN, an empty set."""
+
+
+class GrowthError(DagrowError):
+    """A proposal or an insertion was asked for that this graph does not allow."""
+
+
+class OptimizerError(DagrowError):
+    """An optimizer whose state cannot be carried through growth."""
+
+
+class ExportError(DagrowError):
+    """A network could not be written in the wanted form, or did not come back equal."""
+
+
+class RunError(DagrowError):
+    """A run directory is missing, in use, incomplete or foreign."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One defect of a specification.
+
+    Attributes:
+        path: where it is, from the top of the file: ``("graph", "nodes", "h", "size")``.
+        message: what was found, what is allowed.
+        line: line in the file, from 1, or None when the specification did not come from a file.
+    """
+
+    path: tuple[str, ...]
+    message: str
+    line: int | None = None
+
+    def render(self, file: str | None = None) -> str:
+        """``file:line: path: message``, without the parts that are not known."""
+        place = ":".join(str(part) for part in (file, self.line) if part is not None)
+        where = " / ".join(self.path)
+        return ": ".join(part for part in (place, where, self.message) if part)
+
+
+class SpecError(DagrowError):
+    """All problems found in one specification, shown together."""
+
+    def __init__(self, problems: Sequence[Problem], file: str | None = None) -> None:
+        self.problems = tuple(problems)
+        self.file = file
+        super().__init__("\n".join(problem.render(file) for problem in self.problems))
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """``" (did you mean 'relu'?)"`` when one of ``allowed`` is near to ``name``, else the empty string."""
+    near = difflib.get_close_matches(name, sorted(allowed), n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """``a, b, c`` for messages that name what is allowed, in the order given."""
+    return ", ".join(names)

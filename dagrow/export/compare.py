@@ -1,0 +1,69 @@
+"""Whether an exported network answers as the one it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network
+from dagrow.errors import ExportError
+from dagrow.export.base import Runner
+
+TRACED_BATCH = 3
+"""Samples in the example that a tracing exporter sees."""
+_BATCHES = (TRACED_BATCH, 7, 1)
+
+
+def sample_inputs(network: Network, batch: int) -> tuple[Tensor, ...]:
+    """Standard normal inputs from a generator of their own: the global one is not touched."""
+    generator = torch.Generator().manual_seed(batch)
+    return tuple(
+        torch.randn((batch, *entry.shape), generator=generator, dtype=torch.float32, device="cpu")
+        for entry in network.spec.inputs.values()
+    )
+
+
+def as_tuple(outputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """One output as a tuple of one."""
+    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+
+
+def largest_difference(network: Network, exported: Runner, tolerance: float) -> float:
+    """Runs both at several batch sizes.
+
+    Returns:
+        The largest difference of any output, relative to ``max(1, largest output)``.
+
+    Raises:
+        ExportError: if the difference is not under ``tolerance``, or the outputs are of another form.
+    """
+    largest = 0.0
+    for batch in _BATCHES:
+        inputs = sample_inputs(network, batch)
+        with torch.no_grad():
+            wanted = as_tuple(network(*inputs))
+            found = exported(inputs)
+        shapes = [list(output.shape) for output in wanted]
+        if [list(output.shape) for output in found] != shapes:
+            raise ExportError(
+                f"the export did not come back equal: with {batch} samples its outputs have the shapes "
+                f"{[list(output.shape) for output in found]}, not {shapes}"
+            )
+        for name, before, after in zip(network.spec.outputs, wanted, found, strict=True):
+            if not bool(before.isfinite().all()):
+                raise ExportError(
+                    f"output '{name}' of the network is NaN or infinite on standard normal inputs, "
+                    "so its export cannot be checked"
+                )
+            scale = max(1.0, float(before.abs().max()))
+            difference = float((before - after).abs().max()) / scale
+            # Written so that a NaN is refused.
+            if not difference < tolerance:
+                raise ExportError(
+                    f"the export did not come back equal: output '{name}' differs by {difference:.1e} "
+                    f"of its size; allowed is {tolerance:.0e}"
+                )
+            largest = max(largest, difference)
+    return largest

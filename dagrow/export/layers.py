@@ -1,0 +1,138 @@
+"""Which layers the exported class has: one list that the source, the weights and the checks all read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from dagrow.errors import ExportError
+from dagrow.export.identifiers import Identifiers
+from dagrow.export.layout import tidy
+from dagrow.graph import Dag
+from dagrow.ops import ACTIVATIONS, NORMS
+
+# Long names would not leave room for a line of code; 28 is longer than what people call a node.
+_LONGEST_VALUE = 28
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of the exported class.
+
+    Attributes:
+        node: the node it belongs to.
+        key: where it lives in our network: ``h.from_x``, ``h.norm``.
+        attribute: its name in the exported class: ``x_to_h``, ``h_norm``.
+        expression: the Python expression that makes it.
+        place: what it is in the spec, for messages.
+    """
+
+    node: str
+    key: str
+    attribute: str
+    expression: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Names:
+    """All names in the exported class.
+
+    Attributes:
+        values: argument or local variable of each input and node.
+        layers: the layers, in the order of the forward pass.
+    """
+
+    values: dict[str, str]
+    layers: tuple[Layer, ...]
+
+    def attributes(self) -> dict[str, str]:
+        """Attribute in the exported class by the layer's key in our network."""
+        return {layer.key: layer.attribute for layer in self.layers}
+
+
+def names_of(dag: Dag) -> Names:
+    """Names for everything, unlike each other and unlike what ``nn.Module`` and the generated code use.
+
+    Raises:
+        ExportError: if the export line of an op, norm, activation or pool is not a Python expression.
+    """
+    given = Identifiers(("self", "torch", "nn", "super"))
+    # Inputs first: they are the signature, so of two like names it is the inner one that gives way.
+    values = {name: given.add(name, _LONGEST_VALUE) for name in (*dag.spec.inputs, *dag.order)}
+    given = Identifiers((*dir(nn.Module()), *values.values()))
+    layers = []
+    for key, wanted, line, place in (entry for node in dag.order for entry in _layers(dag, node)):
+        layers.append(Layer(key.split(".")[0], key, given.add(wanted), _expression(line, place), place))
+    return Names(values, tuple(layers))
+
+
+def exported_keys(dag: Dag, keys: Iterable[str]) -> dict[str, str]:
+    """The key in the exported class's ``state_dict`` for each key of our network's.
+
+    Raises:
+        ExportError: for a key of no known layer.
+    """
+    attributes = names_of(dag).attributes()
+    found = {}
+    for key in keys:
+        node, layer, *rest = key.split(".", 2)
+        if f"{node}.{layer}" not in attributes:
+            raise ExportError(f"the network has '{key}', which its spec does not know")
+        found[key] = ".".join((attributes[f"{node}.{layer}"], *rest))
+    return found
+
+
+def check_expressions(layers: Iterable[Layer]) -> None:
+    """Makes every layer once, with nothing but torch at hand.
+
+    Raises:
+        ExportError: naming the layer that needs more.
+    """
+    for layer in layers:
+        try:
+            made = eval(layer.expression, {"torch": torch, "nn": nn})
+        except Exception as error:
+            raise ExportError(
+                f"{layer.place}: its export_line '{layer.expression}' does not work with torch alone "
+                f"({type(error).__name__}: {error}); let it return an expression of torch.nn layers, "
+                "or export to pt2 or onnx"
+            ) from error
+        if not isinstance(made, nn.Module):
+            raise ExportError(
+                f"{layer.place}: its export_line '{layer.expression}' makes no nn.Module but "
+                f"{type(made).__name__}"
+            )
+
+
+def _layers(dag: Dag, name: str) -> list[tuple[str, str, str, str]]:
+    """Key, wanted attribute, export line and place of each layer of a node, as `dagrow.build` makes them."""
+    node, shape = dag.node(name), dag.merged(name)
+    found = []
+    for edge in dag.incoming[name]:
+        op = dag.op(edge)
+        if op.parametrised:
+            line = op.export_line(dag.output(edge.source), dag.written(edge))
+            wanted = f"{edge.source}_to_{edge.target}"
+            found.append((f"{name}.from_{edge.source}", wanted, line, f"edge {edge}, op '{op.name}'"))
+    parts: list[tuple[str, str]] = []
+    if node.norm != "none":
+        parts.append(("norm", NORMS[node.norm].export_line(shape)))
+    if node.activation != "identity" and not ACTIVATIONS[node.activation].call:
+        parts.append(("activation", ACTIVATIONS[node.activation].export_line))
+    if node.pool is not None and node.pool.module(shape) is not None:
+        parts.append(("pool", node.pool.export_line(shape)))
+    if node.dropout > 0:
+        parts.append(("dropout", f"nn.Dropout({node.dropout!r})"))
+    found += [(f"{name}.{part}", f"{name}_{part}", line, f"{part} of node '{name}'") for part, line in parts]
+    return found
+
+
+def _expression(line: str, place: str) -> str:
+    try:
+        return tidy(line)
+    except (SyntaxError, ValueError) as error:
+        raise ExportError(f"{place}: its export_line is not a Python expression: {line!r}") from error

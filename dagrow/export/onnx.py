@@ -1,0 +1,98 @@
+"""Export to ONNX: one ``.onnx`` file, for any batch size; inputs and outputs have the names of the spec."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network
+from dagrow.errors import ExportError
+from dagrow.export.base import DESTINATION, Exporter, Runner
+from dagrow.export.compare import TRACED_BATCH, sample_inputs
+from dagrow.export.quiet import torch_exporter
+
+_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+_MARK = "dagrow"
+
+
+class OnnxExporter(Exporter):
+    """The traced network for ONNX runtimes. onnxruntime sums in another order, hence the wider tolerance."""
+
+    name: ClassVar[str] = "onnx"
+    tolerance: ClassVar[float] = 1e-5
+
+    def require(self) -> None:
+        for package in _PACKAGES:
+            try:
+                importlib.import_module(package)
+            except ImportError as error:
+                raise ExportError(
+                    f"export to onnx needs '{package}', which needs the extra: pip install dagrow[onnx]"
+                ) from error
+
+    def contents(self, network: Network, name: str) -> dict[str, bytes]:
+        import onnx
+
+        with torch_exporter("write as onnx"):
+            model = _traced(network)
+            onnx.helper.set_model_props(model, {_MARK: name})
+            onnx.checker.check_model(model, full_check=True)
+            content: bytes = model.SerializeToString()
+        return {DESTINATION: content}
+
+    def load(self, path: Path) -> Runner:
+        import onnxruntime
+
+        with torch_exporter("read back the onnx of"):
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3
+            options.intra_op_num_threads = 1
+            session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        names = [entry.name for entry in session.get_inputs()]
+
+        def run(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            outputs = session.run(None, dict(zip(names, (x.numpy() for x in inputs), strict=True)))
+            return tuple(map(torch.from_numpy, outputs))
+
+        return run
+
+    def wrote(self, path: Path) -> bool:
+        import onnx
+        from google.protobuf.message import DecodeError
+
+        if not path.is_file():
+            return False
+        try:
+            model = onnx.load(path, load_external_data=False)
+        except DecodeError:
+            return False
+        return any(entry.key == _MARK for entry in model.metadata_props)
+
+
+def _traced(network: Network) -> Any:
+    """The ``onnx.ModelProto`` of a network."""
+    from onnx_ir.passes.common import NameFixPass
+
+    batch = torch.export.Dim("batch")
+    inputs = sample_inputs(network, TRACED_BATCH)
+    program = torch.onnx.export(
+        network,
+        inputs,
+        input_names=list(network.spec.inputs),
+        output_names=list(network.spec.outputs),
+        dynamic_shapes=tuple({0: batch} for _ in inputs),
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise ExportError("torch returned no onnx program")
+    # torch names inner values after their operators, whether or not an input or output has that name already.
+    NameFixPass()(program.model)
+    return program.model_proto

@@ -1,0 +1,51 @@
+"""Export to ``torch.export``: one ``.pt2`` file, for any batch size."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network
+from dagrow.export.base import DESTINATION, Exporter, Runner
+from dagrow.export.compare import TRACED_BATCH, as_tuple, sample_inputs
+from dagrow.export.quiet import torch_exporter
+
+_MARK = "dagrow"
+
+
+class Pt2Exporter(Exporter):
+    """The traced network in torch's own file format; ``torch.export.load`` reads it."""
+
+    name: ClassVar[str] = "pt2"
+
+    def contents(self, network: Network, name: str) -> dict[str, bytes]:
+        batch = torch.export.Dim("batch")
+        inputs = sample_inputs(network, TRACED_BATCH)
+        with torch_exporter("write as pt2"):
+            program = torch.export.export(network, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs))
+            # The example would be written as a pickle, and nobody needs it.
+            program.example_inputs = None
+            file = io.BytesIO()
+            torch.export.save(program, file, extra_files={_MARK: name})
+        return {DESTINATION: file.getvalue()}
+
+    def load(self, path: Path) -> Runner:
+        with torch_exporter("read back the pt2 of"), path.open("rb") as file:
+            module = torch.export.load(io.BytesIO(file.read())).module()
+
+        def run(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            return as_tuple(module(*inputs))
+
+        return run
+
+    def wrote(self, path: Path) -> bool:
+        if not path.is_file() or not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any(entry.endswith(f"/extra/{_MARK}") for entry in archive.namelist())

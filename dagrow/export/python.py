@@ -1,0 +1,81 @@
+"""Export to plain PyTorch: ``model.py``, which needs nothing but torch, and ``weights.safetensors``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from dagrow.build import Network
+from dagrow.errors import ExportError
+from dagrow.export.base import Exporter, Runner
+from dagrow.export.compare import as_tuple
+from dagrow.export.layers import check_expressions, exported_keys, names_of
+from dagrow.export.python_source import MARK, model_source
+
+MODEL = "model.py"
+WEIGHTS = "weights.safetensors"
+
+
+class PythonExporter(Exporter):
+    """A directory with the source of the network and its weights."""
+
+    name: ClassVar[str] = "python"
+    directory: ClassVar[bool] = True
+
+    def contents(self, network: Network, name: str) -> dict[str, bytes]:
+        dag = network.dag
+        source = model_source(dag, name)
+        check_expressions(names_of(dag).layers)
+        state = network.state_dict()
+        keys = exported_keys(dag, state)
+        weights = {keys[key]: value.detach().contiguous() for key, value in state.items()}
+        return {MODEL: source.encode(), WEIGHTS: save(weights, metadata={"format": "pt"})}
+
+    def load(self, path: Path) -> Runner:
+        model = _only_model(_execute(path / MODEL))()
+        model.load_state_dict(load_file(path / WEIGHTS), strict=True)
+        model.float().eval()
+
+        def run(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            return as_tuple(model(*inputs))
+
+        return run
+
+    def wrote(self, path: Path) -> bool:
+        model = path / MODEL
+        if not model.is_file():
+            return False
+        with model.open("rb") as file:
+            return MARK.encode() in file.readline(1000)
+
+
+def _execute(path: Path) -> ModuleType:
+    """Runs a Python file as a module of its own, unknown to ``sys.modules``."""
+    loader = SourceFileLoader(f"dagrow_export_{path.parent.name}", str(path))
+    spec = spec_from_file_location(loader.name, path, loader=loader)
+    if spec is None:
+        raise ExportError(f"{path} cannot be loaded as Python")
+    module = module_from_spec(spec)
+    # Not loader.exec_module: it would leave a __pycache__ in the export, or take an outdated one.
+    exec(loader.source_to_code(loader.get_data(str(path)), str(path)), module.__dict__)
+    return module
+
+
+def _only_model(module: ModuleType) -> type[nn.Module]:
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise ExportError(f"{MODEL} defines {len(found)} networks instead of one")
+    return found[0]
+
+

@@ -1,0 +1,171 @@
+"""The network as a person would write it: one ``nn.Module`` in one file."""
+
+from __future__ import annotations
+
+import textwrap
+
+from dagrow.export.identifiers import class_name, plain_title
+from dagrow.export.layers import Names, names_of
+from dagrow.export.layout import WIDTH, signature, statement
+from dagrow.graph import Dag, cost
+from dagrow.ops import ACTIVATIONS, Shape
+
+MARK = "grown by dagrow"
+"""Stands in the first line of every exported file; such a file may be overwritten by the next export."""
+
+# More calls inside each other than this are hard to read; then the value is given its name first.
+_MOST_CALLS = 3
+# Python's parser recurses over the terms of a sum.
+_MOST_TERMS = 32
+
+
+def model_source(dag: Dag, name: str) -> str:
+    """Python source that defines the network, formatted, importing nothing but torch.
+
+    Args:
+        dag: the network's DAG.
+        name: of the run; the class is named after it.
+
+    Raises:
+        ExportError: if the export line of an op, norm, activation or pool is not a Python expression.
+    """
+    names = names_of(dag)
+    lines = [
+        *_docstring(dag, name),
+        "",
+        "import torch",
+        "from torch import nn",
+        "",
+        "",
+        f"class {class_name(name)}(nn.Module):",
+        *_init(dag, names),
+        "",
+        *_Forward(dag, names).lines(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _docstring(dag: Dag, name: str) -> list[str]:
+    def described(nodes: tuple[str, ...]) -> str:
+        return ", ".join(f"{node} {list(dag.output(node))}" for node in nodes)
+
+    count = cost(dag).parameters
+    facts = (
+        f"{described(tuple(dag.spec.inputs))} -> {described(dag.spec.outputs)}, "
+        f"{count:,} parameter{'' if count == 1 else 's'}."
+    )
+    line = f'"""{plain_title(name)}, {MARK}: {facts}"""'
+    if len(line) <= WIDTH:
+        return [line]
+    wrapped = textwrap.wrap(facts, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [f'"""{plain_title(name)}, {MARK}.', "", *wrapped, '"""']
+
+
+def _init(dag: Dag, names: Names) -> list[str]:
+    groups = [[layer for layer in names.layers if layer.node == node] for node in dag.order]
+    groups = [group for group in groups if group]
+    # Blank lines between nodes help where a node has several layers, and only there.
+    spaced = len(groups) > 1 and any(len(group) > 1 for group in groups)
+    lines = ["    def __init__(self) -> None:", "        super().__init__()"]
+    for number, group in enumerate(groups):
+        if spaced and number:
+            lines.append("")
+        for layer in group:
+            lines += statement(f"self.{layer.attribute} = ", layer.expression, 8)
+    return lines
+
+
+class _Forward:
+    """Writes ``forward``, node by node."""
+
+    def __init__(self, dag: Dag, names: Names) -> None:
+        self.dag = dag
+        self.values = names.values
+        self.attributes = names.attributes()
+        self.body: list[str] = []
+
+    def lines(self) -> list[str]:
+        outputs = self.dag.spec.outputs
+        for name in self.dag.order[:-1]:
+            self._write(f"{self.values[name]} = ", name)
+        last = self.dag.order[-1]
+        if outputs == (last,):
+            self._write("return ", last)
+        else:
+            self._write(f"{self.values[last]} = ", last)
+            self.body += statement("return ", ", ".join(self.values[name] for name in outputs), 8)
+        arguments = ["self", *(f"{self.values[name]}: torch.Tensor" for name in self.dag.spec.inputs)]
+        return [*signature("def forward", arguments, f" -> {_returned(len(outputs))}:", 4), *self.body]
+
+    def _write(self, prefix: str, name: str) -> None:
+        """The statements of one node; the last one starts with ``prefix``."""
+        value = self.values[name]
+        expression, calls = self._merged(name)
+        for template in self._own(name):
+            nested = template.format(expression)
+            if calls == _MOST_CALLS or len(f"        {prefix}{nested}") > WIDTH:
+                self.body += statement(f"{value} = ", expression, 8)
+                nested, calls = template.format(value), 0
+            expression, calls = nested, calls + 1
+        lines = statement(prefix, expression, 8)
+        comment = self._comment(name)
+        if len(lines) == 1 and len(lines[0]) + len(comment) <= WIDTH:
+            lines[0] += comment
+        self.body += lines
+
+    def _merged(self, name: str) -> tuple[str, int]:
+        """The expression that merges the edges into a node, and how many calls it counts for."""
+        terms = []
+        for edge in self.dag.incoming[name]:
+            source, key = self.values[edge.source], f"{name}.from_{edge.source}"
+            terms.append(f"self.{self.attributes[key]}({source})" if key in self.attributes else source)
+        if len(terms) == 1:
+            return terms[0], int(terms[0].endswith(")"))
+        if self.dag.node(name).merge == "concat":
+            axis = 2 if len(self.dag.merged(name)) == 2 else 1
+            return f"torch.cat([{', '.join(terms)}], dim={axis})", 2
+        value = self.values[name]
+        while len(terms) > _MOST_TERMS:
+            self.body += statement(f"{value} = ", " + ".join(terms[:_MOST_TERMS]), 8)
+            terms = [value, *terms[_MOST_TERMS:]]
+        return " + ".join(terms), 2
+
+    def _own(self, name: str) -> list[str]:
+        """What a node does to its merged value, in order; ``{}`` stands for the value."""
+        node, shape = self.dag.node(name), self.dag.merged(name)
+        steps = []
+        if node.norm != "none":
+            steps.append(self._layer(name, "norm"))
+        if node.activation != "identity":
+            steps.append(ACTIVATIONS[node.activation].call or self._layer(name, "activation"))
+        if node.pool is not None:
+            pooled = f"{name}.pool" in self.attributes
+            steps.append(self._layer(name, "pool") if pooled else "torch.mean({}, dim=1)")
+        # A global average of a map leaves extents of 1, which fall away with the same call as a flatten.
+        averaged = node.pool is not None and node.pool.kind == "global_average"
+        if len(shape) > 1 and (node.flatten or (averaged and len(shape) == 3)):
+            steps.append("torch.flatten({}, start_dim=1)")
+        if node.dropout > 0:
+            steps.append(self._layer(name, "dropout"))
+        return steps
+
+    def _layer(self, name: str, part: str) -> str:
+        return f"self.{self.attributes[f'{name}.{part}']}({{}})"
+
+    def _comment(self, name: str) -> str:
+        """The shape of a node's value, where the layers do not say it."""
+        shape = self.dag.output(name)
+        sources = [self.dag.output(edge.source) for edge in self.dag.incoming[name]]
+        plain = len(shape) == 1 and all(len(source) == 1 for source in sources)
+        told = plain and self.dag.node(name).merge == "sum"
+        return "" if told else f"  # {_shape(shape)}"
+
+
+def _shape(shape: Shape) -> str:
+    return f"[batch, {', '.join(map(str, shape))}]"
+
+
+def _returned(count: int) -> str:
+    if count == 1:
+        return "torch.Tensor"
+    return f"tuple[{', '.join(['torch.Tensor'] * count)}]" if count <= 3 else "tuple[torch.Tensor, ...]"

@@ -1,0 +1,60 @@
+"""The table of ways out, and the one road they share: copy, write, read back, compare, put in place."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+
+import torch
+
+from dagrow.build import Network
+from dagrow.errors import ExportError, did_you_mean, listed
+from dagrow.export.base import Exported, Exporter
+from dagrow.export.compare import largest_difference
+from dagrow.export.onnx import OnnxExporter
+from dagrow.export.pt2 import Pt2Exporter
+from dagrow.export.python import PythonExporter
+from dagrow.export.staging import check_destination, disk_errors, put_in_place, staged
+
+EXPORTERS: dict[str, Exporter] = {
+    exporter.name: exporter for exporter in (PythonExporter(), Pt2Exporter(), OnnxExporter())
+}
+
+
+def export_network(network: Network, to: str, out: str | Path, name: str = "network") -> Exported:
+    """Writes a network in another form, after reading it back and finding it equal.
+
+    The network itself is not touched: a copy on the CPU, in float32 and eval mode, is exported.
+
+    Args:
+        network: what to export.
+        to: a key of `EXPORTERS`.
+        out: the directory (python) or file (pt2, onnx) to write; its parents are created.
+        name: of the run; the exported class is named after it.
+
+    Returns:
+        Where it is, and how far its outputs were from the network's.
+
+    Raises:
+        ExportError: if the network cannot take this form, does not come back equal, or ``out`` cannot be
+            written or is something else than an earlier export of this kind. Nothing is left there then.
+    """
+    if to not in EXPORTERS:
+        raise ExportError(f"unknown export '{to}'{did_you_mean(to, EXPORTERS)}; allowed: {listed(EXPORTERS)}")
+    exporter = EXPORTERS[to]
+    exporter.require()
+    given, target = Path(out), Path(os.path.abspath(out))
+    with disk_errors(given), torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        check_destination(exporter, target)
+        plain = _plain_copy(network)
+        contents = exporter.contents(_plain_copy(network), name)
+        with staged(contents, target) as path:
+            difference = largest_difference(plain, exporter.load(path), exporter.tolerance)
+            put_in_place(path, target)
+    files = tuple(given / file if file else given for file in contents)
+    return Exported(given, files, difference)
+
+
+def _plain_copy(network: Network) -> Network:
+    return copy.deepcopy(network).to("cpu", torch.float32).eval()

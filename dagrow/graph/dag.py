@@ -1,0 +1,87 @@
+"""The checked DAG over a graph spec: order, shapes and edges of every node. Still no tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import networkx as nx
+
+from dagrow.errors import SpecError
+from dagrow.graph.checks import structure_problems
+from dagrow.graph.shapes import NodeShapes, infer_shapes
+from dagrow.ops import Op, Shape
+from dagrow.spec.graph import EdgeId, GraphSpec, NodeSpec
+
+
+@dataclass(frozen=True)
+class Dag:
+    """A graph that passed every check.
+
+    Attributes:
+        spec: the graph as declared.
+        order: all nodes (inputs left out) so that parents come first; ties by name, so it depends on
+            nothing but the graph.
+        shapes: per input and node, the shape before (`merged`) and after (`output`) its own operations.
+    """
+
+    spec: GraphSpec
+    order: tuple[str, ...]
+    shapes: dict[str, NodeShapes]
+
+    @classmethod
+    def of(cls, spec: GraphSpec) -> Dag:
+        """Checks the spec and infers all shapes.
+
+        Raises:
+            SpecError: with every problem found.
+        """
+        problems = structure_problems(spec)
+        if problems:
+            raise SpecError(problems)
+        digraph = nx.DiGraph(list(spec.edges))
+        order = tuple(v for v in nx.lexicographical_topological_sort(digraph) if v in spec.nodes)
+        shapes, problems = infer_shapes(spec, order)
+        if problems:
+            raise SpecError(problems)
+        return cls(spec, order, shapes)
+
+    @cached_property
+    def incoming(self) -> dict[str, tuple[EdgeId, ...]]:
+        """Edges into each node, in the order of the spec (it is the order of a concat)."""
+        return {v: tuple(e for e in self.spec.edges if e.target == v) for v in self.order}
+
+    @cached_property
+    def outgoing(self) -> dict[str, tuple[EdgeId, ...]]:
+        """Edges out of each input and node, children in topological order."""
+        rank = {v: i for i, v in enumerate(self.order)}
+        names = (*self.spec.inputs, *self.order)
+        return {u: tuple(sorted((e for e in self.spec.edges if e.source == u), key=lambda e: rank[e.target])) for u in names}
+
+    def op(self, edge: EdgeId) -> Op:
+        """The op of an edge."""
+        return self.spec.edges[edge]
+
+    def node(self, name: str) -> NodeSpec:
+        """The declaration of a node."""
+        return self.spec.nodes[name]
+
+    def merged(self, name: str) -> Shape:
+        """Shape of the pre-activation ``a`` of a node."""
+        return self.shapes[name].merged
+
+    def output(self, name: str) -> Shape:
+        """Shape of the output ``b`` of an input or node."""
+        return self.shapes[name].output
+
+    def written(self, edge: EdgeId) -> Shape:
+        """Shape of what an edge writes into its target."""
+        return self.shapes[edge.target].written[edge]
+
+    def slots(self, name: str) -> dict[EdgeId, slice]:
+        """Which features of the pre-activation each incoming edge writes: all of them, or its part of a concat."""
+        return self.shapes[name].slots
+
+    def size(self, name: str) -> int:
+        """Features (channels) of a node, before flattening."""
+        return self.shapes[name].size

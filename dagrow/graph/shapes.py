@@ -1,0 +1,166 @@
+"""Shape inference through the whole graph, convolution to linear across pooling and flattening included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dagrow.errors import Problem
+from dagrow.ops import NORMS, Shape, ShapeError, channels, with_channels
+from dagrow.spec.graph import EdgeId, GraphSpec, NodeSpec
+
+MAX_VALUES = 2**31
+"""Values of one sample at one node; more is a typing error in a size, not a network."""
+
+
+@dataclass(frozen=True)
+class NodeShapes:
+    """Shapes at one node, without the batch.
+
+    Attributes:
+        merged: of the pre-activation.
+        output: after norm, activation, pool and flatten.
+        written: of what each incoming edge writes.
+        slots: features of `merged` that each incoming edge writes.
+    """
+
+    merged: Shape
+    output: Shape
+    written: dict[EdgeId, Shape]
+    slots: dict[EdgeId, slice]
+
+    @property
+    def size(self) -> int:
+        """Features (channels) of the pre-activation."""
+        return channels(self.merged)
+
+
+def infer_shapes(spec: GraphSpec, order: Sequence[str]) -> tuple[dict[str, NodeShapes], list[Problem]]:
+    """Shapes of every input and node that can be known, and what does not fit.
+
+    A node below a problem is left out silently: one defect, one message.
+    """
+    shapes = {name: NodeShapes(entry.shape, entry.shape, {}, {}) for name, entry in spec.inputs.items()}
+    problems: list[Problem] = []
+    for name in order:
+        edges = tuple(edge for edge in spec.edges if edge.target == name)
+        if all(edge.source in shapes for edge in edges):
+            try:
+                shapes[name] = _node_shapes(spec, name, edges, shapes)
+            except _Misfit as misfit:
+                problems.append(Problem(misfit.path, str(misfit)))
+    return shapes, problems
+
+
+class _Misfit(Exception):
+    """A shape problem on its way to the list."""
+
+    def __init__(self, path: tuple[str, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def _node_shapes(
+    spec: GraphSpec, name: str, edges: Sequence[EdgeId], shapes: dict[str, NodeShapes]
+) -> NodeShapes:
+    node, here = spec.nodes[name], ("graph", "nodes", name)
+    sizes = _written_sizes(spec, name, edges, shapes)
+    written: dict[EdgeId, Shape] = {}
+    for edge in edges:
+        try:
+            written[edge] = spec.edges[edge].output_shape(shapes[edge.source].output, sizes[edge])
+        except ShapeError as error:
+            raise _Misfit(("graph", "edges", str(edge)), str(error)) from None
+    merged, slots = _merge(node, name, written)
+    if node.size is not None and node.size != channels(merged):
+        found = ", ".join(f"{edge} writes {channels(shape)}" for edge, shape in written.items())
+        raise _Misfit((*here, "size"), f"size {node.size} does not match what its edges write: {found}")
+    values = 1
+    for extent in merged:
+        values *= extent
+    if values > MAX_VALUES:
+        raise _Misfit(here, f"{values} values per sample are more than the {MAX_VALUES} that a node may hold")
+    return NodeShapes(merged, _output(node, here, merged), written, slots)
+
+
+def _written_sizes(
+    spec: GraphSpec, name: str, edges: Sequence[EdgeId], shapes: dict[str, NodeShapes]
+) -> dict[EdgeId, int | None]:
+    """How many features each edge writes: the node's size, or in a concat its own or an equal part of the rest."""
+    node = spec.nodes[name]
+    ops = {edge: spec.edges[edge] for edge in edges}
+    weighted = [edge for edge in edges if ops[edge].parametrised]
+    if node.merge == "sum":
+        for edge in weighted:
+            if ops[edge].written is not None and ops[edge].written != node.size:
+                raise _Misfit(
+                    ("graph", "edges", str(edge), "size"),
+                    f"'size' is for edges into a concat node; '{name}' is a sum, its edges write the node's size",
+                )
+        if weighted and node.size is None:
+            raise _Misfit(("graph", "nodes", name), "field 'size' is missing: it says how many features the edges write")
+        return {edge: node.size if ops[edge].parametrised else None for edge in edges}
+    sizes: dict[EdgeId, int | None] = {edge: ops[edge].written for edge in edges}
+    open_edges = [edge for edge in weighted if ops[edge].written is None]
+    if not open_edges:
+        return sizes
+    if node.size is None:
+        raise _Misfit(
+            ("graph", "edges", str(open_edges[0])),
+            f"give this edge a 'size', or give the concat node '{name}' one",
+        )
+    fixed = sum(
+        sizes[edge] or channels(shapes[edge.source].output) for edge in edges if edge not in open_edges
+    )
+    share, rest = divmod(node.size - fixed, len(open_edges))
+    if rest or share < 1:
+        raise _Misfit(
+            ("graph", "nodes", name, "size"),
+            f"{node.size - fixed} of {node.size} features cannot be shared equally by "
+            f"{len(open_edges)} edges; give the edges a 'size'",
+        )
+    return {edge: share if edge in open_edges else sizes[edge] for edge in edges}
+
+
+def _merge(node: NodeSpec, name: str, written: dict[EdgeId, Shape]) -> tuple[Shape, dict[EdgeId, slice]]:
+    """Shape of the merged values and the features of each edge in it."""
+    first_edge, first = next(iter(written.items()))
+    slots: dict[EdgeId, slice] = {}
+    if node.merge == "sum":
+        for edge, shape in written.items():
+            if shape != first:
+                raise _Misfit(
+                    ("graph", "nodes", name),
+                    f"a sum needs equal shapes: {first_edge} writes {list(first)}, {edge} writes {list(shape)}",
+                )
+            slots[edge] = slice(0, channels(first))
+        return first, slots
+    total = 0
+    for edge, shape in written.items():
+        if with_channels(shape, 1) != with_channels(first, 1):
+            raise _Misfit(
+                ("graph", "nodes", name),
+                "a concat needs equal shapes but for the features: "
+                f"{first_edge} writes {list(first)}, {edge} writes {list(shape)}",
+            )
+        slots[edge] = slice(total, total + channels(shape))
+        total += channels(shape)
+    return with_channels(first, total), slots
+
+
+def _output(node: NodeSpec, here: tuple[str, ...], merged: Shape) -> Shape:
+    """Shape after norm, activation, pool and flatten."""
+    field = "norm"
+    try:
+        if node.norm != "none":
+            NORMS[node.norm].export_line(merged)
+        field = "pool"
+        shape = merged if node.pool is None else node.pool.output_shape(merged)
+    except ShapeError as error:
+        raise _Misfit((*here, field), str(error)) from None
+    if not node.flatten:
+        return shape
+    values = 1
+    for extent in shape:
+        values *= extent
+    return (values,)

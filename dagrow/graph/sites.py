@@ -1,0 +1,109 @@
+"""Where a graph may grow: which edges read a node's features, and why some nodes have a fixed size.
+
+An identity edge hands features on. Into a concat node the features keep a place of their own, so a new
+feature passes through to whatever reads the concat; into a sum node they share their places with others,
+and the sizes of both ends are one size (a coupled channel space), which cannot change at one end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dagrow.graph.dag import Dag
+from dagrow.ops import NORMS
+from dagrow.spec.graph import EdgeId
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One edge that reads the features of a growing node.
+
+    Attributes:
+        edge: the edge with weights that reads them.
+        through: concat nodes that the features pass on the way, in order.
+        flattened: whether positions have become features on the way.
+    """
+
+    edge: EdgeId
+    through: tuple[str, ...]
+    flattened: bool
+
+
+@dataclass(frozen=True)
+class Site:
+    """A node that can take new features.
+
+    Attributes:
+        node: its name.
+        readings: every edge that reads its features; children in topological order.
+    """
+
+    node: str
+    readings: tuple[Reading, ...]
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """Concat nodes that grow along with the node."""
+        return tuple(dict.fromkeys(name for reading in self.readings for name in reading.through))
+
+
+@dataclass(frozen=True)
+class FixedSize:
+    """A node that cannot take new features, and the reason."""
+
+    node: str
+    reason: str
+
+
+def site(dag: Dag, name: str) -> Site | FixedSize:
+    """Whether and how a node can be widened."""
+    if dag.node(name).merge == "concat":
+        return FixedSize(name, "a concat node has the size of what it joins; its parents can grow")
+    if not any(dag.op(edge).parametrised for edge in dag.incoming[name]):
+        return FixedSize(name, "no edge with weights writes it")
+    for edge in dag.incoming[name]:
+        if not dag.op(edge).parametrised:
+            return FixedSize(name, f"the {dag.op(edge).name} edge {edge} ties its size to that of '{edge.source}'")
+    try:
+        readings = _readings(dag, name, (), flattened=False)
+    except _Fixed as fixed:
+        return FixedSize(name, str(fixed))
+    edges = [reading.edge for reading in readings]
+    twice = next((edge for edge in edges if edges.count(edge) > 1), None)
+    if twice is not None:
+        return FixedSize(name, f"its features reach {twice} by more than one way")
+    return Site(name, tuple(readings))
+
+
+def sites(dag: Dag) -> tuple[Site | FixedSize, ...]:
+    """The answer for every node, in topological order."""
+    return tuple(site(dag, name) for name in dag.order)
+
+
+class _Fixed(Exception):
+    """Why the size cannot change, on its way up."""
+
+
+def _readings(dag: Dag, name: str, through: tuple[str, ...], flattened: bool) -> list[Reading]:
+    node = dag.node(name)
+    if name in dag.spec.outputs:
+        place = "an output" if not through else f"part of the output '{name}'"
+        raise _Fixed(f"it is {place}: its size belongs to the task")
+    if node.norm != "none" and not NORMS[node.norm].per_feature:
+        raise _Fixed(f"norm '{node.norm}' of '{name}' mixes all features, so a new one would change the others")
+    for edge in dag.incoming[name]:
+        if not through and (reason := dag.op(edge).fixed_sizes):
+            raise _Fixed(f"{edge}: {reason}")
+    flattened = flattened or (node.flatten and len(dag.merged(name)) > 1)
+    found: list[Reading] = []
+    for edge in dag.outgoing[name]:
+        op = dag.op(edge)
+        if op.parametrised:
+            if reason := op.fixed_sizes:
+                raise _Fixed(f"{edge}: {reason}")
+            found.append(Reading(edge, through, flattened))
+        elif dag.node(edge.target).merge == "concat":
+            found += _readings(dag, edge.target, (*through, edge.target), flattened)
+        else:
+            raise _Fixed(f"the {op.name} edge {edge} ties its size to that of '{edge.target}'")
+    return found

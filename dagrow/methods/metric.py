@@ -1,0 +1,82 @@
+"""The metric S of the inputs: shrinkage, whitening and solves that survive a singular S.
+
+Policy for dead, duplicated or too many features (tested in tests/reference/test_metric.py):
+
+* S is first scaled to unit diagonal, so that no feature is small only because of its unit;
+  features that are always 0 are left out and get weight 0.
+* A Cholesky factor is used where all its pivots are above the rounding noise of the products that
+  made S; otherwise an eigendecomposition, with directions below that noise left out (a pseudo-inverse
+  in the scaled coordinates).
+* The noise is ``4 sqrt(F) eps`` of the dtype in which the products were made: relative, as is the rest.
+
+Symbols: S ``[F, F]`` second moment of the features, N ``[F, M]`` cross moment, D the diagonal of S.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Metric:
+    """A factor of ``S + rho mean(diag S) I``; everything in float64.
+
+    Args:
+        S: ``[F, F]`` symmetric, positive semi-definite up to rounding.
+        shrinkage: rho >= 0; 0 is the papers' method.
+        precision: dtype in which the products that S is a sum of were made.
+    """
+
+    def __init__(self, S: Tensor, shrinkage: float = 0.0, precision: torch.dtype = torch.float64) -> None:
+        S = S.double()
+        size = S.shape[0]
+        if shrinkage > 0:
+            ridge = shrinkage * S.diagonal().mean()
+            S = S + ridge * torch.eye(size, dtype=S.dtype, device=S.device)
+        diagonal = S.diagonal()
+        alive = diagonal > diagonal.max().clamp(min=0) * torch.finfo(torch.float64).tiny
+        self.alive = alive.nonzero().squeeze(1)
+        self.size = size
+        self.scale = diagonal[self.alive].rsqrt()
+        C = S[self.alive][:, self.alive] * self.scale.unsqueeze(1) * self.scale
+        count = max(1, C.shape[0])
+        noise = max(
+            4 * count**0.5 * torch.finfo(precision).eps, 4 * count * torch.finfo(torch.float64).eps
+        )
+        self._cholesky, self._root = _factor(C, noise)
+
+    @property
+    def rank(self) -> int:
+        """Directions that carry signal."""
+        return self.alive.numel() if self._root is None else self._root.shape[1]
+
+    def whiten(self, N: Tensor) -> Tensor:
+        """``R N`` with ``R^T R = S^+``: the cross moment of the whitened features, ``[rank, M]``."""
+        scaled = N.double()[self.alive] * self.scale.unsqueeze(1)
+        if self._root is not None:
+            return self._root.T @ scaled
+        return torch.linalg.solve_triangular(self._cholesky, scaled, upper=False)
+
+    def unwhiten(self, U: Tensor) -> Tensor:
+        """``R^T U``: weights on the features from weights on the whitened ones, ``[F, K]``."""
+        if self._root is not None:
+            inner = self._root @ U
+        else:
+            inner = torch.linalg.solve_triangular(self._cholesky.T, U, upper=True)
+        full = U.new_zeros(self.size, U.shape[1])
+        full[self.alive] = inner * self.scale.unsqueeze(1)
+        return full
+
+    def solve(self, N: Tensor) -> Tensor:
+        """``S^+ N``, ``[F, M]``."""
+        return self.unwhiten(self.whiten(N))
+
+
+def _factor(C: Tensor, noise: float) -> tuple[Tensor, Tensor | None]:
+    """The Cholesky factor of a unit-diagonal C, or a root ``Q L^(-1/2)`` of its pseudo-inverse."""
+    L, failed = torch.linalg.cholesky_ex(C)
+    if int(failed) == 0 and (C.shape[0] == 0 or float(L.diagonal().min()) ** 2 > noise):
+        return L, None
+    values, Q = torch.linalg.eigh(C)
+    kept = values > noise
+    return L, Q[:, kept] * values[kept].rsqrt()

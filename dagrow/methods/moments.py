@@ -1,0 +1,74 @@
+"""What a growth method is given, and what it gives back. Matrices only.
+
+Symbols (thesis chapter 3, samples as rows): ``B`` features a new neuron can read, with a constant 1 last;
+``v_goal`` desired update of the pre-activations it can write, all children side by side; ``v_proj`` what
+the existing weights cannot do of it. ``E`` sums over positions and averages over samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SiteMoments:
+    """Moments at one place where neurons can be added; float64.
+
+    Attributes:
+        S: ``[F, F]`` metric of the features, ``E[B^T B]`` with each position weighted by how often it is read.
+        N_goal: ``[F, M]``, ``E[B^T v_goal]``.
+        N_proj: ``[F, M]``, ``E[B^T v_proj]``.
+        N_noise: ``[F, M]``, the statistic of N_proj when every sample's v_proj has a random sign: what N_proj
+            would look like if nothing were there to find (tiny appendix D.3).
+        mean: ``[F]``, mean of the features over samples and positions, for signs.
+        precision: dtype in which the products were made.
+    """
+
+    S: Tensor
+    N_goal: Tensor
+    N_proj: Tensor
+    N_noise: Tensor
+    mean: Tensor
+    precision: torch.dtype
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """New neurons in matrix form, best first.
+
+    Attributes:
+        alpha: ``[F, K]`` fan-in, the constant last.
+        omega: ``[K, M]`` fan-out.
+        scores: ``[K]`` what the method ranks them by; singular values for TINY.
+        noise_level: what scores would be without signal, 0 where the method has no such level.
+    """
+
+    alpha: Tensor
+    omega: Tensor
+    scores: Tensor
+    noise_level: float = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many neurons."""
+        return self.omega.shape[0]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a method.
+
+    Attributes:
+        neurons: at most so many.
+        shrinkage: rho of the metric.
+        significance: scores must exceed this multiple of the noise level; 0 keeps all that is not rounding.
+        seed: for methods that draw.
+    """
+
+    neurons: int
+    shrinkage: float = 0.0
+    significance: float = 1.0
+    seed: int = 0

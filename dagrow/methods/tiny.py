@@ -1,0 +1,45 @@
+"""TINY: the neurons that reduce the expressivity bottleneck most (thesis Prop. 3.2.3, Lemma C.2.4).
+
+With the SVD ``S^(-1/2) N = U L V^T`` of ``N = E[B^T v_proj]``: ``alpha_k = sqrt(l_k) S^(-1/2) u_k``,
+``omega_k = sqrt(l_k) v_k``, and the bottleneck drops by ``sum l_k^2``. Any root R of ``S^+`` gives the same
+neurons as ``S^(-1/2)``, since they differ by a rotation; see `Metric`.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from dagrow.methods.metric import Metric
+from dagrow.methods.moments import Neurons, Request, SiteMoments
+
+
+def tiny(moments: SiteMoments, request: Request) -> Neurons:
+    """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise."""
+    metric = Metric(moments.S, request.shrinkage, moments.precision)
+    U, values, Vh = torch.linalg.svd(metric.whiten(moments.N_proj), full_matrices=False)
+    noise_level = float(torch.linalg.matrix_norm(metric.whiten(moments.N_noise), 2)) if values.numel() else 0.0
+    first = values[:1].sum()
+    # Below this, a singular value is what rounding leaves of an N that is really 0 there.
+    rounding = 8 * max(U.shape[0], 1) ** 0.5 * torch.finfo(moments.precision).eps
+    scale = torch.linalg.matrix_norm(metric.whiten(moments.N_goal)) if values.numel() else first
+    kept = (values > request.significance * noise_level) & (values > rounding * torch.maximum(first, scale))
+    count = min(int(kept.sum()), request.neurons)
+    roots = values[:count].sqrt()
+    alpha = metric.unwhiten(U[:, :count] * roots)
+    omega = Vh[:count] * roots.unsqueeze(1)
+    signs = canonical_signs(alpha, omega, moments)
+    return Neurons(alpha * signs, omega * signs.unsqueeze(1), values[:count], noise_level)
+
+
+def canonical_signs(alpha: torch.Tensor, omega: torch.Tensor, moments: SiteMoments) -> torch.Tensor:
+    """One of the two signs of each neuron: its mean pre-activation is positive, so a relu lets it through.
+
+    Where the mean is 0 up to rounding, the largest fan-out weight is positive instead.
+    """
+    mean = alpha.T @ moments.mean
+    spread = (alpha * (moments.S @ alpha)).sum(0).clamp(min=0).sqrt()
+    if omega.numel() == 0:
+        return torch.ones_like(mean)
+    largest = omega.gather(1, omega.abs().argmax(1, keepdim=True)).squeeze(1)
+    decisive = torch.where(mean.abs() > 1e-5 * spread, mean, largest)
+    return torch.where(decisive < 0, -1.0, 1.0).to(mean.dtype)

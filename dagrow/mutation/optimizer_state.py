@@ -1,0 +1,107 @@
+"""An optimizer through growth: the same parameter groups, the moments of old entries where these went.
+
+New entries hold what the optimizer itself would have started them with: that is found by letting a copy of
+it take one step with a zero gradient, so any optimizer works whose state has the parameter's shape.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict, defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dagrow.errors import OptimizerError
+from dagrow.mutation.edits import Edit
+
+Slot = tuple[dict[str, Any], int]
+"""A parameter group and the index of a parameter in it."""
+
+
+def find_slot(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> Slot | None:
+    """Where the optimizer holds a parameter, None if it does not train it."""
+    for group in optimizer.param_groups:
+        for index, held in enumerate(group["params"]):
+            if held is parameter:
+                return group, index
+    return None
+
+
+def carried_state(
+    optimizer: torch.optim.Optimizer, slot: Slot, old: nn.Parameter, new: nn.Parameter, edit: Edit
+) -> dict[str, Any] | None:
+    """The state of the new parameter; None where the old one had none yet.
+
+    Raises:
+        OptimizerError: if some state is neither a number nor of the parameter's shape.
+    """
+    fresh = _fresh_state(optimizer, slot[0], new)
+    state = optimizer.state.get(old)
+    for key, value in (state or {}).items():
+        if not _carriable(value, old):
+            raise OptimizerError(_refusal(optimizer, f"its state '{key}' has not the shape of the weights"))
+    if not state:
+        return None
+    moved: dict[str, Any] = {}
+    for key, value in state.items():
+        if isinstance(value, Tensor) and value.shape == old.shape and old.dim() > 0:
+            start = fresh.get(key)
+            same = isinstance(start, Tensor) and start.shape == new.shape
+            moved[key] = edit.carry(value, start if same else torch.zeros_like(new, dtype=value.dtype))
+        else:
+            moved[key] = copy.deepcopy(value)
+    return moved
+
+
+def check_supported(optimizer: torch.optim.Optimizer) -> None:
+    """Refuses an optimizer whose state cannot be carried, before anything changes.
+
+    Raises:
+        OptimizerError: with the class and the reason.
+    """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise OptimizerError(f"'optimizer' must be a torch.optim.Optimizer, not {type(optimizer).__name__}")
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.requires_grad and parameter.dim() > 0:
+                probe = nn.Parameter(torch.zeros(2, 3, dtype=parameter.dtype, device=parameter.device))
+                for key, value in _fresh_state(optimizer, group, probe).items():
+                    if not _carriable(value, probe):
+                        raise OptimizerError(
+                            _refusal(optimizer, f"its state '{key}' has not the shape of the weights")
+                        )
+                break
+
+
+def _carriable(value: Any, parameter: nn.Parameter) -> bool:
+    if isinstance(value, Tensor):
+        return value.shape == parameter.shape or value.numel() == 1
+    return value is None or isinstance(value, (int, float, bool, str))
+
+
+def _fresh_state(optimizer: torch.optim.Optimizer, group: dict[str, Any], new: nn.Parameter) -> dict[str, Any]:
+    """The state after one step with zero gradient on a parameter like ``new``."""
+    stand_in = nn.Parameter(new.detach().clone())
+    stand_in.grad = torch.zeros_like(stand_in)
+    shadow = copy.copy(optimizer)
+    # Weight decay would put the weights themselves into the moments.
+    shadow.param_groups = [{**group, "params": [stand_in], "weight_decay": 0.0} if "weight_decay" in group
+                           else {**group, "params": [stand_in]}]
+    shadow.state = defaultdict(dict)
+    for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
+        setattr(shadow, hooks, OrderedDict())
+    try:
+        with torch.enable_grad():
+            type(optimizer).step(shadow)  # type: ignore[call-arg]
+    except Exception as error:
+        raise OptimizerError(_refusal(optimizer, f"it cannot take a plain step ({error})")) from error
+    return dict(shadow.state[stand_in])
+
+
+def _refusal(optimizer: torch.optim.Optimizer, reason: str) -> str:
+    return (
+        f"{type(optimizer).__name__} cannot be carried through growth: {reason}; use an optimizer with state per "
+        "weight (SGD, Adam, AdamW, RMSprop, ...), or grow without one and make a new one afterwards"
+    )

@@ -1,0 +1,93 @@
+"""The named losses. A new loss is a function and a line in `LOSSES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dagrow.errors import DataError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of a run.
+
+    Attributes:
+        name: as in the spec.
+        mean: ``(output, target) -> scalar``, the mean over the samples.
+        prepare: turns targets as stored into ones of the right dtype and shape for an output of this shape
+            (of one sample), or says what is wrong with them.
+        correct: how many samples are right, ``(output, target) -> 0-d tensor``, or None for regression.
+    """
+
+    name: str
+    mean: Callable[[Tensor, Tensor], Tensor]
+    prepare: Callable[[Tensor, Shape], Tensor]
+    correct: Callable[[Tensor, Tensor], Tensor] | None
+
+
+def _features(loss: str, output: Shape) -> int:
+    if len(output) != 1:
+        raise DataError(
+            f"{loss} needs an output of shape [features], this one has {list(output)}; "
+            "flatten or pool it (only mse compares maps and tokens)"
+        )
+    return output[0]
+
+
+def _labels(target: Tensor, output: Shape) -> Tensor:
+    features = _features("cross_entropy", output)
+    if target.dim() == 2 and target.shape[1] == 1:
+        target = target.squeeze(1)
+    if target.dim() != 1:
+        raise DataError(f"cross_entropy takes one label per sample, not targets of shape {list(target.shape[1:])}")
+    if target.is_floating_point() and not torch.equal(target, target.round()):
+        raise DataError("cross_entropy takes whole-number labels; these have fractions (is this regression? use mse)")
+    labels = target.long()
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= features:
+        raise DataError(
+            f"labels run from {low} to {high}, but the output has {features} features: "
+            f"labels must lie in 0..{features - 1}"
+        )
+    return labels
+
+
+def _values(target: Tensor, output: Shape) -> Tensor:
+    values = target.float().unsqueeze(1) if target.dim() == 1 else target.float()
+    if values.shape[1:] != output:
+        raise DataError(f"targets have shape {list(values.shape[1:])} per sample, the output has {list(output)}")
+    return values
+
+
+def _bits(target: Tensor, output: Shape) -> Tensor:
+    _features("binary_cross_entropy", output)
+    values = _values(target, output)
+    if not bool(((values >= 0) & (values <= 1)).all()):
+        low, high = float(values.min()), float(values.max())
+        raise DataError(f"binary_cross_entropy takes targets between 0 and 1; these run from {low:g} to {high:g}")
+    return values
+
+
+def _right_label(output: Tensor, target: Tensor) -> Tensor:
+    return (output.argmax(1) == target).sum()
+
+
+def _right_bits(output: Tensor, target: Tensor) -> Tensor:
+    return ((output > 0) == (target > 0.5)).all(dim=1).sum()
+
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss("cross_entropy", functional.cross_entropy, _labels, _right_label),
+        Loss("mse", functional.mse_loss, _values, None),
+        Loss("binary_cross_entropy", functional.binary_cross_entropy_with_logits, _bits, _right_bits),
+    )
+}

@@ -1,0 +1,39 @@
+"""Edge ops and the parts of a node: one file each, all that dagrow knows about it."""
+
+from dagrow.ops.activation import ACTIVATIONS, Activation
+from dagrow.ops.base import (
+    Op,
+    Reads,
+    Shape,
+    ShapeError,
+    channels,
+    dot_over_samples,
+    from_positions,
+    position_count,
+    to_positions,
+    with_channels,
+)
+from dagrow.ops.norm import NORMS, Norm
+from dagrow.ops.pool import Pool
+from dagrow.ops.registry import find_op, op_names, register_op
+
+__all__ = [
+    "ACTIVATIONS",
+    "NORMS",
+    "Activation",
+    "Norm",
+    "Op",
+    "Pool",
+    "Reads",
+    "Shape",
+    "ShapeError",
+    "channels",
+    "dot_over_samples",
+    "find_op",
+    "from_positions",
+    "op_names",
+    "position_count",
+    "register_op",
+    "to_positions",
+    "with_channels",
+]

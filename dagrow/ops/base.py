@@ -1,0 +1,176 @@
+"""What dagrow knows about an edge: the interface that each op file fills in.
+
+An op is frozen data (its fields in the spec) and pure functions of shapes and tensors. Everything that
+differs between a linear and a convolution stands in its op; after `features` the mathematics sees only
+``[samples, positions, features]`` (DESIGN, "One layout").
+
+Shapes leave out the batch: ``(features,)``, ``(tokens, features)`` or ``(channels, height, width)``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+Shape = tuple[int, ...]
+
+
+class ShapeError(ValueError):
+    """An op, norm or pool cannot take this shape; the message says why and what would fit."""
+
+
+def channels(shape: Shape) -> int:
+    """How many features a shape has: the first number of a map, else the last."""
+    return shape[0] if len(shape) == 3 else shape[-1]
+
+
+def with_channels(shape: Shape, count: int) -> Shape:
+    """The same shape with another number of features."""
+    return (count, *shape[1:]) if len(shape) == 3 else (*shape[:-1], count)
+
+
+def position_count(shape: Shape) -> int:
+    """How many positions share the weights: pixels of a map, tokens, or 1."""
+    count = 1
+    for extent in shape[1:] if len(shape) == 3 else shape[:-1]:
+        count *= extent
+    return count
+
+
+def to_positions(x: Tensor) -> Tensor:
+    """Brings values of a node to ``[samples, positions, features]`` (a view where possible)."""
+    if x.dim() == 2:
+        return x.unsqueeze(1)
+    if x.dim() == 3:
+        return x
+    return x.flatten(2).transpose(1, 2)
+
+
+def from_positions(x: Tensor, shape: Shape) -> Tensor:
+    """The inverse of `to_positions`: ``[samples, positions, k]`` to values with ``k`` features."""
+    if len(shape) == 1:
+        return x.squeeze(1)
+    if len(shape) == 2:
+        return x
+    return x.transpose(1, 2).unflatten(2, shape[1:])
+
+
+@dataclass(frozen=True)
+class Reads:
+    """How the positions of a parent are read by an edge when the fan-out of a new channel is free.
+
+    Attributes:
+        fan_out: weights per (new channel, child feature): kernel positions, 1 for linear.
+        counts: ``[positions of the parent]``, how many (child position, kernel position) pairs read each.
+    """
+
+    fan_out: int
+    counts: Tensor
+
+
+class Op(BaseModel, ABC):
+    """One edge op: its fields, and every fact about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    parametrised: ClassVar[bool] = True
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether the edge adds a learned constant."""
+        return False
+
+    @property
+    def written(self) -> int | None:
+        """Features this edge writes into a concat node, when the spec says so."""
+        return None
+
+    @property
+    def output_groups(self) -> int:
+        """Into how many equal groups the output features fall, each reading its own slice of `features`."""
+        return 1
+
+    @property
+    def fixed_sizes(self) -> str | None:
+        """Why the sizes at the two ends of this edge cannot change one at a time, or None."""
+        return None
+
+    @abstractmethod
+    def output_shape(self, source: Shape, size: int | None) -> Shape:
+        """Shape of what the edge writes.
+
+        Args:
+            source: shape of the parent's output.
+            size: features to write, None when the op itself decides.
+
+        Raises:
+            ShapeError: if the op cannot read ``source``.
+        """
+
+    @abstractmethod
+    def module(self, source: Shape, target: Shape) -> nn.Module:
+        """The ordinary ``nn`` layer of this edge, freshly initialised."""
+
+    @abstractmethod
+    def export_line(self, source: Shape, target: Shape) -> str:
+        """The Python expression that makes this layer, with ``nn`` imported."""
+
+    @abstractmethod
+    def parameter_count(self, source: Shape, target: Shape) -> int:
+        """How many learned numbers the edge has."""
+
+    @abstractmethod
+    def multiply_adds(self, source: Shape, target: Shape) -> int:
+        """Multiplications with additions for one sample."""
+
+    def feature_count(self, source: Shape) -> int:
+        """Columns that `features` makes of an input of this shape."""
+        raise ShapeError(f"'{self.name}' has no weights")
+
+    def features(self, x: Tensor) -> Tensor:
+        """Brings the input to ``[samples, output positions, feature_count]`` so that the edge is ``features @ W^T``."""
+        raise ShapeError(f"'{self.name}' has no weights")
+
+    def weight(self, rows: Tensor, source: Shape) -> Tensor:
+        """Turns ``[k, feature_count]`` rows into the weight of ``k`` output features."""
+        raise ShapeError(f"'{self.name}' has no weights")
+
+    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Applies the edge with other weights: values in, values out."""
+        raise ShapeError(f"'{self.name}' has no weights")
+
+    def reads(self, source: Shape, pointwise: bool) -> Reads:
+        """Which positions of the parent are read how often (thesis Lemma C.2.3); see `Reads`."""
+        raise ShapeError(f"'{self.name}' has no weights")
+
+    def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
+        """Sum over samples and child positions of what new channels feed there, times ``v`` (thesis C.33).
+
+        Args:
+            image: ``[samples, parent positions, F]``, the features that new channels are made of.
+            v: ``[samples, child positions, M]``.
+            source: shape of the parent's output.
+            pointwise: fan-out only at the centre of the kernel.
+
+        Returns:
+            ``[F, fan_out, M]``.
+        """
+        raise ShapeError(f"'{self.name}' has no weights")
+
+    def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
+        """Turns ``[K, fan_out, M]`` into the weight that reads ``K`` new channels."""
+        raise ShapeError(f"'{self.name}' has no weights")
+
+
+def dot_over_samples(left: Tensor, right: Tensor) -> Tensor:
+    """``sum over samples and positions of left^T right``: ``[n, P, F], [n, P, M] -> [F, M]``."""
+    if left.shape[1] == 1:
+        return left.squeeze(1).T @ right.squeeze(1)
+    # One product per sample keeps both factors in the cache; the sum over samples is cheap.
+    return torch.bmm(left.transpose(1, 2), right).sum(0)

@@ -1,0 +1,207 @@
+"""The conv2d op: a kernel on maps, seen by the mathematics as a matrix on patches (thesis C.1)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from torch import Tensor, nn
+
+from dagrow.ops.base import Op, Reads, Shape, ShapeError, dot_over_samples
+
+
+def _pair(value: Any) -> Any:
+    """``3`` stands for ``(3, 3)``; anything else is left to pydantic."""
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _single(value: Any) -> Any:
+    """The short form of a pair with equal halves, for files."""
+    return value[0] if isinstance(value, tuple) and value[0] == value[1] else value
+
+
+_short = PlainSerializer(_single)
+Extent = Annotated[int, Field(ge=1, le=4096)]
+Margin = Annotated[int, Field(ge=0, le=4096)]
+Pair = Annotated[tuple[Extent, Extent], BeforeValidator(_pair), _short]
+Padding = Annotated[tuple[Margin, Margin] | Literal["same"], BeforeValidator(_pair), _short]
+
+
+class Conv2d(Op):
+    """A two-dimensional convolution; ``padding: same`` keeps height and width at stride 1."""
+
+    name: ClassVar[str] = "conv2d"
+
+    op: Literal["conv2d"] = "conv2d"
+    kernel: Pair = Field(default=(3, 3), description="height and width, or one number for both")
+    stride: Pair = Field(default=(1, 1), description="step between output positions")
+    padding: Padding = Field(default=(0, 0), description="zeros around the map: a number, a pair, or 'same'")
+    dilation: Pair = Field(default=(1, 1), description="step between kernel positions")
+    groups: int = Field(default=1, ge=1, description="independent groups of channels")
+    bias: bool = Field(default=True, description="add a learned constant per output channel")
+    size: int | None = Field(
+        default=None, ge=1, description="channels this edge writes; only for an edge into a concat node"
+    )
+
+    @model_validator(mode="after")
+    def _same_needs_odd_kernels(self) -> Conv2d:
+        if self.padding == "same":
+            if self.stride != (1, 1):
+                raise ValueError("padding 'same' needs stride 1; give the padding as a number")
+            spans = [d * (k - 1) for k, d in zip(self.kernel, self.dilation, strict=True)]
+            if any(span % 2 for span in spans):
+                raise ValueError("padding 'same' needs an odd kernel; give the padding as a number")
+        return self
+
+    @property
+    def has_bias(self) -> bool:
+        return self.bias
+
+    @property
+    def written(self) -> int | None:
+        return self.size
+
+    @property
+    def output_groups(self) -> int:
+        return self.groups
+
+    @property
+    def fixed_sizes(self) -> str | None:
+        return f"a conv2d with {self.groups} groups ties its sizes together" if self.groups > 1 else None
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Zeros added above and left (and below and right) of the map."""
+        if self.padding == "same":
+            first, second = (d * (k - 1) // 2 for k, d in zip(self.kernel, self.dilation, strict=True))
+            return first, second
+        return self.padding
+
+    @property
+    def centre(self) -> int:
+        """Index of the kernel's centre in row-major order; where a pointwise fan-out sits."""
+        return (self.kernel[0] // 2) * self.kernel[1] + self.kernel[1] // 2
+
+    def extents(self, source: Shape) -> tuple[int, int]:
+        """Height and width of the output map."""
+        height, width = (
+            (extent + 2 * p - d * (k - 1) - 1) // s + 1
+            for extent, p, d, k, s in zip(
+                source[1:], self.margins, self.dilation, self.kernel, self.stride, strict=True
+            )
+        )
+        return height, width
+
+    def output_shape(self, source: Shape, size: int | None) -> Shape:
+        if len(source) != 3:
+            raise ShapeError(f"'conv2d' reads maps [channels, height, width], not {list(source)}; use linear")
+        out = source[0] if size is None else size
+        for what, count in (("input", source[0]), ("output", out)):
+            if count % self.groups:
+                raise ShapeError(f"'groups: {self.groups}' does not divide the {count} {what} channels")
+        height, width = self.extents(source)
+        if height < 1 or width < 1:
+            raise ShapeError(f"kernel {list(self.kernel)} is larger than the padded map {list(source)}")
+        return (out, height, width)
+
+    def _arguments(self, source: Shape, target: Shape) -> dict[str, Any]:
+        """Constructor arguments of ``nn.Conv2d`` that differ from its defaults, beside the sizes."""
+        options = {
+            "stride": (self.stride, (1, 1)),
+            "padding": (self.margins, (0, 0)),
+            "dilation": (self.dilation, (1, 1)),
+            "groups": (self.groups, 1),
+            "bias": (self.bias, True),
+        }
+        return {key: _single(value) for key, (value, default) in options.items() if value != default}
+
+    def module(self, source: Shape, target: Shape) -> nn.Module:
+        return nn.Conv2d(source[0], target[0], self.kernel, **self._arguments(source, target))
+
+    def export_line(self, source: Shape, target: Shape) -> str:
+        options = "".join(f", {key}={value!r}" for key, value in self._arguments(source, target).items())
+        return f"nn.Conv2d({source[0]}, {target[0]}, {_single(self.kernel)!r}{options})"
+
+    def parameter_count(self, source: Shape, target: Shape) -> int:
+        return target[0] * (self.feature_count(source) // self.groups + self.bias)
+
+    def multiply_adds(self, source: Shape, target: Shape) -> int:
+        return target[0] * target[1] * target[2] * self.feature_count(source) // self.groups
+
+    def feature_count(self, source: Shape) -> int:
+        return source[0] * self.kernel[0] * self.kernel[1]
+
+    def features(self, x: Tensor) -> Tensor:
+        n, c = x.shape[:2]
+        (ph, pw), (kh, kw), (sh, sw), (dh, dw) = self.margins, self.kernel, self.stride, self.dilation
+        height, width = self.extents(tuple(x.shape[1:]))
+        padded = nn.functional.pad(x, (pw, pw, ph, ph))
+        bn, bc, bh, bw = padded.stride()
+        # A view on every patch; the reshape makes the one copy, channel-major as nn.Conv2d's weight is.
+        patches = padded.as_strided(
+            (n, c, kh, kw, height, width), (bn, bc, dh * bh, dw * bw, sh * bh, sw * bw)
+        )
+        return patches.reshape(n, c * kh * kw, height * width).transpose(1, 2)
+
+    def weight(self, rows: Tensor, source: Shape) -> Tensor:
+        return rows.reshape(rows.shape[0], -1, *self.kernel)
+
+    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return nn.functional.conv2d(
+            x, weight, bias, self.stride, self.margins, self.dilation, x.shape[1] // weight.shape[1]
+        )
+
+    def reads(self, source: Shape, pointwise: bool) -> Reads:
+        counts = _read_counts(self, source, pointwise)
+        return Reads(fan_out=1 if pointwise else self.kernel[0] * self.kernel[1], counts=counts)
+
+    def carry_back(self, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
+        """Carries ``v`` of the child back to every position that feeds it: a transposed unfold.
+
+        Args:
+            v: ``[samples, child positions, M]``.
+            source: shape of the parent's map.
+            pointwise: only what the kernel's centre reads.
+
+        Returns:
+            ``[samples, fan_out * M, parent positions]``, kernel position major.
+        """
+        n, _, m = v.shape
+        (ph, pw), (sh, sw), (dh, dw) = self.margins, self.stride, self.dilation
+        height, width = self.extents(source)
+        maps = v.transpose(1, 2).reshape(n, m, height, width)
+        offsets = [(a, b) for a in range(self.kernel[0]) for b in range(self.kernel[1])]
+        if pointwise:
+            offsets = [offsets[self.centre]]
+        canvas = v.new_zeros(n, len(offsets), m, source[1] + 2 * ph, source[2] + 2 * pw)
+        for slot, (a, b) in enumerate(offsets):
+            rows = slice(a * dh, a * dh + sh * (height - 1) + 1, sh)
+            columns = slice(b * dw, b * dw + sw * (width - 1) + 1, sw)
+            canvas[:, slot, :, rows, columns] = maps
+        inner = canvas[..., ph : ph + source[1], pw : pw + source[2]]
+        return inner.reshape(n, len(offsets) * m, source[1] * source[2])
+
+    def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
+        back = self.carry_back(v, source, pointwise)
+        moment = dot_over_samples(image, back.transpose(1, 2))
+        return moment.unflatten(1, (-1, v.shape[2]))
+
+    def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
+        k, _, m = omega.shape
+        positions = self.kernel[0] * self.kernel[1]
+        if pointwise:
+            kernel = omega.new_zeros(m, k, positions)
+            kernel[:, :, self.centre] = omega.squeeze(1).T
+        else:
+            kernel = omega.permute(2, 0, 1)
+        return kernel.reshape(m, k, *self.kernel)
+
+
+@lru_cache(maxsize=256)
+def _read_counts(op: Conv2d, source: Shape, pointwise: bool) -> Tensor:
+    """How many (output position, kernel position) pairs read each input position; float32 ``[H * W]``."""
+    height, width = op.extents(source)
+    back = op.carry_back(torch.ones(1, height * width, 1), source, pointwise)
+    return back.sum(1).squeeze(0)

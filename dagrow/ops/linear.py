@@ -1,0 +1,72 @@
+"""The linear op: a matrix on the last dimension, shared by all tokens."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dagrow.ops.base import Op, Reads, Shape, ShapeError, dot_over_samples, position_count
+
+
+class Linear(Op):
+    """``y = W x + bias`` on the last dimension."""
+
+    name: ClassVar[str] = "linear"
+
+    op: Literal["linear"] = "linear"
+    bias: bool = Field(default=True, description="add a learned constant per output feature")
+    size: int | None = Field(
+        default=None, ge=1, description="features this edge writes; only for an edge into a concat node"
+    )
+
+    @property
+    def has_bias(self) -> bool:
+        return self.bias
+
+    @property
+    def written(self) -> int | None:
+        return self.size
+
+    def output_shape(self, source: Shape, size: int | None) -> Shape:
+        if len(source) == 3:
+            raise ShapeError(
+                f"'linear' reads vectors or tokens, not maps {list(source)}: "
+                "give the parent 'flatten: true' or 'pool: global_average', or use conv2d"
+            )
+        return (*source[:-1], source[-1] if size is None else size)
+
+    def module(self, source: Shape, target: Shape) -> nn.Module:
+        return nn.Linear(source[-1], target[-1], bias=self.bias)
+
+    def export_line(self, source: Shape, target: Shape) -> str:
+        return f"nn.Linear({source[-1]}, {target[-1]}{'' if self.bias else ', bias=False'})"
+
+    def parameter_count(self, source: Shape, target: Shape) -> int:
+        return target[-1] * (source[-1] + self.bias)
+
+    def multiply_adds(self, source: Shape, target: Shape) -> int:
+        return source[-1] * target[-1] * position_count(target)
+
+    def feature_count(self, source: Shape) -> int:
+        return source[-1]
+
+    def features(self, x: Tensor) -> Tensor:
+        return x.unsqueeze(1) if x.dim() == 2 else x
+
+    def weight(self, rows: Tensor, source: Shape) -> Tensor:
+        return rows
+
+    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return nn.functional.linear(x, weight, bias)
+
+    def reads(self, source: Shape, pointwise: bool) -> Reads:
+        return Reads(fan_out=1, counts=torch.ones(position_count(source)))
+
+    def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
+        return dot_over_samples(image, v).unsqueeze(1)
+
+    def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
+        return omega.squeeze(1).T

@@ -1,0 +1,45 @@
+"""The table of edge ops. A new op is a file here and a line below, or `register_op` from outside."""
+
+from __future__ import annotations
+
+from dagrow.errors import DagrowError, did_you_mean, listed
+from dagrow.ops.base import Op
+from dagrow.ops.conv2d import Conv2d
+from dagrow.ops.identity import Identity
+from dagrow.ops.linear import Linear
+
+_OPS: dict[str, type[Op]] = {op.name: op for op in (Linear, Conv2d, Identity)}
+
+
+def register_op(op: type[Op]) -> type[Op]:
+    """Adds an edge op under its ``name``, for specs read from then on. Usable as a decorator.
+
+    Raises:
+        DagrowError: if the name is taken by another class, or ``op`` is not a complete op.
+    """
+    name = getattr(op, "name", None)
+    if not isinstance(name, str) or not (isinstance(op, type) and issubclass(op, Op)):
+        raise DagrowError("register_op takes a subclass of dagrow.ops.Op with a 'name'")
+    missing = sorted(getattr(op, "__abstractmethods__", ()))
+    if missing:
+        raise DagrowError(f"op '{name}' lacks {listed(missing)}")
+    if _OPS.get(name, op) is not op:
+        raise DagrowError(f"an op named '{name}' is registered already")
+    _OPS[name] = op
+    return op
+
+
+def op_names() -> tuple[str, ...]:
+    """The registered names, in order of registration."""
+    return tuple(_OPS)
+
+
+def find_op(name: str) -> type[Op]:
+    """The op class of that name.
+
+    Raises:
+        DagrowError: with the nearest name, if there is none.
+    """
+    if name not in _OPS:
+        raise DagrowError(f"unknown op '{name}'{did_you_mean(name, _OPS)}; allowed: {listed(_OPS)}")
+    return _OPS[name]

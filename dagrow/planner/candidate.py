@@ -1,0 +1,55 @@
+"""A candidate: an insertion that was considered, with what it promises and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dagrow.graph import Cost
+from dagrow.planner.trial import Trial
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One insertion that was considered.
+
+    Attributes:
+        kind: what it would do: ``widen``, ``update``, ...
+        place: the node or edge where.
+        neurons: how many new features.
+        gain: drop of the mean loss over all samples of the data, in the mode that the network was in;
+            0 if rejected.
+        held_out_gain: the same on the held-out samples; None without such samples.
+        amplitude: the amplitude factor it enters with; 0 if rejected.
+        slope: ``-dL/dg`` at amplitude 0, None where the loss has no derivative there.
+        first_order_gain: slope times amplitude: what a linear loss would gain.
+        scores: what the method ranks its neurons by; singular values for TINY.
+        noise_level: what such scores are without signal.
+        shrinkage: of the metric, as chosen.
+        cost: parameters and multiply-adds it adds.
+        rejected: why it is not to be inserted; empty if it may be.
+        trial: the change itself.
+    """
+
+    kind: str
+    place: str
+    neurons: int
+    gain: float
+    held_out_gain: float | None
+    amplitude: float
+    slope: float | None
+    scores: tuple[float, ...]
+    noise_level: float
+    shrinkage: float
+    cost: Cost
+    rejected: str = ""
+    trial: Trial | None = None
+
+    @property
+    def first_order_gain(self) -> float | None:
+        """``slope * amplitude``."""
+        return None if self.slope is None else self.slope * self.amplitude
+
+    @property
+    def decisive_gain(self) -> float:
+        """The gain on samples that did not make the candidate, where there are any."""
+        return self.gain if self.held_out_gain is None else self.held_out_gain

@@ -1,0 +1,229 @@
+"""What a change would do to pre-activations at any amplitude, from values that are already there.
+
+Nothing is inserted to try it: new features are run beside the network and their effect on each child is
+added to the child's pre-activation; the suffix of the graph does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from dagrow.build import Network, Value, output
+from dagrow.graph import Dag, Site
+from dagrow.mutation import Change, NewFeatures, WeightUpdate
+from dagrow.ops import ACTIVATIONS, NORMS, Activation, channels
+
+Values = dict[Value, Tensor]
+"""Cached values of a forward pass."""
+
+Deltas = dict[str, Tensor]
+"""What is added to the pre-activations of some nodes."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A change at unit size, and how it scales.
+
+    Attributes:
+        network: that it is tried on.
+        dag: its DAG.
+        change: at unit size.
+        site: where the change's features go; None without features.
+        scale: amplitude at which the method itself would insert; the search starts around it.
+    """
+
+    network: Network
+    dag: Dag
+    change: Change
+    site: Site | None = None
+    scale: float = 1.0
+
+    @cached_property
+    def changed(self) -> tuple[str, ...]:
+        """Nodes whose pre-activations change, in topological order."""
+        names = {update.node for update in self.change.updates}
+        if self.site is not None:
+            names.update(reading.edge.target for reading in self.site.readings)
+        return tuple(name for name in self.dag.order if name in names)
+
+    @cached_property
+    def needs(self) -> tuple[Value, ...]:
+        """The cached values that `deltas` reads."""
+        edges = [edge for update in self.change.updates for edge in update.weights]
+        if self.change.features is not None:
+            edges += list(self.change.features.fan_in)
+        return tuple(dict.fromkeys(output(edge.source) for edge in edges))
+
+    @cached_property
+    def _tails(self) -> tuple[str, ...]:
+        """Nodes whose norm, activation and pool the new features pass."""
+        if self.site is None:
+            return ()
+        return (self.site.node, *self.site.passed)
+
+    @cached_property
+    def normed(self) -> tuple[str, ...]:
+        """Of those, the nodes with a norm. With any, the norm sets the scale and amplitude acts on fan-out."""
+        return tuple(name for name in self._tails if self.dag.node(name).norm != "none")
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether the effect is proportional to the amplitude."""
+        acts = [ACTIVATIONS[self.dag.node(name).activation] for name in self._tails]
+        return bool(self.normed) or all(act.homogeneous for act in acts)
+
+    @cached_property
+    def has_slope(self) -> bool:
+        """Whether the loss has a derivative at amplitude 0: not where act(0) lets a constant through."""
+        acts = [ACTIVATIONS[self.dag.node(name).activation] for name in self._tails]
+        return bool(self.normed) or all(act.at_zero == 0.0 for act in acts)
+
+    def factors(self, amplitude: float) -> tuple[float, float]:
+        """What fan-in and fan-out are multiplied by: the square root each, or fan-out alone behind a norm."""
+        return (1.0, amplitude) if self.normed else (amplitude**0.5, amplitude**0.5)
+
+    def scaled(self, amplitude: float, silent: bool = False) -> Change:
+        """The change as it is inserted; ``silent`` leaves the fan-out at 0."""
+        fan_in, fan_out = self.factors(amplitude)
+        features = self.change.features
+        return Change(
+            features and features.scaled(fan_in, 0.0 if silent else fan_out),
+            tuple(update.scaled(amplitude) for update in self.change.updates),
+        )
+
+    def with_statistics(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> Trial:
+        """The same trial, knowing mean and variance of the new features before each norm."""
+        features = self.change.features
+        if features is None:
+            return self
+        return replace(self, change=replace(self.change, features=replace(features, statistics=statistics)))
+
+    def prepare(self, values: Values) -> Callable[[float], Deltas]:
+        """Does once per batch what no amplitude changes; the result gives the deltas at an amplitude."""
+        parts: list[Callable[[float], Deltas]] = [self._update(update, values) for update in self.change.updates]
+        if self.change.features is not None:
+            parts.append(self._features(self.change.features, values))
+        return lambda amplitude: _total(part(amplitude) for part in parts)
+
+    def infinitesimal(self, values: Values) -> Deltas:
+        """Derivative of the deltas by the amplitude at 0."""
+        unit = [self._update(update, values)(1.0) for update in self.change.updates]
+        if self.change.features is not None:
+            z = self.fan_in_response(values)
+            small = None if self.normed else Activation.infinitesimal
+            unit.append(self._respond(self.change.features, z, 1.0, small))
+        return _total(unit)
+
+    def fan_in_response(self, values: Values) -> Tensor:
+        """Pre-activations of the new features at unit size."""
+        features = self.change.features
+        assert features is not None
+        parts = [
+            self.dag.op(edge).run(values[output(edge.source)], weight, bias)
+            for edge, (weight, bias) in features.fan_in.items()
+        ]
+        return sum(parts[1:], start=parts[0])
+
+    def before_norm(self, values: Values, name: str) -> Tensor:
+        """The new features as they come to the norm of a node; norms before it must be known."""
+        assert self.site is not None
+        z = self.fan_in_response(values)
+        if name == self.site.node:
+            return z
+        reading = next(r for r in self.site.readings if name in r.through)
+        for passed in (self.site.node, *reading.through):
+            if passed == name:
+                return z
+            z = self._tail(passed, z, None)
+        raise AssertionError(f"'{name}' is not passed")
+
+    def _update(self, update: WeightUpdate, values: Values) -> Callable[[float], Deltas]:
+        dag, node = self.dag, update.node
+        shape: dict[str, Tensor] = {}
+        for edge, (weight, bias) in update.weights.items():
+            part = dag.op(edge).run(values[output(edge.source)], weight, bias)
+            _add(shape, node, self._placed(edge.target, dag.slots(node)[edge], part))
+        return lambda amplitude: {node: shape[node] * amplitude}
+
+    def _features(self, features: NewFeatures, values: Values) -> Callable[[float], Deltas]:
+        z = self.fan_in_response(values)
+        if self.linear:
+            unit = self._respond(features, z, 1.0, None)
+            return lambda amplitude: {node: delta * amplitude for node, delta in unit.items()}
+
+        def at(amplitude: float) -> Deltas:
+            fan_in, fan_out = self.factors(amplitude)
+            return self._respond(features, z * fan_in, fan_out, None)
+
+        return at
+
+    def _respond(
+        self,
+        features: NewFeatures,
+        z: Tensor,
+        fan_out: float,
+        activation: Callable[[Activation, Tensor], Tensor] | None,
+    ) -> Deltas:
+        """What the children get of new features with pre-activations ``z``."""
+        assert self.site is not None
+        deltas: Deltas = {}
+        reached: dict[tuple[str, ...], Tensor] = {}
+        for reading in self.site.readings:
+            b, path = z, ()
+            for name in (self.site.node, *reading.through):
+                path = (*path, name)
+                if path not in reached:
+                    reached[path] = self._tail(name, b, activation)
+                b = reached[path]
+            target, weight = reading.edge.target, features.fan_out[reading.edge]
+            part = self.dag.op(reading.edge).run(b, weight * fan_out, None)
+            _add(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
+        return deltas
+
+    def _tail(
+        self, name: str, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None
+    ) -> Tensor:
+        """Norm, activation, pool, flatten and dropout of a node, on its new features alone."""
+        node, own = self.dag.node(name), ACTIVATIONS[self.dag.node(name).activation]
+        if node.norm != "none":
+            features = self.change.features
+            assert features is not None
+            mean, variance = features.statistics[name]
+            module = self.network.get_submodule(f"{name}.norm")
+            z = NORMS[node.norm].normalise(z, mean, variance, module)
+        z = own.function(z) if activation is None else activation(own, z)
+        if node.pool is not None:
+            z = node.pool.run(z)
+        if node.flatten and z.dim() > 2:
+            z = z.flatten(1)
+        if node.dropout > 0:
+            z = nn.functional.dropout(z, node.dropout, self.network.training)
+        return z
+
+    def _placed(self, target: str, slot: slice, part: Tensor) -> Tensor:
+        """Puts what an edge writes into its slot of a concat; the rest does not change."""
+        size = channels(self.dag.merged(target))
+        if slot.stop - slot.start == size:
+            return part
+        axis = 1 if part.dim() != 3 else 2
+        shape = list(part.shape)
+        shape[axis] = size
+        whole = part.new_zeros(shape)
+        whole.narrow(axis, slot.start, slot.stop - slot.start).copy_(part)
+        return whole
+
+
+def _add(deltas: Deltas, node: str, part: Tensor) -> None:
+    deltas[node] = deltas[node] + part if node in deltas else part
+
+
+def _total(parts: Iterable[Deltas]) -> Deltas:
+    deltas: Deltas = {}
+    for part in parts:
+        for node, delta in part.items():
+            _add(deltas, node, delta)
+    return deltas

@@ -1,0 +1,5 @@
+"""Tables and pictures."""
+
+from dagrow.report.table import number, table
+
+__all__ = ["number", "table"]

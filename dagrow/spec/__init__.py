@@ -1,0 +1,35 @@
+"""What a graph and a run are: frozen data, from YAML and back."""
+
+from dagrow.spec.document import Document, read_document
+from dagrow.spec.files import read_graph, read_run
+from dagrow.spec.frozen import FrozenDict
+from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
+from dagrow.spec.run import BudgetSpec, DataSpec, GrowthSpec, OptimizerSpec, RunSpec, TrainingSpec
+from dagrow.spec.schema import run_schema
+from dagrow.spec.source import Source
+from dagrow.spec.writing import dump_graph, dump_run, save_graph, write_atomically
+
+__all__ = [
+    "BudgetSpec",
+    "DataSpec",
+    "Document",
+    "EdgeId",
+    "FrozenDict",
+    "GraphSpec",
+    "GrowthSpec",
+    "InputSpec",
+    "NodeSpec",
+    "OptimizerSpec",
+    "RunSpec",
+    "Source",
+    "SpecPart",
+    "TrainingSpec",
+    "dump_graph",
+    "dump_run",
+    "read_document",
+    "read_graph",
+    "read_run",
+    "run_schema",
+    "save_graph",
+    "write_atomically",
+]

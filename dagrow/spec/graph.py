@@ -1,0 +1,186 @@
+"""What a graph is: frozen data, one class per kind of entry. No tensors and no files here."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    SerializeAsAny,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, core_schema
+
+from dagrow.errors import did_you_mean, listed
+from dagrow.ops import ACTIVATIONS, NORMS, Op, Pool, find_op, op_names
+from dagrow.spec.frozen import FrozenDict
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_EDGE = re.compile(r"\s*(\S+)\s*->\s*(\S+)\s*")
+MAX_NAME = 80
+
+
+class SpecPart(BaseModel):
+    """Base of all spec entries: frozen, and unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def one_of(table: Any, what: str) -> BeforeValidator:
+    """A validator that takes the keys of ``table`` and names the nearest one otherwise."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, str) or value not in table:
+            near = did_you_mean(value, table) if isinstance(value, str) else ""
+            raise PydanticCustomError(
+                "unknown_name",
+                "unknown {what} {value}{near}; allowed: {allowed}",
+                {"what": what, "value": repr(value), "near": near, "allowed": listed(table)},
+            )
+        return value
+
+    return BeforeValidator(check)
+
+
+def _check_name(value: Any) -> Any:
+    if not isinstance(value, str) or not _NAME.fullmatch(value) or len(value) > MAX_NAME:
+        raise PydanticCustomError(
+            "bad_name",
+            "{value} is not a name: use a letter, then letters, digits and _ ({most} at most)",
+            {"value": repr(value)[:MAX_NAME], "most": MAX_NAME},
+        )
+    if keyword.iskeyword(value) or keyword.issoftkeyword(value):
+        raise PydanticCustomError(
+            "bad_name", "'{value}' is a word of Python; choose another name", {"value": value}
+        )
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_check_name)]
+Size = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class EdgeId(NamedTuple):
+    """The two ends of an edge; written ``source -> target``."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.target}"
+
+    @classmethod
+    def parse(cls, text: Any) -> EdgeId:
+        """Reads ``"u -> v"``."""
+        if isinstance(text, EdgeId):
+            return text
+        match = _EDGE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise PydanticCustomError(
+                "bad_edge",
+                "{value} is not an edge: write 'source -> target'",
+                {"value": repr(text)[:MAX_NAME]},
+            )
+        return cls(match[1], match[2])
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="always"),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "pattern": "->"}
+
+
+def _read_op(value: Any) -> Any:
+    if isinstance(value, Op):
+        return value
+    fields = {"op": value} if isinstance(value, str) else value
+    if not isinstance(fields, dict) or "op" not in fields:
+        raise PydanticCustomError(
+            "no_op",
+            "an edge is an op name or a mapping with 'op: name'; ops: {allowed}",
+            {"allowed": listed(op_names())},
+        )
+    name = fields["op"]
+    if not isinstance(name, str) or name not in op_names():
+        near = did_you_mean(name, op_names()) if isinstance(name, str) else ""
+        raise PydanticCustomError(
+            "unknown_name",
+            "unknown op {value}{near}; allowed: {allowed}",
+            {"value": repr(name), "near": near, "allowed": listed(op_names())},
+        )
+    return find_op(name).model_validate(fields)
+
+
+def _write_op(op: Op) -> Any:
+    fields = op.model_dump(exclude_defaults=True)
+    return {"op": op.name, **fields} if fields else op.name
+
+
+Edge = Annotated[SerializeAsAny[Op], BeforeValidator(_read_op), PlainSerializer(_write_op)]
+
+
+def _write_pool(pool: Pool | None) -> Any:
+    if pool is None or pool.kind == "global_average":
+        return pool and pool.kind
+    return pool.model_dump(exclude_defaults=True)
+
+
+class InputSpec(SpecPart):
+    """One input of the graph."""
+
+    shape: tuple[Size, ...] = Field(
+        min_length=1,
+        max_length=3,
+        description="one sample: [features], [tokens, features] or [channels, height, width]",
+    )
+
+
+class NodeSpec(SpecPart):
+    """One node: merges its incoming edges, then norm, activation, pool, flatten, dropout, in that order."""
+
+    size: Size | None = Field(
+        default=None, description="features (channels); may be left out where the edges fix it"
+    )
+    merge: Literal["sum", "concat"] = Field(default="sum", description="how incoming edges are joined")
+    norm: Annotated[str, one_of(("none", *NORMS), "norm")] = Field(
+        default="none", description="normalisation of the merged values"
+    )
+    activation: Annotated[str, one_of(ACTIVATIONS, "activation")] = Field(
+        default="identity", description="pointwise function"
+    )
+    pool: Annotated[Pool | None, PlainSerializer(_write_pool)] = Field(
+        default=None,
+        description="pooling after the activation: {kind, kernel, stride, padding} or global_average",
+    )
+    flatten: bool = Field(default=False, description="turn maps or tokens into one vector")
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of values dropped in training")
+
+
+class GraphSpec(SpecPart):
+    """A whole network: inputs, nodes, edges and outputs."""
+
+    inputs: FrozenDict[Name, InputSpec] = Field(min_length=1)
+    nodes: FrozenDict[Name, NodeSpec] = Field(min_length=1)
+    edges: FrozenDict[EdgeId, Edge] = Field(min_length=1)
+    outputs: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_output(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("outputs"), str):
+            return {**value, "outputs": [value["outputs"]]}
+        return value

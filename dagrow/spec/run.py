@@ -1,0 +1,192 @@
+"""What a run is: graph, data, training, growth, seed. A section left out takes the defaults below."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from dagrow.errors import did_you_mean, listed
+from dagrow.methods import METHODS
+from dagrow.objectives import LOSSES, OPTIMIZERS
+from dagrow.spec.frozen import FrozenDict
+from dagrow.spec.graph import GraphSpec, SpecPart, one_of
+
+Count = Annotated[int, Field(ge=1, le=2**40)]
+Epochs = Annotated[int, Field(ge=0, le=10**6)]
+Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac"]
+Kind = Literal["widen"]
+
+
+class DataSpec(SpecPart):
+    """Where samples come from: exactly one of ``dataset``, ``npz`` and ``csv``."""
+
+    dataset: str | None = Field(default=None, description="a named data set that scikit-learn carries")
+    npz: str | None = Field(default=None, description="file with x_train, y_train, x_test, y_test")
+    csv: str | None = Field(
+        default=None, description="table with a header line; 'target' names the column to learn"
+    )
+    target: str | None = Field(default=None, description="column of the csv to learn")
+    test_share: float = Field(
+        default=0.2,
+        gt=0.0,
+        lt=1.0,
+        description="share kept for testing where the source has no split of its own",
+    )
+    standardize: bool = Field(
+        default=False,
+        description="shift and scale each feature (channel) to mean 0, deviation 1 of the training set",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_source(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not value.keys() & {"dataset", "npz", "csv"}:
+            return {"dataset": "digits", **value}
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSpec:
+        given = [name for name in ("dataset", "npz", "csv") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one source of dataset, npz and csv, not {listed(given) or 'none'}")
+        if (self.csv is None) != (self.target is None):
+            raise ValueError("'csv' and 'target' go together: the table and its column to learn")
+        return self
+
+
+class OptimizerSpec(SpecPart):
+    """The optimizer: its name, and any option of its ``torch.optim`` class."""
+
+    name: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "adam"
+    lr: float = Field(default=0.001, gt=0.0, le=1e6, allow_inf_nan=False, description="learning rate")
+    options: FrozenDict[str, float | int | bool | tuple[float, float]] = Field(
+        default=FrozenDict(), description="further options of the torch.optim class, by their names there"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_beside_lr(cls, value: Any) -> Any:
+        # An option may stand beside 'lr'; a key that is no option stays, and is reported as an unknown field.
+        given = value.get("options", {}) if isinstance(value, dict) else None
+        if not isinstance(given, dict):
+            return value
+        flat = {key: value[key] for key in option_names(value.get("name", "adam")) if key in value}
+        rest = {key: entry for key, entry in value.items() if key not in flat}
+        return {**rest, "options": {**given, **flat}}
+
+    @model_validator(mode="after")
+    def _known_options(self) -> OptimizerSpec:
+        allowed = option_names(self.name)
+        for key in self.options:
+            if key not in allowed:
+                raise PydanticCustomError(
+                    "unknown_name",
+                    "unknown option '{key}' of {name}{near}; allowed: {allowed}",
+                    {
+                        "key": key,
+                        "name": self.name,
+                        "near": did_you_mean(key, allowed),
+                        "allowed": listed(allowed),
+                    },
+                )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = handler(self)
+        options = fields.pop("options", {})
+        return {**fields, **options}
+
+
+def option_names(optimizer: Any) -> tuple[str, ...]:
+    """The options of an optimizer beside ``lr``; those of all optimizers if there is none of that name."""
+    known = isinstance(optimizer, str) and optimizer in OPTIMIZERS
+    classes = [OPTIMIZERS[optimizer]] if known else list(OPTIMIZERS.values())
+    names = [name for kind in classes for name in inspect.signature(kind).parameters]
+    return tuple(name for name in dict.fromkeys(names) if name not in ("params", "lr"))
+
+
+class TrainingSpec(SpecPart):
+    """How weights are trained between and after insertions."""
+
+    loss: Annotated[str, one_of(LOSSES, "loss")] = "cross_entropy"
+    optimizer: OptimizerSpec = OptimizerSpec()
+    batch_size: Count = Field(default=128, description="samples per gradient step")
+    epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
+    final_epochs: Epochs = Field(default=10, description="passes after the last growth step")
+    best_updates: bool = Field(
+        default=False,
+        description="after each insertion, take the closed-form best update of the existing weights",
+    )
+
+
+class BudgetSpec(SpecPart):
+    """Where growth ends."""
+
+    parameters: Count = Field(default=20_000, description="the network never has more parameters than this")
+    multiply_adds: Count | None = Field(default=None, description="multiply-adds of one sample, likewise")
+    steps: Epochs = Field(default=20, description="growth steps at most")
+
+
+def _number_or_auto(value: Any) -> Any:
+    if isinstance(value, str) and value != "auto":
+        raise PydanticCustomError("auto", "give a number or 'auto', not {value}", {"value": repr(value)})
+    return value
+
+
+class GrowthSpec(SpecPart):
+    """How the network grows."""
+
+    method: Annotated[str, one_of(METHODS, "method")] = "tiny"
+    candidates: tuple[Kind, ...] = Field(
+        default=("widen",), min_length=1, description="which kinds of insertion"
+    )
+    where: Where = Field(default="gain", description="which candidate is the best")
+    nodes: tuple[str, ...] | None = Field(
+        default=None, description="the only nodes that may grow; all if left out"
+    )
+    neurons: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=4, description="new neurons per step, at most"
+    )
+    shrinkage: Annotated[
+        Literal["auto"] | Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)],
+        BeforeValidator(_number_or_auto),
+    ] = Field(
+        default="auto",
+        description="ridge on the metric, relative to its mean diagonal; 0 is the papers' method",
+    )
+    insert: Literal["amplitude", "silent"] = Field(
+        default="amplitude",
+        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest",
+    )
+    fan_out: Literal["full", "pointwise"] = Field(
+        default="full", description="fan-out of a new channel: the whole kernel, or its centre"
+    )
+    samples: Annotated[Literal["auto"] | Count, BeforeValidator(_number_or_auto)] = Field(
+        default="auto", description="samples for the statistics; auto is the thesis' rule (S W)^2 / P"
+    )
+    held_out: float = Field(
+        default=0.2, ge=0.0, lt=1.0, description="share of these samples that chooses shrinkage and amplitude"
+    )
+    patience: Count = Field(default=1, description="growth steps in a row without gain before growth ends")
+    budget: BudgetSpec = BudgetSpec()
+
+
+class RunSpec(SpecPart):
+    """A whole run file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"
+    graph: GraphSpec
+    data: DataSpec = DataSpec(dataset="digits")
+    training: TrainingSpec = TrainingSpec()
+    growth: GrowthSpec = GrowthSpec()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -1,0 +1,101 @@
+"""The JSON schema of a run file, for editors that complete and check while one types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dagrow.methods import METHODS
+from dagrow.objectives import LOSSES, OPTIMIZERS
+from dagrow.ops import ACTIVATIONS, NORMS, find_op, op_names
+from dagrow.spec.files import VERSION
+from dagrow.spec.run import RunSpec, option_names
+
+_NAME = "[A-Za-z][A-Za-z0-9_]*"
+_EDGE = rf"^\s*{_NAME}\s*->\s*{_NAME}\s*$"
+
+Schema = dict[str, Any]
+
+
+def run_schema() -> Schema:
+    """JSON schema (draft 2020-12) of a run file, with the ops, methods and names registered now."""
+    schema: Schema = _plain(RunSpec.model_json_schema())
+    parts: dict[str, Schema] = schema["$defs"]
+    del parts["Op"]
+    for name in op_names():
+        parts[f"op_{name}"] = _op(name)
+    _graph(parts)
+    _node(parts["NodeSpec"]["properties"])
+    _names(parts["TrainingSpec"], "loss", LOSSES)
+    _names(parts["GrowthSpec"], "method", METHODS)
+    _optimizer(parts["OptimizerSpec"])
+    schema["properties"] = {"version": {"const": VERSION}, **schema["properties"]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _graph(parts: dict[str, Schema]) -> None:
+    fields = parts["GraphSpec"]["properties"]
+    for section, part in (("inputs", "InputSpec"), ("nodes", "NodeSpec")):
+        fields[section] = _mapping(f"^{_NAME}$", {"$ref": f"#/$defs/{part}"})
+    ops = [{"$ref": f"#/$defs/op_{name}"} for name in op_names()]
+    fields["edges"] = _mapping(_EDGE, {"oneOf": [{"enum": list(op_names())}, *ops]})
+    fields["outputs"] = {"anyOf": [{"type": "string"}, fields["outputs"]]}
+
+
+def _node(fields: dict[str, Schema]) -> None:
+    fields["norm"]["enum"] = ["none", *NORMS]
+    fields["activation"]["enum"] = list(ACTIVATIONS)
+    kinds = ["max", "average", "global_average"]
+    fields["pool"]["anyOf"].insert(0, {"enum": kinds})
+
+
+def _optimizer(part: Schema) -> None:
+    _names(part, "name", OPTIMIZERS)
+    value = part["properties"].pop("options")["additionalProperties"]
+    part["properties"].update(dict.fromkeys(option_names(None), value))
+
+
+def _op(name: str) -> Schema:
+    part: Schema = _pairs(_plain(find_op(name).model_json_schema()))
+    return {**part, "required": ["op", *part.get("required", [])]}
+
+
+def _mapping(pattern: str, entry: Schema) -> Schema:
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "patternProperties": {pattern: entry},
+        "additionalProperties": False,
+    }
+
+
+def _names(part: Schema, field: str, table: Iterable[str]) -> None:
+    part["properties"][field]["enum"] = list(table)
+
+
+def _plain(value: Any) -> Any:
+    """Without pydantic's generated titles, and without the defaults of whole sections."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _plain(entry)
+        for key, entry in value.items()
+        if not (key == "title" and isinstance(entry, str))
+        and not (key == "default" and isinstance(entry, dict))
+    }
+
+
+def _pairs(value: Any) -> Any:
+    """A list of two equal kinds may be written as one value: ``kernel: 3``."""
+    if isinstance(value, list):
+        return [_pairs(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    halves = value.get("prefixItems", [])
+    if len(halves) == 2 and halves[0] == halves[1]:
+        outer = {key: value[key] for key in ("default", "description") if key in value}
+        pair = {key: entry for key, entry in value.items() if key not in outer}
+        return {"anyOf": [halves[0], pair], **outer}
+    return {key: _pairs(entry) for key, entry in value.items()}

@@ -1,0 +1,23 @@
+"""One pass over data to moments: sums and counts, and what they are sums of."""
+
+from dagrow.statistics.collect import Statistics, check_loss, collect
+from dagrow.statistics.node import NodeMoments, solve_update, split_update, weighted_edges
+from dagrow.statistics.site import SiteLayout
+from dagrow.statistics.stream import Batch, LossFunction, Stream, rows
+from dagrow.statistics.sums import Sums
+
+__all__ = [
+    "Batch",
+    "LossFunction",
+    "NodeMoments",
+    "SiteLayout",
+    "Statistics",
+    "Stream",
+    "Sums",
+    "check_loss",
+    "collect",
+    "rows",
+    "solve_update",
+    "split_update",
+    "weighted_edges",
+]

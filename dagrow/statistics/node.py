@@ -1,0 +1,136 @@
+"""Statistics of a node: what its incoming edges read, against its desired update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dagrow.graph import Dag
+from dagrow.methods import Metric, best_update
+from dagrow.ops import Op
+from dagrow.spec.graph import EdgeId
+from dagrow.statistics.products import with_constant
+
+
+def weighted_edges(dag: Dag, node: str) -> tuple[EdgeId, ...]:
+    """The edges into a node that have weights, in the order of the spec."""
+    return tuple(edge for edge in dag.incoming[node] if dag.op(edge).parametrised)
+
+
+def edge_widths(dag: Dag, node: str) -> dict[EdgeId, int]:
+    """How many features each weighted edge into a node reads."""
+    return {e: dag.op(e).feature_count(dag.output(e.source)) for e in weighted_edges(dag, node)}
+
+
+def node_features(dag: Dag, node: str, outputs: dict[str, Tensor]) -> list[Tensor]:
+    """The features of all weighted edges into a node and the constant: blocks ``[n, positions, F_e]``."""
+    return with_constant([dag.op(e).features(outputs[e.source]) for e in weighted_edges(dag, node)])
+
+
+@dataclass(frozen=True)
+class NodeMoments:
+    """Moments at one node; the constant is the last feature.
+
+    Attributes:
+        S: ``[F, F]``, ``E[B^T B]``.
+        N: ``[F, M]``, ``E[B^T v_goal]``.
+        v_goal_squared: ``E||v_goal||^2``.
+        precision: dtype of the products.
+    """
+
+    S: Tensor
+    N: Tensor
+    v_goal_squared: float
+    precision: torch.dtype
+
+
+@dataclass(frozen=True)
+class UpdateBlock:
+    """Output features of a node that are fitted together, and the features they may use.
+
+    A sum node is one block; a concat has one per edge, a grouped convolution one per group.
+    """
+
+    outputs: slice
+    features: Tensor
+
+
+def update_blocks(dag: Dag, node: str) -> tuple[UpdateBlock, ...]:
+    """Splits the best update of a node into independent least-squares problems."""
+    edges, slots = weighted_edges(dag, node), dag.slots(node)
+    widths = edge_widths(dag, node)
+    starts = dict(zip(edges, _starts(list(widths.values())), strict=True))
+    constant = torch.tensor([sum(widths.values())])
+    borders: set[int] = set()
+    for edge in edges:
+        step = (slots[edge].stop - slots[edge].start) // dag.op(edge).output_groups
+        borders.update(range(slots[edge].start, slots[edge].stop + 1, step))
+    blocks = []
+    ordered = sorted(borders)
+    for low, high in zip(ordered, ordered[1:], strict=False):
+        inside = [e for e in edges if slots[e].start <= low and high <= slots[e].stop]
+        if not inside:
+            continue
+        parts = [starts[e] + _group(dag.op(e), slots[e], low, widths[e]) for e in inside]
+        if any(dag.op(e).has_bias for e in inside):
+            parts.append(constant)
+        blocks.append(UpdateBlock(slice(low, high), torch.cat(parts)))
+    return tuple(blocks)
+
+
+def _starts(widths: list[int]) -> list[int]:
+    return [sum(widths[:i]) for i in range(len(widths))]
+
+
+def _group(op: Op, slot: slice, low: int, width: int) -> Tensor:
+    """Indices of the features that output ``low`` of an edge reads, from the edge's first."""
+    groups = op.output_groups
+    group = (low - slot.start) * groups // (slot.stop - slot.start)
+    return torch.arange(group * width // groups, (group + 1) * width // groups)
+
+
+def solve_update(dag: Dag, node: str, moments: NodeMoments, shrinkage: float = 0.0) -> Tensor:
+    """The best update of all edges into a node, jointly (thesis Prop. 3.2.2).
+
+    Returns:
+        ``[M, F]`` float64, the constant last; 0 where an edge has no such weight.
+    """
+    S, N = moments.S, moments.N
+    dW = S.new_zeros(N.shape[1], S.shape[0])
+    for block in update_blocks(dag, node):
+        index = block.features.to(S.device)
+        metric = Metric(S[index][:, index], shrinkage, moments.precision)
+        dW[block.outputs, index] = best_update(metric, N[index, block.outputs])
+    return dW
+
+
+def split_update(dag: Dag, node: str, dW: Tensor, dtype: torch.dtype) -> dict[EdgeId, tuple[Tensor, Tensor | None]]:
+    """Cuts ``dW [M, F]`` into a weight and a bias per edge.
+
+    The constant is counted once: edges that carry a bias share its update.
+    """
+    widths, slots = edge_widths(dag, node), dag.slots(node)
+    carriers = torch.zeros(dW.shape[0], dtype=dW.dtype, device=dW.device)
+    for edge in widths:
+        carriers[slots[edge]] += dag.op(edge).has_bias
+    parts: dict[EdgeId, tuple[Tensor, Tensor | None]] = {}
+    start = 0
+    for edge, width in widths.items():
+        op, slot = dag.op(edge), slots[edge]
+        rows = _own_group(op, dW[slot, start : start + width])
+        bias = (dW[slot, -1] / carriers[slot]).to(dtype) if op.has_bias else None
+        parts[edge] = (op.weight(rows.to(dtype), dag.output(edge.source)), bias)
+        start += width
+    return parts
+
+
+def _own_group(op: Op, rows: Tensor) -> Tensor:
+    """Of each row, the columns of its own group: what a grouped weight holds."""
+    if op.output_groups == 1:
+        return rows
+    count, width = rows.shape
+    groups = rows.reshape(op.output_groups, count // op.output_groups, op.output_groups, -1)
+    own = torch.arange(op.output_groups, device=rows.device)
+    return groups[own, :, own].reshape(count, width // op.output_groups)

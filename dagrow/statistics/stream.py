@@ -1,0 +1,172 @@
+"""The samples of a proposal: the same batches on every pass, split into fitting and held-out samples by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from dagrow.build import Network
+from dagrow.errors import DataError
+
+LossFunction = Callable[[Any, Any], Tensor]
+"""``(output, target) -> scalar mean loss``."""
+
+_SEED = 0x0DA6
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples on the network's device.
+
+    Attributes:
+        inputs: one tensor per input of the graph.
+        target: as the data gave it.
+        size: samples.
+        held: ``[size]`` true for held-out samples.
+        signs: ``[size]`` a fixed random sign per sample.
+    """
+
+    inputs: tuple[Tensor, ...]
+    target: Any
+    size: int
+    held: Tensor
+    signs: Tensor
+
+
+@dataclass
+class Stream:
+    """Batches of ``(x, y)`` that can be gone through as often as needed.
+
+    Which samples are held out, and the signs, depend on a sample's position in the data alone, so nothing
+    changes with the way the data are cut into batches.
+
+    Args:
+        data: any iterable of ``(x, y)`` that yields the same on each pass.
+        network: tells the device and the dtype.
+        held_out: share of the samples kept from the statistics.
+    """
+
+    data: Iterable[Any]
+    network: Network
+    held_out: float = 0.0
+    _seen: list[tuple[float, ...]] = field(default_factory=list)
+    _complete: bool = False
+
+    @property
+    def samples(self) -> int:
+        """How many samples a pass has; known after the first."""
+        return int(sum(mark[0] for mark in self._seen))
+
+    def __iter__(self) -> Iterator[Batch]:
+        example = next(iter((*self.network.parameters(), *self.network.buffers())), torch.zeros(()))
+        names = tuple(self.network.spec.inputs)
+        first = count = 0
+        with _same_order(self.data):
+            for count, (x, y) in enumerate(_pairs(self.data), start=1):
+                inputs = _inputs(x, names, example)
+                size = inputs[0].shape[0]
+                if size == 0:
+                    raise DataError(f"batch {count} of the data is empty")
+                self._check_repeat(count, inputs, size)
+                index = np.arange(first, first + size, dtype=np.uint64)
+                held = torch.from_numpy(_uniform(index, salt=1) < self.held_out)
+                signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0))
+                device, dtype = inputs[0].device, example.dtype
+                yield Batch(inputs, _to(y, device), size, held.to(device), signs.to(device, dtype))
+                first += size
+        if count == 0:
+            what = "came to an end: give a list or a DataLoader, not a generator" if self._complete else "are empty"
+            raise DataError(f"the data {what}")
+        if count != len(self._seen):
+            raise DataError(_CHANGED)
+        self._complete = True
+
+    def _check_repeat(self, count: int, inputs: tuple[Tensor, ...], size: int) -> None:
+        x = inputs[0].detach()
+        mark = (float(size), float(x[0].double().sum()), float(x[-1].double().sum()))
+        if not self._complete and len(self._seen) < count:
+            self._seen.append(mark)
+        elif count > len(self._seen) or not np.array_equal(self._seen[count - 1], mark, equal_nan=True):
+            raise DataError(_CHANGED)
+
+
+_CHANGED = (
+    "the data change from one pass to the next, and a measured gain would mean nothing: "
+    "give a list of batches, or a DataLoader without random order or augmentation"
+)
+
+
+def rows(value: Any, mask: Tensor) -> Any:
+    """The samples of a tensor, or of a tuple, list or dict of tensors, where ``mask`` is true."""
+    if isinstance(value, Tensor):
+        return value[mask]
+    if isinstance(value, dict):
+        return {key: rows(part, mask) for key, part in value.items()}
+    return type(value)(rows(part, mask) for part in value)
+
+
+def _pairs(data: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    for item in data:
+        if not isinstance(item, (tuple, list)) or len(item) != 2:
+            raise DataError("the data must yield (x, y) pairs, one per batch")
+        yield item[0], item[1]
+
+
+def _inputs(x: Any, names: tuple[str, ...], example: Tensor) -> tuple[Tensor, ...]:
+    if isinstance(x, dict):
+        missing = [name for name in names if name not in x]
+        if missing:
+            raise DataError(f"the data lack the input '{missing[0]}' of the graph")
+        parts = [x[name] for name in names]
+    else:
+        parts = list(x) if isinstance(x, (tuple, list)) else [x]
+    if len(parts) != len(names) or not all(isinstance(part, Tensor) for part in parts):
+        raise DataError(f"the graph has {len(names)} inputs ({', '.join(names)}); each batch must give a tensor for each")
+    return tuple(
+        part.to(example.device, example.dtype if part.is_floating_point() else None) for part in parts
+    )
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _to(part, device) for key, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(_to(part, device) for part in value)
+    return value
+
+
+def _uniform(index: np.ndarray[Any, np.dtype[np.uint64]], salt: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A fixed pseudo-random number in [0, 1) per index (splitmix64)."""
+    mixed = index + np.uint64(salt * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
+    mixed = mixed * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+class _same_order:  # noqa: N801 - reads as a statement
+    """Within it, a shuffling DataLoader draws the order that it drew last time; the callers' RNG is untouched."""
+
+    def __init__(self, data: Iterable[Any]) -> None:
+        owners = (data, data.sampler) if isinstance(data, DataLoader) else ()
+        generators = [getattr(owner, "generator", None) for owner in owners]
+        self.generators = [g for g in dict.fromkeys(generators) if isinstance(g, torch.Generator)]
+
+    def __enter__(self) -> None:
+        self.states = [generator.get_state() for generator in self.generators]
+        self.fork = torch.random.fork_rng(devices=[])
+        self.fork.__enter__()
+        torch.manual_seed(_SEED)
+
+    def __exit__(self, *error: Any) -> None:
+        self.fork.__exit__(*error)
+        for generator, state in zip(self.generators, self.states, strict=True):
+            generator.set_state(state)
