@@ -1,0 +1,54 @@
+"""dagrow grows neural-network architectures while they train.
+
+Declare a network as a small YAML graph; dagrow compiles it to a ``torch.fx`` module of ordinary layers,
+finds where it lacks expressivity, measures what each possible insertion would gain, inserts the best, and
+hands back plain PyTorch.
+"""
+
+from dagrow.api import export
+from dagrow.build import build
+from dagrow.errors import (
+    DagrowError,
+    DataError,
+    ExportError,
+    GrowthError,
+    OptimizerError,
+    RunError,
+    SpecError,
+)
+from dagrow.graph import Dag, cost, load_graph, load_run
+from dagrow.methods import register_method
+from dagrow.ops import Op, register_op
+from dagrow.planner import Candidate, Plan, apply, propose
+from dagrow.spec import GraphSpec, RunSpec, save_graph
+from dagrow.training import GrowthResult, grow
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Candidate",
+    "Dag",
+    "DagrowError",
+    "DataError",
+    "ExportError",
+    "GraphSpec",
+    "GrowthError",
+    "GrowthResult",
+    "Op",
+    "OptimizerError",
+    "Plan",
+    "RunError",
+    "RunSpec",
+    "SpecError",
+    "apply",
+    "build",
+    "cost",
+    "export",
+    "grow",
+    "load_graph",
+    "load_run",
+    "propose",
+    "register_method",
+    "register_op",
+    "save_graph",
+]

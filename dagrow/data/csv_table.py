@@ -22,7 +22,7 @@ Line = tuple[int, list[str]]
 def read_csv(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
     """Reads the table that ``spec.csv`` names; ``spec.target`` is the column to learn."""
     lines = _lines(str(spec.csv))
-    number, header = next(lines, (0, []))
+    header = [name.strip() for name in next(lines, (0, []))[1]]
     column = _target_column(header, str(spec.target))
     features = [name for i, name in enumerate(header) if i != column]
     values = array("d")  # eight bytes per number, a list of floats would take four times that
@@ -59,17 +59,17 @@ def _lines(path: str) -> Iterator[Line]:
 
 
 def _target_column(header: list[str], target: str) -> int:
-    header[:] = [name.strip() for name in header]
     if not header:
         raise DataError("the file is empty; a table with a header line is needed")
     for i, name in enumerate(header):
         if not name:
-            raise DataError(f"column {i + 1} has no name in the header; name it, or drop it if it only counts rows")
+            raise DataError(f"column {i + 1} has no name in the header (does it only count rows? drop it)")
         if name in header[:i]:
             raise DataError(f"two columns are called '{name}'")
     if target not in header:
+        near = did_you_mean(target, header)
         hint = " (cells are separated by commas)" if len(header) == 1 else ""
-        raise DataError(f"no column '{target}'{did_you_mean(target, header)}; columns: {listed(header)}{hint}")
+        raise DataError(f"no column '{target}'{near}; columns: {listed(header)}{hint}")
     if len(header) == 1:
         raise DataError(f"the table has no column beside the target '{target}'")
     return header.index(target)
@@ -88,16 +88,22 @@ def _numbers(number: int, cells: list[str], names: list[str]) -> list[float]:
         return [float(cell) for cell in cells]
     except ValueError as error:
         name, cell = next((n, c) for n, c in zip(names, cells, strict=True) if not _is_number(c))
-        raise DataError(f"line {number}, column '{name}': '{cell}' is not a number; inputs must be") from error
+        raise DataError(f"{_not_a_number(number, name, cell)}; inputs must be") from error
 
 
-def _targets(cells: list[tuple[int, str]], column: str, *, text_allowed: bool) -> tuple[Tensor, tuple[str, ...]]:
+def _not_a_number(number: int, column: str, cell: str) -> str:
+    return f"line {number}, column '{column}': {cell[:40]!r} is not a number"
+
+
+def _targets(
+    cells: list[tuple[int, str]], column: str, *, text_allowed: bool
+) -> tuple[Tensor, tuple[str, ...]]:
     """The target as numbers, and the names of the classes if it was text."""
     text = [(number, cell) for number, cell in cells if not _is_number(cell)]
     if not text:
         return torch.tensor([float(cell) for _, cell in cells], dtype=torch.float64), ()
     number, cell = text[0]
-    where = f"line {number}, column '{column}': '{cell}' is not a number"
+    where = _not_a_number(number, column, cell)
     if not text_allowed:
         raise DataError(f"{where}; this loss learns numbers (text labels need cross_entropy)")
     if len(text) < len(cells):

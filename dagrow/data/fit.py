@@ -7,14 +7,11 @@ from math import prod
 import torch
 from torch import Tensor
 
-from dagrow.data.raw import Arrays
+from dagrow.data.raw import Arrays, pieces
 from dagrow.errors import DataError
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
 from dagrow.ops import Shape
-
-# Checks and conversions go through the data in pieces, so that no second copy of it is ever held.
-CHUNK = 4096
 
 
 def fit(arrays: Arrays, dag: Dag, loss: Loss) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -24,14 +21,14 @@ def fit(arrays: Arrays, dag: Dag, loss: Loss) -> tuple[tuple[Tensor, ...], tuple
         DataError: on an empty set, different numbers of samples, values that are not finite, other shapes,
             targets that the loss cannot take.
     """
-    check_counts(arrays)
+    _check_counts(arrays)
     for what, tensors in (("inputs", arrays.inputs), ("targets", arrays.targets)):
         for tensor in tensors:
             _check_finite(tensor, what)
     return _fit_inputs(arrays.inputs, dag), _fit_targets(arrays.targets, dag, loss)
 
 
-def check_counts(arrays: Arrays) -> None:
+def _check_counts(arrays: Arrays) -> None:
     """Checks that there are samples, and as many targets as inputs."""
     counts = [sorted({len(tensor) for tensor in tensors}) for tensors in (arrays.inputs, arrays.targets)]
     if counts[0] != counts[1] or len(counts[0]) > 1:
@@ -56,8 +53,8 @@ def reshape_samples(x: Tensor, shape: Shape, name: str) -> Tensor:
         )
     if len(found) == len(shape) == 3 and found != shape and found == (*shape[1:], shape[0]) and shape[0] > 1:
         raise DataError(
-            f"a sample has shape {list(found)}, channels last; input '{name}' needs {list(shape)}, channels first "
-            "(transpose the array)"
+            f"a sample has shape {list(found)}, channels last; "
+            f"input '{name}' needs {list(shape)}, channels first (transpose the array)"
         )
     return x.reshape(len(x), *shape)
 
@@ -66,7 +63,8 @@ def _fit_inputs(inputs: tuple[Tensor, ...], dag: Dag) -> tuple[Tensor, ...]:
     shapes = {name: spec.shape for name, spec in dag.spec.inputs.items()}
     if len(inputs) == 1 and len(shapes) > 1:
         inputs = _cut(inputs[0], shapes)
-    return tuple(reshape_samples(x, shape, name) for x, (name, shape) in zip(inputs, shapes.items(), strict=True))
+    pairs = zip(inputs, shapes.items(), strict=True)
+    return tuple(reshape_samples(x, shape, name) for x, (name, shape) in pairs)
 
 
 def _cut(x: Tensor, shapes: dict[str, Shape]) -> tuple[Tensor, ...]:
@@ -79,7 +77,7 @@ def _cut(x: Tensor, shapes: dict[str, Shape]) -> tuple[Tensor, ...]:
             f"a sample has shape {list(x.shape[1:])} ({values.shape[1]} values), "
             f"the inputs {needed} need {sum(sizes)} together"
         )
-    return values.split(sizes, dim=1)
+    return torch.split(values, sizes, dim=1)
 
 
 def _fit_targets(targets: tuple[Tensor, ...], dag: Dag, loss: Loss) -> tuple[Tensor, ...]:
@@ -98,13 +96,14 @@ def _check_finite(tensor: Tensor, what: str) -> None:
     if not tensor.is_floating_point():
         return
     count, first = 0, -1
-    for start in range(0, len(tensor), CHUNK):
+    for rows, part in pieces(tensor):
         # As float32, which is what the network reads: 1e300 is finite only before.
-        bad = ~torch.isfinite(tensor[start : start + CHUNK].float()).reshape(min(CHUNK, len(tensor) - start), -1)
+        bad = ~torch.isfinite(part.float())
         count += int(bad.sum())
         if count and first < 0:
-            first = start + int(bad.any(dim=1).nonzero()[0])
+            first = rows.start + int(bad.reshape(len(bad), -1).any(dim=1).nonzero()[0])
     if count:
+        values = "1 value is" if count == 1 else f"{count} values are"
         raise DataError(
-            f"{what}: {count} values are NaN, infinite or too large for float32, the first in sample {first} (from 0)"
+            f"{what}: {values} NaN, infinite or too large for float32, the first in sample {first} (from 0)"
         )

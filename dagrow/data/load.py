@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from dagrow.data.fit import fit
@@ -61,6 +62,12 @@ def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
 
 
 def _scaled(train: Fitted, test: Fitted, *, standardize: bool) -> Split:
+    for x, other in zip(train[0], test[0], strict=True):
+        if (x.dtype == torch.uint8) != (other.dtype == torch.uint8):
+            raise DataError(
+                f"training inputs are {x.dtype}, test inputs {other.dtype}; bytes are scaled to [0, 1] and "
+                "others are not, so both must be bytes or neither"
+            )
     transforms = [transform_of(x, standardize=standardize) for x in train[0]]
 
     def samples(part: Fitted) -> Samples:

@@ -19,6 +19,10 @@ from dagrow.graph import Dag
 from dagrow.objectives import Loss
 from dagrow.spec.run import DataSpec
 
+Wanted = tuple[tuple[str, ...], tuple[str, ...]]
+# RuntimeError: zipfile on an unknown compression or an encrypted member.
+_DAMAGED = (ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 
 def read_npz(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
     """Reads the file that ``spec.npz`` names."""
@@ -31,15 +35,14 @@ def read_npz(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
         return Raw(_arrays(stored, train), _arrays(stored, test) if _has_test(test, train, names) else None)
 
 
-Wanted = tuple[tuple[str, ...], tuple[str, ...]]
-
-
 def _names(dag: Dag, part: str, stored: Sequence[str]) -> Wanted:
     """Names of the input and of the target arrays to read: one each, or the common one."""
 
     def choose(own: Sequence[str], common: str) -> tuple[str, ...]:
         each = tuple(f"{name}_{part}" for name in own)
-        return each if set(each) <= set(stored) else (f"{common}_{part}",)
+        shared = f"{common}_{part}"
+        found = [name in stored for name in each]
+        return each if all(found) or (any(found) and shared not in stored) else (shared,)
 
     return choose(tuple(dag.spec.inputs), "x"), choose(dag.spec.outputs, "y")
 
@@ -57,19 +60,21 @@ def _has_test(test: Wanted, train: Wanted, stored: Sequence[str]) -> bool:
 
 def _check_there(name: str, stored: Sequence[str]) -> None:
     if name not in stored:
-        raise DataError(f"no array '{name}'{did_you_mean(name, stored)}; the file holds {listed(stored) or 'none'}")
+        near = did_you_mean(name, stored)
+        raise DataError(f"no array '{name}'{near}; there are {listed(stored) or 'none'}")
 
 
 def _arrays(stored: Any, wanted: Wanted) -> Arrays:
-    return Arrays(tuple(_read(stored, name) for name in wanted[0]), tuple(_read(stored, name) for name in wanted[1]))
+    inputs, targets = (tuple(_read(stored, name) for name in names) for names in wanted)
+    return Arrays(inputs, targets)
 
 
 def _read(stored: Any, name: str) -> Tensor:
     try:
         array = stored[name]
-    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         if "pickle" in str(error):
-            raise DataError(f"'{name}' holds Python objects, which are never loaded; save it as numbers") from error
+            raise DataError(f"'{name}' holds Python objects, which are never loaded; save numbers") from error
         raise DataError(f"'{name}' cannot be read, the file is damaged ({error})") from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"'{name}' is not an array")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from dagrow.errors import DataError
+
+_PIECE = 2**22  # values
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +53,20 @@ def to_tensor(array: np.ndarray, name: str) -> Tensor:
         raise DataError(f"'{name}' holds {array.dtype}, not numbers")
     if array.ndim == 0:
         raise DataError(f"'{name}' is a single number; its first dimension must be the samples")
+    size = array.dtype.itemsize
     if array.dtype == np.uint8:
         wanted: type[np.generic] = np.uint8
-    elif kind == "f":
-        wanted = np.float32 if array.dtype.itemsize <= 4 else np.float64
+    elif size <= 2 or (kind == "f" and size == 4):
+        wanted = np.float32  # exact for all of these
     else:
-        wanted = np.int64
+        wanted = np.float64 if kind == "f" else np.int64
     # from_numpy takes neither foreign byte orders nor read-only memory.
     return torch.from_numpy(np.require(array, dtype=wanted, requirements=["C", "W"]))
+
+
+def pieces(x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Goes through samples a few at a time, so that a check or a sum never holds a second copy of them."""
+    rows = max(1, _PIECE * len(x) // max(1, x.numel()))
+    for start in range(0, len(x), rows):
+        part = slice(start, start + rows)
+        yield part, x[part]

@@ -69,11 +69,13 @@ class Samples:
 
     def rows(self, index: Tensor | slice) -> Samples:
         """Some of the samples (a view where ``index`` is a slice)."""
-        return Samples(tuple(x[index] for x in self.inputs), tuple(y[index] for y in self.targets), self.transforms)
+        inputs = tuple(x[index] for x in self.inputs)
+        return Samples(inputs, tuple(y[index] for y in self.targets), self.transforms)
 
     def xy(self) -> Batch:
         """All samples, converted, as one batch: a tensor for one input (output), else a tuple of tensors."""
-        x = tuple(change(raw) if change else raw for change, raw in zip(self.transforms, self.inputs, strict=True))
+        pairs = zip(self.inputs, self.transforms, strict=True)
+        x = tuple(change(stored) if change else stored for stored, change in pairs)
         return _one_or_all(x), _one_or_all(self.targets)
 
     def batches(self, size: int) -> Batches:

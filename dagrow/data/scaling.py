@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dagrow.data.fit import CHUNK
+from dagrow.data.raw import pieces
 from dagrow.data.samples import Transform
 from dagrow.ops import Shape, channels, to_positions
 
@@ -19,7 +19,7 @@ def transform_of(train: Tensor, *, standardize: bool) -> Transform | None:
     """
     if standardize:
         mean, deviation = _moments(train)
-        dtype = torch.float64 if train.dtype == torch.float64 else torch.float32
+        dtype = torch.float32 if train.dtype in (torch.uint8, torch.float32) else torch.float64
         shape = _broadcast(tuple(train.shape[1:]))
         return Transform(mean.to(dtype).reshape(shape), deviation.to(dtype).reshape(shape))
     if train.dtype == torch.uint8:
@@ -34,8 +34,8 @@ def settle(stored: Tensor, transform: Transform | None) -> tuple[Tensor, Transfo
     if transform is None:
         return stored.float(), None
     settled = torch.empty(stored.shape)
-    for start in range(0, len(stored), CHUNK):
-        settled[start : start + CHUNK] = transform(stored[start : start + CHUNK])
+    for rows, part in pieces(stored):
+        settled[rows] = transform(part)
     return settled, None
 
 
@@ -49,14 +49,19 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Two passes, since the difference of two large sums would lose a small variance.
     """
-    chunks = x.split(CHUNK)
-    count = x.numel() / channels(tuple(x.shape[1:]))
-    mean = torch.stack([_rows(part).sum(0) for part in chunks]).sum(0) / count
-    variance = torch.stack([(_rows(part) - mean).square_().sum(0) for part in chunks]).sum(0) / count
-    low = torch.stack([_rows(part).amin(0) for part in chunks]).amin(0)
-    high = torch.stack([_rows(part).amax(0) for part in chunks]).amax(0)
+    features = channels(tuple(x.shape[1:]))
+    count = x.numel() / features
+    total, squares = torch.zeros(2, features, dtype=torch.float64)
+    low, high = torch.tensor([[torch.inf], [-torch.inf]], dtype=torch.float64).expand(2, features)
+    for _, part in pieces(x):
+        rows = _rows(part)
+        total += rows.sum(0)
+        low, high = torch.minimum(low, rows.amin(0)), torch.maximum(high, rows.amax(0))
+    mean = total / count
+    for _, part in pieces(x):
+        squares += (_rows(part) - mean).square_().sum(0)
     # Rounding of the mean may leave a constant feature a tiny variance, so that is not what is asked.
-    return mean, variance.sqrt().masked_fill(low == high, torch.inf)
+    return mean, (squares / count).sqrt().masked_fill(low == high, torch.inf)
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -28,11 +28,11 @@ def split_rows(targets: tuple[Tensor, ...], loss: Loss, share: float, seed: int)
     groups = torch.zeros_like(order) if labels is None else labels
     drawn = groups[order]
     test = torch.zeros(len(order), dtype=torch.bool)
-    for group in drawn.unique().tolist():
+    for group in sorted(set(drawn.tolist())):
         members = (drawn == group).nonzero().squeeze(1)
         if len(members) < 2:
             whole = "the data" if labels is None else f"class {group}"
-            raise DataError(f"{whole} has 1 sample; to split it takes 2, one to learn from and one to test with")
+            raise DataError(f"{whole} has 1 sample; a split takes 2, one to learn from and one to test with")
         test[members[: min(max(round(len(members) * share), 1), len(members) - 1)]] = True
     return order[~test], order[test]
 

@@ -50,6 +50,7 @@ class Exporter(ABC):
         Raises:
             ExportError: with the command that installs it.
         """
+        return
 
     @abstractmethod
     def contents(self, network: Network, name: str) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ _BATCHES = (TRACED_BATCH, 7, 1)
 
 def sample_inputs(network: Network, batch: int) -> tuple[Tensor, ...]:
     """Standard normal inputs from a generator of their own: the global one is not touched."""
-    generator = torch.Generator().manual_seed(batch)
+    generator = torch.Generator("cpu").manual_seed(batch)
     return tuple(
         torch.randn((batch, *entry.shape), generator=generator, dtype=torch.float32, device="cpu")
         for entry in network.spec.inputs.values()

@@ -94,7 +94,8 @@ def check_expressions(layers: Iterable[Layer]) -> None:
     """
     for layer in layers:
         try:
-            made = eval(layer.expression, {"torch": torch, "nn": nn})
+            with torch.device("cpu"):
+                made = eval(layer.expression, {"torch": torch, "nn": nn})
         except Exception as error:
             raise ExportError(
                 f"{layer.place}: its export_line '{layer.expression}' does not work with torch alone "

@@ -27,6 +27,7 @@ class OnnxExporter(Exporter):
     tolerance: ClassVar[float] = 1e-5
 
     def require(self) -> None:
+        """Checks for the packages of the extra ``onnx``."""
         for package in _PACKAGES:
             try:
                 importlib.import_module(package)
@@ -36,6 +37,7 @@ class OnnxExporter(Exporter):
                 ) from error
 
     def contents(self, network: Network, name: str) -> dict[str, bytes]:
+        """Traces the network and checks the result by the rules of ONNX."""
         import onnx
 
         with torch_exporter("write as onnx"):
@@ -46,6 +48,7 @@ class OnnxExporter(Exporter):
         return {DESTINATION: content}
 
     def load(self, path: Path) -> Runner:
+        """Runs the file in onnxruntime, on one thread of the CPU."""
         import onnxruntime
 
         with torch_exporter("read back the onnx of"):
@@ -64,14 +67,16 @@ class OnnxExporter(Exporter):
         return run
 
     def wrote(self, path: Path) -> bool:
+        """Looks for our mark among the properties of the model."""
         import onnx
-        from google.protobuf.message import DecodeError
 
         if not path.is_file():
             return False
+        content = path.read_bytes()
         try:
-            model = onnx.load(path, load_external_data=False)
-        except DecodeError:
+            model = onnx.load_model_from_string(content)
+        # Whatever keeps it from being read, it is not ours; protobuf's own error has no public home.
+        except Exception:
             return False
         return any(entry.key == _MARK for entry in model.metadata_props)
 

@@ -25,6 +25,7 @@ class Pt2Exporter(Exporter):
     name: ClassVar[str] = "pt2"
 
     def contents(self, network: Network, name: str) -> dict[str, bytes]:
+        """Traces the network with a free batch size."""
         batch = torch.export.Dim("batch")
         inputs = sample_inputs(network, TRACED_BATCH)
         with torch_exporter("write as pt2"):
@@ -36,6 +37,7 @@ class Pt2Exporter(Exporter):
         return {DESTINATION: file.getvalue()}
 
     def load(self, path: Path) -> Runner:
+        """Reads the file with ``torch.export.load``."""
         with torch_exporter("read back the pt2 of"), path.open("rb") as file:
             module = torch.export.load(io.BytesIO(file.read())).module()
 
@@ -45,6 +47,7 @@ class Pt2Exporter(Exporter):
         return run
 
     def wrote(self, path: Path) -> bool:
+        """Looks for our mark in the archive."""
         if not path.is_file() or not zipfile.is_zipfile(path):
             return False
         with zipfile.ZipFile(path) as archive:

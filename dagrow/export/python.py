@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import ClassVar
 
+import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -30,6 +31,7 @@ class PythonExporter(Exporter):
     directory: ClassVar[bool] = True
 
     def contents(self, network: Network, name: str) -> dict[str, bytes]:
+        """The source, and the weights under the names that the source uses."""
         dag = network.dag
         source = model_source(dag, name)
         check_expressions(names_of(dag).layers)
@@ -39,7 +41,9 @@ class PythonExporter(Exporter):
         return {MODEL: source.encode(), WEIGHTS: save(weights, metadata={"format": "pt"})}
 
     def load(self, path: Path) -> Runner:
-        model = _only_model(_execute(path / MODEL))()
+        """Runs ``model.py``, makes its class without arguments and loads the weights, all of them."""
+        with torch.device("cpu"):
+            model = _only_model(_execute(path / MODEL))()
         model.load_state_dict(load_file(path / WEIGHTS), strict=True)
         model.float().eval()
 
@@ -49,6 +53,7 @@ class PythonExporter(Exporter):
         return run
 
     def wrote(self, path: Path) -> bool:
+        """Looks for our mark in the first line of ``model.py``."""
         model = path / MODEL
         if not model.is_file():
             return False
@@ -77,5 +82,3 @@ def _only_model(module: ModuleType) -> type[nn.Module]:
     if len(found) != 1:
         raise ExportError(f"{MODEL} defines {len(found)} networks instead of one")
     return found[0]
-
-

@@ -64,14 +64,15 @@ def _docstring(dag: Dag, name: str) -> list[str]:
 def _init(dag: Dag, names: Names) -> list[str]:
     groups = [[layer for layer in names.layers if layer.node == node] for node in dag.order]
     groups = [group for group in groups if group]
-    # Blank lines between nodes help where a node has several layers, and only there.
-    spaced = len(groups) > 1 and any(len(group) > 1 for group in groups)
     lines = ["    def __init__(self) -> None:", "        super().__init__()"]
-    for number, group in enumerate(groups):
-        if spaced and number:
+    before = 0
+    for group in groups:
+        # A node with several layers is set apart; a row of single layers is not.
+        if before and max(before, len(group)) > 1:
             lines.append("")
         for layer in group:
             lines += statement(f"self.{layer.attribute} = ", layer.expression, 8)
+        before = len(group)
     return lines
 
 

@@ -44,11 +44,11 @@ def export_network(network: Network, to: str, out: str | Path, name: str = "netw
         raise ExportError(f"unknown export '{to}'{did_you_mean(to, EXPORTERS)}; allowed: {listed(EXPORTERS)}")
     exporter = EXPORTERS[to]
     exporter.require()
-    given, target = Path(out), Path(os.path.abspath(out))
-    with disk_errors(given), torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    given, target = Path(out), Path(os.path.realpath(out))
+    with disk_errors(given), torch.random.fork_rng(devices=[]):
         check_destination(exporter, target)
         plain = _plain_copy(network)
-        contents = exporter.contents(_plain_copy(network), name)
+        contents = exporter.contents(_plain_copy(plain), name)
         with staged(contents, target) as path:
             difference = largest_difference(plain, exporter.load(path), exporter.tolerance)
             put_in_place(path, target)

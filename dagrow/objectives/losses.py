@@ -46,9 +46,10 @@ def _labels(target: Tensor, output: Shape) -> Tensor:
     if target.dim() == 2 and target.shape[1] == 1:
         target = target.squeeze(1)
     if target.dim() != 1:
-        raise DataError(f"cross_entropy takes one label per sample, not targets of shape {list(target.shape[1:])}")
+        found = list(target.shape[1:])
+        raise DataError(f"cross_entropy takes one label per sample, not targets of shape {found}")
     if target.is_floating_point() and not torch.equal(target, target.round()):
-        raise DataError("cross_entropy takes whole-number labels; these have fractions (is this regression? use mse)")
+        raise DataError("cross_entropy takes whole-number labels; these have fractions (for regression use mse)")
     labels = target.long()
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= features:
@@ -62,7 +63,8 @@ def _labels(target: Tensor, output: Shape) -> Tensor:
 def _values(target: Tensor, output: Shape) -> Tensor:
     values = target.float().unsqueeze(1) if target.dim() == 1 else target.float()
     if values.shape[1:] != output:
-        raise DataError(f"targets have shape {list(values.shape[1:])} per sample, the output has {list(output)}")
+        found = list(values.shape[1:])
+        raise DataError(f"targets have shape {found} per sample, the output has {list(output)}")
     return values
 
 
@@ -70,8 +72,8 @@ def _bits(target: Tensor, output: Shape) -> Tensor:
     _features("binary_cross_entropy", output)
     values = _values(target, output)
     if not bool(((values >= 0) & (values <= 1)).all()):
-        low, high = float(values.min()), float(values.max())
-        raise DataError(f"binary_cross_entropy takes targets between 0 and 1; these run from {low:g} to {high:g}")
+        found = f"{float(values.min()):g} to {float(values.max()):g}"
+        raise DataError(f"binary_cross_entropy takes targets between 0 and 1; these run from {found}")
     return values
 
 

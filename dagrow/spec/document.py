@@ -142,16 +142,16 @@ class _Composer(yaml.SafeLoader):
         self._depth = 0
         self._count = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         line = event.start_mark.line + 1
+        is_key = isinstance(parent, yaml.MappingNode) and index is None
         self._depth += 1
-        self._count += 1
+        self._count += not is_key
         # The composer calls itself for each level: stop before Python's own limit does.
         if self._depth > MAX_NESTING + 1:
             _too_deep(line)
-        # Keys are nodes too, so a mapping has two for each value.
-        if self._count > 2 * MAX_VALUES + 1:
+        if self._count > MAX_VALUES:
             _too_many(line)
         node = super().compose_node(parent, index)
         self._depth -= 1

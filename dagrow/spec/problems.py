@@ -92,16 +92,21 @@ def _message(errors: Sequence[ErrorDetails], path: Path, model: type[BaseModel],
     literals = [details for details in errors if details["type"] == "literal_error"]
     if len(literals) == len(errors):
         return _unknown_value(literals[0])
-    found, wanted, others = None, [], []
+    wanted, others = [], []
     for details in errors:
         phrase = _expected(details)
         if phrase is None:
             others.append(_other(details, path, model, data))
         else:
-            found = details["input"]
             wanted.append(phrase)
-    messages = [f"expected {_either(wanted)}, found {_shown(found)}"] if wanted else []
+    messages = [f"expected {_either(wanted)}, found {_shown(_entry(data, path))}"] if wanted else []
     return "; ".join(dict.fromkeys(messages + others))
+
+
+def _entry(data: Any, path: Path) -> Any:
+    for part in path:
+        data = data[int(part)] if isinstance(data, list) else data[part]
+    return data
 
 
 def _expected(details: ErrorDetails) -> str | None:

@@ -177,6 +177,9 @@ class GrowthSpec(SpecPart):
     held_out: float = Field(
         default=0.2, ge=0.0, lt=1.0, description="share of these samples that chooses shrinkage and amplitude"
     )
+    significance: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
+        default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
+    )
     patience: Count = Field(default=1, description="growth steps in a row without gain before growth ends")
     budget: BudgetSpec = BudgetSpec()
 

@@ -28,7 +28,7 @@ def run_schema() -> Schema:
     _node(parts["NodeSpec"]["properties"])
     _names(parts["TrainingSpec"], "loss", LOSSES)
     _names(parts["GrowthSpec"], "method", METHODS)
-    _optimizer(parts["OptimizerSpec"])
+    _optimizer(parts)
     schema["properties"] = {"version": {"const": VERSION}, **schema["properties"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -49,10 +49,12 @@ def _node(fields: dict[str, Schema]) -> None:
     fields["pool"]["anyOf"].insert(0, {"enum": kinds})
 
 
-def _optimizer(part: Schema) -> None:
+def _optimizer(parts: dict[str, Schema]) -> None:
+    part = parts["OptimizerSpec"]
     _names(part, "name", OPTIMIZERS)
     value = part["properties"].pop("options")["additionalProperties"]
-    part["properties"].update(dict.fromkeys(option_names(None), value))
+    part["properties"].update({name: {"$ref": "#/$defs/option"} for name in option_names(None)})
+    parts["option"] = value
 
 
 def _op(name: str) -> Schema:
@@ -74,28 +76,36 @@ def _names(part: Schema, field: str, table: Iterable[str]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Without pydantic's generated titles, and without the defaults of whole sections."""
+    """Pydantic's schema in few words: no generated titles, no defaults of whole sections, ``null`` as a type."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key: _plain(entry)
-        for key, entry in value.items()
-        if not (key == "title" and isinstance(entry, str))
-        and not (key == "default" and isinstance(entry, dict))
-    }
+    kept = {key: _plain(entry) for key, entry in value.items() if not _is_noise(key, entry)}
+    match kept.get("anyOf"):
+        case [{"type": str(kind), **limits}, {"type": "null"}]:
+            del kept["anyOf"]
+            return {"type": [kind, "null"], **limits, **kept}
+    return kept
+
+
+def _is_noise(key: str, entry: Any) -> bool:
+    return (key == "title" and isinstance(entry, str)) or (
+        key == "default" and (entry is None or entry == {})
+    )
 
 
 def _pairs(value: Any) -> Any:
-    """A list of two equal kinds may be written as one value: ``kernel: 3``."""
+    """A list of two of the same kind may be written as one value: ``kernel: 3``."""
     if isinstance(value, list):
         return [_pairs(item) for item in value]
     if not isinstance(value, dict):
         return value
-    halves = value.get("prefixItems", [])
-    if len(halves) == 2 and halves[0] == halves[1]:
-        outer = {key: value[key] for key in ("default", "description") if key in value}
-        pair = {key: entry for key, entry in value.items() if key not in outer}
-        return {"anyOf": [halves[0], pair], **outer}
+    match value:
+        case {"type": "array", "prefixItems": [first, second]} if first == second:
+            outer = {key: value[key] for key in ("default", "description") if key in value}
+            return {
+                "anyOf": [first, {"type": "array", "items": first, "minItems": 2, "maxItems": 2}],
+                **outer,
+            }
     return {key: _pairs(entry) for key, entry in value.items()}

@@ -1,0 +1,5 @@
+"""``python -m dagrow`` is the ``dagrow`` command."""
+
+from dagrow.cli.main import main
+
+main()

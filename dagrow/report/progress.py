@@ -1,0 +1,83 @@
+"""What a run says while it works: a progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class Reporter(Protocol):
+    """Where a run reports to."""
+
+    def say(self, text: str) -> None:
+        """One or more lines to keep."""
+
+    def stage(self, text: str, total: int) -> None:
+        """A piece of work of ``total`` units begins."""
+
+    def advance(self) -> None:
+        """One unit of it is done."""
+
+
+class Silent:
+    """Reports nothing."""
+
+    def say(self, text: str) -> None:
+        """Drops the text."""
+
+    def stage(self, text: str, total: int) -> None:
+        """Ignores the stage."""
+
+    def advance(self) -> None:
+        """Ignores the unit."""
+
+
+class PlainLines:
+    """Prints what is to be kept, line by line."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream
+
+    def say(self, text: str) -> None:
+        """Prints at once, so that a log can be followed."""
+        print(text, file=self.stream or sys.stdout, flush=True)
+
+    def stage(self, text: str, total: int) -> None:
+        """A plain log shows no stages."""
+
+    def advance(self) -> None:
+        """A plain log shows no units."""
+
+
+class ProgressBar:
+    """A bar below the lines, on a terminal. Use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self.progress = Progress(*columns, console=console, transient=True)
+        self.task = self.progress.add_task("", total=None)
+
+    def __enter__(self) -> ProgressBar:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def say(self, text: str) -> None:
+        """Prints above the bar."""
+        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def stage(self, text: str, total: int) -> None:
+        """Starts the bar anew."""
+        self.progress.reset(self.task, description=text, total=total)
+
+    def advance(self) -> None:
+        """Moves the bar."""
+        self.progress.advance(self.task)

@@ -1,0 +1,22 @@
+"""The loop, its record, and what it leaves behind."""
+
+from dagrow.training.directory import RunDirectory
+from dagrow.training.epochs import Objective, Score, TrainingError, evaluate, make_optimizer, train_epoch
+from dagrow.training.grow import grow
+from dagrow.training.journal import Journal, read_journal
+from dagrow.training.result import GrowthResult, history_table
+
+__all__ = [
+    "GrowthResult",
+    "Journal",
+    "Objective",
+    "RunDirectory",
+    "Score",
+    "TrainingError",
+    "evaluate",
+    "grow",
+    "history_table",
+    "make_optimizer",
+    "read_journal",
+    "train_epoch",
+]

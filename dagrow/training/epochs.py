@@ -1,0 +1,128 @@
+"""Gradient descent between insertions, and scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network
+from dagrow.data import Samples
+from dagrow.errors import DagrowError
+from dagrow.objectives import OPTIMIZERS, Loss
+from dagrow.spec.run import TrainingSpec
+
+
+class TrainingError(DagrowError):
+    """Training cannot go on: the loss is no number any more."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss over all outputs of a graph: their sum. Callable as ``(output, target) -> scalar``."""
+
+    loss: Loss
+
+    def __call__(self, output: Any, target: Any) -> Tensor:
+        if isinstance(output, Tensor):
+            return self.loss.mean(output, target)
+        parts = [self.loss.mean(o, t) for o, t in zip(output, target, strict=True)]
+        return sum(parts[1:], start=parts[0])
+
+    def right(self, output: Any, target: Any) -> int | None:
+        """How many samples are right at every output; None for a regression."""
+        correct = self.loss.correct
+        if correct is None:
+            return None
+        if isinstance(output, Tensor):
+            return int(correct(output, target))
+        return min(int(correct(o, t)) for o, t in zip(output, target, strict=True))
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a network is on some samples.
+
+    Attributes:
+        loss: mean.
+        accuracy: share of right samples; None for a regression.
+    """
+
+    loss: float
+    accuracy: float | None
+
+    def __str__(self) -> str:
+        return f"loss {self.loss:.4f}" + ("" if self.accuracy is None else f", accuracy {self.accuracy:.4f}")
+
+
+def make_optimizer(network: Network, spec: TrainingSpec) -> torch.optim.Optimizer:
+    """The optimizer of a run, over all parameters."""
+    options: dict[str, Any] = {"lr": spec.optimizer.lr, **spec.optimizer.options}
+    return OPTIMIZERS[spec.optimizer.name](network.parameters(), **options)
+
+
+def forward(network: Network, x: Any) -> Any:
+    """The network on one batch of inputs: a tensor, or a tuple for several inputs."""
+    return network(x) if isinstance(x, Tensor) else network(*x)
+
+
+def train_epoch(
+    network: Network,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[Any],
+    after_batch: Callable[[], None] = lambda: None,
+) -> float:
+    """One pass of gradient descent over the batches.
+
+    Returns:
+        The mean loss over the pass.
+
+    Raises:
+        TrainingError: if the loss is no number.
+    """
+    network.train()
+    total, count = 0.0, 0
+    for x, y in batches:
+        size = _size(y)
+        if size == 1 and count > 0:
+            # Batch norm cannot learn from the one sample that is left over.
+            continue
+        optimizer.zero_grad(set_to_none=True)
+        loss = objective(forward(network, x), y)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the training loss became {value}: the learning rate {optimizer.param_groups[0]['lr']:g} may be too high"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total, count = total + value * size, count + size
+        after_batch()
+    return total / max(1, count)
+
+
+@torch.no_grad()
+def evaluate(network: Network, objective: Objective, samples: Samples, batch_size: int) -> Score:
+    """The score in eval mode; the network's mode is left as it was."""
+    training = network.training
+    network.eval()
+    total, right, count = 0.0, 0, 0
+    known = True
+    for x, y in samples.batches(batch_size):
+        output = forward(network, x)
+        size = _size(y)
+        total, count = total + float(objective(output, y)) * size, count + size
+        correct = objective.right(output, y)
+        known = known and correct is not None
+        right += correct or 0
+    network.train(training)
+    return Score(total / count, right / count if known else None)
+
+
+def _size(y: Any) -> int:
+    return len(y) if isinstance(y, Tensor) else len(y[0])

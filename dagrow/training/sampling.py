@@ -1,0 +1,35 @@
+"""How many samples a growth step looks at, and in what portions."""
+
+from __future__ import annotations
+
+import math
+
+from dagrow.graph import Dag, FixedSize, sites
+from dagrow.ops import position_count
+
+FEWEST = 1_000
+"""Samples below which nothing about significance can be said."""
+_VALUES_PER_BATCH = 2**23
+
+
+def samples_needed(dag: Dag) -> int:
+    """The thesis' rule (D.4): ``(S W)^2 / P`` for the largest place, so that estimates keep their variance.
+
+    S W is the number of features that a new neuron reads, P the positions that share its weights.
+    """
+    needed = FEWEST
+    for place in sites(dag):
+        if isinstance(place, FixedSize):
+            continue
+        features = sum(
+            dag.op(e).feature_count(dag.output(e.source)) for e in dag.incoming[place.node] if dag.op(e).parametrised
+        )
+        needed = max(needed, math.ceil(features**2 / position_count(dag.merged(place.node))))
+    return needed
+
+
+def batch_that_fits(dag: Dag) -> int:
+    """Samples per batch for statistics: all values of a batch together stay within some 32 MB."""
+    values = sum(math.prod(dag.merged(v)) + math.prod(dag.output(v)) for v in dag.order)
+    values += sum(math.prod(entry.shape) for entry in dag.spec.inputs.values())
+    return max(1, min(2_048, _VALUES_PER_BATCH // values))

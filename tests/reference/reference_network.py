@@ -1,0 +1,176 @@
+"""A second, plain interpreter of graph specs, on which the reference tests rest.
+
+It shares with dagrow only the spec, the inferred shapes and the names of the weights in the state dict.
+Values are kept per node: `a` before norm, activation and pool, `b` after them.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from dagrow.build import build
+from dagrow.mutation import apply_change
+from dagrow.spec.graph import GraphSpec
+from dagrow.statistics import Stream
+
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "relu": torch.relu,
+    "leaky_relu": functional.leaky_relu,
+    "elu": functional.elu,
+    "selu": torch.selu,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+    "softplus": functional.softplus,
+}
+
+
+def graph(inputs, nodes, edges, outputs=("y",)):
+    """A spec with short forms: an input is a shape, a node may be a size."""
+    return GraphSpec.model_validate(
+        {
+            "inputs": {name: {"shape": list(shape)} for name, shape in inputs.items()},
+            "nodes": {name: {"size": node} if isinstance(node, int) else node for name, node in nodes.items()},
+            "edges": edges,
+            "outputs": list(outputs),
+        }
+    )
+
+
+def network(spec, seed=0, dtype=torch.float64):
+    return build(spec, seed=seed).to(dtype)
+
+
+def normal(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def inputs_for(spec, samples, seed=0):
+    return tuple(normal(samples, *entry.shape, seed=seed + i) for i, entry in enumerate(spec.inputs.values()))
+
+
+def batches(x, y, sizes):
+    """The samples cut into batches of these sizes."""
+    xs = x if isinstance(x, tuple) else (x,)
+    ys = y if isinstance(y, tuple) else (y,)
+    found, start = [], 0
+    for size in sizes:
+        part = slice(start, start + size)
+        cut_x, cut_y = tuple(t[part] for t in xs), tuple(t[part] for t in ys)
+        found.append((cut_x, cut_y if isinstance(y, tuple) else cut_y[0]))
+        start += size
+    assert start == len(xs[0])
+    return found
+
+
+def stream(model, x, y, sizes=None, held_out=0.0):
+    samples = len(x[0] if isinstance(x, tuple) else x)
+    return Stream(batches(x, y, sizes or [samples]), model, held_out)
+
+
+def squared(output, target):
+    """Half the squared distance, mean over samples: v_goal of an output is target minus output."""
+    outs, targets = (output, target) if isinstance(output, tuple) else ((output,), (target,))
+    return sum((o - t).square().flatten(1).sum(1).mean() / 2 for o, t in zip(outs, targets, strict=True))
+
+
+def mean_loss(model, loss, data):
+    """The mean loss over all samples of batches."""
+    total = count = 0
+    with torch.no_grad():
+        for x, y in data:
+            size = len(x[0])
+            total += float(loss(model(*x), y)) * size
+            count += size
+    return total / count
+
+
+def inserted(model, change):
+    """A copy of the model with the change made."""
+    other = copy.deepcopy(model)
+    apply_change(other, change)
+    return other
+
+
+@dataclass
+class Values:
+    """Of one sample: per node `a` (pre-activation), `b` (output) and v_goal, without the batch dimension."""
+
+    a: dict
+    b: dict
+    v_goal: dict
+
+
+def order_of(spec):
+    done, order = set(spec.inputs), []
+    while len(order) < len(spec.nodes):
+        for name in spec.nodes:
+            sources = {edge.source for edge in spec.edges if edge.target == name}
+            if name not in done and sources <= done:
+                done.add(name)
+                order.append(name)
+    return order
+
+
+def incoming(spec, name):
+    return [edge for edge in spec.edges if edge.target == name]
+
+
+def forward(model, xs):
+    """All `a` and `b` of a batch, by hand. No norms: they join the samples, and these tests go one by one."""
+    spec, state = model.spec, dict(model.named_parameters())
+    a, b = {}, dict(zip(spec.inputs, xs, strict=True))
+    for name in order_of(spec):
+        node, written = spec.nodes[name], []
+        for edge in incoming(spec, name):
+            op, x = spec.edges[edge], b[edge.source]
+            weight, bias = (state.get(f"{name}.from_{edge.source}.{key}") for key in ("weight", "bias"))
+            if op.name == "identity":
+                written.append(x)
+            elif op.name == "linear":
+                written.append(x @ weight.T + (0 if bias is None else bias))
+            else:
+                padding = "same" if op.padding == "same" else op.padding
+                written.append(functional.conv2d(x, weight, bias, op.stride, padding, op.dilation, op.groups))
+        channel = 2 if written[0].dim() == 3 else 1
+        a[name] = torch.cat(written, channel) if node.merge == "concat" else sum(written)
+        # A tensor of its own, so that its gradient is its own.
+        a[name] = a[name] * 1.0
+        assert node.norm == "none"
+        b[name] = _after(node, a[name])
+    return a, b
+
+
+def _after(node, z):
+    z = ACTIVATIONS[node.activation](z)
+    if node.pool is not None:
+        pool = node.pool
+        if pool.kind == "global_average":
+            z = z.mean(dim=(2, 3)) if z.dim() == 4 else z.mean(dim=1)
+        else:
+            function = functional.max_pool2d if pool.kind == "max" else functional.avg_pool2d
+            z = function(z, pool.kernel, pool.stride, pool.padding)
+    return z.flatten(1) if node.flatten else z
+
+
+def sample_values(model, loss, xs, y):
+    """Sample by sample: values and ``v_goal = -dl/da``, as numpy arrays."""
+    found = []
+    for i in range(len(xs[0])):
+        one = tuple(x[i : i + 1] for x in xs)
+        target = tuple(t[i : i + 1] for t in y) if isinstance(y, tuple) else y[i : i + 1]
+        a, b = forward(model, one)
+        outs = tuple(b[name] for name in model.spec.outputs)
+        value = loss(outs if len(outs) > 1 else outs[0], target)
+        gradients = torch.autograd.grad(value, list(a.values()), allow_unused=True)
+        v_goal = {n: np.zeros(a[n].shape[1:]) if g is None else -g[0].numpy() for n, g in zip(a, gradients, strict=True)}
+        found.append(Values(_numpy(a), _numpy(b), v_goal))
+    return found
+
+
+def _numpy(values):
+    return {name: value.detach()[0].numpy() for name, value in values.items()}
