@@ -67,12 +67,10 @@ def check(
         return
     if file is None:
         raise DagrowError("give a file to check, or --schema")
-    from dagrow.graph import Dag, load_graph, load_run
+    from dagrow.graph import Dag, load_run
     from dagrow.report.describe import describe
-    from dagrow.spec import is_run_file
 
-    graph = load_run(file).graph if is_run_file(file) else load_graph(file)
-    print(describe(Dag.of(graph)))
+    print(describe(Dag.of(load_run(file).graph)))
 
 
 @app.command(epilog="Example: dagrow export runs/digits --to onnx --out digits.onnx")

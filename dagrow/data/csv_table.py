@@ -52,10 +52,10 @@ def _lines(path: str) -> Iterator[Line]:
                 raise DataError(f"line {reader.line_num}: not a table ({error})") from error
     except FileNotFoundError as error:
         raise DataError("no such file") from error
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise DataError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
 def _target_column(header: list[str], target: str) -> int:

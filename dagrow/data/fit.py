@@ -70,7 +70,7 @@ def _fit_inputs(inputs: tuple[Tensor, ...], dag: Dag) -> tuple[Tensor, ...]:
 def _cut(x: Tensor, shapes: dict[str, Shape]) -> tuple[Tensor, ...]:
     """Cuts the values of a sample into consecutive parts, in the order of the inputs."""
     sizes = [prod(shape) for shape in shapes.values()]
-    values = x.reshape(len(x), -1)
+    values = x.reshape(len(x), prod(x.shape[1:]))
     if values.shape[1] != sum(sizes):
         needed = ", ".join(f"'{name}' {list(shape)}" for name, shape in shapes.items())
         raise DataError(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,7 @@ def read_npz(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
         names = tuple(stored.files)
         train = _names(dag, "train", names)
         test = _names(dag, "test", names)
-        for name in train[0] + train[1]:
-            _check_there(name, names)
+        _check_there(train[0] + train[1], names)
         return Raw(_arrays(stored, train), _arrays(stored, test) if _has_test(test, train, names) else None)
 
 
@@ -53,15 +53,16 @@ def _has_test(test: Wanted, train: Wanted, stored: Sequence[str]) -> bool:
     # A misspelt test set must not be replaced by a part of the training set without a word.
     if not any(name in others or did_you_mean(name, others) for name in wanted):
         return False
-    for name in wanted:
-        _check_there(name, others)
+    _check_there(wanted, others)
     return True
 
 
-def _check_there(name: str, stored: Sequence[str]) -> None:
-    if name not in stored:
-        near = did_you_mean(name, stored)
-        raise DataError(f"no array '{name}'{near}; there are {listed(stored) or 'none'}")
+def _check_there(wanted: Sequence[str], stored: Sequence[str]) -> None:
+    spare = [name for name in stored if name not in wanted]
+    for name in wanted:
+        if name not in stored:
+            near = did_you_mean(name, spare)
+            raise DataError(f"no array '{name}'{near}; there are {listed(stored) or 'none'}")
 
 
 def _arrays(stored: Any, wanted: Wanted) -> Arrays:
@@ -81,15 +82,20 @@ def _read(stored: Any, name: str) -> Tensor:
     return to_tensor(array, name)
 
 
-def _open(path: str) -> Any:
+@contextmanager
+def _open(path: str) -> Iterator[Any]:
     try:
-        stored = np.load(path, allow_pickle=False)
+        file = open(path, "rb")  # noqa: SIM115 - numpy leaves a file that it cannot read open, so it is ours
     except FileNotFoundError as error:
         raise DataError("no such file") from error
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror or error})") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError("not an .npz file (write one with numpy.savez)") from error
-    if isinstance(stored, np.ndarray):
-        raise DataError("holds one array; an .npz file with x_train and y_train is needed (numpy.savez)")
-    return stored
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise DataError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    with file:
+        try:
+            stored = np.load(file, allow_pickle=False)
+        except _DAMAGED as error:
+            raise DataError("not an .npz file (write one with numpy.savez)") from error
+        if isinstance(stored, np.ndarray):
+            raise DataError("holds one array; an .npz file with x_train and y_train is needed (numpy.savez)")
+        with stored:
+            yield stored

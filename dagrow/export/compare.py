@@ -44,7 +44,11 @@ def largest_difference(network: Network, exported: Runner, tolerance: float) -> 
         inputs = sample_inputs(network, batch)
         with torch.no_grad():
             wanted = as_tuple(network(*inputs))
-            found = exported(inputs)
+            try:
+                found = exported(inputs)
+            # Torch, onnxruntime and a user's layers each raise errors of their own.
+            except Exception as error:
+                raise ExportError(f"the export does not run with {batch} samples: {error}") from error
         shapes = [list(output.shape) for output in wanted]
         if [list(output.shape) for output in found] != shapes:
             raise ExportError(

@@ -30,8 +30,6 @@ class Pt2Exporter(Exporter):
         inputs = sample_inputs(network, TRACED_BATCH)
         with torch_exporter("write as pt2"):
             program = torch.export.export(network, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs))
-            # The example would be written as a pickle, and nobody needs it.
-            program.example_inputs = None
             file = io.BytesIO()
             torch.export.save(program, file, extra_files={_MARK: name})
         return {DESTINATION: file.getvalue()}

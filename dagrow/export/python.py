@@ -44,7 +44,12 @@ class PythonExporter(Exporter):
         """Runs ``model.py``, makes its class without arguments and loads the weights, all of them."""
         with torch.device("cpu"):
             model = _only_model(_execute(path / MODEL))()
-        model.load_state_dict(load_file(path / WEIGHTS), strict=True)
+        try:
+            model.load_state_dict(load_file(path / WEIGHTS), strict=True)
+        except RuntimeError as error:
+            raise ExportError(
+                f"the weights do not fit {MODEL}: some export_line makes another layer than its op does: {error}"
+            ) from error
         model.float().eval()
 
         def run(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

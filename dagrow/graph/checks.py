@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import networkx as nx
-from torch import nn
+from torch import fx, nn
 
 from dagrow.errors import Problem, did_you_mean, listed
 from dagrow.spec.graph import GraphSpec
 
-_RESERVED = frozenset(dir(nn.Module())) | {"graph", "code", "spec", "print_readable", "recompile", "to_folder"}
+_RESERVED = frozenset([*dir(nn.Module()), *dir(fx.GraphModule)]) | {"meta", "shape_env", "spec", "dag"}
+_WORDS_OF_THE_CODE = frozenset({"self", "torch"})
 
 
 def structure_problems(spec: GraphSpec) -> list[Problem]:
@@ -29,6 +30,8 @@ def _reserved_names(spec: GraphSpec) -> Iterator[Problem]:
                 yield Problem(
                     ("graph", section, name), f"'{name}' is an attribute of torch.nn.Module; choose another name"
                 )
+            elif name in _WORDS_OF_THE_CODE:
+                yield Problem(("graph", section, name), f"'{name}' has a meaning in the code; choose another name")
 
 
 def _shared_names(spec: GraphSpec) -> Iterator[Problem]:

@@ -47,6 +47,22 @@ class NewFeatures:
             fan_out={edge: weight * fan_out for edge, weight in self.fan_out.items()},
         )
 
+    def mirrored(self, signs: Tensor) -> NewFeatures:
+        """``(alpha, omega)`` times a sign per feature; the effect at first order is the same where act is smooth."""
+        fan_in: EdgeWeights = {
+            edge: (weight * signs.view(-1, *[1] * (weight.dim() - 1)), None if bias is None else bias * signs)
+            for edge, (weight, bias) in self.fan_in.items()
+        }
+        fan_out = {}
+        for edge, weight in self.fan_out.items():
+            columns = signs.repeat_interleave(weight.shape[1] // signs.numel())
+            fan_out[edge] = weight * columns.view(1, -1, *[1] * (weight.dim() - 2))
+        statistics = dict(self.statistics)
+        if self.node in statistics:
+            mean, variance = statistics[self.node]
+            statistics[self.node] = (mean * signs, variance)
+        return replace(self, fan_in=fan_in, fan_out=fan_out, statistics=statistics)
+
 
 @dataclass(frozen=True)
 class WeightUpdate:

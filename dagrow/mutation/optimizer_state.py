@@ -85,7 +85,11 @@ def _fresh_state(optimizer: torch.optim.Optimizer, group: dict[str, Any], new: n
     """The state after one step with zero gradient on a parameter like ``new``."""
     stand_in = nn.Parameter(new.detach().clone())
     stand_in.grad = torch.zeros_like(stand_in)
-    shadow = copy.copy(optimizer)
+    kind = type(optimizer)
+    # Not copy.copy: an Optimizer leaves its own attributes out of a copy. Lists and dicts may be written to.
+    shadow = kind.__new__(kind)
+    held = vars(optimizer).items()
+    vars(shadow).update({k: copy.copy(v) if isinstance(v, (list, dict, set)) else v for k, v in held})
     # Weight decay would put the weights themselves into the moments.
     shadow.param_groups = [{**group, "params": [stand_in], "weight_decay": 0.0} if "weight_decay" in group
                            else {**group, "params": [stand_in]}]
@@ -94,7 +98,9 @@ def _fresh_state(optimizer: torch.optim.Optimizer, group: dict[str, Any], new: n
         setattr(shadow, hooks, OrderedDict())
     try:
         with torch.enable_grad():
-            type(optimizer).step(shadow)  # type: ignore[call-arg]
+            # Below the wrapper that runs hooks: a person's, the global ones included, must not fire.
+            step = kind.step.__wrapped__ if hasattr(kind.step, "hooked") else kind.step  # type: ignore[attr-defined]
+            step(shadow)
     except Exception as error:
         raise OptimizerError(_refusal(optimizer, f"it cannot take a plain step ({error})")) from error
     return dict(shadow.state[stand_in])

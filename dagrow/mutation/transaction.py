@@ -83,14 +83,15 @@ def _refit_layers(transaction: Transaction, network: Network, dag: Dag, edits: S
     for path in dict.fromkeys(edit.name.rpartition(".")[0] for edit in edits):
         node, _, key = path.partition(".")
         with torch.device("meta"):
-            fresh = node_layers(dag, node)[key]
+            fresh, stale = node_layers(dag, node)[key], node_layers(network.dag, node)[key]
         layer = network.get_submodule(path)
         for name, tensor in [*fresh.named_parameters(), *fresh.named_buffers()]:
             found = shapes.get(f"{path}.{name}", tuple(layer.state_dict()[name].shape))
             if found != tuple(tensor.shape):
                 raise GrowthError(f"{path}.{name} would have shape {list(found)}, the spec needs {list(tensor.shape)}")
         for name, value in vars(fresh).items():
-            if name not in _MODULE_INTERNALS and vars(layer).get(name) != value:
+            # What a person set on the layer (the momentum of a norm, say) is not a matter of size, and stays.
+            if name not in _MODULE_INTERNALS and vars(stale).get(name) != value:
                 old = vars(layer).get(name)
                 transaction.add(_setter(layer, name, value), _setter(layer, name, old))
 

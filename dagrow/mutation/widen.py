@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from dagrow.build.emit import edge_module
-from dagrow.errors import GrowthError
-from dagrow.graph import Dag, FixedSize, Reading, site
+from dagrow.errors import GrowthError, listed
+from dagrow.graph import Dag, FixedSize, Reading, Site, site
 from dagrow.mutation.change import NewFeatures
 from dagrow.mutation.edits import Edit, insert
 from dagrow.ops import NORMS, position_count
@@ -15,9 +15,7 @@ from dagrow.spec.graph import GraphSpec
 
 def widened_spec(dag: Dag, node: str, count: int) -> GraphSpec:
     """The graph with ``count`` more features at a node, and at the concat nodes that hand them on."""
-    spec, place = dag.spec, site(dag, node)
-    if isinstance(place, FixedSize):
-        raise GrowthError(f"'{node}' cannot grow: {place.reason}")
+    spec, place = dag.spec, _growing(dag, node)
     sizes = {node: dag.size(node) + count}
     inserted = {r.edge: _start_and_count(dag, node, r, count)[2] for r in place.readings}
     for reading in place.readings:
@@ -31,10 +29,13 @@ def widened_spec(dag: Dag, node: str, count: int) -> GraphSpec:
     edges = {}
     for name in sizes:
         for edge in dag.incoming[name]:
+            op = dag.op(edge)
             # In a concat, an equal share of the rest is no longer meant once one part has grown.
-            if dag.node(name).merge == "concat" and dag.op(edge).parametrised:
+            if dag.node(name).merge == "concat" and op.parametrised:
                 slot = dag.slots(name)[edge]
-                edges[edge] = dag.op(edge).model_copy(update={"size": slot.stop - slot.start})
+                edges[edge] = op.model_copy(update={"size": slot.stop - slot.start})
+            elif op.written is not None:
+                edges[edge] = op.model_copy(update={"size": sizes[name]})
     return spec.model_copy(update={"nodes": spec.nodes.replacing(nodes), "edges": spec.edges.replacing(edges)})
 
 
@@ -47,9 +48,8 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
         features: what to insert.
     """
     node, count, at = features.node, features.count, dag.size(features.node)
-    place = site(dag, node)
-    if isinstance(place, FixedSize):
-        raise GrowthError(f"'{node}' cannot grow: {place.reason}")
+    place = _growing(dag, node)
+    _check_edges(dag, place, features)
     edits: list[Edit] = []
     for edge, (weight, bias) in features.fan_in.items():
         layer = edge_module(edge)
@@ -70,6 +70,35 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
                 upto = Reading(reading.edge, reading.through[:index], reading.flattened)
                 edits += _norm_edits(state, dag, features, name, _position(dag, node, upto, name, count))
     return edits
+
+
+def _growing(dag: Dag, node: str) -> Site:
+    place = site(dag, node) if node in dag.spec.nodes else FixedSize(node, "the graph has no such node")
+    if isinstance(place, FixedSize):
+        raise GrowthError(f"'{node}' cannot grow: {place.reason}")
+    return place
+
+
+def _check_edges(dag: Dag, place: Site, features: NewFeatures) -> None:
+    """New features enter and leave by exactly the edges and norms that the graph has."""
+    ways: tuple[tuple[str, set[str], set[str]], ...] = (
+        ("edges into it", set(map(str, dag.incoming[place.node])), set(map(str, features.fan_in))),
+        ("edges that read it", {str(r.edge) for r in place.readings}, set(map(str, features.fan_out))),
+        (
+            "biases of edges into it",
+            {str(edge) for edge in dag.incoming[place.node] if dag.op(edge).has_bias},
+            {str(edge) for edge, (_, bias) in features.fan_in.items() if bias is not None},
+        ),
+    )
+    for what, needed, found in ways:
+        if needed != found:
+            raise GrowthError(
+                f"the change was made for another network: '{place.node}' has {what} "
+                f"[{listed(sorted(needed))}], the change [{listed(sorted(found))}]"
+            )
+    for name in (place.node, *place.passed):
+        if dag.node(name).norm != "none" and name not in features.statistics:
+            raise GrowthError(f"the change was made for another network: it has no statistics for the norm of '{name}'")
 
 
 def _norm_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures, name: str, at: int) -> list[Edit]:

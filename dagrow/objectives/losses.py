@@ -49,7 +49,7 @@ def _labels(target: Tensor, output: Shape) -> Tensor:
         found = list(target.shape[1:])
         raise DataError(f"cross_entropy takes one label per sample, not targets of shape {found}")
     if target.is_floating_point() and not torch.equal(target, target.round()):
-        raise DataError("cross_entropy takes whole-number labels; these have fractions (for regression use mse)")
+        raise DataError("cross_entropy takes whole-number labels; these have fractions (regression? use mse)")
     labels = target.long()
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= features:

@@ -101,29 +101,26 @@ class Evaluator:
         both = [Measured(first.value, second.value) for first, second in (start, *sums)]
         return both[0], both[1:]
 
-    def slopes(self, trials: Sequence[Trial]) -> list[float | None]:
-        """``-dL/dg`` at amplitude 0 over all samples, from the data; None where there is no derivative."""
-        asked = [trial for trial in trials if trial.has_slope]
-        sums = {id(trial): _Mean() for trial in asked}
-        nodes = tuple(dict.fromkeys(name for trial in asked for name in trial.changed))
-        if not nodes:
-            return [None for _ in trials]
-        for batch, values, outs in self._forward(gradients=True):
-            target = batch.target
-            with torch.enable_grad():
-                mean = self.loss(outs[0] if len(outs) == 1 else outs, target)
-                pre = [values[merged(name)] for name in nodes]
-                found = torch.autograd.grad(mean, pre, allow_unused=True)
-            gradient = dict(zip(nodes, found, strict=True))
+    def orient(self, trials: Sequence[Trial]) -> list[tuple[Trial, float | None]]:
+        """Chooses the better of each neuron and its mirror image, and says what the loss does at amplitude 0.
+
+        Where the activation has a kink (or a norm or a max pool comes in between), a neuron and its mirror
+        image differ at first order, so the data decide, neuron by neuron.
+
+        Returns:
+            Per trial, the trial to search and its ``-dL/dg`` at 0 over all samples; None where the loss has
+            no derivative there.
+        """
+        nodes = tuple(dict.fromkeys(name for trial in trials for name in trial.changed))
+        shares = [_Shares(trial) for trial in trials]
+        for batch, values, outs in self._forward(gradients=True) if nodes else ():
+            mean = self.loss(outs[0] if len(outs) == 1 else outs, batch.target)
+            found = torch.autograd.grad(mean, [values[merged(name)] for name in nodes], allow_unused=True)
+            gradient = {name: g * batch.size for name, g in zip(nodes, found, strict=True) if g is not None}
             plain = {value: x.detach() for value, x in values.items()}
-            for trial in asked:
-                drop = 0.0
-                for name, delta in trial.infinitesimal(plain).items():
-                    g = gradient[name]
-                    if g is not None:
-                        drop -= float((g.double() * delta.double()).sum())
-                sums[id(trial)].add(drop, batch.size)
-        return [sums[id(trial)].value if trial.has_slope else None for trial in trials]
+            for share in shares:
+                share.add(plain, gradient)
+        return [share.oriented(self.stream.samples) for share in shares]
 
     def with_norm_statistics(self, trial: Trial) -> Trial:
         """Measures mean and variance of the new features before each norm they pass, in order."""
@@ -188,6 +185,55 @@ class Evaluator:
         held = int(batch.held.sum())
         if held:
             means[1].add(self._loss(outs, rows(batch.target, batch.held), batch.held), held)
+
+
+class _Shares:
+    """What each neuron of a trial, its mirror image, and the updates take off the loss per unit of amplitude."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial, self.update = trial, 0.0
+        features = trial.change.features
+        self.ones = None if features is None else next(iter(features.fan_out.values())).new_ones(features.count)
+        images = [trial]
+        if self.ones is not None and trial.has_sides:
+            images.append(trial.mirrored(-self.ones))
+        self.images = images
+        self.sums: list[Tensor | None] = [None] * len(images)
+
+    def add(self, values: Values, gradient: Mapping[str, Tensor]) -> None:
+        """Adds one batch."""
+        self.update -= _inner(self.trial.update_slope(values), gradient)
+        if self.ones is None:
+            return
+        for index, image in enumerate(self.images):
+            with torch.enable_grad():
+                multipliers = self.ones.detach().clone().requires_grad_()
+                deltas = image.feature_slope(values, multipliers)
+                parts = [(gradient[name] * delta).sum() for name, delta in deltas.items() if name in gradient]
+                if not parts:
+                    continue
+                (share,) = torch.autograd.grad(sum(parts[1:], start=parts[0]), multipliers)
+            known = self.sums[index]
+            self.sums[index] = -share.double() if known is None else known - share.double()
+
+    def oriented(self, samples: int) -> tuple[Trial, float | None]:
+        """The trial with the better images, and its slope."""
+        total = self.update
+        trial = self.trial
+        if self.sums[0] is not None:
+            best = self.sums[0]
+            if len(self.sums) == 2 and self.sums[1] is not None:
+                mirror = self.sums[1]
+                # By a clear margin, so that rounding cannot flip a neuron that has no better side.
+                flip = mirror > best + 1e-6 * (best.abs() + mirror.abs())
+                best = torch.where(flip, mirror, best)
+                trial = trial.mirrored(torch.where(flip, -1.0, 1.0).to(self.ones))
+            total += float(best.sum())
+        return trial, total / samples if trial.has_slope else None
+
+
+def _inner(deltas: Mapping[str, Tensor], gradient: Mapping[str, Tensor]) -> float:
+    return sum(float((gradient[name].double() * delta.double()).sum()) for name, delta in deltas.items() if name in gradient)
 
 
 class _Mean:

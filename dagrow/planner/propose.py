@@ -156,6 +156,7 @@ class _Track:
 
     draft: int
     variant: Variant
+    slope: float | None
     search: AmplitudeSearch
 
 
@@ -165,15 +166,14 @@ def _measure(
     """Line searches for all drafts in step, then the gains of what they found."""
     tracks = []
     evaluator = Evaluator(network, loss, stream, [v.trial for draft in drafts for v in draft.variants])
-    for index, draft in enumerate(drafts):
-        for variant in draft.variants:
-            trial = evaluator.with_norm_statistics(variant.trial)
-            tracks.append(_Track(index, replace(variant, trial=trial), AmplitudeSearch(trial.scale)))
+    variants = [(index, variant) for index, draft in enumerate(drafts) for variant in draft.variants]
+    oriented = evaluator.orient([evaluator.with_norm_statistics(variant.trial) for _, variant in variants])
+    for (index, variant), (trial, slope) in zip(variants, oriented, strict=True):
+        tracks.append(_Track(index, replace(variant, trial=trial), slope, AmplitudeSearch(trial.scale)))
     start = _search(evaluator, tracks)
     found = {track.draft: track for track in tracks}
     final = [found[index] for index in sorted(found)]
     winners = [track for track in final if track.search.amplitude > 0]
-    slopes = evaluator.slopes([track.variant.trial for track in final])
     if stream.held_out > 0 or not tracks:
         before, after = evaluator.measure([(t.variant.trial, t.search.amplitude) for t in winners])
         everywhere, held = before.everywhere, before.held_out if stream.held_out > 0 else None
@@ -191,7 +191,7 @@ def _measure(
         if track is None:
             candidates.append(_rejected(draft, None, None, draft.reason))
             continue
-        slope = slopes[final.index(track)]
+        slope = track.slope
         gain, held_gain = gains.get(index, (0.0, 0.0))
         if index not in gains:
             candidates.append(_rejected(draft, track.variant, slope, "no amplitude lowers the loss"))

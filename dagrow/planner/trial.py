@@ -109,14 +109,44 @@ class Trial:
             parts.append(self._features(self.change.features, values))
         return lambda amplitude: _total(part(amplitude) for part in parts)
 
-    def infinitesimal(self, values: Values) -> Deltas:
-        """Derivative of the deltas by the amplitude at 0."""
-        unit = [self._update(update, values)(1.0) for update in self.change.updates]
-        if self.change.features is not None:
-            z = self.fan_in_response(values)
-            small = None if self.normed else Activation.infinitesimal
-            unit.append(self._respond(self.change.features, z, 1.0, small))
-        return _total(unit)
+    @cached_property
+    def has_sides(self) -> bool:
+        """Whether a neuron and its mirror image ``(-alpha, -omega)`` differ at first order: kinks, norms, pools."""
+        nodes = [self.dag.node(name) for name in self._tails]
+        return any(
+            not ACTIVATIONS[node.activation].smooth_at_zero
+            or (node.norm != "none" and node.activation != "identity")
+            or (node.pool is not None and node.pool.kind == "max")
+            for node in nodes
+        )
+
+    def mirrored(self, signs: Tensor) -> Trial:
+        """The same trial with some neurons replaced by their mirror images.
+
+        Args:
+            signs: ``[K]``, -1 for those to be mirrored, 1 for the others.
+        """
+        features = self.change.features
+        if features is None:
+            return self
+        return replace(self, change=replace(self.change, features=features.mirrored(signs)))
+
+    def update_slope(self, values: Values) -> Deltas:
+        """Derivative by the amplitude at 0 of what the updates do."""
+        return _total(self._update(update, values)(1.0) for update in self.change.updates)
+
+    def feature_slope(self, values: Values, multipliers: Tensor) -> Deltas:
+        """Derivative by the amplitude at 0 of what the new features do, each multiplied by a number.
+
+        Args:
+            values: cached values.
+            multipliers: ``[K]``; ones give the derivative, its gradient by them the share of each neuron.
+        """
+        features = self.change.features
+        if features is None:
+            return {}
+        small = None if self.normed else Activation.infinitesimal
+        return self._respond(features, self.fan_in_response(values), 1.0, small, multipliers)
 
     def fan_in_response(self, values: Values) -> Tensor:
         """Pre-activations of the new features at unit size."""
@@ -167,18 +197,21 @@ class Trial:
         z: Tensor,
         fan_out: float,
         activation: Callable[[Activation, Tensor], Tensor] | None,
+        multipliers: Tensor | None = None,
     ) -> Deltas:
         """What the children get of new features with pre-activations ``z``."""
         assert self.site is not None
         deltas: Deltas = {}
-        reached: dict[tuple[str, ...], Tensor] = {}
+        own = self._tail(self.site.node, z, activation)
+        if multipliers is not None:
+            own = own * _per_feature(multipliers, own)
+        reached: dict[tuple[str, ...], Tensor] = {(): own}
         for reading in self.site.readings:
-            b, path = z, ()
-            for name in (self.site.node, *reading.through):
-                path = (*path, name)
+            for index, name in enumerate(reading.through):
+                path = reading.through[: index + 1]
                 if path not in reached:
-                    reached[path] = self._tail(name, b, activation)
-                b = reached[path]
+                    reached[path] = self._tail(name, reached[path[:-1]], activation)
+            b = reached[reading.through]
             target, weight = reading.edge.target, features.fan_out[reading.edge]
             part = self.dag.op(reading.edge).run(b, weight * fan_out, None)
             _add(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
@@ -215,6 +248,13 @@ class Trial:
         whole = part.new_zeros(shape)
         whole.narrow(axis, slot.start, slot.stop - slot.start).copy_(part)
         return whole
+
+
+def _per_feature(numbers: Tensor, b: Tensor) -> Tensor:
+    """One number per new feature, shaped to multiply values of a node; flattened maps are channel major."""
+    if b.dim() == 2:
+        return numbers.repeat_interleave(b.shape[1] // numbers.numel())
+    return numbers.view(-1, 1, 1) if b.dim() == 4 else numbers
 
 
 def _add(deltas: Deltas, node: str, part: Tensor) -> None:

@@ -17,6 +17,7 @@ MAX_NESTING = 40
 MAX_VALUES = 200_000
 MAX_CHARACTERS = 4_000_000
 MAX_KEY = 200
+MAX_PROBLEMS = 50
 # Longer digits stay text: Python refuses to convert or print very long ones.
 _MAX_NUMBER = 100
 
@@ -67,7 +68,10 @@ def read_document(content: bytes | str, file: str | None = None) -> Document:
             raise _Unreadable("the file must be a mapping: 'name: value' lines", builder.lines[()])
     except _Unreadable as error:
         raise SpecError([Problem((), error.message, error.line)], file) from None
-    return Document(data, builder.lines, tuple(builder.problems))
+    problems = builder.problems[:MAX_PROBLEMS]
+    if len(builder.problems) > MAX_PROBLEMS:
+        problems.append(Problem((), f"and {len(builder.problems) - MAX_PROBLEMS} more problems of this kind"))
+    return Document(data, builder.lines, tuple(problems))
 
 
 def read_value(text: str) -> Any:

@@ -12,11 +12,10 @@ from pydantic_core import ErrorDetails
 
 from dagrow.errors import Problem, did_you_mean, listed
 from dagrow.ops import Op, find_op, op_names
-from dagrow.spec.document import Path
+from dagrow.spec.document import MAX_PROBLEMS, Path
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.run import OptimizerSpec, RunSpec, option_names
 
-MAX_PROBLEMS = 50
 _CUT = 60
 
 _EXPECTED = {

@@ -76,11 +76,13 @@ def _names(part: Schema, field: str, table: Iterable[str]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Pydantic's schema in few words: no generated titles, no defaults of whole sections, ``null`` as a type."""
+    """Pydantic's schema in few words: no made-up titles, no defaults of whole sections, null as a type."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if not isinstance(value, dict):
         return value
+    if "$ref" in value:
+        return {"$ref": value["$ref"]}
     kept = {key: _plain(entry) for key, entry in value.items() if not _is_noise(key, entry)}
     match kept.get("anyOf"):
         case [{"type": str(kind), **limits}, {"type": "null"}]:
@@ -90,9 +92,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_noise(key: str, entry: Any) -> bool:
-    return (key == "title" and isinstance(entry, str)) or (
-        key == "default" and (entry is None or entry == {})
-    )
+    return (key == "title" and isinstance(entry, str)) or (key == "default" and entry is None)
 
 
 def _pairs(value: Any) -> Any:

@@ -12,7 +12,9 @@ from dagrow.ops import ACTIVATIONS
 from dagrow.spec import GraphSpec
 
 
-def graph(inputs: dict[str, list[int]], nodes: dict[str, Any], edges: dict[str, Any], *outputs: str) -> GraphSpec:
+def graph(
+    inputs: dict[str, list[int]], nodes: dict[str, Any], edges: dict[str, Any], *outputs: str
+) -> GraphSpec:
     return GraphSpec.model_validate(
         {
             "inputs": {name: {"shape": shape} for name, shape in inputs.items()},
@@ -88,7 +90,13 @@ ZOO: dict[str, GraphSpec] = {
     "skip": graph(
         {"x": [4]},
         {"h": {"size": 4, "activation": "elu"}, "s": {"size": 4, "norm": "batch"}, "y": {"size": 2}},
-        {"x -> h": "linear", "h -> s": "linear", "x -> s": "identity", "s -> y": "linear", "x -> y": "linear"},
+        {
+            "x -> h": "linear",
+            "h -> s": "linear",
+            "x -> s": "identity",
+            "s -> y": "linear",
+            "x -> y": "linear",
+        },
         "y",
     ),
     "concat": graph(
@@ -143,12 +151,16 @@ ZOO: dict[str, GraphSpec] = {
         "y",
     ),
     "nothing_learned": graph(
-        {"x": [3]}, {"h": {"activation": "relu"}, "y": {}}, {"x -> h": "identity", "x -> y": "identity"}, "h", "y"
+        {"x": [3]},
+        {"h": {"activation": "relu"}, "y": {}},
+        {"x -> h": "identity", "x -> y": "identity"},
+        "h",
+        "y",
     ),
     "nasty_names": graph(
         {"I": [3], "l": [3], "a_to_b_to_c": [3], "x_norm": [3]},
         {
-            "self": {"size": 3, "activation": "relu"},
+            "this": {"size": 3, "activation": "relu"},
             "torch": {"size": 3},
             "a": {"size": 3, "norm": "batch", "activation": "silu"},
             "a_to_b": {"size": 3},
@@ -166,9 +178,9 @@ ZOO: dict[str, GraphSpec] = {
             "nn": {"size": 2},
         },
         {
-            "I -> self": "linear",
+            "I -> this": "linear",
             "I -> torch": "linear",
-            "torch -> self": "linear",
+            "torch -> this": "linear",
             "l -> a": "linear",
             "x_norm -> a": "identity",
             "a_to_b_to_c -> a_to_b": "linear",
@@ -176,7 +188,7 @@ ZOO: dict[str, GraphSpec] = {
             "a -> b_to_c": "linear",
             "a_to_b -> c": "linear",
             "a -> a_norm": "linear",
-            "self -> relu": "linear",
+            "this -> relu": "linear",
             "b_to_c -> relu": "linear",
             "relu -> linear": "linear",
             "c -> linear": "linear",
@@ -230,7 +242,9 @@ def random_graph(draw: random.Random) -> GraphSpec:
             "activation": draw.choice(("identity", "relu", "leaky_relu")),
             "dropout": draw.choice((0.0, 0.5)),
         }
-        edges.update({f"{parent} -> {node}": {"op": "linear", "bias": draw.random() < 0.8} for parent in parents})
+        edges.update(
+            {f"{parent} -> {node}": {"op": "linear", "bias": draw.random() < 0.8} for parent in parents}
+        )
     read = {edge.split(" -> ")[0] for edge in edges}
     last = list(nodes)[-1]
     edges.update({f"{lost} -> {last}": "linear" for lost in inputs if lost not in read})

@@ -105,6 +105,12 @@ def test_all_small_defects_are_collected():
     assert document.data["b"]["c"] == 1
 
 
+def test_many_defects_are_cut():
+    problems = read_document("a: 1\n" * 90).problems
+    assert len(problems) == 51
+    assert problems[-1].message == "and 39 more problems of this kind"
+
+
 def test_a_key_that_a_terminal_cannot_show():
     document = read_document('"a\\e[31m": 1\n"\\ud800": 1\n' + "k" * 300 + ": 2\n")
     assert [problem.line for problem in document.problems] == [1, 2, 3]

@@ -245,7 +245,7 @@ NODE_FIELDS = "size, merge, norm, activation, pool, flatten, dropout"
             "where: gainn",
             19,
             "growth.where",
-            "unknown value 'gainn' (did you mean 'gain'?); allowed: naive, eigenvalue, gain, gain_per_parameter",
+            "unknown value 'gainn' (did you mean 'gain'?); allowed: naive, eigenvalue, gain",
         ),
         ("lr: 0.1", "lr: 0", 16, "training.optimizer.lr", "expected more than 0.0, found 0"),
         ("lr: 0.1", "lr: fast", 16, "training.optimizer.lr", "expected a number, found 'fast'"),

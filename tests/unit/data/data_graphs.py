@@ -1,0 +1,44 @@
+"""Graphs that data has to fit, as small as they can be."""
+
+from __future__ import annotations
+
+from dagrow.graph import Dag
+from dagrow.spec.graph import GraphSpec
+
+
+def vector_dag(features: int, outputs: int) -> Dag:
+    return shaped_dag((features,), outputs)
+
+
+def shaped_dag(shape: tuple[int, ...], outputs: int) -> Dag:
+    hidden = {"h": {"flatten": True}} if len(shape) > 1 else {"h": {}}
+    return _dag(
+        inputs={"x": {"shape": list(shape)}},
+        nodes={**hidden, "y": {"size": outputs}},
+        edges={"x -> h": "identity", "h -> y": "linear"},
+        outputs=["y"],
+    )
+
+
+def map_dag(shape: tuple[int, int, int], channels: int) -> Dag:
+    """Its output is a map as large as the input."""
+    return _dag(
+        inputs={"x": {"shape": list(shape)}},
+        nodes={"y": {"size": channels}},
+        edges={"x -> y": {"op": "conv2d", "kernel": 1}},
+        outputs=["y"],
+    )
+
+
+def two_by_two_dag(sizes: tuple[int, int] = (2, 3), outputs: tuple[int, int] = (4, 4)) -> Dag:
+    """Inputs a and b, outputs p and q."""
+    return _dag(
+        inputs={"a": {"shape": [sizes[0]]}, "b": {"shape": [sizes[1]]}},
+        nodes={"p": {"size": outputs[0]}, "q": {"size": outputs[1]}},
+        edges={"a -> p": "linear", "b -> p": "linear", "b -> q": "linear"},
+        outputs=["p", "q"],
+    )
+
+
+def _dag(**graph: object) -> Dag:
+    return Dag.of(GraphSpec.model_validate(graph))
