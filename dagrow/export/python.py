@@ -48,7 +48,7 @@ class PythonExporter(Exporter):
             model.load_state_dict(load_file(path / WEIGHTS), strict=True)
         except RuntimeError as error:
             raise ExportError(
-                f"the weights do not fit {MODEL}: some export_line makes another layer than its op does: {error}"
+                f"the weights do not fit {MODEL}: an export_line makes another layer than its op: {error}"
             ) from error
         model.float().eval()
 

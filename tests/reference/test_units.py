@@ -1,0 +1,96 @@
+"""Decisions do not depend on the units of the loss, the targets or the inputs."""
+
+import copy
+
+import pytest
+import torch
+from reference_checks import close
+from reference_network import batches, graph, inputs_for, network, normal, squared, stream
+
+from dagrow.graph import site
+from dagrow.methods import METHODS, Request
+from dagrow.planner import propose
+from dagrow.statistics import collect
+
+EXACT = {"shrinkage": 0}
+WAYS = [EXACT, {**EXACT, "significance": 0}, {**EXACT, "with_update": True}, {"shrinkage": "auto"}]
+
+
+def spec(activation):
+    nodes = {"h": {"size": 2, "activation": activation}, "k": {"size": 2, "activation": activation}, "y": 3}
+    return graph({"x": [5]}, nodes, {"x->h": "linear", "h->k": "linear", "k->y": "linear", "h->y": "linear"})
+
+
+def scenario(activation="relu"):
+    graph_spec = spec(activation)
+    (x,) = inputs_for(graph_spec, 200)
+    y = torch.tanh(x @ normal(5, 3, seed=4)) + x[:, :3].abs()
+    return network(graph_spec, seed=3), x, y
+
+
+def rescaled(model, factor, *names):
+    """A copy with some weights multiplied."""
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, parameter in other.named_parameters():
+            if name.startswith(names):
+                parameter *= factor
+    return other
+
+
+def plan_of(model, x, y, way, loss=squared):
+    return propose(model, loss, batches(x, y, [100, 100]), candidates=("widen", "update"), neurons=3, **way)
+
+
+def same_decisions(plan, other, factor):
+    """The same places in the same order, as many neurons, the same shrinkage, gains in the new unit."""
+    assert plan.best is not None
+    assert plan.best.neurons > 0 or any(c.neurons > 0 for c in plan.candidates)
+    assert other.loss == pytest.approx(factor * plan.loss, rel=1e-9)
+    for one, two in zip(plan.candidates, other.candidates, strict=True):
+        decided = (one.kind, one.place, one.neurons, one.shrinkage, one.rejected)
+        assert decided == (two.kind, two.place, two.neurons, two.shrinkage, two.rejected)
+        assert two.gain == pytest.approx(factor * one.gain, rel=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e-3])
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("activation", ["relu", "selu"])
+def test_a_loss_in_another_unit(activation, way, factor):
+    model, x, y = scenario(activation)
+    plan = plan_of(model, x, y, way)
+    same_decisions(plan, plan_of(model, x, y, way, lambda o, t: factor * squared(o, t)), factor)
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e-3, 7.0])
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_targets_in_another_unit(way, factor):
+    """The last layer in another unit: v_goal times the factor, a squared loss times its square."""
+    model, x, y = scenario()
+    plan = plan_of(model, x, y, way)
+    same_decisions(plan, plan_of(rescaled(model, factor, "y."), x, factor * y, way), factor**2)
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e-3, 7.0])
+@pytest.mark.parametrize("way", WAYS[:3], ids=str)
+def test_inputs_in_another_unit(way, factor):
+    """The first layer in another unit. Not with shrinkage, which weighs x against the constant."""
+    model, x, y = scenario()
+    other = rescaled(model, 1 / factor, "h.from_x.weight")
+    torch.testing.assert_close(other(factor * x), model(x))
+    same_decisions(plan_of(model, x, y, way), plan_of(other, factor * x, y, way), 1.0)
+
+
+@pytest.mark.parametrize("activation", ["relu", "selu"])
+def test_neurons_follow_the_unit_of_the_inputs(activation):
+    model, x, y = scenario(activation)
+    found = []
+    for m, data in ((model, x), (rescaled(model, 1e-3, "h.from_x.weight"), 1e3 * x)):
+        moments = collect(m, squared, stream(m, (data,), y), sites=[site(m.dag, "h")]).sites["h"]
+        found.append(METHODS["tiny"](moments, Request(neurons=3)))
+    one, other = found
+    assert one.count > 0
+    close(other.scores, one.scores)
+    close(other.alpha[:-1] * 1e3, one.alpha[:-1], tolerance=1e-7)
+    close(other.alpha[-1], one.alpha[-1], tolerance=1e-7)
+    close(other.omega, one.omega, tolerance=1e-7)

@@ -1,0 +1,207 @@
+"""Every optimizer of torch through growth: groups, moments, starts, and the updates that follow."""
+
+import copy
+import inspect
+
+import pytest
+import torch
+from mutation_cases import MLP, Picture, losses_step, network, places, random_change
+from torch import Tensor, optim
+
+from dagrow.errors import OptimizerError
+from dagrow.mutation import apply_change
+
+LR = 0.03
+CASES = {
+    "sgd": (optim.SGD, {}),
+    "sgd_momentum": (optim.SGD, {"momentum": 0.9}),
+    "sgd_nesterov": (optim.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    "sgd_dampening": (optim.SGD, {"momentum": 0.8, "dampening": 0.3, "maximize": True}),
+    "adam": (optim.Adam, {"weight_decay": 0.02}),
+    "adam_amsgrad": (optim.Adam, {"amsgrad": True}),
+    "adam_foreach": (optim.Adam, {"foreach": True}),
+    "adam_fused": (optim.Adam, {"fused": True}),
+    "adamw": (optim.AdamW, {}),
+    "adamw_amsgrad": (optim.AdamW, {"amsgrad": True, "maximize": True}),
+    "nadam": (optim.NAdam, {}),
+    "radam": (optim.RAdam, {}),
+    "adamax": (optim.Adamax, {}),
+    "adadelta": (optim.Adadelta, {}),
+    "adagrad": (optim.Adagrad, {"lr_decay": 0.1}),
+    "adagrad_started": (optim.Adagrad, {"initial_accumulator_value": 0.3}),
+    "rmsprop": (optim.RMSprop, {}),
+    "rmsprop_centered": (optim.RMSprop, {"centered": True, "momentum": 0.9}),
+    "rprop": (optim.Rprop, {}),
+    "asgd": (optim.ASGD, {"t0": 2}),
+    "muon": (optim.Muon, {}),
+}
+REFUSED = {optim.LBFGS, optim.Adafactor, optim.SparseAdam}
+PER_WEIGHT = [name for name in CASES if name != "muon"]
+"""Muon orthogonalises a matrix as a whole, so new columns change the update of the old ones."""
+
+KEYS = {
+    "sgd": set(),
+    "sgd_momentum": {"momentum_buffer"},
+    "adam_amsgrad": {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"},
+    "rmsprop_centered": {"step", "square_avg", "grad_avg", "momentum_buffer"},
+    "asgd": {"step", "eta", "mu", "ax"},
+}
+
+
+def starts(key: str, name: str, weights: Tensor) -> Tensor:
+    """What each optimizer holds for a weight that it has not moved yet, from their definitions."""
+    if key == "sum":
+        return torch.full_like(weights, CASES[name][1].get("initial_accumulator_value", 0.0))
+    if key == "step_size":
+        return torch.full_like(weights, LR)
+    return weights if key == "ax" else torch.zeros_like(weights)
+
+
+def trained(name: str):
+    kind, options = CASES[name]
+    model = network(MLP)
+    named = dict(model.named_parameters())
+    if kind is optim.Muon:
+        optimizer = kind([p for p in named.values() if p.dim() == 2], lr=LR, **options)
+    else:
+        weights = [p for key, p in named.items() if key.endswith("weight")]
+        # Two groups, and one parameter that the optimizer does not train.
+        biases = [p for key, p in named.items() if key.endswith("bias") and key != "y.from_k.bias"]
+        groups = [{"params": weights}, {"params": biases, "lr": LR / 10}]
+        optimizer = kind(groups, lr=LR, **options)
+    x = torch.randn(20, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for start in range(4):
+        losses_step(model, x[start::4], optimizer)
+    return model, optimizer, x
+
+
+def old_part(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """Where the old entries sit: new ones come after the last on the one axis that grew (no concat here)."""
+    return tensor[tuple(slice(size) for size in shape)]
+
+
+def is_new(new: Tensor, shape: torch.Size) -> Tensor:
+    mask = torch.ones_like(new, dtype=torch.bool)
+    old_part(mask, shape)[...] = False
+    return mask
+
+
+def test_every_optimizer_of_torch_is_covered():
+    kinds = {kind for _, kind in inspect.getmembers(optim, inspect.isclass)} - {optim.Optimizer}
+    assert kinds == {kind for kind, _ in CASES.values()} | REFUSED
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_groups_and_state_are_carried(name):
+    model, optimizer, _ = trained(name)
+    before = Picture(model, optimizer)
+    where = places(model, optimizer)
+    names = {parameter: key for key, parameter in model.named_parameters()}
+    state = {names[p]: copy.deepcopy(s) for p, s in optimizer.state.items()}
+    options = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+
+    apply_change(model, random_change(model, "h", 2), optimizer)
+
+    assert places(model, optimizer) == where
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == sum(map(len, where.values()))
+    assert [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups] == options
+    current = dict(model.named_parameters())
+    assert {id(p) for p in optimizer.state} == {id(current[key]) for key in state}
+    grown = [key for key in before.values if before.values[key].shape != current[key].shape]
+    assert sorted(grown) == ["h.from_x.bias", "h.from_x.weight", "k.from_h.weight", "y.from_h.weight"]
+    assert any(where[key] for key in grown)
+    for key in state:
+        new, shape = current[key], before.values[key].shape
+        moments = optimizer.state[new]
+        assert moments.keys() == state[key].keys()
+        assert name not in KEYS or set(moments) == KEYS[name]
+        for entry, old in state[key].items():
+            found = moments[entry]
+            if old.dim() == 0:
+                assert torch.equal(found, old), (key, entry)
+                continue
+            assert found.shape == new.shape
+            assert found.dtype == old.dtype
+            assert torch.equal(old_part(found, shape), old), (key, entry)
+            fresh = is_new(new, shape)
+            expected = starts(entry, name, new.detach())[fresh]
+            torch.testing.assert_close(found[fresh], expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", PER_WEIGHT)
+def test_the_next_updates_of_old_weights_are_those_of_the_ungrown_twin(name):
+    model, optimizer, x = trained(name)
+    twin = copy.deepcopy(model)
+    twin_optimizer = CASES[name][0](
+        [
+            {**group, "params": [twin.get_parameter(key) for key in keys]}
+            for group, keys in zip(optimizer.param_groups, keys_of(model, optimizer), strict=True)
+        ],
+        **{"lr": LR, **CASES[name][1]},
+    )
+    twin_optimizer.load_state_dict(optimizer.state_dict())
+    apply_change(model, random_change(model, "h", 3, fan_out=0.0), optimizer)
+    torch.testing.assert_close(model(x), twin(x), rtol=0, atol=1e-14)
+    generator = torch.Generator().manual_seed(5)
+    for turn in range(10):
+        for net in (model, twin):
+            net.zero_grad()
+            (net(x[turn::10]) - 1).square().mean().backward()
+        for key, old in twin.named_parameters():
+            new = model.get_parameter(key)
+            if turn == 0:
+                torch.testing.assert_close(old_part(new.grad, old.shape), old.grad, rtol=1e-9, atol=1e-14)
+            # From here on the new columns take part: give old entries the twin's gradient, new ones any.
+            grad = torch.randn(new.shape, generator=generator, dtype=new.dtype)
+            old_part(grad, old.shape).copy_(old.grad)
+            new.grad = grad
+        optimizer.step()
+        twin_optimizer.step()
+        for key, old in twin.named_parameters():
+            found = old_part(model.get_parameter(key).detach(), old.shape)
+            torch.testing.assert_close(found, old.detach(), rtol=1e-11, atol=1e-13, msg=f"{key}, step {turn}")
+    moved = model.h.from_x.weight[3:].detach() - random_change(twin, "h", 3).features.fan_in[("x", "h")][0]
+    assert bool((moved != 0).all())
+
+
+def keys_of(model, optimizer):
+    names = {parameter: key for key, parameter in model.named_parameters()}
+    return [[names[p] for p in group["params"]] for group in optimizer.param_groups]
+
+
+@pytest.mark.parametrize("kind", sorted(REFUSED, key=lambda kind: kind.__name__))
+def test_refused_optimizers_change_nothing(kind):
+    model = network(MLP)
+    optimizer = kind(model.parameters(), lr=LR)
+    before = Picture(model, optimizer)
+    with pytest.raises(OptimizerError, match=f"^{kind.__name__} cannot be carried through growth: "):
+        apply_change(model, random_change(model, "h", 2), optimizer)
+    before.assert_unchanged()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_optimizer_that_never_stepped_starts_as_usual(name):
+    kind, options = CASES[name]
+    model = network(MLP)
+    chosen = [p for p in model.parameters() if p.dim() == 2 or kind is not optim.Muon]
+    optimizer = kind(chosen, lr=LR, **options)
+    apply_change(model, random_change(model, "h", 2), optimizer)
+    chosen = [p for p in model.parameters() if p.dim() == 2 or kind is not optim.Muon]
+    assert [id(p) for p in optimizer.param_groups[0]["params"]] == [id(p) for p in chosen]
+    twin = copy.deepcopy(model)
+    twin_chosen = [p for p in twin.parameters() if p.dim() == 2 or kind is not optim.Muon]
+    twin_optimizer = kind(twin_chosen, lr=LR, **options)
+    x = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    for _ in range(3):
+        losses_step(model, x, optimizer)
+        losses_step(twin, x, twin_optimizer)
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_no_optimizer_object():
+    model = network(MLP)
+    before = Picture(model)
+    with pytest.raises(OptimizerError, match=r"must be a torch\.optim\.Optimizer, not Adam"):
+        apply_change(model, random_change(model, "h", 1), type("Adam", (), {})())
+    before.assert_unchanged()
