@@ -19,19 +19,21 @@ class SiteMoments:
 
     Attributes:
         S: ``[F, F]`` metric of the features, ``E[B^T B]`` with each position weighted by how often it is read.
-        N_goal: ``[F, M]``, ``E[B^T v_goal]``.
         N_proj: ``[F, M]``, ``E[B^T v_proj]``.
         N_noise: ``[F, M]``, the statistic of N_proj when every sample's v_proj has a random sign: what N_proj
             would look like if nothing were there to find (tiny appendix D.3).
+        N_goal: ``[F, M]``, ``E[B^T v_goal]``; None where the method did not ask for it.
         mean: ``[F]``, mean of the features over samples and positions, for signs.
+        v_goal_squared: ``E||v_goal||^2`` over all children: what there is to be gained from.
         precision: dtype in which the products were made.
     """
 
     S: Tensor
-    N_goal: Tensor
     N_proj: Tensor
     N_noise: Tensor
+    N_goal: Tensor | None
     mean: Tensor
+    v_goal_squared: float
     precision: torch.dtype
 
 

@@ -18,11 +18,9 @@ def tiny(moments: SiteMoments, request: Request) -> Neurons:
     metric = Metric(moments.S, request.shrinkage, moments.precision)
     U, values, Vh = torch.linalg.svd(metric.whiten(moments.N_proj), full_matrices=False)
     noise_level = float(torch.linalg.matrix_norm(metric.whiten(moments.N_noise), 2)) if values.numel() else 0.0
-    first = values[:1].sum()
-    # Below this, a singular value is what rounding leaves of an N that is really 0 there.
-    rounding = 8 * max(U.shape[0], 1) ** 0.5 * torch.finfo(moments.precision).eps
-    scale = torch.linalg.matrix_norm(metric.whiten(moments.N_goal)) if values.numel() else first
-    kept = (values > request.significance * noise_level) & (values > rounding * torch.maximum(first, scale))
+    # What rounding leaves of an N that is really 0: no singular value can exceed E||v_goal||^2's root.
+    rounding = 8 * max(metric.rank, 1) ** 0.5 * torch.finfo(moments.precision).eps * moments.v_goal_squared**0.5
+    kept = values > max(request.significance * noise_level, rounding)
     count = min(int(kept.sum()), request.neurons)
     roots = values[:count].sqrt()
     alpha = metric.unwhiten(U[:, :count] * roots)

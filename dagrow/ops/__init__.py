@@ -11,6 +11,7 @@ from dagrow.ops.base import (
     from_positions,
     position_count,
     to_positions,
+    weighted_dots,
     with_channels,
 )
 from dagrow.ops.norm import NORMS, Norm
@@ -35,5 +36,6 @@ __all__ = [
     "position_count",
     "register_op",
     "to_positions",
+    "weighted_dots",
     "with_channels",
 ]

@@ -149,17 +149,20 @@ class Op(BaseModel, ABC):
         """Which positions of the parent are read how often (thesis Lemma C.2.3); see `Reads`."""
         raise ShapeError(f"'{self.name}' has no weights")
 
-    def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
-        """Sum over samples and child positions of what new channels feed there, times ``v`` (thesis C.33).
+    def fan_out_moment(
+        self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor
+    ) -> Tensor:
+        """Sums over samples and child positions of what new channels feed there, times ``v`` (thesis C.33).
 
         Args:
             image: ``[samples, parent positions, F]``, the features that new channels are made of.
             v: ``[samples, child positions, M]``.
             source: shape of the parent's output.
             pointwise: fan-out only at the centre of the kernel.
+            weights: ``[W, samples]``; one sum is formed with each row as weights of the samples.
 
         Returns:
-            ``[F, fan_out, M]``.
+            ``[W, F, fan_out, M]``.
         """
         raise ShapeError(f"'{self.name}' has no weights")
 
@@ -174,3 +177,12 @@ def dot_over_samples(left: Tensor, right: Tensor) -> Tensor:
         return left.squeeze(1).T @ right.squeeze(1)
     # One product per sample keeps both factors in the cache; the sum over samples is cheap.
     return torch.bmm(left.transpose(1, 2), right).sum(0)
+
+
+def weighted_dots(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
+    """The same with several weightings of the samples at once: ``weights [W, n] -> [W, F, M]``."""
+    if left.shape[1] == 1:
+        columns = weights.unsqueeze(2) * right.squeeze(1)
+        return (left.squeeze(1).T @ columns.transpose(0, 1).flatten(1)).unflatten(1, columns.shape[::2]).transpose(0, 1)
+    each = torch.bmm(left.transpose(1, 2), right)
+    return torch.einsum("wn,nfm->wfm", weights, each)

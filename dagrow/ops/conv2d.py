@@ -9,7 +9,7 @@ import torch
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from torch import Tensor, nn
 
-from dagrow.ops.base import Op, Reads, Shape, ShapeError, dot_over_samples
+from dagrow.ops.base import Op, Reads, Shape, ShapeError, weighted_dots
 
 
 def _pair(value: Any) -> Any:
@@ -134,16 +134,9 @@ class Conv2d(Op):
         return source[0] * self.kernel[0] * self.kernel[1]
 
     def features(self, x: Tensor) -> Tensor:
-        n, c = x.shape[:2]
-        (ph, pw), (kh, kw), (sh, sw), (dh, dw) = self.margins, self.kernel, self.stride, self.dilation
-        height, width = self.extents(tuple(x.shape[1:]))
-        padded = nn.functional.pad(x, (pw, pw, ph, ph))
-        bn, bc, bh, bw = padded.stride()
-        # A view on every patch; the reshape makes the one copy, channel-major as nn.Conv2d's weight is.
-        patches = padded.as_strided(
-            (n, c, kh, kw, height, width), (bn, bc, dh * bh, dw * bw, sh * bh, sw * bw)
-        )
-        return patches.reshape(n, c * kh * kw, height * width).transpose(1, 2)
+        (top, left), extents = self.margins, self.extents(tuple(x.shape[1:]))
+        padded = nn.functional.pad(x, (left, left, top, top))
+        return _patches(padded, self.kernel, self.dilation, self.stride, extents).transpose(1, 2)
 
     def weight(self, rows: Tensor, source: Shape) -> Tensor:
         return rows.reshape(rows.shape[0], -1, *self.kernel)
@@ -160,33 +153,42 @@ class Conv2d(Op):
     def carry_back(self, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
         """Carries ``v`` of the child back to every position that feeds it: a transposed unfold.
 
+        Position q is read at kernel offset d by the child position j with ``q = stride j - margin + dilation d``.
+        With the stride's gaps filled by zeros, these are patches again, the kernel's offsets in reverse.
+
         Args:
             v: ``[samples, child positions, M]``.
             source: shape of the parent's map.
             pointwise: only what the kernel's centre reads.
 
         Returns:
-            ``[samples, fan_out * M, parent positions]``, kernel position major.
+            ``[samples, M * fan_out, parent positions]``, kernel offsets innermost.
         """
-        n, _, m = v.shape
-        (ph, pw), (sh, sw), (dh, dw) = self.margins, self.stride, self.dilation
-        height, width = self.extents(source)
-        maps = v.transpose(1, 2).reshape(n, m, height, width)
-        offsets = [(a, b) for a in range(self.kernel[0]) for b in range(self.kernel[1])]
+        maps = v.transpose(1, 2).unflatten(2, self.extents(source))
+        if self.stride != (1, 1):
+            (rows, columns), (down, right) = maps.shape[2:], self.stride
+            gaps = maps.new_zeros(*maps.shape[:2], (rows - 1) * down + 1, (columns - 1) * right + 1)
+            gaps[:, :, ::down, ::right] = maps
+            maps = gaps
+        kernel, offset = self.kernel, (0, 0)
         if pointwise:
-            offsets = [offsets[self.centre]]
-        canvas = v.new_zeros(n, len(offsets), m, source[1] + 2 * ph, source[2] + 2 * pw)
-        for slot, (a, b) in enumerate(offsets):
-            rows = slice(a * dh, a * dh + sh * (height - 1) + 1, sh)
-            columns = slice(b * dw, b * dw + sw * (width - 1) + 1, sw)
-            canvas[:, slot, :, rows, columns] = maps
-        inner = canvas[..., ph : ph + source[1], pw : pw + source[2]]
-        return inner.reshape(n, len(offsets) * m, source[1] * source[2])
+            offset, kernel = (self.kernel[0] // 2, self.kernel[1] // 2), (1, 1)
+        margins: list[int] = []
+        for axis in (1, 0):
+            d, m = self.dilation[axis], self.margins[axis]
+            before = d * (kernel[axis] - 1 + offset[axis]) - m
+            after = source[1 + axis] + d * (kernel[axis] - 1) - before - maps.shape[2 + axis]
+            margins += [before, after]
+        padded = nn.functional.pad(maps, margins)
+        return _patches(padded, kernel, self.dilation, (1, 1), (source[1], source[2]))
 
-    def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
+    def fan_out_moment(
+        self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor
+    ) -> Tensor:
         back = self.carry_back(v, source, pointwise)
-        moment = dot_over_samples(image, back.transpose(1, 2))
-        return moment.unflatten(1, (-1, v.shape[2]))
+        moment = weighted_dots(image, back.transpose(1, 2), weights)
+        # [W, F, M * offsets reversed] -> [W, F, offsets, M]
+        return moment.unflatten(2, (v.shape[2], -1)).flip(3).transpose(2, 3)
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
         k, _, m = omega.shape
@@ -197,6 +199,31 @@ class Conv2d(Op):
         else:
             kernel = omega.permute(2, 0, 1)
         return kernel.reshape(m, k, *self.kernel)
+
+
+def _patches(
+    padded: Tensor,
+    kernel: tuple[int, int],
+    dilation: tuple[int, int],
+    stride: tuple[int, int],
+    extents: tuple[int, int],
+) -> Tensor:
+    """``[n, c, H, W]`` to ``[n, c * kernel, positions]``, channel major: a view on every patch and one copy."""
+    padded = padded.contiguous()
+    n, c = padded.shape[:2]
+    per_sample, per_channel, per_row, per_column = padded.stride()
+    view = padded.as_strided(
+        (n, c, *kernel, *extents),
+        (
+            per_sample,
+            per_channel,
+            dilation[0] * per_row,
+            dilation[1] * per_column,
+            stride[0] * per_row,
+            stride[1] * per_column,
+        ),
+    )
+    return view.reshape(n, c * kernel[0] * kernel[1], extents[0] * extents[1])
 
 
 @lru_cache(maxsize=256)

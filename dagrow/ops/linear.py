@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dagrow.ops.base import Op, Reads, Shape, ShapeError, dot_over_samples, position_count
+from dagrow.ops.base import Op, Reads, Shape, ShapeError, position_count, weighted_dots
 
 
 class Linear(Op):
@@ -65,8 +65,10 @@ class Linear(Op):
     def reads(self, source: Shape, pointwise: bool) -> Reads:
         return Reads(fan_out=1, counts=torch.ones(position_count(source)))
 
-    def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
-        return dot_over_samples(image, v).unsqueeze(1)
+    def fan_out_moment(
+        self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor
+    ) -> Tensor:
+        return weighted_dots(image, v, weights).unsqueeze(2)
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
         return omega.squeeze(1).T

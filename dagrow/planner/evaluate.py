@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from dagrow.build import Network, Value, merged, output, probe, suffix
-from dagrow.graph import Dag
+from dagrow.build import Network, Value, suffix
 from dagrow.planner.trial import Trial, Values
-from dagrow.statistics import Batch, LossFunction, Stream, rows
+from dagrow.statistics import Batch, Snapshot, Snapshots, rows
 
 _BATCH_SEED = 0x6A09
 
@@ -32,31 +31,23 @@ class Measured:
 
 
 class Evaluator:
-    """Runs trials on the samples of a stream.
+    """Runs trials on the samples of a network's snapshots.
 
     Args:
-        network: in the mode in which losses are to be measured. Buffers and RNG are left as they were.
-        loss: mean loss of a batch.
-        stream: the samples.
+        snapshots: of the network, with the desired updates of every node that a trial changes.
         trials: all that may be asked about.
     """
 
-    def __init__(self, network: Network, loss: LossFunction, stream: Stream, trials: Sequence[Trial]) -> None:
-        self.network, self.loss, self.stream = network, loss, stream
-        self.dag: Dag = network.dag
+    def __init__(self, snapshots: Snapshots, trials: Sequence[Trial]) -> None:
+        self.snapshots, self.loss = snapshots, snapshots.loss
+        self.network, self.dag = snapshots.network, snapshots.dag
+        self.held_out = snapshots.stream.held_out > 0
         self._suffixes: dict[tuple[str, ...], tuple[fx.GraphModule, tuple[Value, ...]]] = {}
-        wanted: dict[Value, None] = {}
         for trial in trials:
             if trial.changed not in self._suffixes:
-                self._suffixes[trial.changed] = suffix(network, self.dag, trial.changed)
-            _, given = self._suffixes[trial.changed]
-            wanted.update(dict.fromkeys(value for value in given if value.stage != "delta"))
-            wanted.update(dict.fromkeys(trial.needs))
-            wanted.update(dict.fromkeys(merged(name) for name in trial.changed))
-        self.wanted = tuple(wanted)
-        self.inner = tuple(value for value in wanted if value.node not in self.dag.spec.inputs)
-        self.probe = probe(network, self.dag, self.inner)
+                self._suffixes[trial.changed] = suffix(self.network, self.dag, trial.changed)
 
+    @torch.no_grad()
     def search(
         self, asked: Sequence[tuple[Trial, Sequence[float]]]
     ) -> tuple[float, list[dict[float, float]]]:
@@ -70,8 +61,9 @@ class Evaluator:
         """
         start = _Mean()
         sums = [{amplitude: _Mean() for amplitude in amplitudes} for _, amplitudes in asked]
-        for batch, values, outs in self._forward():
-            mask = batch.held if self.stream.held_out > 0 else None
+        for snapshot in self.snapshots.passing():
+            batch, values, outs = snapshot.batch, snapshot.values, snapshot.outputs
+            mask = batch.held if self.held_out else None
             if mask is not None and not bool(mask.any()):
                 continue
             target, count = batch.target, batch.size
@@ -85,18 +77,20 @@ class Evaluator:
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
                 response = trial.prepare(values)
                 for amplitude in amplitudes:
-                    changed = self._run_suffix(trial, values, response(amplitude), batch)
+                    changed = self._run_suffix(trial, values, response(amplitude))
                     means[amplitude].add(self._loss(changed, target, after), count)
         return start.value, [{a: mean.value for a, mean in means.items()} for means in sums]
 
+    @torch.no_grad()
     def measure(self, asked: Sequence[tuple[Trial, float]]) -> tuple[Measured, list[Measured]]:
         """One pass: losses as they are and with each trial at its amplitude, on all samples and held out."""
         start = (_Mean(), _Mean())
         sums = [(_Mean(), _Mean()) for _ in asked]
-        for batch, values, outs in self._forward():
-            self._add_both(start, outs, batch)
+        for snapshot in self.snapshots.passing():
+            batch, values = snapshot.batch, snapshot.values
+            self._add_both(start, snapshot.outputs, batch)
             for (trial, amplitude), means in zip(asked, sums, strict=True):
-                changed = self._run_suffix(trial, values, trial.prepare(values)(amplitude), batch)
+                changed = self._run_suffix(trial, values, trial.prepare(values)(amplitude))
                 self._add_both(means, changed, batch)
         both = [Measured(first.value, second.value) for first, second in (start, *sums)]
         return both[0], both[1:]
@@ -111,24 +105,20 @@ class Evaluator:
             Per trial, the trial to search and its ``-dL/dg`` at 0 over all samples; None where the loss has
             no derivative there.
         """
-        nodes = tuple(dict.fromkeys(name for trial in trials for name in trial.changed))
         shares = [_Shares(trial) for trial in trials]
-        for batch, values, outs in self._forward(gradients=True) if nodes else ():
-            mean = self.loss(outs[0] if len(outs) == 1 else outs, batch.target)
-            found = torch.autograd.grad(mean, [values[merged(name)] for name in nodes], allow_unused=True)
-            gradient = {name: g * batch.size for name, g in zip(nodes, found, strict=True) if g is not None}
-            plain = {value: x.detach() for value, x in values.items()}
+        for snapshot in self.snapshots.passing(goals=True) if shares else ():
             for share in shares:
-                share.add(plain, gradient)
-        return [share.oriented(self.stream.samples) for share in shares]
+                share.add(snapshot)
+        return [share.oriented(self.snapshots.stream.samples) for share in shares]
 
+    @torch.no_grad()
     def with_norm_statistics(self, trial: Trial) -> Trial:
         """Measures mean and variance of the new features before each norm they pass, in order."""
         known: dict[str, tuple[Tensor, Tensor]] = {}
         for name in trial.normed:
             total, squares, count = torch.zeros(()), torch.zeros(()), 0
-            for _, values, _ in self._forward():
-                z = trial.with_statistics(known).before_norm(values, name)
+            for snapshot in self.snapshots.passing():
+                z = trial.with_statistics(known).before_norm(snapshot.values, name)
                 columns = z.double().transpose(0, 1).flatten(1)
                 total, squares = total + columns.sum(1), squares + columns.square().sum(1)
                 count += columns.shape[1]
@@ -139,25 +129,7 @@ class Evaluator:
             known[name] = (mean.to(dtype), variance.to(dtype))
         return trial.with_statistics(known) if known else trial
 
-    def _forward(self, gradients: bool = False) -> Iterator[tuple[Batch, Values, tuple[Tensor, ...]]]:
-        """Each batch with the cached values and the outputs."""
-        for number, batch in enumerate(self.stream):
-            inputs = batch.inputs
-            if gradients:
-                inputs = tuple(x.detach().requires_grad_() if x.is_floating_point() else x for x in inputs)
-            with torch.set_grad_enabled(gradients):
-                torch.manual_seed(_BATCH_SEED + number)
-                results = self.probe(*inputs)
-            count = len(self.dag.spec.outputs)
-            values = dict(zip(self.inner, results[count:], strict=True))
-            names = self.dag.spec.inputs
-            values.update({output(name): x for name, x in zip(names, inputs, strict=True)})
-            with torch.set_grad_enabled(gradients):
-                yield batch, values, results[:count]
-
-    def _run_suffix(
-        self, trial: Trial, values: Values, deltas: Mapping[str, Tensor], batch: Batch
-    ) -> tuple[Tensor, ...]:
+    def _run_suffix(self, trial: Trial, values: Values, deltas: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         module, given = self._suffixes[trial.changed]
         arguments = []
         for value in given:
@@ -200,21 +172,20 @@ class _Shares:
         self.images = images
         self.sums: list[Tensor | None] = [None] * len(images)
 
-    def add(self, values: Values, gradient: Mapping[str, Tensor]) -> None:
+    def add(self, snapshot: Snapshot) -> None:
         """Adds one batch."""
-        self.update -= _inner(self.trial.update_slope(values), gradient)
+        values, goals = snapshot.values, snapshot.goals
+        self.update += _inner(self.trial.update_slope(values), goals)
         if self.ones is None:
             return
         for index, image in enumerate(self.images):
             with torch.enable_grad():
                 multipliers = self.ones.detach().clone().requires_grad_()
                 deltas = image.feature_slope(values, multipliers)
-                parts = [(gradient[name] * delta).sum() for name, delta in deltas.items() if name in gradient]
-                if not parts:
-                    continue
+                parts = [(goals[name] * delta).sum() for name, delta in deltas.items()]
                 (share,) = torch.autograd.grad(sum(parts[1:], start=parts[0]), multipliers)
             known = self.sums[index]
-            self.sums[index] = -share.double() if known is None else known - share.double()
+            self.sums[index] = share.double() if known is None else known + share.double()
 
     def oriented(self, samples: int) -> tuple[Trial, float | None]:
         """The trial with the better images, and its slope."""
@@ -232,8 +203,8 @@ class _Shares:
         return trial, total / samples if trial.has_slope else None
 
 
-def _inner(deltas: Mapping[str, Tensor], gradient: Mapping[str, Tensor]) -> float:
-    return sum(float((gradient[name].double() * delta.double()).sum()) for name, delta in deltas.items() if name in gradient)
+def _inner(deltas: Mapping[str, Tensor], goals: Mapping[str, Tensor]) -> float:
+    return sum(float((goals[name].double() * delta.double()).sum()) for name, delta in deltas.items())
 
 
 class _Mean:

@@ -19,7 +19,7 @@ from dagrow.planner.drafts import KINDS, Ask, Draft, Kind, Variant
 from dagrow.planner.evaluate import Evaluator, untouched
 from dagrow.planner.plan import Plan
 from dagrow.planner.where import find_where, ranked
-from dagrow.statistics import LossFunction, Stream, collect
+from dagrow.statistics import LossFunction, Snapshots, Stream, collect, watched
 
 SHRINKAGES = (0.0, 1e-4, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 """What ``shrinkage="auto"`` chooses from, by the loss on held-out samples."""
@@ -97,19 +97,16 @@ def propose(
     stream = Stream(data, network, share)
     with untouched(network):
         needs = [kind.needs(dag, places) for kind, places, _ in chosen]
+        targets = tuple(dict.fromkeys(node for wanted, _ in needs for node in wanted))
+        sites = tuple(dict.fromkeys(place for _, wanted in needs for place in wanted))
+        snapshots = Snapshots(network, loss, stream, watched(targets, sites))
         statistics = collect(
-            network,
-            loss,
-            stream,
-            nodes=tuple(dict.fromkeys(node for wanted, _ in needs for node in wanted)),
-            sites=tuple(dict.fromkeys(place for _, wanted in needs for place in wanted)),
-            pointwise=fan_out == "pointwise",
-            precision=precision,
+            snapshots, nodes=targets, sites=sites, pointwise=fan_out == "pointwise", precision=precision
         )
         drafts = [
             kind.draft(network, dag, place, statistics, ask) for kind, places, _ in chosen for place in places
         ]
-        measured, start, held_start = _measure(network, loss, stream, drafts)
+        measured, start, held_start = _measure(snapshots, drafts)
     order = list(dag.order)
     return Plan(
         ranked(measured, where, order, turn),
@@ -160,12 +157,10 @@ class _Track:
     search: AmplitudeSearch
 
 
-def _measure(
-    network: Network, loss: LossFunction, stream: Stream, drafts: list[Draft]
-) -> tuple[list[Candidate], float, float | None]:
+def _measure(snapshots: Snapshots, drafts: list[Draft]) -> tuple[list[Candidate], float, float | None]:
     """Line searches for all drafts in step, then the gains of what they found."""
     tracks = []
-    evaluator = Evaluator(network, loss, stream, [v.trial for draft in drafts for v in draft.variants])
+    evaluator = Evaluator(snapshots, [v.trial for draft in drafts for v in draft.variants])
     variants = [(index, variant) for index, draft in enumerate(drafts) for variant in draft.variants]
     oriented = evaluator.orient([evaluator.with_norm_statistics(variant.trial) for _, variant in variants])
     for (index, variant), (trial, slope) in zip(variants, oriented, strict=True):
@@ -174,9 +169,9 @@ def _measure(
     found = {track.draft: track for track in tracks}
     final = [found[index] for index in sorted(found)]
     winners = [track for track in final if track.search.amplitude > 0]
-    if stream.held_out > 0 or not tracks:
+    if evaluator.held_out or not tracks:
         before, after = evaluator.measure([(t.variant.trial, t.search.amplitude) for t in winners])
-        everywhere, held = before.everywhere, before.held_out if stream.held_out > 0 else None
+        everywhere, held = before.everywhere, before.held_out if evaluator.held_out else None
         gains = {
             t.draft: (before.everywhere - m.everywhere, before.held_out - m.held_out)
             for t, m in zip(winners, after, strict=True)

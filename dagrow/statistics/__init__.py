@@ -1,8 +1,9 @@
 """One pass over data to moments: sums and counts, and what they are sums of."""
 
-from dagrow.statistics.collect import Statistics, check_loss, collect
+from dagrow.statistics.collect import Statistics, collect, watched
 from dagrow.statistics.node import NodeMoments, solve_update, split_update, weighted_edges
 from dagrow.statistics.site import SiteLayout
+from dagrow.statistics.snapshots import Snapshot, Snapshots, check_loss
 from dagrow.statistics.stream import Batch, LossFunction, Stream, rows
 from dagrow.statistics.sums import Sums
 
@@ -11,6 +12,8 @@ __all__ = [
     "LossFunction",
     "NodeMoments",
     "SiteLayout",
+    "Snapshot",
+    "Snapshots",
     "Statistics",
     "Stream",
     "Sums",
@@ -19,5 +22,6 @@ __all__ = [
     "rows",
     "solve_update",
     "split_update",
+    "watched",
     "weighted_edges",
 ]

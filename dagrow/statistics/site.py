@@ -142,25 +142,28 @@ class SiteLayout:
             return blocks[0].new_zeros(self.feature_count, self.feature_count)
         return total
 
-    def moment(self, reading: Reading, blocks: Sequence[Tensor], v: Tensor) -> Tensor:
-        """``sum of B^T v`` as one child sees it.
+    def moments(
+        self, reading: Reading, blocks: Sequence[Tensor], v: Tensor, weights: Tensor
+    ) -> Tensor:
+        """``sum of B^T v`` as one child sees it, under several weightings of the samples.
 
         Args:
             reading: the child.
             blocks: features ``[n, positions, F_e]``.
             v: ``[n, child positions, M]``: desired updates, or features of the child for a cross moment.
+            weights: ``[W, n]``.
 
         Returns:
-            ``[F, fan_out, M]``.
+            ``[W, F, fan_out, M]``.
         """
         op, source = self.dag.op(reading.edge), self.dag.output(reading.edge.source)
         parts = []
         for block in self.image(blocks, self.pooled(reading)):
             if reading.flattened and block.shape[1] > 1:
-                parts.append(torch.einsum("nqf,nm->fqm", block, v.squeeze(1)))
+                parts.append(torch.einsum("wn,nqf,nm->wfqm", weights, block, v.squeeze(1)))
             else:
-                parts.append(op.fan_out_moment(block, v, source, self.pointwise))
-        return torch.cat(parts)
+                parts.append(op.fan_out_moment(block, v, source, self.pointwise, weights))
+        return torch.cat(parts, dim=1)
 
     def split_fan_in(self, alpha: Tensor, dtype: torch.dtype) -> dict[EdgeId, tuple[Tensor, Tensor | None]]:
         """Cuts ``alpha [F, K]`` into the weight rows and bias entries of each incoming edge.

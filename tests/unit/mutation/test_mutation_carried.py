@@ -197,7 +197,7 @@ def test_training_goes_on_after_growth_as_the_state_dict_says():
     apply_change(model, random_change(model, "h", 2), optimizer)
     twin = copy.deepcopy(model)
     other = optim.Adam(twin.parameters(), amsgrad=True)
-    other.load_state_dict(optimizer.state_dict())
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for _ in range(3):
         losses_step(model, X, optimizer)
         losses_step(twin, X, other)

@@ -48,12 +48,12 @@ KEYS = {
 }
 
 
-def starts(key: str, name: str, weights: Tensor) -> Tensor:
+def starts(key: str, name: str, rate: float, weights: Tensor) -> Tensor:
     """What each optimizer holds for a weight that it has not moved yet, from their definitions."""
     if key == "sum":
         return torch.full_like(weights, CASES[name][1].get("initial_accumulator_value", 0.0))
     if key == "step_size":
-        return torch.full_like(weights, LR)
+        return torch.full_like(weights, rate)
     return weights if key == "ax" else torch.zeros_like(weights)
 
 
@@ -124,7 +124,8 @@ def test_groups_and_state_are_carried(name):
             assert found.dtype == old.dtype
             assert torch.equal(old_part(found, shape), old), (key, entry)
             fresh = is_new(new, shape)
-            expected = starts(entry, name, new.detach())[fresh]
+            rate = optimizer.param_groups[where[key][0][0]]["lr"]
+            expected = starts(entry, name, rate, new.detach())[fresh]
             torch.testing.assert_close(found[fresh], expected, rtol=1e-5, atol=1e-7)
 
 
@@ -139,7 +140,7 @@ def test_the_next_updates_of_old_weights_are_those_of_the_ungrown_twin(name):
         ],
         **{"lr": LR, **CASES[name][1]},
     )
-    twin_optimizer.load_state_dict(optimizer.state_dict())
+    twin_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     apply_change(model, random_change(model, "h", 3, fan_out=0.0), optimizer)
     torch.testing.assert_close(model(x), twin(x), rtol=0, atol=1e-14)
     generator = torch.Generator().manual_seed(5)

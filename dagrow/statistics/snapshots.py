@@ -1,0 +1,133 @@
+"""Forward and backward passes over the samples, as values: what a look at the network sees, batch by batch.
+
+The first batches are kept in a bounded cache, so that a small job pays for one forward and backward pass
+and a large one computes again what does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network, Value, merged, output, probe
+from dagrow.errors import GrowthError
+from dagrow.graph import Dag
+from dagrow.statistics.stream import Batch, LossFunction, Stream
+
+CACHE_BYTES = 256 * 2**20
+"""Values kept from one pass to the next, at most."""
+
+_BATCH_SEED = 0x6A09
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One batch, seen by the network.
+
+    Attributes:
+        batch: the samples.
+        values: what every node merges and puts out, without gradients.
+        outputs: of the network.
+        goals: ``v_goal`` per node asked for: minus the gradient of the loss *summed* over the batch, so
+            that it is per sample and a short last batch weighs no more than its samples.
+    """
+
+    batch: Batch
+    values: dict[Value, Tensor]
+    outputs: tuple[Tensor, ...]
+    goals: dict[str, Tensor]
+
+
+class Snapshots:
+    """All batches of a stream, as often as needed.
+
+    Args:
+        network: in the mode in which it is to be seen.
+        loss: mean loss of a batch.
+        stream: the samples.
+        nodes: nodes whose desired update is wanted.
+        cache_bytes: what may be kept between passes.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss: LossFunction,
+        stream: Stream,
+        nodes: Sequence[str],
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.network, self.loss, self.stream = network, loss, stream
+        self.dag: Dag = network.dag
+        self.nodes = tuple(nodes)
+        self._inner = tuple(stage(name) for name in self.dag.order for stage in (merged, output))
+        self._probe = probe(network, self.dag, self._inner)
+        self._kept: list[Snapshot] = []
+        self._room = cache_bytes
+        self._complete = self._seen = False
+
+    def passing(self, goals: bool = False) -> Iterator[Snapshot]:
+        """One pass over the samples; desired updates are there if asked for."""
+        if self._complete:
+            yield from self._kept
+            return
+        kept = len(self._kept)
+        count = 0
+        for count, batch in enumerate(self.stream, start=1):
+            if count <= kept:
+                yield self._kept[count - 1]
+                continue
+            snapshot = self._look(batch, count, goals or not self._seen)
+            if not self._seen:
+                self._keep(snapshot, count)
+            yield snapshot
+        self._seen = True
+        self._complete = len(self._kept) == count
+
+    def _keep(self, snapshot: Snapshot, count: int) -> None:
+        """Keeps the snapshot while there is room; values that share memory count once."""
+        tensors = (*snapshot.values.values(), *snapshot.goals.values())
+        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+        self._room -= sum(storages.values())
+        if self._room >= 0 and len(self._kept) == count - 1:
+            self._kept.append(snapshot)
+
+    def _look(self, batch: Batch, number: int, goals: bool) -> Snapshot:
+        inputs = batch.inputs
+        if goals:
+            # Frozen weights have no graph of their own: the inputs make one.
+            inputs = tuple(x.detach().requires_grad_() if x.is_floating_point() else x for x in inputs)
+        with torch.set_grad_enabled(goals):
+            torch.manual_seed(_BATCH_SEED + number)
+            results = self._probe(*inputs)
+            count = len(self.dag.spec.outputs)
+            outs, values = results[:count], dict(zip(self._inner, results[count:], strict=True))
+            found: dict[str, Tensor] = {}
+            if goals and self.nodes:
+                mean = self.loss(outs[0] if len(outs) == 1 else outs, batch.target)
+                check_loss(mean)
+                pre = [values[merged(name)] for name in self.nodes]
+                gradients = torch.autograd.grad(mean * batch.size, pre, allow_unused=True)
+                for name, a, g in zip(self.nodes, pre, gradients, strict=True):
+                    found[name] = torch.zeros_like(a) if g is None else -g
+        for name, x in zip(self.dag.spec.inputs, batch.inputs, strict=True):
+            values[output(name)] = x
+        plain = {value: x.detach() for value, x in values.items()}
+        return Snapshot(batch, plain, tuple(x.detach() for x in outs), found)
+
+
+def check_loss(loss: Tensor) -> None:
+    """Refuses a loss that is no number: nothing can be measured against it.
+
+    Raises:
+        GrowthError: if it is not a finite scalar.
+    """
+    if loss.dim() != 0:
+        raise GrowthError(f"the loss must be one number per batch, its mean; it has shape {list(loss.shape)}")
+    if not bool(torch.isfinite(loss)):
+        raise GrowthError(
+            f"the loss of the network as it stands is {float(loss)}; nothing can be gained against that"
+        )
