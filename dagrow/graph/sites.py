@@ -94,6 +94,8 @@ def _readings(dag: Dag, name: str, through: tuple[str, ...], flattened: bool) ->
     for edge in dag.incoming[name]:
         if not through and (reason := dag.op(edge).fixed_sizes):
             raise _Fixed(f"{edge}: {reason}")
+    if node.flatten and node.pool is None and len(dag.merged(name)) == 2 and dag.merged(name)[0] > 1:
+        raise _Fixed(f"'{name}' flattens tokens, which would tear a new feature into pieces")
     flattened = flattened or (node.flatten and len(dag.merged(name)) > 1)
     found: list[Reading] = []
     for edge in dag.outgoing[name]:

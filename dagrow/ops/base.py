@@ -182,7 +182,14 @@ def dot_over_samples(left: Tensor, right: Tensor) -> Tensor:
 def weighted_dots(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
     """The same with several weightings of the samples at once: ``weights [W, n] -> [W, F, M]``."""
     if left.shape[1] == 1:
-        columns = weights.unsqueeze(2) * right.squeeze(1)
-        return (left.squeeze(1).T @ columns.transpose(0, 1).flatten(1)).unflatten(1, columns.shape[::2]).transpose(0, 1)
+        return torch.stack([_weighted_dot(left.squeeze(1), right.squeeze(1), w) for w in weights])
     each = torch.bmm(left.transpose(1, 2), right)
     return torch.einsum("wn,nfm->wfm", weights, each)
+
+
+def _weighted_dot(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
+    """``[n, F], [n, M], [n] -> [F, M]``; samples of weight 0 cost nothing."""
+    used = weights.nonzero().squeeze(1)
+    if used.numel() < weights.numel():
+        left, right, weights = left[used], right[used], weights[used]
+    return left.T @ (right * weights.unsqueeze(1))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-FIRST = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
-BELOW = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
-ABOVE = (1e3, 1e4)
+FIRST = (1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
+BELOW = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+ABOVE = (1e4, 1e5)
 WIDENINGS = 4
 MINIMUM_GAIN = 1e-6
 """Relative to the loss: below this, a drop in float32 is rounding."""

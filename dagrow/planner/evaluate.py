@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, fx
 
 from dagrow.build import Network, Value, suffix
-from dagrow.planner.trial import Trial, Values
-from dagrow.statistics import Batch, Snapshot, Snapshots, rows
+from dagrow.planner.trial import Response, Trial, Values
+from dagrow.statistics import CACHE_BYTES, Batch, Snapshot, Snapshots, rows
 
 _BATCH_SEED = 0x6A09
 
@@ -46,6 +46,9 @@ class Evaluator:
         for trial in trials:
             if trial.changed not in self._suffixes:
                 self._suffixes[trial.changed] = suffix(self.network, self.dag, trial.changed)
+        self._responses: dict[tuple[int, int], Response] = {}
+        self._fan_in: dict[tuple[int, int], Tensor] = {}
+        self._room = CACHE_BYTES
 
     @torch.no_grad()
     def search(
@@ -75,9 +78,9 @@ class Evaluator:
                     values, after = {v: x[mask] for v, x in values.items()}, None
             start.add(self._loss(outs, target, mask), count)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
-                response = trial.prepare(values)
+                response = self._response(trial, snapshot, values)
                 for amplitude in amplitudes:
-                    changed = self._run_suffix(trial, values, response(amplitude))
+                    changed = self._run_suffix(trial, values, response.at(amplitude))
                     means[amplitude].add(self._loss(changed, target, after), count)
         return start.value, [{a: mean.value for a, mean in means.items()} for means in sums]
 
@@ -90,11 +93,12 @@ class Evaluator:
             batch, values = snapshot.batch, snapshot.values
             self._add_both(start, snapshot.outputs, batch)
             for (trial, amplitude), means in zip(asked, sums, strict=True):
-                changed = self._run_suffix(trial, values, trial.prepare(values)(amplitude))
+                changed = self._run_suffix(trial, values, trial.prepare(values).at(amplitude))
                 self._add_both(means, changed, batch)
         both = [Measured(first.value, second.value) for first, second in (start, *sums)]
         return both[0], both[1:]
 
+    @torch.no_grad()
     def orient(self, trials: Sequence[Trial]) -> list[tuple[Trial, float | None]]:
         """Chooses the better of each neuron and its mirror image, and says what the loss does at amplitude 0.
 
@@ -105,11 +109,17 @@ class Evaluator:
             Per trial, the trial to search and its ``-dL/dg`` at 0 over all samples; None where the loss has
             no derivative there.
         """
-        shares = [_Shares(trial) for trial in trials]
+        shares = [_Shares(trial, self._room // (4 * len(trials))) for trial in trials]
+        found: list[tuple[Trial, float | None]] = []
         for snapshot in self.snapshots.passing(goals=True) if shares else ():
             for share in shares:
                 share.add(snapshot)
-        return [share.oriented(self.snapshots.stream.samples) for share in shares]
+        for share in shares:
+            trial, _ = oriented = share.oriented(self.snapshots.stream.samples)
+            found.append(oriented)
+            for number, z in share.kept.items():
+                self._fan_in[id(trial), number] = z
+        return found
 
     @torch.no_grad()
     def with_norm_statistics(self, trial: Trial) -> Trial:
@@ -128,6 +138,26 @@ class Evaluator:
             dtype = next(iter(self.network.parameters())).dtype
             known[name] = (mean.to(dtype), variance.to(dtype))
         return trial.with_statistics(known) if known else trial
+
+    def _response(self, trial: Trial, snapshot: Snapshot, values: Values) -> Response:
+        """The trial on one batch; kept for the next pass while there is room."""
+        key = (id(trial), snapshot.number)
+        if key in self._responses:
+            return self._responses[key]
+        z = self._fan_in.pop(key, None)
+        if z is not None and z.shape[0] != next(iter(values.values())).shape[0]:
+            z = z[snapshot.batch.held]
+        response = trial.prepare(values, z)
+        if response.bytes <= self._room:
+            self._room -= response.bytes
+            self._responses[key] = response
+        return response
+
+    def forget(self, trials: Sequence[Trial]) -> None:
+        """Frees what was kept of trials that are out of the race."""
+        gone = {id(trial) for trial in trials}
+        for key in [key for key in self._responses if key[0] in gone]:
+            self._room += self._responses.pop(key).bytes
 
     def _run_suffix(self, trial: Trial, values: Values, deltas: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         module, given = self._suffixes[trial.changed]
@@ -160,47 +190,64 @@ class Evaluator:
 
 
 class _Shares:
-    """What each neuron of a trial, its mirror image, and the updates take off the loss per unit of amplitude."""
+    """What each neuron of a trial, its mirror image, and the updates take off the loss per unit of amplitude.
 
-    def __init__(self, trial: Trial) -> None:
-        self.trial, self.update = trial, 0.0
+    Args:
+        trial: whose neurons to look at.
+        room: bytes of pre-activations that may be kept for the search.
+    """
+
+    def __init__(self, trial: Trial, room: int) -> None:
+        self.trial, self.update, self.room = trial, 0.0, room
         features = trial.change.features
         self.ones = None if features is None else next(iter(features.fan_out.values())).new_ones(features.count)
-        images = [trial]
-        if self.ones is not None and trial.has_sides:
-            images.append(trial.mirrored(-self.ones))
-        self.images = images
-        self.sums: list[Tensor | None] = [None] * len(images)
+        self.mirror = None if self.ones is None or not trial.has_sides else trial.mirrored(-self.ones)
+        self.sums: dict[bool, Tensor] = {}
+        self.kept: dict[int, Tensor] = {}
 
     def add(self, snapshot: Snapshot) -> None:
         """Adds one batch."""
-        values, goals = snapshot.values, snapshot.goals
-        self.update += _inner(self.trial.update_slope(values), goals)
+        self.update += _inner(self.trial.update_slope(snapshot.values), snapshot.goals)
         if self.ones is None:
             return
-        for index, image in enumerate(self.images):
-            with torch.enable_grad():
-                multipliers = self.ones.detach().clone().requires_grad_()
-                deltas = image.feature_slope(values, multipliers)
-                parts = [(goals[name] * delta).sum() for name, delta in deltas.items()]
-                (share,) = torch.autograd.grad(sum(parts[1:], start=parts[0]), multipliers)
-            known = self.sums[index]
-            self.sums[index] = share.double() if known is None else known + share.double()
+        z = self.trial.fan_in_response(snapshot.values)
+        if z.numel() * z.element_size() <= self.room:
+            self.room -= z.numel() * z.element_size()
+            self.kept[snapshot.number] = z
+        for image, own in ((self.trial, z), (self.mirror, -z)):
+            if image is not None:
+                share = _shares(image, own, self.ones, snapshot.goals)
+                side = image is self.mirror
+                self.sums[side] = self.sums[side] + share if side in self.sums else share
 
     def oriented(self, samples: int) -> tuple[Trial, float | None]:
         """The trial with the better images, and its slope."""
-        total = self.update
-        trial = self.trial
-        if self.sums[0] is not None:
-            best = self.sums[0]
-            if len(self.sums) == 2 and self.sums[1] is not None:
-                mirror = self.sums[1]
+        trial, total = self.trial, self.update
+        if False in self.sums:
+            best = self.sums[False]
+            if True in self.sums:
                 # By a clear margin, so that rounding cannot flip a neuron that has no better side.
+                mirror = self.sums[True]
                 flip = mirror > best + 1e-6 * (best.abs() + mirror.abs())
                 best = torch.where(flip, mirror, best)
-                trial = trial.mirrored(torch.where(flip, -1.0, 1.0).to(self.ones))
+                signs = torch.where(flip, -1.0, 1.0).to(self.ones)
+                trial = trial.mirrored(signs)
+                self.kept = {number: _flipped(z, signs) for number, z in self.kept.items()}
             total += float(best.sum())
         return trial, total / samples if trial.has_slope else None
+
+
+def _shares(trial: Trial, z: Tensor, ones: Tensor, goals: Mapping[str, Tensor]) -> Tensor:
+    with torch.enable_grad():
+        multipliers = ones.detach().clone().requires_grad_()
+        deltas = trial.feature_slope(z, multipliers)
+        parts = [(goals[name] * delta).sum() for name, delta in deltas.items()]
+        (share,) = torch.autograd.grad(sum(parts[1:], start=parts[0]), multipliers)
+    return share.double()
+
+
+def _flipped(z: Tensor, signs: Tensor) -> Tensor:
+    return z * (signs.view(-1, 1, 1) if z.dim() == 4 else signs)
 
 
 def _inner(deltas: Mapping[str, Tensor], goals: Mapping[str, Tensor]) -> float:

@@ -99,7 +99,7 @@ def propose(
         needs = [kind.needs(dag, places) for kind, places, _ in chosen]
         targets = tuple(dict.fromkeys(node for wanted, _ in needs for node in wanted))
         sites = tuple(dict.fromkeys(place for _, wanted in needs for place in wanted))
-        snapshots = Snapshots(network, loss, stream, watched(targets, sites))
+        snapshots = Snapshots(network, loss, stream, watched(targets, sites), [place.node for place in sites])
         statistics = collect(
             snapshots, nodes=targets, sites=sites, pointwise=fan_out == "pointwise", precision=precision
         )
@@ -227,6 +227,7 @@ def _search(evaluator: Evaluator, tracks: list[_Track]) -> float:
                 rival = best.get(track.draft)
                 if rival is None or track.search.lowest_loss < rival.search.lowest_loss:
                     best[track.draft] = track
+            evaluator.forget([track.variant.trial for track in tracks if best[track.draft] is not track])
             tracks[:] = [best[index] for index in sorted(best)]
             first = False
 

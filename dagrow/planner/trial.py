@@ -25,6 +25,32 @@ Deltas = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Response:
+    """What a trial does on one batch, as a function of the amplitude.
+
+    Attributes:
+        proportional: the part that is proportional to it.
+        bent: the part that is not; None where there is none.
+        kept: what that part holds on to.
+    """
+
+    proportional: Deltas
+    bent: Callable[[float], Deltas] | None = None
+    kept: Tensor | None = None
+
+    def at(self, amplitude: float) -> Deltas:
+        """The deltas at an amplitude."""
+        deltas = {node: delta * amplitude for node, delta in self.proportional.items()}
+        return deltas if self.bent is None else _total((deltas, self.bent(amplitude)))
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it holds."""
+        tensors = [*self.proportional.values(), *([] if self.kept is None else [self.kept])]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+@dataclass(frozen=True)
 class Trial:
     """A change at unit size, and how it scales.
 
@@ -102,12 +128,26 @@ class Trial:
             return self
         return replace(self, change=replace(self.change, features=replace(features, statistics=statistics)))
 
-    def prepare(self, values: Values) -> Callable[[float], Deltas]:
-        """Does once per batch what no amplitude changes; the result gives the deltas at an amplitude."""
-        parts: list[Callable[[float], Deltas]] = [self._update(update, values) for update in self.change.updates]
-        if self.change.features is not None:
-            parts.append(self._features(self.change.features, values))
-        return lambda amplitude: _total(part(amplitude) for part in parts)
+    def prepare(self, values: Values, z: Tensor | None = None) -> Response:
+        """Does once per batch what no amplitude changes.
+
+        Args:
+            values: cached values of the batch.
+            z: pre-activations of the new features at unit size, where they are known.
+        """
+        fixed = self.update_slope(values)
+        features = self.change.features
+        if features is None:
+            return Response(fixed)
+        z = self.fan_in_response(values) if z is None else z
+        if self.linear:
+            return Response(_total((fixed, self._respond(features, z, 1.0, None))))
+
+        def bent(amplitude: float) -> Deltas:
+            fan_in, fan_out = self.factors(amplitude)
+            return self._respond(features, z * fan_in, fan_out, None)
+
+        return Response(fixed, bent, z)
 
     @cached_property
     def has_sides(self) -> bool:
@@ -132,21 +172,26 @@ class Trial:
         return replace(self, change=replace(self.change, features=features.mirrored(signs)))
 
     def update_slope(self, values: Values) -> Deltas:
-        """Derivative by the amplitude at 0 of what the updates do."""
-        return _total(self._update(update, values)(1.0) for update in self.change.updates)
+        """Derivative by the amplitude of what the updates do."""
+        deltas: Deltas = {}
+        for update in self.change.updates:
+            for edge, (weight, bias) in update.weights.items():
+                part = self.dag.op(edge).run(values[output(edge.source)], weight, bias)
+                _add(deltas, update.node, self._placed(update.node, self.dag.slots(update.node)[edge], part))
+        return deltas
 
-    def feature_slope(self, values: Values, multipliers: Tensor) -> Deltas:
+    def feature_slope(self, z: Tensor, multipliers: Tensor) -> Deltas:
         """Derivative by the amplitude at 0 of what the new features do, each multiplied by a number.
 
         Args:
-            values: cached values.
+            z: their pre-activations at unit size.
             multipliers: ``[K]``; ones give the derivative, its gradient by them the share of each neuron.
         """
         features = self.change.features
         if features is None:
             return {}
         small = None if self.normed else Activation.infinitesimal
-        return self._respond(features, self.fan_in_response(values), 1.0, small, multipliers)
+        return self._respond(features, z, 1.0, small, multipliers)
 
     def fan_in_response(self, values: Values) -> Tensor:
         """Pre-activations of the new features at unit size."""
@@ -171,26 +216,6 @@ class Trial:
             z = self._tail(passed, z, None)
         raise AssertionError(f"'{name}' is not passed")
 
-    def _update(self, update: WeightUpdate, values: Values) -> Callable[[float], Deltas]:
-        dag, node = self.dag, update.node
-        shape: dict[str, Tensor] = {}
-        for edge, (weight, bias) in update.weights.items():
-            part = dag.op(edge).run(values[output(edge.source)], weight, bias)
-            _add(shape, node, self._placed(edge.target, dag.slots(node)[edge], part))
-        return lambda amplitude: {node: shape[node] * amplitude}
-
-    def _features(self, features: NewFeatures, values: Values) -> Callable[[float], Deltas]:
-        z = self.fan_in_response(values)
-        if self.linear:
-            unit = self._respond(features, z, 1.0, None)
-            return lambda amplitude: {node: delta * amplitude for node, delta in unit.items()}
-
-        def at(amplitude: float) -> Deltas:
-            fan_in, fan_out = self.factors(amplitude)
-            return self._respond(features, z * fan_in, fan_out, None)
-
-        return at
-
     def _respond(
         self,
         features: NewFeatures,
@@ -202,10 +227,7 @@ class Trial:
         """What the children get of new features with pre-activations ``z``."""
         assert self.site is not None
         deltas: Deltas = {}
-        own = self._tail(self.site.node, z, activation)
-        if multipliers is not None:
-            own = own * _per_feature(multipliers, own)
-        reached: dict[tuple[str, ...], Tensor] = {(): own}
+        reached: dict[tuple[str, ...], Tensor] = {(): self._tail(self.site.node, z, activation)}
         for reading in self.site.readings:
             for index, name in enumerate(reading.through):
                 path = reading.through[: index + 1]
@@ -213,6 +235,10 @@ class Trial:
                     reached[path] = self._tail(name, reached[path[:-1]], activation)
             b = reached[reading.through]
             target, weight = reading.edge.target, features.fan_out[reading.edge]
+            if multipliers is not None:
+                # On the fan-out, where the effect is linear whatever norms and activations are passed.
+                columns = multipliers.repeat_interleave(weight.shape[1] // multipliers.numel())
+                weight = weight * columns.view(1, -1, *[1] * (weight.dim() - 2))
             part = self.dag.op(reading.edge).run(b, weight * fan_out, None)
             _add(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
         return deltas
@@ -248,13 +274,6 @@ class Trial:
         whole = part.new_zeros(shape)
         whole.narrow(axis, slot.start, slot.stop - slot.start).copy_(part)
         return whole
-
-
-def _per_feature(numbers: Tensor, b: Tensor) -> Tensor:
-    """One number per new feature, shaped to multiply values of a node; flattened maps are channel major."""
-    if b.dim() == 2:
-        return numbers.repeat_interleave(b.shape[1] // numbers.numel())
-    return numbers.view(-1, 1, 1) if b.dim() == 4 else numbers
 
 
 def _add(deltas: Deltas, node: str, part: Tensor) -> None:

@@ -30,7 +30,7 @@ from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot, Snapshots
 from dagrow.statistics.sums import Sums
 
-_CHUNK_BYTES = 16 * 2**20
+_CHUNK_BYTES = 8 * 2**20
 """Features are made for so many bytes of samples at a time, to stay in the cache and bound the memory."""
 
 
@@ -81,7 +81,7 @@ def collect(
     """
     layouts = [SiteLayout(snapshots.dag, site, pointwise) for site in sites]
     task = _Task(snapshots.dag, layouts, watched(nodes, sites), precision)
-    two_passes = task.two_passes_are_cheaper()
+    two_passes = task.two_passes_are_cheaper(snapshots.will_fit())
     sums = Sums()
     for snapshot in snapshots.passing(goals=True):
         task.first_pass(snapshot, sums, goal=goal or not two_passes, cross=not two_passes)
@@ -108,14 +108,17 @@ class _Task:
         self.grown = tuple(layout.site.node for layout in layouts)
         self.precision = precision
 
-    def two_passes_are_cheaper(self) -> bool:
-        """Multiply-adds per sample of the cross moments, against another forward and backward pass."""
-        one, two = 0, 3 * cost(self.dag).multiply_adds
+    def two_passes_are_cheaper(self, cached: bool) -> bool:
+        """Multiply-adds per sample of the cross moments, against those of a second look.
+
+        Args:
+            cached: the second look needs no other forward and backward pass.
+        """
+        one, two = 0, 0 if cached else 3 * cost(self.dag).multiply_adds
         for layout in self.layouts:
             for reading in layout.site.readings:
                 child = reading.edge.target
-                positions = math.prod(self.dag.merged(child)) // self.dag.size(child)
-                per_position = layout.feature_count * layout.fan_out(reading) * positions
+                per_position = layout.feature_count * layout.fan_out(reading) * self._positions(child)
                 widths = (self.dag.op(e).feature_count(self.dag.output(e.source)) for e in weighted_edges(self.dag, child))
                 one += per_position * (sum(widths) + 1)
                 two += per_position * layout.outputs(reading)
@@ -125,6 +128,7 @@ class _Task:
         """Adds S, N and, if asked, the moments of ``v_goal`` at the sites and the cross moments of one batch."""
         featured = tuple(dict.fromkeys((*self.nodes, *self.grown)))
         for part in self._portions(snapshot, sums, featured):
+            sums.add("signed", part.weights[1].abs().sum())
             blocks = {node: node_features(self.dag, node, part.outputs) for node in featured}
             for node in self.nodes:
                 sums.add(f"S {node}", gram(blocks[node]))
@@ -201,6 +205,8 @@ class _Task:
         here, factor = layout.site.node, layout.plain_factor
         own = f"metric {here}" in sums
         S = sums.mean(f"metric {here}") if own else (factor or 1.0) * sums.mean(f"S {here}")
+        # Signs were drawn for some samples only: as many as there are would give a smaller mean.
+        signed = (sums.samples / max(1.0, float(sums.values["signed"]))) ** 0.5
 
         def stacked(source: Sums, kind: str) -> Tensor:
             names = [f"{kind} {_name(layout, reading)}" for reading in layout.site.readings]
@@ -214,7 +220,7 @@ class _Task:
         return SiteMoments(
             S=S[used, used],
             N_proj=stacked(residual, "proj")[used],
-            N_noise=stacked(residual, "noise")[used],
+            N_noise=signed * stacked(residual, "noise")[used],
             N_goal=stacked(sums, "goal")[used] if goal else None,
             mean=mean[used],
             v_goal_squared=sum(float(sums.mean(f"v {child}")) for child in children),
@@ -253,14 +259,20 @@ class _Task:
             )
 
     def _feature_bytes(self, featured: Sequence[str]) -> int:
-        """Bytes that the widest features of one sample take in float32."""
+        """Bytes that the widest matrix of one sample takes in float32: features, or goals carried back."""
         widths = [
-            4 * self.dag.op(e).feature_count(self.dag.output(e.source)) * math.prod(self.dag.merged(node))
-            // self.dag.size(node)
+            4 * self.dag.op(e).feature_count(self.dag.output(e.source)) * self._positions(node)
             for node in featured
             for e in weighted_edges(self.dag, node)
         ]
+        for layout in self.layouts:
+            for reading in layout.site.readings:
+                carried = layout.fan_out(reading) * layout.outputs(reading)
+                widths.append(4 * carried * self._positions(layout.site.node))
         return max(widths, default=4)
+
+    def _positions(self, node: str) -> int:
+        return math.prod(self.dag.merged(node)) // self.dag.size(node)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ and a large one computes again what does not fit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from dagrow.errors import GrowthError
 from dagrow.graph import Dag
 from dagrow.statistics.stream import Batch, LossFunction, Stream
 
-CACHE_BYTES = 256 * 2**20
+CACHE_BYTES = 512 * 2**20
 """Values kept from one pass to the next, at most."""
 
 _BATCH_SEED = 0x6A09
@@ -28,13 +29,15 @@ class Snapshot:
     """One batch, seen by the network.
 
     Attributes:
+        number: of the batch, from 1.
         batch: the samples.
-        values: what every node merges and puts out, without gradients.
+        values: what the watched nodes merge and all nodes and inputs put out, without gradients.
         outputs: of the network.
         goals: ``v_goal`` per node asked for: minus the gradient of the loss *summed* over the batch, so
             that it is per sample and a short last batch weighs no more than its samples.
     """
 
+    number: int
     batch: Batch
     values: dict[Value, Tensor]
     outputs: tuple[Tensor, ...]
@@ -49,6 +52,7 @@ class Snapshots:
         loss: mean loss of a batch.
         stream: the samples.
         nodes: nodes whose desired update is wanted.
+        sites: nodes that may grow.
         cache_bytes: what may be kept between passes.
     """
 
@@ -58,16 +62,38 @@ class Snapshots:
         loss: LossFunction,
         stream: Stream,
         nodes: Sequence[str],
+        sites: Sequence[str] = (),
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.network, self.loss, self.stream = network, loss, stream
         self.dag: Dag = network.dag
         self.nodes = tuple(nodes)
-        self._inner = tuple(stage(name) for name in self.dag.order for stage in (merged, output))
+        self._inner = (*map(merged, self.nodes), *map(output, self._read(sites)))
         self._probe = probe(network, self.dag, self._inner)
         self._kept: list[Snapshot] = []
         self._room = cache_bytes
         self._complete = self._seen = False
+
+    def _read(self, sites: Sequence[str]) -> tuple[str, ...]:
+        """Nodes whose outputs are read: by what changes, by what lies below and beside a change, and outputs."""
+        below = set(self.nodes)
+        for name in self.dag.order:
+            if any(edge.source in below for edge in self.dag.incoming[name]):
+                below.add(name)
+        readers = below.union(sites)
+        read = {edge.source for name in readers for edge in self.dag.incoming[name]}
+        return tuple(name for name in self.dag.order if name in read or name in self.dag.spec.outputs)
+
+    def will_fit(self) -> bool:
+        """Whether all snapshots will stay in the cache, as far as the data say how many samples they hold."""
+        samples = self.stream.expected_samples()
+        if samples is None:
+            return False
+        shapes = [self.dag.merged(name) for name in (*self.nodes, *self.nodes)]
+        shapes += [self.dag.output(value.node) for value in self._inner if value.stage == "output"]
+        shapes += [entry.shape for entry in self.dag.spec.inputs.values()]
+        itemsize = next(iter(self.network.parameters())).element_size()
+        return samples * itemsize * sum(math.prod(shape) for shape in shapes) <= self._room
 
     def passing(self, goals: bool = False) -> Iterator[Snapshot]:
         """One pass over the samples; desired updates are there if asked for."""
@@ -88,10 +114,9 @@ class Snapshots:
         self._complete = len(self._kept) == count
 
     def _keep(self, snapshot: Snapshot, count: int) -> None:
-        """Keeps the snapshot while there is room; values that share memory count once."""
+        """Keeps the snapshot while there is room; a value that goes by two names counts once."""
         tensors = (*snapshot.values.values(), *snapshot.goals.values())
-        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
-        self._room -= sum(storages.values())
+        self._room -= sum({t.data_ptr(): t.numel() * t.element_size() for t in tensors}.values())
         if self._room >= 0 and len(self._kept) == count - 1:
             self._kept.append(snapshot)
 
@@ -116,7 +141,7 @@ class Snapshots:
         for name, x in zip(self.dag.spec.inputs, batch.inputs, strict=True):
             values[output(name)] = x
         plain = {value: x.detach() for value, x in values.items()}
-        return Snapshot(batch, plain, tuple(x.detach() for x in outs), found)
+        return Snapshot(number, batch, plain, tuple(x.detach() for x in outs), found)
 
 
 def check_loss(loss: Tensor) -> None:

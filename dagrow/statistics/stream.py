@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ LossFunction = Callable[[Any, Any], Tensor]
 
 _SEED = 0x0DA6
 
+NOISE_SAMPLES = 2_048
+"""A noise level is known well enough from so many samples; of those beyond, a quarter is used."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -29,7 +32,7 @@ class Batch:
         target: as the data gave it.
         size: samples.
         held: ``[size]`` true for held-out samples.
-        signs: ``[size]`` a fixed random sign per sample.
+        signs: ``[size]`` a fixed random sign for the samples that the noise level is taken from, 0 for others.
     """
 
     inputs: tuple[Tensor, ...]
@@ -63,6 +66,14 @@ class Stream:
         """How many samples a pass has; known after the first."""
         return int(sum(mark[0] for mark in self._seen))
 
+    def expected_samples(self) -> int | None:
+        """How many samples a pass will have, where the data say so without being read."""
+        if isinstance(self.data, (list, tuple)):
+            sizes = [_rows_of(item[0]) for item in self.data if isinstance(item, (list, tuple)) and len(item) == 2]
+            return sum(sizes)
+        owner = getattr(self.data, "dataset", None) or getattr(self.data, "samples", None)
+        return len(owner) if isinstance(owner, Sized) else None
+
     def __iter__(self) -> Iterator[Batch]:
         example = next(iter((*self.network.parameters(), *self.network.buffers())), torch.zeros(()))
         names = tuple(self.network.spec.inputs)
@@ -76,7 +87,7 @@ class Stream:
                 self._check_repeat(count, inputs, size)
                 index = np.arange(first, first + size, dtype=np.uint64)
                 held = torch.from_numpy(_uniform(index, salt=1) < self.held_out)
-                signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0))
+                signs = torch.from_numpy(_signs(index))
                 device, dtype = inputs[0].device, example.dtype
                 yield Batch(inputs, _to(y, device), size, held.to(device), signs.to(device, dtype))
                 first += size
@@ -109,6 +120,11 @@ def rows(value: Any, mask: Tensor) -> Any:
     if isinstance(value, dict):
         return {key: rows(part, mask) for key, part in value.items()}
     return type(value)(rows(part, mask) for part in value)
+
+
+def _rows_of(x: Any) -> int:
+    first = next(iter(x.values()), None) if isinstance(x, dict) else x[0] if isinstance(x, (list, tuple)) else x
+    return first.shape[0] if isinstance(first, Tensor) and first.dim() > 0 else 0
 
 
 def _pairs(data: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
@@ -150,6 +166,14 @@ def _uniform(index: np.ndarray[Any, np.dtype[np.uint64]], salt: int) -> np.ndarr
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def _signs(index: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """-1 or 1 for all of the first `NOISE_SAMPLES` and a quarter of the later ones, 0 for the others."""
+    signs = np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)
+    left_out = (index >= NOISE_SAMPLES) & (_uniform(index, salt=3) >= 0.25)
+    signs[left_out] = 0.0
+    return signs
 
 
 class _same_order:  # noqa: N801 - reads as a statement

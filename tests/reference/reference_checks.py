@@ -5,7 +5,7 @@ import reference_loops as loops
 from reference_network import inputs_for, network, normal, sample_values, squared, stream
 
 from dagrow.graph import site
-from dagrow.statistics import collect
+from dagrow.statistics import Snapshots, collect, watched
 from dagrow.statistics.collect import _Task
 
 TIGHT = 1e-9
@@ -29,12 +29,19 @@ def case(spec, samples=4, seed=0, loss=squared):
     return model, x, y, sample_values(model, loss, x, y)
 
 
+def collected(model, loss, data, nodes=(), sites=(), **options):
+    """Statistics of some nodes, and of the sites at some nodes."""
+    places = [site(model.dag, name) for name in sites]
+    snapshots = Snapshots(model, loss, data, watched(nodes, places), sites)
+    return collect(snapshots, nodes=nodes, sites=places, goal=True, **options)
+
+
 def both_routes(monkeypatch, *arguments, **options):
-    """`collect` with the cross moment, and with a second pass."""
+    """`collected` with the cross moment, and with a second pass."""
     found = []
     for two in (False, True):
         monkeypatch.setattr(_Task, "two_passes_are_cheaper", lambda task, two=two: two)
-        found.append(collect(*arguments, **options))
+        found.append(collected(*arguments, **options))
     return found
 
 
@@ -43,7 +50,7 @@ def check_nodes(spec, samples=4, seed=0, loss=squared):
     model, x, y, values = case(spec, samples, seed, loss)
     nodes = [name for name in spec.nodes if loops.weighted(spec, name)]
     sizes = [1, samples - 1] if samples > 1 else [1]
-    statistics = collect(model, loss, stream(model, x, y, sizes), nodes=nodes)
+    statistics = collected(model, loss, stream(model, x, y, sizes), nodes=nodes)
     assert statistics.samples == samples
     for node in nodes:
         S, N, squares = loops.node_moments(spec, node, values)
@@ -91,10 +98,9 @@ def check_site(monkeypatch, spec, node="h", samples=4, seed=0, pointwise=False):
     """S, N_goal and N_proj of a site against loops, on both routes."""
     model, x, y, values = case(spec, samples, seed)
     S, N_goal, N_proj = explicit_site(model, node, values, pointwise)
-    place = site(model.dag, node)
     sizes = [1, samples - 1] if samples > 1 else [1]
     data = stream(model, x, y, sizes)
-    for statistics in both_routes(monkeypatch, model, squared, data, sites=[place], pointwise=pointwise):
+    for statistics in both_routes(monkeypatch, model, squared, data, sites=[node], pointwise=pointwise):
         moments = statistics.sites[node]
         close(moments.S, S)
         close(moments.N_goal, N_goal)

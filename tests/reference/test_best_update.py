@@ -6,13 +6,24 @@ import reference_loops as loops
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_checks import case, close
-from reference_network import batches, forward, graph, inputs_for, inserted, mean_loss, network, normal, squared, stream
+from reference_checks import case, close, collected
+from reference_network import (
+    batches,
+    forward,
+    graph,
+    inputs_for,
+    inserted,
+    mean_loss,
+    network,
+    normal,
+    squared,
+    stream,
+)
 
 from dagrow.methods import Metric, explained
 from dagrow.mutation import Change, WeightUpdate
 from dagrow.planner import propose
-from dagrow.statistics import collect, solve_update, split_update
+from dagrow.statistics import solve_update, split_update
 
 BARE = {"op": "linear", "bias": False}
 
@@ -74,7 +85,7 @@ def updates(spec, samples):
     """Per node with weights: the best update by dagrow and by least squares, and what both are made of."""
     model, x, y, values = case(spec, samples)
     for node in (name for name in spec.nodes if loops.weighted(spec, name)):
-        moments = collect(model, squared, stream(model, x, y), nodes=[node]).nodes[node]
+        moments = collected(model, squared, stream(model, x, y), nodes=[node]).nodes[node]
         yield model, x, values, node, moments, solve_update(model.dag, node, moments)
 
 
@@ -130,7 +141,7 @@ LINEAR = {
 def test_on_a_linear_problem_amplitude_1_reaches_the_least_squares_solution(name):
     spec = LINEAR[name]
     model, x, y, values = case(spec, 60)
-    moments = collect(model, squared, stream(model, x, y), nodes=["y"]).nodes["y"]
+    moments = collected(model, squared, stream(model, x, y), nodes=["y"]).nodes["y"]
     dW = solve_update(model.dag, "y", moments)
     after = inserted(model, Change(updates=(WeightUpdate("y", split_update(model.dag, "y", dW, torch.float64)),)))
     data = batches(x, y, [60])
@@ -168,7 +179,7 @@ def test_any_number_of_edges_and_samples(widths, samples, seed):
     spec = graph(inputs, {"y": 2}, edges)
     model = network(spec, seed)
     x, y = inputs_for(spec, samples, seed), normal(samples, 2, seed=seed + 9)
-    moments = collect(model, squared, stream(model, x, y), nodes=["y"]).nodes["y"]
+    moments = collected(model, squared, stream(model, x, y), nodes=["y"]).nodes["y"]
     dW = solve_update(model.dag, "y", moments)
     parts = [*x, *([torch.ones(samples, 1).double()] if any(bias for _, bias in widths) else [])]
     B = torch.cat(parts, 1)

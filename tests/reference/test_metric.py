@@ -43,7 +43,11 @@ FEATURES = {
 def moments_of(B, v):
     n = len(B)
     noise = v * torch.where(normal(n, 1, seed=77) > 0, 1.0, -1.0)
-    return SiteMoments(B.T @ B / n, B.T @ v / n, B.T @ v / n, B.T @ noise / n, B.mean(0), torch.float64)
+    N = B.T @ v / n
+    return SiteMoments(
+        S=B.T @ B / n, N_proj=N, N_goal=N, N_noise=B.T @ noise / n, mean=B.mean(0),
+        v_goal_squared=float(v.square().sum() / n), precision=torch.float64,
+    )  # fmt: skip
 
 
 def best_fit(B, v):

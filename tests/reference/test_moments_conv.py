@@ -8,13 +8,11 @@ import reference_loops as loops
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from reference_checks import case, check_nodes, check_site, close
+from reference_checks import case, check_nodes, check_site, close, collected
 from reference_network import graph, normal, squared, stream
 from torch.nn import functional
 
-from dagrow.graph import site
 from dagrow.ops import ShapeError, find_op
-from dagrow.statistics import collect
 
 
 def conv(**fields):
@@ -89,13 +87,12 @@ def test_what_is_carried_back_and_how_often_a_position_is_read(op, shape, pointw
         if 0 <= row < shape[1] and 0 <= column < shape[2]:
             back[:, k, :, row, column] += v[:, j].numpy()
             counts[row, column] += 1
-    close(op.carry_back(v, shape, pointwise), back.reshape(2, len(used) * 2, -1))
     reads = op.reads(shape, pointwise)
     assert reads.fan_out == len(used)
     assert np.array_equal(reads.counts.numpy(), counts.reshape(-1))
-    image = normal(2, shape[1] * shape[2], 3, seed=seed + 1)
-    moment = np.einsum("nqf,nkmq->fkm", image.numpy(), back.reshape(2, len(used), 2, -1))
-    close(op.fan_out_moment(image, v, shape, pointwise), moment, scale=10.0)
+    image, weights = normal(2, shape[1] * shape[2], 3, seed=seed + 1), normal(2, 2, seed=seed + 2)
+    moment = np.einsum("wn,nqf,nkmq->wfkm", weights, image, back.reshape(2, len(used), 2, -1))
+    close(op.fan_out_moment(image, v, shape, pointwise, weights), moment, scale=10.0)
 
 
 @settings(max_examples=40)
@@ -215,7 +212,7 @@ def test_children_that_read_positions_unequally_share_the_larger_weight(ops, poi
                 counts[row, column] += 1
         weights = np.maximum(weights, min(len(used), 10) * counts.reshape(-1))
     S = sum(w * np.outer(b, b) for one in values for w, b in zip(weights, loops.node_features(spec, "h", one), strict=True)) / 2  # fmt: skip
-    found = collect(model, squared, stream(model, x, y), sites=[site(model.dag, "h")], pointwise=pointwise)
+    found = collected(model, squared, stream(model, x, y), sites=["h"], pointwise=pointwise)
     close(found.sites["h"].S, S)
     for name, op in zip(names, ops, strict=True):
         own = loops.site_metric(model.dag, ("h",), next(e for e in spec.edges if e.target == name), values, pointwise)

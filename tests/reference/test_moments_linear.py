@@ -6,13 +6,13 @@ import reference_loops as loops
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_checks import check_nodes, check_site, close
-from reference_network import graph, mean_loss, batches, normal, squared, sample_values, inputs_for, network
+from reference_checks import check_nodes, check_site, close, collected
+from reference_network import batches, graph, inputs_for, mean_loss, network, normal, sample_values, squared
 from torch.nn import functional
 
 from dagrow.graph import site
 from dagrow.ops import find_op
-from dagrow.statistics import SiteLayout
+from dagrow.statistics import SiteLayout, Stream
 
 BARE = {"op": "linear", "bias": False}
 
@@ -78,10 +78,8 @@ def test_moments_of_a_loss_that_is_not_squared():
     model, x = network(spec), inputs_for(spec, 5)
     y = torch.tensor([0, 2, 1, 1, 0])
     values = sample_values(model, functional.cross_entropy, x, y)
-    from dagrow.statistics import Stream, collect
-
     data = batches(x, y, [3, 2])
-    found = collect(model, functional.cross_entropy, Stream(data, model), nodes=["h", "y"])
+    found = collected(model, functional.cross_entropy, Stream(data, model), nodes=["h", "y"])
     for node in ("h", "y"):
         S, N, squares = loops.node_moments(spec, node, values)
         close(found.nodes[node].S, S)

@@ -1,21 +1,21 @@
 """TINY's neurons (thesis Prop. 3.2.3): what they take off the bottleneck, evaluated explicitly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import reference_loops as loops
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_checks import case, close, readings
+from reference_checks import case, close, collected, readings
 from reference_network import forward, graph, inputs_for, inserted, normal, squared, stream
 from test_moments_conv import GRAPHS as MIXED
 from test_moments_conv import conv, convolutions, fitting, maps
 from test_moments_linear import GRAPHS as LINEAR
 
-from dagrow.graph import site
 from dagrow.methods import METHODS, Metric, Request, SiteMoments
 from dagrow.mutation import Change, NewFeatures
-from dagrow.statistics import collect
 
 ALL = Request(neurons=1000, significance=0.0)
 
@@ -23,7 +23,7 @@ ALL = Request(neurons=1000, significance=0.0)
 def grown(spec, samples, seed=0, pointwise=False, node="h"):
     """The network's values, the moments of its site and all neurons that TINY finds there."""
     model, x, y, values = case(spec, samples, seed)
-    found = collect(model, squared, stream(model, x, y), sites=[site(model.dag, node)], pointwise=pointwise)
+    found = collected(model, squared, stream(model, x, y), sites=[node], pointwise=pointwise)
     layout = found.layouts[node]
     return model, values, found.sites[node], layout, METHODS["tiny"](found.sites[node], ALL)
 
@@ -159,11 +159,8 @@ def test_adding_some_and_then_the_rest_is_adding_all():
     assert first.count == 2
     assert neurons.count > 2
     close(first.alpha, neurons.alpha[:, :2])
-    rest = SiteMoments(
-        moments.S, moments.N_goal, moments.N_proj - moments.S @ first.alpha @ first.omega,
-        moments.N_noise, moments.mean, moments.precision,
-    )  # fmt: skip
-    then = METHODS["tiny"](rest, ALL)
+    left = moments.N_proj - moments.S @ first.alpha @ first.omega
+    then = METHODS["tiny"](replace(moments, N_proj=left), ALL)
     close(then.scores, neurons.scores[2:], tolerance=1e-8)
 
 
@@ -193,10 +190,13 @@ def test_any_matrices(features, outputs, seed, power):
     """sum lambda^2 = tr N^T S^-1 N for any positive definite S, and no rank is lost or made up."""
     root, N = normal(features, features, seed=seed), normal(features, outputs, seed=seed + 1) * 10.0**power
     S = root @ root.T + 0.1 * torch.eye(features).double()
-    moments = SiteMoments(S, N, N, torch.zeros_like(N), torch.zeros(features).double(), torch.float64)
+    whole = float((N * torch.linalg.solve(S, N)).sum())
+    moments = SiteMoments(
+        S=S, N_proj=N, N_goal=N, N_noise=torch.zeros_like(N), mean=torch.zeros(features).double(),
+        v_goal_squared=2 * whole, precision=torch.float64,
+    )  # fmt: skip
     neurons = METHODS["tiny"](moments, ALL)
     assert neurons.count == min(features, outputs)
-    whole = float((N * torch.linalg.solve(S, N)).sum())
     assert float(neurons.scores.square().sum()) == pytest.approx(whole, rel=1e-9)
     close(neurons.alpha @ neurons.omega, torch.linalg.solve(S, N), tolerance=1e-7)
 

@@ -1,0 +1,83 @@
+"""Small graphs, each named after what makes it hard, for properties that hold of every graph."""
+
+from reference_network import graph
+
+BARE = {"op": "linear", "bias": False}
+MAX = {"kind": "max", "kernel": 2}
+
+
+def conv(**fields):
+    return {"op": "conv2d", **fields}
+
+
+def node(size, activation="identity", **fields):
+    return {"size": size, "activation": activation, **fields}
+
+
+ZOO = {
+    "mlp": graph(
+        {"x": [5]},
+        {"h": node(2, "selu"), "k": node(2, "gelu"), "y": 3},
+        {"x->h": "linear", "h->k": "linear", "k->y": "linear"},
+    ),
+    "skip": graph(
+        {"x": [5]},
+        {"h": node(2, "relu"), "k": node(2, "tanh"), "y": 3},
+        {"x->h": "linear", "h->k": "linear", "x->k": BARE, "k->y": "linear", "h->y": "linear"},
+    ),
+    "concat": graph(
+        {"x": [5]},
+        {"h": node(2, "relu"), "k": node(2), "c": {"merge": "concat", "activation": "selu"}, "y": 3},
+        {"x->h": "linear", "x->k": "linear", "k->c": "identity", "h->c": "identity", "c->y": "linear", "h->y": BARE},
+    ),
+    "batch norm": graph(
+        {"x": [5]},
+        {"h": node(2, "relu", norm="batch"), "k": node(2, "tanh"), "y": 3},
+        {"x->h": "linear", "h->k": "linear", "k->y": "linear", "h->y": "linear"},
+    ),
+    "batch norm behind a concat": graph(
+        {"x": [5]},
+        {"h": node(2, "relu"), "k": node(2), "c": {"merge": "concat", "norm": "batch", "activation": "tanh"}, "y": 3},
+        {"x->h": "linear", "x->k": "linear", "k->c": "identity", "h->c": "identity", "c->y": "linear"},
+    ),
+    "layer norm beside": graph(
+        {"x": [5]},
+        {"h": node(2, "selu"), "k": node(3, "relu", norm="layer"), "y": 3},
+        {"x->h": "linear", "h->k": "linear", "k->y": "linear"},
+    ),
+    "tokens": graph(
+        {"x": [3, 4]},
+        {"h": node(2, "gelu"), "k": node(2, "tanh", pool="global_average"), "y": 3},
+        {"x->h": "linear", "h->k": "linear", "k->y": "linear"},
+    ),
+    "two inputs, two outputs": graph(
+        {"x": [4], "z": [3]},
+        {"h": node(2, "selu"), "k": node(2, "tanh"), "y": 2, "w": 3},
+        {"x->h": "linear", "z->h": "linear", "z->k": "linear", "h->k": "linear", "k->w": "linear", "h->y": "linear"},
+        ["y", "w"],
+    ),
+    "convolution, pool, flatten": graph(
+        {"x": [2, 6, 6]},
+        {"h": node(2, "relu", pool=MAX), "k": node(2, "selu", flatten=True), "y": 3},
+        {"x->h": conv(padding=1), "h->k": conv(kernel=2), "k->y": "linear"},
+    ),
+    "convolution, global average": graph(
+        {"x": [2, 5, 5]},
+        {"h": node(2, "relu", norm="batch"), "k": node(2, "tanh", pool="global_average"), "y": 3},
+        {"x->h": conv(padding="same"), "h->k": conv(padding=1), "k->y": "linear"},
+    ),
+    "strides and dilation": graph(
+        {"x": [1, 9, 8]},
+        {"h": node(2, "selu"), "k": node(2, "relu", pool="global_average"), "y": 3},
+        {
+            "x->h": conv(kernel=(3, 2), stride=(2, 1), padding=(1, 1), dilation=(1, 2)),
+            "h->k": conv(kernel=2, dilation=(2, 1), stride=(1, 2), padding=1),
+            "k->y": "linear",
+        },
+    ),
+    "concat of maps, pool, flatten": graph(
+        {"x": [1, 6, 6]},
+        {"h": node(2, "relu"), "k": node(1), "c": {"merge": "concat", "activation": "tanh", "pool": MAX, "flatten": True}, "y": 3},
+        {"x->h": conv(padding=1), "x->k": conv(padding=1), "k->c": "identity", "h->c": "identity", "c->y": "linear"},
+    ),
+}  # fmt: skip
