@@ -38,7 +38,9 @@ class Metric:
         self.alive = alive.nonzero().squeeze(1)
         self.size = size
         self.scale = diagonal[self.alive].rsqrt()
-        C = S[self.alive][:, self.alive] * self.scale.unsqueeze(1) * self.scale
+        if self.alive.numel() < size:
+            S = S[self.alive][:, self.alive]
+        C = S * self.scale.unsqueeze(1) * self.scale
         count = max(1, C.shape[0])
         noise = max(
             4 * count**0.5 * torch.finfo(precision).eps, 4 * count * torch.finfo(torch.float64).eps

@@ -48,8 +48,9 @@ def carried_state(
     for key, value in state.items():
         if isinstance(value, Tensor) and value.shape == old.shape and old.dim() > 0:
             start = fresh.get(key)
-            same = isinstance(start, Tensor) and start.shape == new.shape
-            moved[key] = edit.carry(value, start if same else torch.zeros_like(new, dtype=value.dtype))
+            if not isinstance(start, Tensor) or start.shape != new.shape:
+                start = torch.zeros_like(new, dtype=value.dtype)
+            moved[key] = edit.carry(value, start)
         else:
             moved[key] = copy.deepcopy(value)
     return moved

@@ -130,7 +130,8 @@ def _position(dag: Dag, node: str, reading: Reading, name: str, count: int) -> i
     """Where in the features of a concat node the new ones go."""
     start, _, _ = _start_and_count(dag, node, reading, count)
     source = reading.through[-1] if reading.through else node
-    return start + next(dag.slots(name)[edge].start for edge in dag.incoming[name] if edge.source == source)
+    edge = next(edge for edge in dag.incoming[name] if edge.source == source)
+    return start + int(dag.slots(name)[edge].start)
 
 
 def _start_and_count(dag: Dag, node: str, reading: Reading, count: int) -> tuple[int, int, list[int]]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 FIRST = (1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 BELOW = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 ABOVE = (1e4, 1e5)
+STEP = 10 ** (1 / 3)
+"""Between the points of the last stage, which looks at all samples around what was found before."""
 WIDENINGS = 4
 MINIMUM_GAIN = 1e-6
 """Relative to the loss: below this, a drop in float32 is rounding."""
@@ -21,23 +23,45 @@ MINIMUM_GAIN = 1e-6
 class AmplitudeSearch:
     """``argmin L(g)`` over g > 0, 0 where no amplitude lowers the loss.
 
+    With ``scouting``, a part of the samples finds where to look, and all of them decide there.
+
     Attributes:
         scale: the amplitude that counts as 1.
-        losses: what is known so far, by amplitude relative to the scale.
+        scouting: whether the questions are for a part of the samples still.
+        losses: what is known on the samples asked about, by amplitude relative to the scale.
+        start: the loss at amplitude 0 on these samples.
+        around: where the last stage looks; given from the start where it is known well enough.
     """
 
     scale: float = 1.0
+    scouting: bool = False
     losses: dict[float, float] = field(default_factory=dict)
     start: float = math.nan
     _refined: int = 0
     _widened: int = 0
+    around: float | None = None
 
     def ask(self) -> tuple[float, ...]:
         """The next relative amplitudes to try; empty when the search is over."""
         if not self.losses:
-            return FIRST
+            return FIRST if self.around is None else self._near(self.around)
+        points = self._next()
+        if points or not self.scouting:
+            return points
+        self.scouting, self.around = False, self._lowest()
+        if self.around is None:
+            return ()
+        self.losses, self._widened = {}, 0
+        return self._near(self.around)
+
+    def _near(self, point: float) -> tuple[float, ...]:
+        return (point / STEP, point, point * STEP)
+
+    def _next(self) -> tuple[float, ...]:
         tried = sorted(self.losses)
         best = self._lowest()
+        if self.around is not None:
+            return self._next_near(tried, best)
         if best is None or best == tried[0]:
             if tried[0] > BELOW[0]:
                 return tuple(t for t in BELOW if t < tried[0])
@@ -52,10 +76,29 @@ class AmplitudeSearch:
                 return ()
             self._widened += 1
             return (best * 10, best * 100)
+        return self._refine(tried, best)
+
+    def _next_near(self, tried: list[float], best: float | None) -> tuple[float, ...]:
+        """The stage on all samples: walk if the best is at an end, then one parabola."""
+        if best is None:
+            # A part of the samples gained, all of them do not: perhaps with less.
+            if self._widened >= WIDENINGS:
+                return ()
+            self._widened += 1
+            return (tried[0] / STEP**2, tried[0] / STEP)
+        if best in (tried[0], tried[-1]) and self._widened < WIDENINGS:
+            self._widened += 1
+            return (best / STEP,) if best == tried[0] else (best * STEP,)
+        return self._refine(tried, best)
+
+    def _refine(self, tried: list[float], best: float) -> tuple[float, ...]:
+        if self.scouting:
+            return ()
         self._refined += 1
-        if self._refined == 1:
+        if self._refined == 1 and self.around is None:
             return _between(tried, best)
-        if self._refined == 2:
+        if self._refined <= 2:
+            self._refined = 2  # one parabola
             vertex = _vertex(tried, best, self.losses)
             return () if vertex is None else (vertex,)
         return ()
@@ -67,8 +110,7 @@ class AmplitudeSearch:
     @property
     def amplitude(self) -> float:
         """The best amplitude so far, at its real scale; 0 rejects."""
-        best = self._lowest()
-        return 0.0 if best is None else best * self.scale
+        return self.relative * self.scale
 
     @property
     def relative(self) -> float:

@@ -17,7 +17,7 @@ from torch import Tensor, fx
 
 from dagrow.build import Network, Value, suffix
 from dagrow.planner.trial import Response, Trial, Values
-from dagrow.statistics import CACHE_BYTES, Batch, Snapshot, Snapshots, rows
+from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, rows
 
 _BATCH_SEED = 0x6A09
 
@@ -46,18 +46,25 @@ class Evaluator:
         for trial in trials:
             if trial.changed not in self._suffixes:
                 self._suffixes[trial.changed] = suffix(self.network, self.dag, trial.changed)
-        self._responses: dict[tuple[int, int], Response] = {}
+        self._responses: dict[tuple[int, int, bool], Response] = {}
         self._fan_in: dict[tuple[int, int], Tensor] = {}
         self._room = CACHE_BYTES
 
+    @property
+    def may_scout(self) -> bool:
+        """Whether a part of the samples saves work: they must be many, and not see one another."""
+        share = self.snapshots.stream.held_out or 1.0
+        return not self.network.training and self.snapshots.stream.samples * share > 2 * FEW_SAMPLES
+
     @torch.no_grad()
     def search(
-        self, asked: Sequence[tuple[Trial, Sequence[float]]]
+        self, asked: Sequence[tuple[Trial, Sequence[float]]], scouting: bool = False
     ) -> tuple[float, list[dict[float, float]]]:
         """One pass: the loss as it is and each trial's losses, on the held-out samples if there are any.
 
         Args:
             asked: trials with the amplitudes to try.
+            scouting: only on a part of these samples.
 
         Returns:
             The starting loss, and per trial the losses by amplitude.
@@ -67,18 +74,19 @@ class Evaluator:
         for snapshot in self.snapshots.passing():
             batch, values, outs = snapshot.batch, snapshot.values, snapshot.outputs
             mask = batch.held if self.held_out else None
+            if scouting:
+                mask = batch.scouts if mask is None else mask & batch.scouts
             if mask is not None and not bool(mask.any()):
                 continue
-            target, count = batch.target, batch.size
-            after = mask
+            target, count, after = batch.target, batch.size, mask
             if mask is not None:
                 target, count = rows(batch.target, mask), int(mask.sum())
                 if not self.network.training:
                     # In eval mode samples do not see one another: only those that count are run.
-                    values, after = {v: x[mask] for v, x in values.items()}, None
+                    values, after = _SomeRows(values, mask), None
             start.add(self._loss(outs, target, mask), count)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
-                response = self._response(trial, snapshot, values)
+                response = self._response(trial, snapshot, values, mask, scouting)
                 for amplitude in amplitudes:
                     changed = self._run_suffix(trial, values, response.at(amplitude))
                     means[amplitude].add(self._loss(changed, target, after), count)
@@ -99,26 +107,26 @@ class Evaluator:
         return both[0], both[1:]
 
     @torch.no_grad()
-    def orient(self, trials: Sequence[Trial]) -> list[tuple[Trial, float | None]]:
+    def orient(self, trials: Sequence[Trial]) -> list[tuple[Trial, float | None, float]]:
         """Chooses the better of each neuron and its mirror image, and says what the loss does at amplitude 0.
 
         Where the activation has a kink (or a norm or a max pool comes in between), a neuron and its mirror
         image differ at first order, so the data decide, neuron by neuron.
 
         Returns:
-            Per trial, the trial to search and its ``-dL/dg`` at 0 over all samples; None where the loss has
-            no derivative there.
+            Per trial: the trial to search; ``-dL/dg`` at 0 over all samples of its features (of its updates
+            where it has none), None where the loss has no derivative there; and that of its updates.
         """
         shares = [_Shares(trial, self._room // (4 * len(trials))) for trial in trials]
-        found: list[tuple[Trial, float | None]] = []
+        found: list[tuple[Trial, float | None, float]] = []
         for snapshot in self.snapshots.passing(goals=True) if shares else ():
             for share in shares:
                 share.add(snapshot)
         for share in shares:
-            trial, _ = oriented = share.oriented(self.snapshots.stream.samples)
+            trial, *_ = oriented = share.oriented(self.snapshots.stream.samples)
             found.append(oriented)
             for number, z in share.kept.items():
-                self._fan_in[id(trial), number] = z
+                self._fan_in[id(trial.change.features), number] = z
         return found
 
     @torch.no_grad()
@@ -139,14 +147,16 @@ class Evaluator:
             known[name] = (mean.to(dtype), variance.to(dtype))
         return trial.with_statistics(known) if known else trial
 
-    def _response(self, trial: Trial, snapshot: Snapshot, values: Values) -> Response:
-        """The trial on one batch; kept for the next pass while there is room."""
-        key = (id(trial), snapshot.number)
+    def _response(
+        self, trial: Trial, snapshot: Snapshot, values: Values, mask: Tensor | None, scouting: bool
+    ) -> Response:
+        """The trial on one batch; kept for the next pass over the same samples while there is room."""
+        key = (id(trial), snapshot.number, scouting)
         if key in self._responses:
             return self._responses[key]
-        z = self._fan_in.pop(key, None)
-        if z is not None and z.shape[0] != next(iter(values.values())).shape[0]:
-            z = z[snapshot.batch.held]
+        z = self._fan_in.get((id(trial.change.features), snapshot.number))
+        if z is not None and mask is not None and not self.network.training:
+            z = z[mask]
         response = trial.prepare(values, z)
         if response.bytes <= self._room:
             self._room -= response.bytes
@@ -154,7 +164,7 @@ class Evaluator:
         return response
 
     def forget(self, trials: Sequence[Trial]) -> None:
-        """Frees what was kept of trials that are out of the race."""
+        """Frees what was kept of trials that are out of the race. Call it before they are dropped."""
         gone = {id(trial) for trial in trials}
         for key in [key for key in self._responses if key[0] in gone]:
             self._room += self._responses.pop(key).bytes
@@ -189,6 +199,18 @@ class Evaluator:
             means[1].add(self._loss(outs, rows(batch.target, batch.held), batch.held), held)
 
 
+class _SomeRows(dict[Value, Tensor]):
+    """Some samples of cached values, each cut out when it is first asked for."""
+
+    def __init__(self, values: Values, mask: Tensor) -> None:
+        super().__init__()
+        self.values_of_all, self.index = values, mask.nonzero().squeeze(1)
+
+    def __missing__(self, value: Value) -> Tensor:
+        self[value] = self.values_of_all[value][self.index]
+        return self[value]
+
+
 class _Shares:
     """What each neuron of a trial, its mirror image, and the updates take off the loss per unit of amplitude.
 
@@ -220,8 +242,8 @@ class _Shares:
                 side = image is self.mirror
                 self.sums[side] = self.sums[side] + share if side in self.sums else share
 
-    def oriented(self, samples: int) -> tuple[Trial, float | None]:
-        """The trial with the better images, and its slope."""
+    def oriented(self, samples: int) -> tuple[Trial, float | None, float]:
+        """The trial with the better images, its slope, and that of its updates."""
         trial, total = self.trial, self.update
         if False in self.sums:
             best = self.sums[False]
@@ -233,8 +255,8 @@ class _Shares:
                 signs = torch.where(flip, -1.0, 1.0).to(self.ones)
                 trial = trial.mirrored(signs)
                 self.kept = {number: _flipped(z, signs) for number, z in self.kept.items()}
-            total += float(best.sum())
-        return trial, total / samples if trial.has_slope else None
+            total = float(best.sum())
+        return trial, total / samples if trial.has_slope else None, self.update / samples
 
 
 def _shares(trial: Trial, z: Tensor, ones: Tensor, goals: Mapping[str, Tensor]) -> Tensor:

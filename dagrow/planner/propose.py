@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 
 from dagrow.build import Network
 from dagrow.errors import GrowthError, did_you_mean, listed
-from dagrow.graph import Cost, Dag, FixedSize, Site, cost
+from dagrow.graph import Dag, FixedSize, Site, cost
 from dagrow.methods import Request, find_method
 from dagrow.mutation import apply_change
-from dagrow.planner.amplitude import AmplitudeSearch
 from dagrow.planner.candidate import Candidate
-from dagrow.planner.drafts import KINDS, Ask, Draft, Kind, Variant
-from dagrow.planner.evaluate import Evaluator, untouched
+from dagrow.planner.drafts import KINDS, Ask, Kind
+from dagrow.planner.evaluate import untouched
+from dagrow.planner.measure import measure
 from dagrow.planner.plan import Plan
 from dagrow.planner.where import find_where, ranked
 from dagrow.statistics import LossFunction, Snapshots, Stream, collect, watched
@@ -106,7 +105,7 @@ def propose(
         drafts = [
             kind.draft(network, dag, place, statistics, ask) for kind, places, _ in chosen for place in places
         ]
-        measured, start, held_start = _measure(snapshots, drafts)
+        measured, start, held_start = measure(snapshots, drafts)
     order = list(dag.order)
     return Plan(
         ranked(measured, where, order, turn),
@@ -145,109 +144,6 @@ def apply(
     if insert not in ("amplitude", "silent"):
         raise GrowthError(f"insert is 'amplitude' or 'silent', not '{insert}'")
     apply_change(network, candidate.trial.scaled(candidate.amplitude, silent=insert == "silent"), optimizer)
-
-
-@dataclass
-class _Track:
-    """The search for one variant of one draft."""
-
-    draft: int
-    variant: Variant
-    slope: float | None
-    search: AmplitudeSearch
-
-
-def _measure(snapshots: Snapshots, drafts: list[Draft]) -> tuple[list[Candidate], float, float | None]:
-    """Line searches for all drafts in step, then the gains of what they found."""
-    tracks = []
-    evaluator = Evaluator(snapshots, [v.trial for draft in drafts for v in draft.variants])
-    variants = [(index, variant) for index, draft in enumerate(drafts) for variant in draft.variants]
-    oriented = evaluator.orient([evaluator.with_norm_statistics(variant.trial) for _, variant in variants])
-    for (index, variant), (trial, slope) in zip(variants, oriented, strict=True):
-        tracks.append(_Track(index, replace(variant, trial=trial), slope, AmplitudeSearch(trial.scale)))
-    start = _search(evaluator, tracks)
-    found = {track.draft: track for track in tracks}
-    final = [found[index] for index in sorted(found)]
-    winners = [track for track in final if track.search.amplitude > 0]
-    if evaluator.held_out or not tracks:
-        before, after = evaluator.measure([(t.variant.trial, t.search.amplitude) for t in winners])
-        everywhere, held = before.everywhere, before.held_out if evaluator.held_out else None
-        gains = {
-            t.draft: (before.everywhere - m.everywhere, before.held_out - m.held_out)
-            for t, m in zip(winners, after, strict=True)
-        }
-    else:
-        # The search saw every sample already.
-        everywhere, held = start, None
-        gains = {t.draft: (start - t.search.lowest_loss, float("nan")) for t in winners}
-    candidates = []
-    for index, draft in enumerate(drafts):
-        track = found.get(index)
-        if track is None:
-            candidates.append(_rejected(draft, None, None, draft.reason))
-            continue
-        slope = track.slope
-        gain, held_gain = gains.get(index, (0.0, 0.0))
-        if index not in gains:
-            candidates.append(_rejected(draft, track.variant, slope, "no amplitude lowers the loss"))
-        elif not gain > 0:
-            candidates.append(_rejected(draft, track.variant, slope, "gains only on held-out samples"))
-        else:
-            v = track.variant
-            candidates.append(
-                Candidate(
-                    draft.kind, draft.place, v.neurons, gain, None if held is None else held_gain,
-                    track.search.amplitude, slope, v.scores, v.noise_level, v.shrinkage, v.cost, trial=v.trial,
-                )  # fmt: skip
-            )
-    return candidates, everywhere, held
-
-
-def _search(evaluator: Evaluator, tracks: list[_Track]) -> float:
-    """Runs all searches to their end, one pass for one question each; keeps one variant per draft.
-
-    Variants of a draft compete after the first pass; returns the loss that they started from.
-    """
-    start = float("nan")
-    first = True
-    while True:
-        asked = [(track, amplitudes) for track in tracks if (amplitudes := track.search.ask())]
-        if not asked:
-            return start
-        scaled = [
-            (track.variant.trial, [t * track.search.scale for t in amplitudes]) for track, amplitudes in asked
-        ]
-        start, losses = evaluator.search(scaled)
-        for (track, amplitudes), found in zip(asked, losses, strict=True):
-            track.search.start = start
-            track.search.tell(dict(zip(amplitudes, found.values(), strict=True)))
-        if first:
-            best: dict[int, _Track] = {}
-            for track in tracks:
-                rival = best.get(track.draft)
-                if rival is None or track.search.lowest_loss < rival.search.lowest_loss:
-                    best[track.draft] = track
-            evaluator.forget([track.variant.trial for track in tracks if best[track.draft] is not track])
-            tracks[:] = [best[index] for index in sorted(best)]
-            first = False
-
-
-def _rejected(draft: Draft, variant: Variant | None, slope: float | None, reason: str) -> Candidate:
-    known = variant is not None
-    return Candidate(
-        draft.kind,
-        draft.place,
-        variant.neurons if known else 0,
-        0.0,
-        None,
-        0.0,
-        slope,
-        variant.scores if known else (),
-        variant.noise_level if known else 0.0,
-        variant.shrinkage if known else 0.0,
-        variant.cost if known else Cost(0, 0),
-        rejected=reason,
-    )
 
 
 def _as_network(model: torch.fx.GraphModule) -> Network:

@@ -60,6 +60,7 @@ class Trial:
         change: at unit size.
         site: where the change's features go; None without features.
         scale: amplitude at which the method itself would insert; the search starts around it.
+        pinned: amplitude at which the features stay while that of the updates is searched; None if both move.
     """
 
     network: Network
@@ -67,6 +68,7 @@ class Trial:
     change: Change
     site: Site | None = None
     scale: float = 1.0
+    pinned: float | None = None
 
     @cached_property
     def changed(self) -> tuple[str, ...]:
@@ -140,6 +142,10 @@ class Trial:
         if features is None:
             return Response(fixed)
         z = self.fan_in_response(values) if z is None else z
+        if self.pinned is not None:
+            fan_in, fan_out = self.factors(self.pinned)
+            constant = self._respond(features, z * fan_in, fan_out, None)
+            return Response(fixed, lambda amplitude: constant, z)
         if self.linear:
             return Response(_total((fixed, self._respond(features, z, 1.0, None))))
 
@@ -170,6 +176,14 @@ class Trial:
         if features is None:
             return self
         return replace(self, change=replace(self.change, features=features.mirrored(signs)))
+
+    def without_updates(self) -> Trial:
+        """The new features alone."""
+        return replace(self, change=replace(self.change, updates=()))
+
+    def with_updates(self, updates: tuple[WeightUpdate, ...], factor: float) -> Trial:
+        """The same features with these updates, multiplied."""
+        return replace(self, change=replace(self.change, updates=tuple(u.scaled(factor) for u in updates)))
 
     def update_slope(self, values: Values) -> Deltas:
         """Derivative by the amplitude of what the updates do."""

@@ -4,11 +4,12 @@ from dagrow.statistics.collect import Statistics, collect, watched
 from dagrow.statistics.node import NodeMoments, solve_update, split_update, weighted_edges
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import CACHE_BYTES, Snapshot, Snapshots, check_loss
-from dagrow.statistics.stream import Batch, LossFunction, Stream, rows
+from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, rows
 from dagrow.statistics.sums import Sums
 
 __all__ = [
     "CACHE_BYTES",
+    "FEW_SAMPLES",
     "Batch",
     "LossFunction",
     "NodeMoments",

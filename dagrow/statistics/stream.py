@@ -19,8 +19,8 @@ LossFunction = Callable[[Any, Any], Tensor]
 
 _SEED = 0x0DA6
 
-NOISE_SAMPLES = 2_048
-"""A noise level is known well enough from so many samples; of those beyond, a quarter is used."""
+FEW_SAMPLES = 2_048
+"""A noise level, or the place of a minimum, is known well enough from so many samples and some of the rest."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Batch:
         size: samples.
         held: ``[size]`` true for held-out samples.
         signs: ``[size]`` a fixed random sign for the samples that the noise level is taken from, 0 for others.
+        scouts: ``[size]`` true for the samples that say where a search has to look.
     """
 
     inputs: tuple[Tensor, ...]
@@ -40,6 +41,7 @@ class Batch:
     size: int
     held: Tensor
     signs: Tensor
+    scouts: Tensor
 
 
 @dataclass
@@ -87,9 +89,12 @@ class Stream:
                 self._check_repeat(count, inputs, size)
                 index = np.arange(first, first + size, dtype=np.uint64)
                 held = torch.from_numpy(_uniform(index, salt=1) < self.held_out)
-                signs = torch.from_numpy(_signs(index))
+                few = torch.from_numpy(_few(index))
+                signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)) * few
                 device, dtype = inputs[0].device, example.dtype
-                yield Batch(inputs, _to(y, device), size, held.to(device), signs.to(device, dtype))
+                yield Batch(
+                    inputs, _to(y, device), size, held.to(device), signs.to(device, dtype), few.to(device)
+                )
                 first += size
         if count == 0:
             what = "came to an end: give a list or a DataLoader, not a generator" if self._complete else "are empty"
@@ -168,12 +173,9 @@ def _uniform(index: np.ndarray[Any, np.dtype[np.uint64]], salt: int) -> np.ndarr
     return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
-def _signs(index: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """-1 or 1 for all of the first `NOISE_SAMPLES` and a quarter of the later ones, 0 for the others."""
-    signs = np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)
-    left_out = (index >= NOISE_SAMPLES) & (_uniform(index, salt=3) >= 0.25)
-    signs[left_out] = 0.0
-    return signs
+def _few(index: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Enough samples for an estimate: the first `FEW_SAMPLES`, and an eighth of the later ones."""
+    return (index < FEW_SAMPLES) | (_uniform(index, salt=3) < 0.125)
 
 
 class _same_order:  # noqa: N801 - reads as a statement

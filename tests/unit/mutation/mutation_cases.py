@@ -13,7 +13,11 @@ from dagrow.spec.graph import EdgeId, GraphSpec
 
 MLP: dict[str, Any] = {
     "inputs": {"x": {"shape": [4]}},
-    "nodes": {"h": {"size": 3, "activation": "tanh"}, "k": {"size": 2, "activation": "selu"}, "y": {"size": 2}},
+    "nodes": {
+        "h": {"size": 3, "activation": "tanh"},
+        "k": {"size": 2, "activation": "selu"},
+        "y": {"size": 2},
+    },
     "edges": {"x -> h": "linear", "h -> k": "linear", "k -> y": "linear", "h -> y": "linear"},
     "outputs": ["y"],
 }
@@ -93,9 +97,7 @@ class Picture:
         self.reprs = {name: repr(module) for name, module in model.named_modules()}
         self.tensors = dict(model.state_dict(keep_vars=True))
         self.values = {key: value.detach().clone() for key, value in self.tensors.items()}
-        self.grads = {
-            key: None if p.grad is None else p.grad.clone() for key, p in model.named_parameters()
-        }
+        self.grads = {key: None if p.grad is None else p.grad.clone() for key, p in model.named_parameters()}
         self.flags = {key: p.requires_grad for key, p in model.named_parameters()}
         if optimizer is not None:
             self.groups = [

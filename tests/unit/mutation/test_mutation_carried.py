@@ -12,6 +12,7 @@ from torch.optim.optimizer import (
 )
 
 from dagrow.mutation import apply_change
+from dagrow.planner import apply, propose
 
 X = torch.randn(8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
 
@@ -95,7 +96,9 @@ def test_the_global_generator_is_left_alone():
 
 def test_schedulers_go_on():
     model = network(MLP)
-    optimizer = optim.AdamW([{"params": model.h.parameters()}, {"params": [*model.k.parameters(), *model.y.parameters()]}])
+    optimizer = optim.AdamW(
+        [{"params": model.h.parameters()}, {"params": [*model.k.parameters(), *model.y.parameters()]}]
+    )
     scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=[0.1, 0.01], total_steps=8)
     rates = []
     for turn in range(8):
@@ -104,7 +107,9 @@ def test_schedulers_go_on():
         rates.append(scheduler.get_last_lr())
         if turn in (2, 5):
             apply_change(model, random_change(model, "h", 1), optimizer)
-    twin = optim.AdamW([{"params": [nn.Parameter(torch.zeros(1))]}, {"params": [nn.Parameter(torch.zeros(1))]}])
+    twin = optim.AdamW(
+        [{"params": [nn.Parameter(torch.zeros(1))]}, {"params": [nn.Parameter(torch.zeros(1))]}]
+    )
     expected = optim.lr_scheduler.OneCycleLR(twin, max_lr=[0.1, 0.01], total_steps=8)
     for turn in range(8):
         twin.step()
@@ -203,3 +208,31 @@ def test_training_goes_on_after_growth_as_the_state_dict_says():
         losses_step(twin, X, other)
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("insert", ["silent", "amplitude"])
+def test_a_silent_candidate_moves_nothing_until_it_is_trained(insert):
+    model = network(MLP)
+    y = torch.stack([X[:, 0] * X[:, 1], X[:, 2].abs()], 1).detach()
+    loss = nn.functional.mse_loss
+    plan = propose(model, loss, [(X.detach(), y)], nodes=["h"], shrinkage=0, significance=0, neurons=2)
+    optimizer = optim.Adam(model.parameters())
+    before, twin = model(X), copy.deepcopy(model)
+    apply(model, plan.best, optimizer, insert=insert)
+    silent = insert == "silent"
+    assert bool(model.h.from_x.weight[3:].any())
+    for reader in (model.k.from_h, model.y.from_h):
+        assert bool(reader.weight[:, 3:].any()) is not silent
+        assert torch.equal(reader.weight[:, :3], twin.get_parameter(path_of(model, reader)))
+    assert torch.allclose(model(X), before, rtol=1e-12, atol=1e-14) is silent
+    start = loss(model(X), y).item()
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss(model(X), y).backward()
+        optimizer.step()
+    assert loss(model(X), y).item() < start
+    assert bool(model.y.from_h.weight[:, 3:].all())
+
+
+def path_of(model, layer):
+    return next(name for name, module in model.named_modules() if module is layer) + ".weight"

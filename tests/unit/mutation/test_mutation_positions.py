@@ -25,9 +25,20 @@ GRAPHS = {
         "b",
         {
             "inputs": {"x": VECTOR},
-            "nodes": {"a": {"size": 2}, "b": {"size": 3, "activation": "tanh"}, "c": {"merge": "concat"}, "y": {"size": 2}},
-            "edges": {"x -> a": "linear", "x -> b": "linear", "a -> c": "identity", "b -> c": "identity",
-                      "x -> c": "identity", "c -> y": "linear"},
+            "nodes": {
+                "a": {"size": 2},
+                "b": {"size": 3, "activation": "tanh"},
+                "c": {"merge": "concat"},
+                "y": {"size": 2},
+            },
+            "edges": {
+                "x -> a": "linear",
+                "x -> b": "linear",
+                "a -> c": "identity",
+                "b -> c": "identity",
+                "x -> c": "identity",
+                "c -> y": "linear",
+            },
             "outputs": ["y"],
         },
     ),
@@ -35,9 +46,17 @@ GRAPHS = {
         "b",
         {
             "inputs": {"x": VECTOR},
-            "nodes": {"b": {"size": 3, "activation": "tanh"}, "c": {"merge": "concat", "size": 7, "norm": "batch"},
-                      "y": {"size": 2}},
-            "edges": {"x -> b": "linear", "x -> c": {"op": "linear", "size": 4}, "b -> c": "identity", "c -> y": "linear"},
+            "nodes": {
+                "b": {"size": 3, "activation": "tanh"},
+                "c": {"merge": "concat", "size": 7, "norm": "batch"},
+                "y": {"size": 2},
+            },
+            "edges": {
+                "x -> b": "linear",
+                "x -> c": {"op": "linear", "size": 4},
+                "b -> c": "identity",
+                "c -> y": "linear",
+            },
             "outputs": ["y"],
         },
     ),
@@ -45,7 +64,10 @@ GRAPHS = {
         "h",
         {
             "inputs": {"x": MAP},
-            "nodes": {"h": {"size": 3, "activation": "relu", "pool": {"kind": "max"}, "flatten": True}, "y": {"size": 2}},
+            "nodes": {
+                "h": {"size": 3, "activation": "relu", "pool": {"kind": "max"}, "flatten": True},
+                "y": {"size": 2},
+            },
             "edges": {"x -> h": conv(), "h -> y": "linear"},
             "outputs": ["y"],
         },
@@ -54,10 +76,20 @@ GRAPHS = {
         "h",
         {
             "inputs": {"x": MAP},
-            "nodes": {"h": {"size": 2, "activation": "tanh", "norm": "batch"}, "g": {"size": 2},
-                      "c": {"merge": "concat", "norm": "batch", "pool": {"kind": "average"}, "flatten": True}, "y": {"size": 2}},
-            "edges": {"x -> g": conv(padding=1), "x -> h": conv(padding="same"), "g -> c": "identity", "h -> c": "identity",
-                      "x -> c": "identity", "c -> y": "linear"},
+            "nodes": {
+                "h": {"size": 2, "activation": "tanh", "norm": "batch"},
+                "g": {"size": 2},
+                "c": {"merge": "concat", "norm": "batch", "pool": {"kind": "average"}, "flatten": True},
+                "y": {"size": 2},
+            },
+            "edges": {
+                "x -> g": conv(padding=1),
+                "x -> h": conv(padding="same"),
+                "g -> c": "identity",
+                "h -> c": "identity",
+                "x -> c": "identity",
+                "c -> y": "linear",
+            },
             "outputs": ["y"],
         },
     ),
@@ -65,7 +97,11 @@ GRAPHS = {
         "h",
         {
             "inputs": {"x": MAP, "z": VECTOR},
-            "nodes": {"h": {"size": 2, "activation": "tanh", "flatten": True}, "c": {"merge": "concat"}, "y": {"size": 2}},
+            "nodes": {
+                "h": {"size": 2, "activation": "tanh", "flatten": True},
+                "c": {"merge": "concat"},
+                "y": {"size": 2},
+            },
             "edges": {"x -> h": conv(5), "z -> c": "identity", "h -> c": "identity", "c -> y": "linear"},
             "outputs": ["y"],
         },
@@ -74,10 +110,25 @@ GRAPHS = {
         "h",
         {
             "inputs": {"x": VECTOR},
-            "nodes": {"h": {"size": 2, "activation": "tanh"}, "g": {"size": 3}, "c": {"merge": "concat"},
-                      "d": {"merge": "concat", "activation": "tanh"}, "y": {"size": 2}, "z": {"size": 1}},
-            "edges": {"x -> h": "linear", "x -> g": "linear", "g -> c": "identity", "h -> c": "identity", "x -> d": "identity",
-                      "c -> d": "identity", "g -> d": "identity", "d -> y": "linear", "c -> z": "linear"},
+            "nodes": {
+                "h": {"size": 2, "activation": "tanh"},
+                "g": {"size": 3},
+                "c": {"merge": "concat"},
+                "d": {"merge": "concat", "activation": "tanh"},
+                "y": {"size": 2},
+                "z": {"size": 1},
+            },
+            "edges": {
+                "x -> h": "linear",
+                "x -> g": "linear",
+                "g -> c": "identity",
+                "h -> c": "identity",
+                "x -> d": "identity",
+                "c -> d": "identity",
+                "g -> d": "identity",
+                "d -> y": "linear",
+                "c -> z": "linear",
+            },
             "outputs": ["y", "z"],
         },
     ),
@@ -90,12 +141,15 @@ GRAPHS = {
             "outputs": ["y"],
         },
     ),
-}  # fmt: skip
+}
 
 
 def inputs_of(model, count=5, seed=1):
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(count, *i.shape, dtype=torch.float64, generator=generator) for i in model.spec.inputs.values()]
+    return [
+        torch.randn(count, *i.shape, dtype=torch.float64, generator=generator)
+        for i in model.spec.inputs.values()
+    ]
 
 
 def normed(z, state, name, extra=None):
@@ -126,10 +180,14 @@ def by_hand(name, old, change, xs):
         return (linear(cat([a, b, x], 1), *edges_of("c -> y")) + new @ out("c -> y").T,)
     if name == "concat with edges of its own":
         new = normed(tanh(linear(x, *new_in("x -> b"))), old, "c", features.statistics["c"])
-        joined = normed(cat([linear(x, *edges_of("x -> c")), tanh(linear(x, *edges_of("x -> b")))], 1), old, "c")
+        joined = normed(
+            cat([linear(x, *edges_of("x -> c")), tanh(linear(x, *edges_of("x -> b")))], 1), old, "c"
+        )
         return (linear(joined, *edges_of("c -> y")) + new @ out("c -> y").T,)
     if name == "flatten through pool":
-        h, new = (max_pool2d(conv2d(x, *w).relu(), 2).flatten(1) for w in (edges_of("x -> h"), new_in("x -> h")))
+        h, new = (
+            max_pool2d(conv2d(x, *w).relu(), 2).flatten(1) for w in (edges_of("x -> h"), new_in("x -> h"))
+        )
         return (linear(h, *edges_of("h -> y")) + new @ out("h -> y").T,)
     if name == "concat, norm, pool, flatten":
         w, b = new_in("x -> h")

@@ -24,9 +24,16 @@ NORMED = {
         "c": {"merge": "concat", "norm": "batch"},
         "y": {"size": 2},
     },
-    "edges": {"x -> h": "linear", "h -> c": "identity", "x -> c": "identity", "c -> y": "linear", "h -> y": "linear"},
+    "edges": {
+        "x -> h": "linear",
+        "h -> c": "identity",
+        "x -> c": "identity",
+        "c -> y": "linear",
+        "h -> y": "linear",
+    },
     "outputs": ["y"],
 }
+
 
 def grown():
     """A trained network, its optimizer, and a change with features, norms and an update."""
@@ -120,8 +127,8 @@ def test_an_error_at_any_moment_of_the_preparation_changes_nothing(monkeypatch, 
     assert count > 0
     model, optimizer, change, _ = grown()
     before = Picture(model, optimizer)
-    for limit in range(count):
-        calls = 0
+    for broken in range(count):
+        calls, limit = 0, broken
         with pytest.raises(Broken):
             apply_change(model, change, optimizer)
         before.assert_unchanged()
@@ -137,14 +144,18 @@ def mlp(**changes):
 
 OTHERS = {
     "no such node": graph(
-        inputs={"x": {"shape": [4]}}, nodes={"g": {"size": 3}, "y": {"size": 2}},
-        edges={"x -> g": "linear", "g -> y": "linear"}, outputs="y",
+        inputs={"x": {"shape": [4]}},
+        nodes={"g": {"size": 3}, "y": {"size": 2}},
+        edges={"x -> g": "linear", "g -> y": "linear"},
+        outputs="y",
     ),
     "the node is an output": graph(
         inputs={"x": {"shape": [4]}}, nodes={"h": {"size": 3}}, edges={"x -> h": "linear"}, outputs="h"
     ),
     "more edges into it": mlp(inputs={"z": {"shape": [4]}}, edges={"z -> h": "linear"}),
-    "another parent": mlp(inputs={"z": {"shape": [4]}}, edges={"x -> h": None, "z -> h": "linear", "x -> y": "linear"}),
+    "another parent": mlp(
+        inputs={"z": {"shape": [4]}}, edges={"x -> h": None, "z -> h": "linear", "x -> y": "linear"}
+    ),
     "fewer children": mlp(edges={"h -> y": None}),
     "more children": mlp(nodes={"l": {"size": 2}}, edges={"h -> l": "linear", "l -> y": "linear"}),
     "no bias": mlp(edges={"x -> h": {"op": "linear", "bias": False}}),
@@ -156,10 +167,12 @@ OTHERS = {
         nodes={"c": {"merge": "concat"}}, edges={"h -> k": None, "h -> c": "identity", "c -> k": "linear"}
     ),
     "convolutions": graph(
-        inputs={"x": {"shape": [4, 3, 3]}}, nodes={"h": {"size": 3, "pool": "global_average"}, "k": {"size": 2}, "y": {"size": 2}},
-        edges={"x -> h": "conv2d", "h -> k": "linear", "k -> y": "linear", "h -> y": "linear"}, outputs="y",
+        inputs={"x": {"shape": [4, 3, 3]}},
+        nodes={"h": {"size": 3, "pool": "global_average"}, "k": {"size": 2}, "y": {"size": 2}},
+        edges={"x -> h": "conv2d", "h -> k": "linear", "k -> y": "linear", "h -> y": "linear"},
+        outputs="y",
     ),
-}  # fmt: skip
+}
 
 
 def data():
@@ -170,7 +183,15 @@ def data():
 
 @pytest.fixture(scope="module")
 def candidate():
-    plan = propose(network(MLP), torch.nn.functional.mse_loss, data(), nodes=["h"], shrinkage=0, significance=0, neurons=2)
+    plan = propose(
+        network(MLP),
+        torch.nn.functional.mse_loss,
+        data(),
+        nodes=["h"],
+        shrinkage=0,
+        significance=0,
+        neurons=2,
+    )
     assert plan.best is not None
     return plan.best
 
@@ -189,7 +210,7 @@ def test_an_update_for_another_network_is_refused():
     model = network(MLP)
     before = Picture(model)
     for where, weight in (("x -> h", torch.zeros(3, 5)), ("x -> k", torch.zeros(2, 4))):
-        with pytest.raises(GrowthError, match="the change was made for another network: .* does not fit"):
+        with pytest.raises(GrowthError, match=r"the change was made for another network: .* does not fit"):
             apply_change(model, Change(updates=(WeightUpdate("h", {edge(where): (weight, None)}),)))
         before.assert_unchanged()
 
@@ -206,7 +227,9 @@ def test_it_fits_any_network_of_the_same_graph(candidate):
 def test_rejected_candidates_are_refused(candidate):
     model = network(MLP)
     before = Picture(model)
-    rejected = Candidate("widen", "h", 0, 0.0, None, 0.0, None, (), 0.0, 0.0, Cost(0, 0), rejected="no gain at all")
+    rejected = Candidate(
+        "widen", "h", 0, 0.0, None, 0.0, None, (), 0.0, 0.0, Cost(0, 0), rejected="no gain at all"
+    )
     for refused in (rejected, replace(candidate, amplitude=0.0), replace(candidate, trial=None)):
         with pytest.raises(GrowthError, match=r"^this widen of 'h' is not to be inserted: "):
             apply(model, refused)
@@ -214,6 +237,6 @@ def test_rejected_candidates_are_refused(candidate):
         apply(model, rejected)
     with pytest.raises(GrowthError, match="insert is 'amplitude' or 'silent', not 'loud'"):
         apply(model, candidate, insert="loud")
-    with pytest.raises(DagrowError, match="must come from dagrow.build"):
+    with pytest.raises(DagrowError, match=r"must come from dagrow\.build"):
         apply(torch.nn.Linear(2, 2), candidate)
     before.assert_unchanged()

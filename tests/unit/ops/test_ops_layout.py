@@ -1,0 +1,169 @@
+"""Ops against the ``nn`` layers that they stand for, for drawn shapes and fields."""
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from dagrow.ops import ShapeError, find_op, from_positions, position_count, to_positions
+from dagrow.ops.conv2d import Conv2d
+from dagrow.ops.identity import Identity
+from dagrow.ops.linear import Linear
+
+small = st.integers(1, 3)
+
+
+@st.composite
+def convolutions(draw: st.DrawFn, groups: bool = True) -> tuple[Conv2d, tuple[int, int, int], int]:
+    """An op with any fields, a map that it can read, and a number of output channels."""
+    factor = draw(st.integers(1, 3)) if groups else 1
+    same = draw(st.booleans())
+    fields = {
+        "kernel": (draw(st.integers(1, 4)), draw(st.integers(1, 4))),
+        "dilation": (draw(small), draw(small)),
+        "groups": factor,
+        "bias": draw(st.booleans()),
+    }
+    if same:
+        assume(all(d * (k - 1) % 2 == 0 for k, d in zip(fields["kernel"], fields["dilation"], strict=True)))
+        fields["padding"] = "same"
+    else:
+        fields["padding"] = (draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+        fields["stride"] = (draw(small), draw(small))
+    op = Conv2d(**fields)
+    source = (factor * draw(small), draw(st.integers(1, 7)), draw(st.integers(1, 7)))
+    assume(min(op.extents(source)) >= 1)
+    return op, source, factor * draw(small)
+
+
+@st.composite
+def linears(draw: st.DrawFn) -> tuple[Linear, tuple[int, ...], int]:
+    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=2)))
+    return Linear(bias=draw(st.booleans())), shape, draw(st.integers(1, 5))
+
+
+def values(shape: tuple[int, ...], count: int = 2) -> Tensor:
+    return torch.randn(count, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(convolutions(), linears()))
+def test_shapes_costs_and_lines_are_those_of_the_layer(case):
+    op, source, size = case
+    target = op.output_shape(source, size)
+    layer = op.module(source, target).double()
+    assert tuple(layer(values(source)).shape[1:]) == target
+    assert op.parameter_count(source, target) == sum(p.numel() for p in layer.parameters())
+    assert op.has_bias == (layer.bias is not None)
+    assert repr(eval(op.export_line(source, target), {"nn": nn})) == repr(layer)
+    # Each weight works once per position of the output.
+    assert op.multiply_adds(source, target) == layer.weight.numel() * position_count(target)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(convolutions(groups=False), linears()))
+def test_the_edge_is_features_times_weight(case):
+    op, source, size = case
+    target = op.output_shape(source, size)
+    layer = op.module(source, target).double()
+    x = values(source)
+    features = op.features(x)
+    assert features.shape == (2, position_count(target), op.feature_count(source))
+    rows = layer.weight.detach().flatten(1)
+    assert torch.equal(op.weight(rows, source), layer.weight)
+    expected = layer(x)
+    product = features @ rows.T + (0 if layer.bias is None else layer.bias)
+    torch.testing.assert_close(from_positions(product, target), expected, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(op.run(x, layer.weight, layer.bias), expected, rtol=1e-11, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(convolutions())
+def test_groups_read_their_slice_of_the_features(case):
+    op, source, size = case
+    target = op.output_shape(source, size)
+    layer = op.module(source, target).double()
+    x = values(source)
+    inputs = op.features(x).chunk(op.output_groups, dim=2)
+    weights = layer.weight.detach().flatten(1).chunk(op.output_groups)
+    product = torch.cat([f @ w.T for f, w in zip(inputs, weights, strict=True)], dim=2)
+    if layer.bias is not None:
+        product = product + layer.bias
+    torch.testing.assert_close(from_positions(product, target), layer(x), rtol=1e-11, atol=1e-12)
+    assert (op.fixed_sizes is None) == (op.groups == 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(convolutions(groups=False), st.sampled_from(["transposed", "channels last", "slice"]))
+def test_features_of_any_memory_layout(case, layout):
+    op, source, _ = case
+    x = values(source, 3)
+    expected = op.features(x)
+    if layout == "transposed":
+        x = x.transpose(2, 3).contiguous().transpose(2, 3)
+    elif layout == "channels last":
+        x = x.contiguous(memory_format=torch.channels_last)
+    else:
+        x = torch.cat([x, x], dim=1)[:, source[0] :]
+    assert torch.equal(op.features(x), expected)
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_positions_there_and_back(shape):
+    x = values(tuple(shape))
+    positions = to_positions(x)
+    features = shape[0] if len(shape) == 3 else shape[-1]
+    assert positions.shape == (2, position_count(tuple(shape)), features)
+    assert torch.equal(from_positions(positions, tuple(shape)), x)
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_the_identity(shape):
+    op, x = Identity(), values(tuple(shape))
+    assert op.output_shape(tuple(shape), None) == tuple(shape)
+    assert op.module(tuple(shape), tuple(shape))(x) is x
+    assert (op.parameter_count(tuple(shape), tuple(shape)), op.parametrised) == (0, False)
+    for ask in (
+        lambda: op.features(x),
+        lambda: op.feature_count(tuple(shape)),
+        lambda: op.reads(tuple(shape), True),
+    ):
+        with pytest.raises(ShapeError, match="'identity' has no weights"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"padding": "same", "kernel": 2},
+            "padding 'same' needs an odd kernel; give the padding as a number",
+        ),
+        ({"padding": "same", "stride": 2}, "padding 'same' needs stride 1; give the padding as a number"),
+        ({"padding": "valid"}, "padding"),
+        ({"kernel": 0}, "kernel"),
+        ({"kernel": (1, 2, 3)}, "kernel"),
+        ({"kernel": True}, "kernel"),
+        ({"stride": 0}, "stride"),
+        ({"padding": -1}, "padding"),
+        ({"dilation": 0}, "dilation"),
+        ({"groups": 0}, "groups"),
+        ({"size": 0}, "size"),
+        ({"kernels": 3}, "kernels"),
+    ],
+)
+def test_fields_that_make_no_convolution(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Conv2d(**fields)
+
+
+def test_short_forms():
+    assert Conv2d(kernel=3) == Conv2d(kernel=(3, 3)) == Conv2d()
+    assert Conv2d(kernel=(1, 3), stride=2).model_dump(exclude_defaults=True) == {
+        "kernel": (1, 3),
+        "stride": 2,
+    }
+    assert find_op("conv2d") is Conv2d
+    even = Conv2d(kernel=2, dilation=2, padding="same")
+    assert even.output_shape((1, 4, 5), 3) == (3, 4, 5)

@@ -1,0 +1,113 @@
+"""The parts of a node: activations, norms and pools."""
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from dagrow.ops import ACTIVATIONS, NORMS, Pool, ShapeError
+
+Z = torch.linspace(-3, 3, 41, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_one_function_in_every_form(name):
+    act = ACTIVATIONS[name]
+    expected = act.module()(Z)
+    assert torch.equal(act.function(Z), expected)
+    assert torch.equal(eval(act.call.format("Z"), {"nn": nn, "torch": torch, "Z": Z}), expected)
+    assert repr(eval(act.export_line, {"nn": nn})) == repr(act.module())
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_what_growth_knows_of_an_activation_near_zero(name):
+    act, eps = ACTIVATIONS[name], 1e-7
+    at = act.function(torch.tensor([-eps, 0.0, eps], dtype=torch.float64))
+    assert float(at[1]) == pytest.approx(act.at_zero, abs=1e-15)
+    assert float(at[2] - at[1]) / eps == pytest.approx(act.slope_right, abs=1e-5)
+    assert float(at[1] - at[0]) / eps == pytest.approx(act.slope_left, abs=1e-5)
+    scaled = all(torch.allclose(act.function(c * Z), c * act.function(Z), rtol=1e-12) for c in (0.1, 7.0))
+    assert act.homogeneous == scaled
+    assert act.smooth_at_zero == (abs(act.slope_left - act.slope_right) < 1e-9)
+    if act.at_zero == 0:
+        torch.testing.assert_close(act.infinitesimal(Z), act.function(eps * Z) / eps, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("batch", (3,)), ("batch", (3, 4, 5)), ("layer", (3,)), ("layer", (4, 3)), ("layer", (3, 4, 5))],
+)
+def test_norms(name, shape):
+    norm = NORMS[name]
+    layer = norm.module(shape)
+    assert repr(eval(norm.export_line(shape), {"nn": nn})) == repr(layer)
+    assert layer(torch.randn(4, *shape)).shape == (4, *shape)
+    x = torch.randn(50, *shape)
+    y = layer(x)
+    axes = [0, *range(2, y.dim())] if name == "batch" else [-1] if len(shape) < 3 else [1, 2, 3]
+    torch.testing.assert_close(y.mean(axes), torch.zeros_like(y.mean(axes)), rtol=0, atol=1e-5)
+    assert norm.per_feature == (name == "batch")
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4, 5)])
+@pytest.mark.parametrize("training", [True, False])
+def test_new_features_of_a_batch_norm_are_normalised_as_the_grown_layer_will(shape, training):
+    norm, z = NORMS["batch"], torch.randn(20, *shape) * 3 + 1
+    mean, variance = torch.rand(3), torch.rand(3) + 0.5
+    layer = norm.module(shape).train(training)
+    layer.load_state_dict(norm.new_entries(mean, variance), strict=False)
+    torch.testing.assert_close(norm.normalise(z, mean, variance, layer), layer(z))
+
+
+def test_layer_norms_take_in_no_features():
+    for ask in (
+        lambda: NORMS["layer"].new_entries(torch.zeros(1), torch.ones(1)),
+        lambda: NORMS["layer"].normalise(torch.zeros(2, 1), torch.zeros(1), torch.ones(1), nn.Identity()),
+    ):
+        with pytest.raises(ShapeError, match="norm 'layer' cannot take in new features"):
+            ask()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(["max", "average"]),
+    st.integers(1, 4),
+    st.none() | st.integers(1, 4),
+    st.integers(0, 2),
+    st.tuples(st.integers(1, 3), st.integers(1, 8), st.integers(1, 8)),
+)
+def test_pools_on_maps(kind, kernel, stride, padding, shape):
+    assume(2 * padding <= kernel)
+    pool = Pool(kind=kind, kernel=kernel, stride=stride, padding=padding)
+    assume(min(shape[1:]) + 2 * padding >= kernel)
+    layer, x = pool.module(shape), torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    y = layer(x)
+    assert tuple(y.shape[1:]) == pool.output_shape(shape)
+    assert repr(eval(pool.export_line(shape), {"nn": nn})) == repr(layer)
+    assert torch.equal(pool.run(x), y)
+    windows = nn.AvgPool2d(kernel, pool.step, padding)(x)
+    assert torch.equal(pool.averaged(x), windows)
+
+
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=3))
+def test_the_global_average(shape):
+    pool, shape = Pool.model_validate("global_average"), tuple(shape)
+    x = torch.randn(2, *shape, dtype=torch.float64)
+    expected = x.flatten(2).mean(2) if len(shape) == 3 else x.mean(1)
+    assert pool.output_shape(shape) == tuple(expected.shape[1:])
+    torch.testing.assert_close(pool.run(x), expected)
+    layer = pool.module(shape)
+    assert (layer is None) == (len(shape) == 2)
+    if layer is not None:
+        torch.testing.assert_close(layer(x).flatten(1), expected)
+
+
+def test_pools_that_make_no_sense():
+    with pytest.raises(ValueError, match="padding 2 is more than half the kernel 3"):
+        Pool(kind="max", kernel=3, padding=2)
+    with pytest.raises(ValueError, match="'global_average' takes no kernel, stride or padding"):
+        Pool(kind="global_average", kernel=3)
+    with pytest.raises(ValueError, match="kind"):
+        Pool(kind="median")
+    assert Pool(kind="max", kernel=3).plain == "max 3"

@@ -1,0 +1,154 @@
+"""Ops from outside: registered, they are built, checked, trained and grown like the rest."""
+
+from typing import ClassVar, Literal
+
+import pytest
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dagrow.build import build
+from dagrow.errors import DagrowError, SpecError
+from dagrow.graph import Dag, cost
+from dagrow.ops import Op, Shape, ShapeError, find_op, op_names, register_op, registry
+from dagrow.ops.linear import Linear
+from dagrow.spec.graph import GraphSpec
+
+
+class ScaledModule(nn.Module):
+    """Draws its weights when it is made: there is no reset_parameters."""
+
+    def __init__(self, n: int, m: int, scale: float) -> None:
+        super().__init__()
+        self.weight, self.scale = nn.Parameter(torch.randn(m, n)), scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * nn.functional.linear(x, self.weight)
+
+
+class Scaled(Op):
+    """A linear without bias, times a constant."""
+
+    name: ClassVar[str] = "scaled"
+
+    op: Literal["scaled"] = "scaled"
+    scale: float = Field(default=2.0, gt=0)
+
+    def output_shape(self, source: Shape, size: int | None) -> Shape:
+        if len(source) != 1:
+            raise ShapeError(f"'scaled' reads vectors, not {list(source)}")
+        return (source[0] if size is None else size,)
+
+    def module(self, source: Shape, target: Shape) -> nn.Module:
+        return ScaledModule(source[0], target[0], self.scale)
+
+    def export_line(self, source: Shape, target: Shape) -> str:
+        return f"ScaledModule({source[0]}, {target[0]}, {self.scale})"
+
+    def parameter_count(self, source: Shape, target: Shape) -> int:
+        return source[0] * target[0]
+
+    def multiply_adds(self, source: Shape, target: Shape) -> int:
+        return source[0] * target[0]
+
+
+@pytest.fixture
+def table(monkeypatch):
+    """Registrations end with the test."""
+    monkeypatch.setattr(registry, "_OPS", dict(registry._OPS))
+
+
+def spec(op="scaled", shape=(3,)):
+    return GraphSpec.model_validate(
+        {
+            "inputs": {"x": {"shape": shape}},
+            "nodes": {"h": {"size": 4, "activation": "tanh"}, "y": {"size": 1}},
+            "edges": {"x -> h": op, "h -> y": "linear"},
+            "outputs": ["y"],
+        }
+    )
+
+
+@pytest.mark.usefixtures("table")
+def test_an_op_from_outside_builds_and_trains():
+    assert register_op(Scaled) is Scaled
+    assert register_op(Scaled) is Scaled
+    assert (find_op("scaled"), op_names()[-1]) == (Scaled, "scaled")
+    model = build(spec({"op": "scaled", "scale": 3}), seed=1)
+    assert model.h.from_x.scale == 3.0
+    assert model.spec == GraphSpec.model_validate(model.spec.model_dump(mode="json"))
+    assert cost(model.dag).parameters == sum(p.numel() for p in model.parameters())
+    x = torch.randn(32, 3, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = (model(x) - x[:, :1]).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 4
+
+
+@pytest.mark.usefixtures("table")
+def test_its_weights_follow_from_the_seed():
+    register_op(Scaled)
+    torch.manual_seed(1)
+    first = build(spec(), seed=7).h.from_x.weight
+    torch.manual_seed(2)
+    assert torch.equal(build(spec(), seed=7).h.from_x.weight, first)
+    assert not torch.equal(build(spec(), seed=8).h.from_x.weight, first)
+
+
+@pytest.mark.usefixtures("table")
+def test_its_fields_and_shapes_are_checked():
+    register_op(Scaled)
+    with pytest.raises(SpecError, match=r"graph / edges / x -> h: 'scaled' reads vectors, not \[2, 3\]"):
+        Dag.of(spec(shape=(2, 3)))
+    for wrong in ({"op": "scaled", "scale": 0}, {"op": "scaled", "factor": 1}):
+        with pytest.raises(ValueError, match=r"scale|factor"):
+            spec(wrong)
+
+
+def test_before_registration_it_is_unknown():
+    with pytest.raises(ValueError, match=r"unknown op 'scaled'.*allowed: linear, conv2d, identity"):
+        spec()
+    with pytest.raises(DagrowError, match=r"unknown op 'liner' \(did you mean 'linear'\?\); allowed: linear"):
+        find_op("liner")
+
+
+class Nameless(Linear):
+    name: ClassVar[str] = None  # type: ignore[assignment]
+
+
+class Incomplete(Op):
+    name: ClassVar[str] = "incomplete"
+
+    def output_shape(self, source: Shape, size: int | None) -> Shape:
+        return source
+
+
+class Impostor(Linear):
+    """Inherits the name 'linear'."""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (nn.Linear, "register_op takes a subclass of dagrow.ops.Op with a 'name'"),
+        (Linear(), "register_op takes a subclass of dagrow.ops.Op with a 'name'"),
+        ("linear", "register_op takes a subclass of dagrow.ops.Op with a 'name'"),
+        (None, "register_op takes a subclass of dagrow.ops.Op with a 'name'"),
+        (Op, "register_op takes a subclass of dagrow.ops.Op with a 'name'"),
+        (Nameless, "register_op takes a subclass of dagrow.ops.Op with a 'name'"),
+        (Incomplete, "op 'incomplete' lacks export_line, module, multiply_adds, parameter_count"),
+        (Impostor, "an op named 'linear' is registered already"),
+    ],
+)
+def test_wrong_registrations(wrong, message):
+    before = op_names()
+    with pytest.raises(DagrowError) as caught:
+        register_op(wrong)
+    assert str(caught.value) == message
+    assert op_names() == before
+    assert find_op("linear") is Linear
