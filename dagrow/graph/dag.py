@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import networkx as nx
 
@@ -36,15 +36,7 @@ class Dag:
         Raises:
             SpecError: with every problem found.
         """
-        problems = structure_problems(spec)
-        if problems:
-            raise SpecError(problems)
-        digraph = nx.DiGraph(list(spec.edges))
-        order = tuple(v for v in nx.lexicographical_topological_sort(digraph) if v in spec.nodes)
-        shapes, problems = infer_shapes(spec, order)
-        if problems:
-            raise SpecError(problems)
-        return cls(spec, order, shapes)
+        return _checked(spec)
 
     @cached_property
     def incoming(self) -> dict[str, tuple[EdgeId, ...]]:
@@ -85,3 +77,17 @@ class Dag:
     def size(self, name: str) -> int:
         """Features (channels) of a node, before flattening."""
         return self.shapes[name].size
+
+
+@lru_cache(maxsize=64)
+def _checked(spec: GraphSpec) -> Dag:
+    """The DAG of a spec; specs are frozen, so the answer stays the same."""
+    problems = structure_problems(spec)
+    if problems:
+        raise SpecError(problems)
+    digraph = nx.DiGraph(list(spec.edges))
+    order = tuple(v for v in nx.lexicographical_topological_sort(digraph) if v in spec.nodes)
+    shapes, problems = infer_shapes(spec, order)
+    if problems:
+        raise SpecError(problems)
+    return Dag(spec, order, shapes)

@@ -43,9 +43,7 @@ def offsets(op):
 
 def read_position(op, j, offset):
     """The position q(j, offset) that output position j of a convolution reads."""
-    return tuple(
-        j[i] * op.stride[i] - margins(op)[i] + offset[i] * op.dilation[i] for i in range(2)
-    )
+    return tuple(j[i] * op.stride[i] - margins(op)[i] + offset[i] * op.dilation[i] for i in range(2))
 
 
 def edge_features(op, b, j):
@@ -156,7 +154,7 @@ def site_image(dag, path, values):
 
 
 def fed(op, image, flattened, j, pointwise):
-    """``B^t_j``: per fan-out weight, the features that it multiplies at child position j: ``[fan_out, F]``."""
+    """``B^t_j [fan_out, F]``: per fan-out weight, the features that it multiplies at child position j."""
     if flattened:
         return np.array([at(image, q) for q in positions(image)])
     if op.name == "linear":

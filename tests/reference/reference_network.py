@@ -34,7 +34,9 @@ def graph(inputs, nodes, edges, outputs=("y",)):
     return GraphSpec.model_validate(
         {
             "inputs": {name: {"shape": list(shape)} for name, shape in inputs.items()},
-            "nodes": {name: {"size": node} if isinstance(node, int) else node for name, node in nodes.items()},
+            "nodes": {
+                name: {"size": node} if isinstance(node, int) else node for name, node in nodes.items()
+            },
             "edges": edges,
             "outputs": list(outputs),
         }
@@ -167,7 +169,10 @@ def sample_values(model, loss, xs, y):
         outs = tuple(b[name] for name in model.spec.outputs)
         value = loss(outs if len(outs) > 1 else outs[0], target)
         gradients = torch.autograd.grad(value, list(a.values()), allow_unused=True)
-        v_goal = {n: np.zeros(a[n].shape[1:]) if g is None else -g[0].numpy() for n, g in zip(a, gradients, strict=True)}
+        v_goal = {
+            n: np.zeros(a[n].shape[1:]) if g is None else -g[0].numpy()
+            for n, g in zip(a, gradients, strict=True)
+        }
         found.append(Values(_numpy(a), _numpy(b), v_goal))
     return found
 

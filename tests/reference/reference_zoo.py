@@ -28,7 +28,14 @@ ZOO = {
     "concat": graph(
         {"x": [5]},
         {"h": node(2, "relu"), "k": node(2), "c": {"merge": "concat", "activation": "selu"}, "y": 3},
-        {"x->h": "linear", "x->k": "linear", "k->c": "identity", "h->c": "identity", "c->y": "linear", "h->y": BARE},
+        {
+            "x->h": "linear",
+            "x->k": "linear",
+            "k->c": "identity",
+            "h->c": "identity",
+            "c->y": "linear",
+            "h->y": BARE,
+        },
     ),
     "batch norm": graph(
         {"x": [5]},
@@ -37,7 +44,12 @@ ZOO = {
     ),
     "batch norm behind a concat": graph(
         {"x": [5]},
-        {"h": node(2, "relu"), "k": node(2), "c": {"merge": "concat", "norm": "batch", "activation": "tanh"}, "y": 3},
+        {
+            "h": node(2, "relu"),
+            "k": node(2),
+            "c": {"merge": "concat", "norm": "batch", "activation": "tanh"},
+            "y": 3,
+        },
         {"x->h": "linear", "x->k": "linear", "k->c": "identity", "h->c": "identity", "c->y": "linear"},
     ),
     "layer norm beside": graph(
@@ -53,7 +65,14 @@ ZOO = {
     "two inputs, two outputs": graph(
         {"x": [4], "z": [3]},
         {"h": node(2, "selu"), "k": node(2, "tanh"), "y": 2, "w": 3},
-        {"x->h": "linear", "z->h": "linear", "z->k": "linear", "h->k": "linear", "k->w": "linear", "h->y": "linear"},
+        {
+            "x->h": "linear",
+            "z->h": "linear",
+            "z->k": "linear",
+            "h->k": "linear",
+            "k->w": "linear",
+            "h->y": "linear",
+        },
         ["y", "w"],
     ),
     "convolution, pool, flatten": graph(
@@ -77,7 +96,18 @@ ZOO = {
     ),
     "concat of maps, pool, flatten": graph(
         {"x": [1, 6, 6]},
-        {"h": node(2, "relu"), "k": node(1), "c": {"merge": "concat", "activation": "tanh", "pool": MAX, "flatten": True}, "y": 3},
-        {"x->h": conv(padding=1), "x->k": conv(padding=1), "k->c": "identity", "h->c": "identity", "c->y": "linear"},
+        {
+            "h": node(2, "relu"),
+            "k": node(1),
+            "c": {"merge": "concat", "activation": "tanh", "pool": MAX, "flatten": True},
+            "y": 3,
+        },
+        {
+            "x->h": conv(padding=1),
+            "x->k": conv(padding=1),
+            "k->c": "identity",
+            "h->c": "identity",
+            "c->y": "linear",
+        },
     ),
-}  # fmt: skip
+}

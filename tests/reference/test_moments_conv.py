@@ -28,10 +28,16 @@ def convolutions(draw):
     """Any convolution: unequal kernel sides, strides and dilations, padding beyond the kernel, 'same'."""
     if draw(st.booleans()):
         odd = st.sampled_from([1, 3])
-        return find_op("conv2d")(kernel=(draw(odd), draw(odd)), dilation=draw(steps), padding="same", bias=draw(st.booleans()))
+        return find_op("conv2d")(
+            kernel=(draw(odd), draw(odd)), dilation=draw(steps), padding="same", bias=draw(st.booleans())
+        )
     padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
     return find_op("conv2d")(
-        kernel=draw(pairs), stride=draw(steps), dilation=draw(steps), padding=padding, bias=draw(st.booleans())
+        kernel=draw(pairs),
+        stride=draw(steps),
+        dilation=draw(steps),
+        padding=padding,
+        bias=draw(st.booleans()),
     )
 
 
@@ -47,7 +53,9 @@ def fitting(op, shape):
 
 
 @settings(max_examples=40)
-@given(first=convolutions(), second=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99))
+@given(
+    first=convolutions(), second=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99)
+)
 def test_two_convolutions_with_anything_unequal(first, second, shape, pointwise, seed):
     fitting(second, fitting(first, shape))
     nodes = {"h": {"size": 2, "activation": "selu"}, "y": 2}
@@ -126,11 +134,18 @@ GRAPHS = {
     "flatten of one pixel": mixed({"flatten": True, "pool": {"kind": "max", "kernel": 4}}),
     "global average": mixed({"pool": "global_average"}),
     **{f"{name} pool, flatten": mixed({"pool": pool, "flatten": True}) for name, pool in POOLS.items()},
-    **{f"{name} pool, conv": mixed({"pool": pool}, conv(kernel=2, padding=1)) for name, pool in POOLS.items()},
+    **{
+        f"{name} pool, conv": mixed({"pool": pool}, conv(kernel=2, padding=1)) for name, pool in POOLS.items()
+    },
     "two parents": graph(
         {"x": [2, 4, 4], "z": [1, 4, 4]},
         {"h": {"size": 2, "activation": "selu"}, "y": 2},
-        {"x->h": conv(padding=1), "z->h": conv(kernel=1), "h->y": conv(kernel=2), "x->y": conv(kernel=(2, 2))},
+        {
+            "x->h": conv(padding=1),
+            "z->h": conv(kernel=1),
+            "h->y": conv(kernel=2),
+            "x->y": conv(kernel=(2, 2)),
+        },
     ),
     "no constant": graph(
         {"x": [2, 4, 4]},
@@ -140,7 +155,13 @@ GRAPHS = {
     "concat, flatten": graph(
         {"x": [2, 3, 3]},
         {"h": 2, "k": 2, "c": {"merge": "concat", "activation": "tanh", "flatten": True}, "y": 2},
-        {"x->h": conv(kernel=2), "x->k": conv(kernel=2), "k->c": "identity", "h->c": "identity", "c->y": "linear"},
+        {
+            "x->h": conv(kernel=2),
+            "x->k": conv(kernel=2),
+            "k->c": "identity",
+            "h->c": "identity",
+            "c->y": "linear",
+        },
     ),
     "pool, concat, pool, conv": graph(
         {"x": [1, 8, 8]},
@@ -150,7 +171,13 @@ GRAPHS = {
             "c": {"merge": "concat", "activation": "selu", "pool": {"kind": "average"}},
             "y": 2,
         },
-        {"x->h": conv(padding=1), "x->k": conv(padding=1), "h->c": "identity", "k->c": "identity", "c->y": conv(kernel=2)},
+        {
+            "x->h": conv(padding=1),
+            "x->k": conv(padding=1),
+            "h->c": "identity",
+            "k->c": "identity",
+            "c->y": conv(kernel=2),
+        },
     ),
     "children behind different images": graph(
         {"x": [1, 4, 4]},
@@ -176,9 +203,13 @@ GRAPHS = {
     "into a concat": graph(
         {"x": [2, 3, 3]},
         {"h": 2, "y": {"merge": "concat"}},
-        {"x->h": conv(padding=1), "h->y": conv(padding=1, size=2), "x->y": conv(kernel=1, size=2, groups=2, bias=False)},
+        {
+            "x->h": conv(padding=1),
+            "h->y": conv(padding=1, size=2),
+            "x->y": conv(kernel=1, size=2, groups=2, bias=False),
+        },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -200,7 +231,9 @@ def test_children_that_read_positions_unequally_share_the_larger_weight(ops, poi
         fitting(op, shape)
     names = [f"y{i}" for i in range(len(ops))]
     edges = {f"h->{name}": op for name, op in zip(names, ops, strict=True)}
-    spec = graph({"x": [1, 4, 4]}, {"h": 2, **dict.fromkeys(names, 2)}, {"x->h": conv(padding=1), **edges}, names)
+    spec = graph(
+        {"x": [1, 4, 4]}, {"h": 2, **dict.fromkeys(names, 2)}, {"x->h": conv(padding=1), **edges}, names
+    )
     model, x, y, values = case(spec, samples=2, seed=seed)
     weights = np.zeros(16)
     for name, op in zip(names, ops, strict=True):
@@ -215,5 +248,7 @@ def test_children_that_read_positions_unequally_share_the_larger_weight(ops, poi
     found = collected(model, squared, stream(model, x, y), sites=["h"], pointwise=pointwise)
     close(found.sites["h"].S, S)
     for name, op in zip(names, ops, strict=True):
-        own = loops.site_metric(model.dag, ("h",), next(e for e in spec.edges if e.target == name), values, pointwise)
+        own = loops.site_metric(
+            model.dag, ("h",), next(e for e in spec.edges if e.target == name), values, pointwise
+        )
         assert np.linalg.eigvalsh(found.sites["h"].S.numpy() - own).min() > -1e-9 * np.abs(own).max()

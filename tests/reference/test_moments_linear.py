@@ -17,7 +17,9 @@ from dagrow.statistics import SiteLayout, Stream
 BARE = {"op": "linear", "bias": False}
 
 GRAPHS = {
-    "chain": graph({"x": [3]}, {"h": {"size": 2, "activation": "selu"}, "y": 2}, {"x->h": "linear", "h->y": "linear"}),
+    "chain": graph(
+        {"x": [3]}, {"h": {"size": 2, "activation": "selu"}, "y": 2}, {"x->h": "linear", "h->y": "linear"}
+    ),
     "tokens": graph(
         {"x": [3, 2]}, {"h": {"size": 2, "activation": "tanh"}, "y": 2}, {"x->h": "linear", "h->y": "linear"}
     ),
@@ -37,29 +39,55 @@ GRAPHS = {
         {"x->h": BARE, "z->h": BARE, "h->y": BARE},
     ),
     "one parent without bias": graph(
-        {"x": [3], "z": [2]}, {"h": 2, "y": 2}, {"x->h": BARE, "z->h": "linear", "h->y": BARE, "z->y": "linear"}
+        {"x": [3], "z": [2]},
+        {"h": 2, "y": 2},
+        {"x->h": BARE, "z->h": "linear", "h->y": BARE, "z->y": "linear"},
     ),
     "several children": graph(
         {"x": [4]},
         {"h": {"size": 2, "activation": "selu"}, "k": {"size": 3, "activation": "tanh"}, "y": 2, "w": 1},
-        {"x->h": "linear", "h->k": "linear", "h->y": "linear", "k->y": "linear", "k->w": "linear", "h->w": BARE},
+        {
+            "x->h": "linear",
+            "h->k": "linear",
+            "h->y": "linear",
+            "k->y": "linear",
+            "k->w": "linear",
+            "h->w": BARE,
+        },
         ["y", "w"],
     ),
     "concat": graph(
         {"x": [3]},
-        {"h": {"size": 2, "activation": "relu"}, "k": 2, "c": {"merge": "concat", "activation": "tanh"}, "y": 2},
-        {"x->h": "linear", "x->k": "linear", "k->c": "identity", "h->c": "identity", "c->y": "linear", "h->y": BARE},
+        {
+            "h": {"size": 2, "activation": "relu"},
+            "k": 2,
+            "c": {"merge": "concat", "activation": "tanh"},
+            "y": 2,
+        },
+        {
+            "x->h": "linear",
+            "x->k": "linear",
+            "k->c": "identity",
+            "h->c": "identity",
+            "c->y": "linear",
+            "h->y": BARE,
+        },
     ),
     "writes into a concat": graph(
         {"x": [3]},
-        {"h": {"size": 2, "activation": "selu"}, "c": {"merge": "concat", "activation": "selu", "size": 7}, "y": 2},
+        {
+            "h": {"size": 2, "activation": "selu"},
+            "c": {"merge": "concat", "activation": "selu", "size": 7},
+            "y": 2,
+        },
         {"x->h": "linear", "x->c": "identity", "h->c": {"op": "linear", "size": 4}, "c->y": "linear"},
     ),
     "sum with an identity": graph(
-        {"x": [3]}, {"h": {"size": 2, "activation": "tanh"}, "k": 3, "y": 3},
+        {"x": [3]},
+        {"h": {"size": 2, "activation": "tanh"}, "k": 3, "y": 3},
         {"x->h": "linear", "h->k": "linear", "x->k": "identity", "k->y": "identity", "h->y": "linear"},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -74,7 +102,9 @@ def test_site_moments_are_those_of_the_loops(name, monkeypatch):
 
 def test_moments_of_a_loss_that_is_not_squared():
     """The gradient is per sample: a mean loss scaled by the number of samples, for uneven batches too."""
-    spec = graph({"x": [3]}, {"h": {"size": 2, "activation": "selu"}, "y": 3}, {"x->h": "linear", "h->y": "linear"})
+    spec = graph(
+        {"x": [3]}, {"h": {"size": 2, "activation": "selu"}, "y": 3}, {"x->h": "linear", "h->y": "linear"}
+    )
     model, x = network(spec), inputs_for(spec, 5)
     y = torch.tensor([0, 2, 1, 1, 0])
     values = sample_values(model, functional.cross_entropy, x, y)
@@ -87,7 +117,9 @@ def test_moments_of_a_loss_that_is_not_squared():
         close(found.nodes[node].v_goal_squared, squares)
     # The interpreter of these tests computes what the network computes.
     assert mean_loss(model, functional.cross_entropy, data) == pytest.approx(
-        np.mean([-functional.log_softmax(torch.tensor(v.b["y"]), 0)[t] for v, t in zip(values, y, strict=True)])
+        np.mean(
+            [-functional.log_softmax(torch.tensor(v.b["y"]), 0)[t] for v, t in zip(values, y, strict=True)]
+        )
     )
 
 
@@ -142,7 +174,8 @@ def test_neurons_in_matrix_form_are_the_weights_that_are_inserted(name):
     for n, one in enumerate(values):
         explicit = loops.node_features(spec, "h", one) @ alpha.numpy()
         run = sum(
-            model.dag.op(e).run(torch.tensor(one.b[e.source])[None], weight, bias) for e, (weight, bias) in fan_in.items()
+            model.dag.op(e).run(torch.tensor(one.b[e.source])[None], weight, bias)
+            for e, (weight, bias) in fan_in.items()
         )
         close(run.reshape(explicit.shape), explicit), n
     width = sum(s.stop - s.start for s in layout.columns.values())

@@ -26,8 +26,19 @@ def several(activation, norm="none"):
     """Two parents, two children, one above the other, and a skip around the node."""
     return graph(
         {"x": [4], "z": [3]},
-        {"h": {"size": 2, "activation": activation, "norm": norm}, "k": {"size": 3, "activation": "tanh"}, "y": 2},
-        {"x->h": "linear", "z->h": BARE, "h->k": "linear", "h->y": "linear", "k->y": "linear", "z->y": "linear"},
+        {
+            "h": {"size": 2, "activation": activation, "norm": norm},
+            "k": {"size": 3, "activation": "tanh"},
+            "y": 2,
+        },
+        {
+            "x->h": "linear",
+            "z->h": BARE,
+            "h->k": "linear",
+            "h->y": "linear",
+            "k->y": "linear",
+            "z->y": "linear",
+        },
     )
 
 
@@ -57,7 +68,9 @@ GRAPHS = {
     "batch norm, tanh": simple("tanh", norm="batch"),
     "concat, then selu": through_a_concat({"activation": "selu"}, activation="tanh"),
     "relu, then a concat with gelu": through_a_concat({"activation": "gelu"}, activation="relu"),
-    "batch norm behind a concat": through_a_concat({"norm": "batch", "activation": "tanh"}, activation="relu"),
+    "batch norm behind a concat": through_a_concat(
+        {"norm": "batch", "activation": "tanh"}, activation="relu"
+    ),
     "batch norm before a concat": through_a_concat({"activation": "tanh"}, activation="relu", norm="batch"),
     "max pool": maps(activation="relu", pool=POOL),
     "max pool, selu": maps(activation="selu", pool=POOL),
@@ -86,7 +99,9 @@ def setting(spec, train, samples=150):
             model.train()(*x)
     first = x[0].flatten(1)
     y = torch.stack([first[:, 0] * first[:, 1] + first[:, 2], functional.relu(first[:, 3]) - first[:, 0]], 1)
-    return model.train(train), batches(x, y + 0.1 * normal(samples, 2), [samples // 3, samples - samples // 3])
+    return model.train(train), batches(
+        x, y + 0.1 * normal(samples, 2), [samples // 3, samples - samples // 3]
+    )
 
 
 def finite_difference(model, loss, data, trial, power):
@@ -120,7 +135,9 @@ def test_slope_of_new_neurons(name, train):
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize("name", ["several, selu", "batch norm", "max pool", "tokens", "batch norm behind a concat"])
+@pytest.mark.parametrize(
+    "name", ["several, selu", "batch norm", "max pool", "tokens", "batch norm behind a concat"]
+)
 def test_slope_of_updates(name, train):
     model, data = setting(GRAPHS[name], train)
     plan = propose(model, squared, data, candidates=["update"], shrinkage=0)
@@ -140,7 +157,9 @@ def test_slope_of_another_loss_with_shrinkage_and_held_out_samples(name):
     """The slope is over all samples, held out or not, of whatever loss."""
     model, data = setting(GRAPHS[name], train=False)
     labels = [(x, (y[:, 0] > 0).long()) for x, y in data]
-    plan = propose(model, functional.cross_entropy, labels, neurons=2, candidates=["widen", "update"], significance=0)
+    plan = propose(
+        model, functional.cross_entropy, labels, neurons=2, candidates=["widen", "update"], significance=0
+    )
     assert check(model, labels, plan, functional.cross_entropy) >= 2
 
 
@@ -161,7 +180,9 @@ def test_slope_in_closed_form_where_the_activation_is_smooth(act):
     inner = float((neurons.alpha.T @ moments.N_goal @ neurons.omega.T).trace())
     assert candidate.slope * candidate.trial.scale == pytest.approx(derivative * inner, rel=1e-9)
     squares = float(neurons.scores.square().sum())
-    assert squares == pytest.approx(float((neurons.alpha.T @ moments.N_proj @ neurons.omega.T).trace()), rel=1e-9)
+    assert squares == pytest.approx(
+        float((neurons.alpha.T @ moments.N_proj @ neurons.omega.T).trace()), rel=1e-9
+    )
     if act == "identity":
         assert inner == pytest.approx(squares, rel=1e-9)
 

@@ -72,7 +72,11 @@ def check_drop(V, left, scores, exact):
             assert drop >= promised - 1e-9 * start
 
 
-EXACT = [*LINEAR.items(), ("global average", MIXED["global average"]), ("one pixel", MIXED["flatten of one pixel"])]
+EXACT = [
+    *LINEAR.items(),
+    ("global average", MIXED["global average"]),
+    ("one pixel", MIXED["flatten of one pixel"]),
+]
 
 
 @pytest.mark.parametrize(("name", "spec"), EXACT, ids=[name for name, _ in EXACT])
@@ -96,7 +100,9 @@ def test_convolutional_neurons_take_at_least_the_sum_of_squares(name):
 
 
 @settings(max_examples=30)
-@given(first=convolutions(), second=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99))
+@given(
+    first=convolutions(), second=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99)
+)
 def test_any_two_convolutions(first, second, shape, pointwise, seed):
     """With a fan-out at the kernel's centre only, each position is read at most once: equality again."""
     fitting(second, fitting(first, shape))
@@ -185,7 +191,9 @@ def test_no_more_neurons_than_asked_and_the_best_first():
 
 
 @settings(max_examples=30)
-@given(features=st.integers(1, 6), outputs=st.integers(1, 5), seed=st.integers(0, 99), power=st.integers(-3, 3))
+@given(
+    features=st.integers(1, 6), outputs=st.integers(1, 5), seed=st.integers(0, 99), power=st.integers(-3, 3)
+)
 def test_any_matrices(features, outputs, seed, power):
     """sum lambda^2 = tr N^T S^-1 N for any positive definite S, and no rank is lost or made up."""
     root, N = normal(features, features, seed=seed), normal(features, outputs, seed=seed + 1) * 10.0**power
@@ -207,7 +215,10 @@ def test_conv_neurons_inserted_into_a_linear_network_do_what_the_loops_say():
     spec = graph(
         {"x": [2, 5, 6]},
         {"h": {"size": 2, "pool": pool}, "y": 3},
-        {"x->h": conv(kernel=(3, 2), stride=(1, 2), padding=1), "h->y": conv(kernel=2, padding=1, dilation=(1, 2))},
+        {
+            "x->h": conv(kernel=(3, 2), stride=(1, 2), padding=1),
+            "h->y": conv(kernel=2, padding=1, dilation=(1, 2)),
+        },
     )
     model, values, _, layout, neurons = grown(spec, 6)
     V, _ = effects(model, values, layout, neurons)

@@ -25,6 +25,13 @@ def test_a_cycle_is_printed_in_its_order():
     assert problems({"x": [2]}, nodes, edges, "y") == [("graph / edges / d -> a", cycle)]
 
 
+def test_a_cycle_starts_at_its_first_name_wherever_the_search_began():
+    nodes = {name: {"size": 2} for name in ("a", "b", "c", "y")}
+    edges = chain("x", "a", "c", "b", "c") | chain("b", "a") | chain("c", "y")
+    (problem,) = problems({"x": [2]}, nodes, edges, "y")
+    assert problem == ("graph / edges / c -> b", "the graph has a cycle: b -> c -> b")
+
+
 def test_the_edge_named_with_a_cycle_closes_it():
     nodes = {name: {"size": 2} for name in ("p", "q", "r", "y")}
     (problem,) = problems({"x": [2]}, nodes, chain("x", "r", "p", "q", "r") | chain("q", "y"), "y")

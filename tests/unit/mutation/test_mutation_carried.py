@@ -162,7 +162,11 @@ def test_an_optimizer_with_attributes_of_its_own_is_carried_and_not_stepped():
     optimizer = Warmed(model.parameters(), 0.5)
     losses_step(model, X, optimizer)
     momentum = optimizer.state[model.h.from_x.weight]["momentum_buffer"].clone()
+    fired = []
+    optimizer.register_step_pre_hook(lambda *_: fired.append("pre"))
+    optimizer.register_step_post_hook(lambda *_: fired.append("post"))
     apply_change(model, random_change(model, "h", 2), optimizer)
+    assert fired == []
     assert (optimizer.count, optimizer.log) == (1, [1])
     assert optimizer.param_groups[0]["lr"] == 0.05
     found = optimizer.state[model.h.from_x.weight]["momentum_buffer"]
