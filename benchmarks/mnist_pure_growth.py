@@ -9,7 +9,9 @@ their amplitude factor; after each insertion every layer takes its best update. 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,12 +59,10 @@ def main() -> None:
     parser.add_argument("--held-out", default="0.2")
     parser.add_argument("--significance", default="1.0")
     parser.add_argument("--samples", default="60000")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", default="mnist_pure_growth.png")
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
-    import tempfile
-    from pathlib import Path
-
+    torch.set_num_threads(arguments.threads)
     rows, curves = [], []
     for seed in range(arguments.seeds):
         text = RUN.format(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from dagrow.errors import Problem, SpecError, did_you_mean, listed
 from dagrow.graph.dag import Dag
+from dagrow.graph.sites import FixedSize, site
 from dagrow.spec import GraphSpec, RunSpec, Source, read_graph, read_run
+from dagrow.spec.run import DATASETS
 
 
 def load_graph(path: str | Path) -> GraphSpec:
@@ -28,7 +30,9 @@ def load_run(path: str | Path, overrides: Sequence[str] = ()) -> RunSpec:
         SpecError: with every problem found, each with file and line.
     """
     run, source = read_run(path, overrides)
-    _check(run.graph, source, _unknown_growth_nodes(run))
+    _check(run.graph, source, [*_unknown_dataset(run), *_unknown_growth_nodes(run)])
+    if problems := _fixed_growth_nodes(run):
+        raise source.error(problems)
     return run
 
 
@@ -39,6 +43,25 @@ def _check(spec: GraphSpec, source: Source, problems: list[Problem]) -> None:
         problems = [*error.problems, *problems]
     if problems:
         raise source.error(problems)
+
+
+def _unknown_dataset(run: RunSpec) -> list[Problem]:
+    name = run.data.dataset
+    if name is None or name in DATASETS:
+        return []
+    near = did_you_mean(name, DATASETS)
+    return [Problem(("data", "dataset"), f"unknown data set {name!r}{near}; allowed: {listed(DATASETS)}")]
+
+
+def _fixed_growth_nodes(run: RunSpec) -> list[Problem]:
+    """Nodes that are to grow and cannot; the graph must be in order."""
+    dag = Dag.of(run.graph)
+    found = [site(dag, name) for name in run.growth.nodes or ()]
+    return [
+        Problem(("growth", "nodes", str(index)), f"'{place.node}' cannot grow: {place.reason}")
+        for index, place in enumerate(found)
+        if isinstance(place, FixedSize)
+    ]
 
 
 def _unknown_growth_nodes(run: RunSpec) -> list[Problem]:

@@ -193,6 +193,8 @@ def _syntax_error(error: yaml.MarkedYAMLError) -> _Unreadable:
     if "expected a single document" in (error.context or ""):
         return _Unreadable("a second document starts here; one file holds one", line)
     start = error.context_mark
+    if start and error.context == "while scanning a simple key":
+        return _Unreadable("not valid YAML: there is no ':' after this name", start.line + 1)
     opened = f", {error.context} that starts in line {start.line + 1}" if start and error.context else ""
     return _Unreadable(f"not valid YAML: {what}{opened}", line)
 
@@ -206,6 +208,7 @@ class _Builder:
         self._tags: dict[int, str] = {}
         self._open: set[int] = set()
         self._values = 0
+        self._section = 0
         self._characters = 0
 
     def top(self, text: str) -> Any:
@@ -217,8 +220,11 @@ class _Builder:
     def _value(self, node: yaml.Node, path: Path, line: int) -> Any:
         self.lines[path] = line
         self._values += 1
+        if len(path) == 1:
+            self._section = line
         if self._values > MAX_VALUES:
-            _too_many(line)
+            # What an alias repeats has the line of its anchor, which is above the section that is too large.
+            _too_many(max(line, self._section))
         if len(path) > MAX_NESTING:
             _too_deep(line)
         if id(node) in self._tags:

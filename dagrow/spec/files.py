@@ -86,7 +86,9 @@ def _validated(model: type[M], document: Document, source: Source) -> M:
     try:
         spec = model.model_validate(data)
     except ValidationError as error:
-        problems += problems_of(error, model, data, source.line)
+        # An entry that could not be taken as it is written has its problem already.
+        told = {problem.path for problem in problems}
+        problems += [p for p in problems_of(error, model, data, source.line) if p.path not in told]
         raise source.error(problems) from None
     if problems:
         raise source.error(problems)

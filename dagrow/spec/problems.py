@@ -59,6 +59,8 @@ def problems_of(
     """
     places: dict[Path, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
+        if _is_echo(details):
+            continue
         places.setdefault(_path(details, data), []).append(details)
     order = sorted(places, key=lambda path: (line(path) or 0, path))
     problems = [
@@ -67,6 +69,12 @@ def problems_of(
     if len(order) > MAX_PROBLEMS:
         problems.append(Problem((), f"and {len(order) - MAX_PROBLEMS} more problems"))
     return problems
+
+
+def _is_echo(details: ErrorDetails) -> bool:
+    """Pydantic counts only the valid entries of a list, and so calls a list of bad ones too short as well."""
+    found = details["input"]
+    return details["type"] == "too_short" and isinstance(found, list) and len(found) >= details["ctx"]["min_length"]
 
 
 def _path(details: ErrorDetails, data: Any) -> Path:

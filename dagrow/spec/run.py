@@ -25,6 +25,9 @@ Epochs = Annotated[int, Field(ge=0, le=10**6)]
 Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac"]
 Kind = Literal["widen"]
 
+DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
+"""The named data sets; `dagrow.data` reads each of them."""
+
 
 class DataSpec(SpecPart):
     """Where samples come from: exactly one of ``dataset``, ``npz`` and ``csv``."""
@@ -180,7 +183,7 @@ class GrowthSpec(SpecPart):
     significance: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
     )
-    patience: Count = Field(default=1, description="growth steps in a row without gain before growth ends")
+    patience: Count = Field(default=3, description="growth steps in a row without gain before growth ends")
     budget: BudgetSpec = BudgetSpec()
 
 

@@ -9,7 +9,7 @@ from dagrow.methods import METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS, find_op, op_names
 from dagrow.spec.files import VERSION
-from dagrow.spec.run import RunSpec, option_names
+from dagrow.spec.run import DATASETS, RunSpec, option_names
 
 _NAME = "[A-Za-z][A-Za-z0-9_]*"
 _EDGE = rf"^\s*{_NAME}\s*->\s*{_NAME}\s*$"
@@ -28,6 +28,7 @@ def run_schema() -> Schema:
     _node(parts["NodeSpec"]["properties"])
     _names(parts["TrainingSpec"], "loss", LOSSES)
     _names(parts["GrowthSpec"], "method", METHODS)
+    parts["DataSpec"]["properties"]["dataset"]["examples"] = list(DATASETS)
     _optimizer(parts)
     schema["properties"] = {"version": {"const": VERSION}, **schema["properties"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.data import Samples
-from dagrow.errors import DagrowError
+from dagrow.errors import DagrowError, OptimizerError
 from dagrow.objectives import OPTIMIZERS, Loss
 from dagrow.spec.run import TrainingSpec
 
@@ -60,9 +60,16 @@ class Score:
 
 
 def make_optimizer(network: Network, spec: TrainingSpec) -> torch.optim.Optimizer:
-    """The optimizer of a run, over all parameters."""
-    options: dict[str, Any] = {"lr": spec.optimizer.lr, **spec.optimizer.options}
-    return OPTIMIZERS[spec.optimizer.name](network.parameters(), **options)
+    """The optimizer of a run, over all parameters.
+
+    Raises:
+        OptimizerError: if its class refuses the value of an option.
+    """
+    name, options = spec.optimizer.name, {"lr": spec.optimizer.lr, **spec.optimizer.options}
+    try:
+        return OPTIMIZERS[name](network.parameters(), **options)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise OptimizerError(f"the optimizer {name} refuses its options: {error}") from error
 
 
 def forward(network: Network, x: Any) -> Any:

@@ -56,21 +56,28 @@ def grow(
     dag = Dag.of(spec.graph)
     place = find_device(device)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
+    network = build(spec.graph, seed=spec.seed).to(place)
+    optimizer = make_optimizer(network, spec.training)
+    # Last of all, so that nothing is left behind where something above is refused.
     directory = RunDirectory.create(out, spec) if write else None
-    loop = _Loop(spec, split.to(place), place, directory, reporter or Silent())
-    return loop.run()
+    return _Loop(spec, split.to(place), network, optimizer, directory, reporter or Silent()).run()
 
 
 class _Loop:
     """One run in progress."""
 
     def __init__(
-        self, spec: RunSpec, split: Split, device: torch.device, directory: RunDirectory | None, reporter: Reporter
+        self,
+        spec: RunSpec,
+        split: Split,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        directory: RunDirectory | None,
+        reporter: Reporter,
     ) -> None:
         self.spec, self.split, self.directory, self.reporter = spec, split, directory, reporter
+        self.network, self.optimizer = network, optimizer
         self.objective = Objective(LOSSES[spec.training.loss])
-        self.network = build(spec.graph, seed=spec.seed).to(device)
-        self.optimizer = make_optimizer(self.network, spec.training)
         self.order = torch.Generator().manual_seed(derived_seed(spec.seed, "order of samples"))
         self.looks = torch.Generator().manual_seed(derived_seed(spec.seed, "samples for statistics"))
         self.journal = Journal(directory.journal if directory else None)
@@ -79,6 +86,7 @@ class _Loop:
     def run(self) -> GrowthResult:
         """From start to end."""
         torch.manual_seed(derived_seed(self.spec.seed, "dropout"))
+        self._save()
         self._event("start", schema=SCHEMA, name=self.spec.name, seed=self.spec.seed)
         self._grow()
         self._train(self.spec.training.final_epochs, "final training")

@@ -1,5 +1,5 @@
-"""What must not change a plan: the split into batches, the order of entries, hash seeds, the dtype; and what a
-plan must not change."""
+"""What must not change a plan (the split into batches, the order of entries, hash seeds, the dtype), and what
+a plan must not change."""
 
 import json
 import os
@@ -195,7 +195,7 @@ STALE = pytest.mark.xfail(
     ["batch norm", pytest.param("batch norm behind a concat", marks=STALE), "convolution, global average"],
 )
 def test_running_statistics_of_new_features_are_those_of_the_samples(name):
-    """What the norm keeps for a new feature is its mean and unbiased variance over the data, before the norm."""
+    """What the norm keeps for a new feature is its mean and unbiased variance over the data."""
     model, data = setting(ZOO[name])
     where = "c" if "concat" in name else "h"
     for place in ("h", "k") if where == "c" else ("h",):
@@ -225,7 +225,7 @@ def noise(samples, signal, seed):
 
 
 def test_noise_is_not_taken_for_signal():
-    """On pure noise, singular values lie near their noise level, and what held-out samples let pass is tiny."""
+    """On pure noise, singular values lie near the noise level, and held-out samples let little pass."""
     accepted, ratios = 0, []
     for seed in range(12):
         model, x, y = noise(400, 0.0, 10 * seed)

@@ -84,7 +84,7 @@ def test_neurons_are_finite_and_fit_as_well(name):
 @pytest.mark.parametrize("shrinkage", [1e-4, 1.0, 100.0])
 @pytest.mark.parametrize("name", FEATURES)
 def test_shrinkage_is_ridge_regression(name, shrinkage):
-    """With rho, the fit is that of ``S + rho mean(diag S) I``, solved as an augmented least-squares problem."""
+    """With rho, the fit is that of ``S + rho mean(diag S) I``: least squares with rows added to B."""
     B, v = FEATURES[name], normal(len(FEATURES[name]), 3, seed=9)
     moments = moments_of(B, v)
     dW = best_update(Metric(moments.S, shrinkage), moments.N_goal)

@@ -6,8 +6,8 @@ import reference_loops as loops
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_checks import check_nodes, check_site, close, collected
-from reference_network import batches, graph, inputs_for, mean_loss, network, normal, sample_values, squared
+from reference_checks import case, check_nodes, check_site, close, collected
+from reference_network import batches, graph, inputs_for, mean_loss, network, normal, sample_values
 from torch.nn import functional
 
 from dagrow.graph import site
@@ -162,23 +162,19 @@ def test_features_are_what_the_layer_multiplies():
 def test_neurons_in_matrix_form_are_the_weights_that_are_inserted(name):
     """alpha . B is the pre-activation of the new neuron; omega times it is what the children get."""
     spec = GRAPHS[name]
-    model, x = network(spec), inputs_for(spec, 6)
-    place = site(model.dag, "h")
-    layout = SiteLayout(model.dag, place, pointwise=False)
-    values = sample_values(model, squared, x, tuple(
-        normal(6, *model.dag.output(o)) for o in spec.outputs) if len(spec.outputs) > 1 else normal(6, *model.dag.output("y")))  # fmt: skip
+    model, _, _, values = case(spec, 6)
+    layout = SiteLayout(model.dag, site(model.dag, "h"), pointwise=False)
     alpha = normal(layout.feature_count, 2, seed=3)
     if not layout.has_bias:
         alpha[-1] = 0
     fan_in = layout.split_fan_in(alpha, torch.float64)
-    for n, one in enumerate(values):
+    for one in values:
         explicit = loops.node_features(spec, "h", one) @ alpha.numpy()
-        run = sum(
-            model.dag.op(e).run(torch.tensor(one.b[e.source])[None], weight, bias)
-            for e, (weight, bias) in fan_in.items()
-        )
-        close(run.reshape(explicit.shape), explicit), n
-    width = sum(s.stop - s.start for s in layout.columns.values())
-    omega = normal(2, width, seed=4)
+        written = [
+            model.dag.op(edge).run(torch.tensor(one.b[edge.source])[None], weight, bias)
+            for edge, (weight, bias) in fan_in.items()
+        ]
+        close(sum(written).reshape(explicit.shape), explicit)
+    omega = normal(2, sum(part.stop - part.start for part in layout.columns.values()), seed=4)
     for edge, weight in layout.split_fan_out(omega, torch.float64).items():
-        torch.testing.assert_close(weight, omega[:, layout.columns[edge]].T)
+        assert torch.equal(weight, omega[:, layout.columns[edge]].T)

@@ -1,5 +1,6 @@
 """The predicted slope of the loss at amplitude 0 against finite differences of real insertions."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -111,7 +112,7 @@ def finite_difference(model, loss, data, trial, power):
     steps = [g, g / 4**1, g / 4**2]
     quotients = [(mean_loss(inserted(model, trial.scaled(s)), loss, data) - start) / s for s in steps]
     r = 4**power
-    once = [(r * b - a) / (r - 1) for a, b in zip(quotients, quotients[1:], strict=False)]
+    once = [(r * b - a) / (r - 1) for a, b in itertools.pairwise(quotients)]
     return (4 * once[1] - once[0]) / 3 if power != 1 else (16 * once[1] - once[0]) / 15
 
 

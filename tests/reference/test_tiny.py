@@ -145,9 +145,9 @@ def test_they_solve_the_generalised_eigenproblem(name):
 def test_the_textbook_root_gives_the_same_neurons(name):
     """S^(-1/2) by eigendecomposition, as the thesis writes it: same neurons up to sign."""
     _, _, moments, _, neurons = grown(ROUTES[name], 40)
-    values, O = np.linalg.eigh(moments.S.numpy())
+    values, Q = np.linalg.eigh(moments.S.numpy())
     assert values[0] > 1e-9 * values[-1]
-    root = O @ np.diag(values**-0.5) @ O.T
+    root = Q @ np.diag(values**-0.5) @ Q.T
     U, scores, Vh = np.linalg.svd(root @ moments.N_proj.numpy(), full_matrices=False)
     count = neurons.count
     close(neurons.scores, scores[:count], tolerance=1e-8)
