@@ -170,13 +170,9 @@ def gromo_conv(kind: str) -> tuple[nn.Module, nn.Module]:
     return model, model.c2
 
 
-def same_start(model: torch.fx.GraphModule, layers: list[nn.Module]) -> None:
-    """Copies GroMo's start weights, layer by layer."""
-    targets = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
-    with torch.no_grad():
-        for target, layer in zip(targets, layers, strict=True):
-            target.weight.copy_(layer.weight)
-            target.bias.copy_(layer.bias)
+def layers_of(model: nn.Module) -> list[nn.Module]:
+    """The linear and convolution layers of a dagrow network, in order."""
+    return [module for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
 
 
 @torch.no_grad()
@@ -200,21 +196,18 @@ def compare(
     times: dict[str, list[float]] = {"dagrow": [], "floor": [], **{peer: [] for peer in peers}}
     losses: dict[str, float] = {}
     for _ in range(repeats):
-        layers = None
+        start: list[tuple[torch.Tensor, torch.Tensor]] = []
         for peer, build_peer in peers.items():
             model, layer, layers = build_peer()
-            model, layer, layers = build_peer()
-            starts = [(part.weight.detach().clone(), part.bias.detach().clone()) for part in layers]
+            start = [(part.weight.detach().clone(), part.bias.detach().clone()) for part in layers]
             times[peer].append(gromo_step(model, layer, data, make()[2], factors, **options))
             losses[peer] = mean_loss(model, data)
         model, node, neurons = make()
         model.eval()
-        if layers is not None:
-            targets = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
-            with torch.no_grad():
-                for target, (weight, bias) in zip(targets, starts, strict=True):
-                    target.weight.copy_(weight)
-                    target.bias.copy_(bias)
+        with torch.no_grad():
+            for part, (weight, bias) in zip(layers_of(model), start, strict=False):
+                part.weight.copy_(weight)
+                part.bias.copy_(bias)
         losses["before"] = mean_loss(model, data)
         times["floor"].append(floor(model, data, widths))
         times["dagrow"].append(dagrow_step(model, data, node, neurons))

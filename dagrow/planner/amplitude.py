@@ -1,7 +1,8 @@
 """The line search for an amplitude factor (thesis 4.2, Algorithm 8): smooth in log g, about ten evaluations.
 
-The search asks for a few amplitudes at a time, because one pass over the data serves them all.
-Amplitudes are relative to the method's own scale, so nothing depends on the units of data or loss.
+The search asks for a few amplitudes at a time, because one pass over the data serves them all. Amplitudes
+are relative to the one at which the first-order gain would be the whole loss, so nothing depends on the
+units of data or loss; a method's own scale can be off by 1e6 (a convolution before a global average).
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-FIRST = (1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
-BELOW = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-ABOVE = (1e4, 1e5)
+FIRST = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1)
+BELOW = (1e-8, 1e-7, 1e-6, 1e-5)
+ABOVE = (1e2, 1e3, 1e4)
 STEP = 10 ** (1 / 3)
 """Between the points of the last stage, which looks at all samples around what was found before."""
 WIDENINGS = 4
+PARABOLAS = 2
 MINIMUM_GAIN = 1e-6
 """Relative to the loss: below this, a drop in float32 is rounding."""
 
@@ -62,20 +64,17 @@ class AmplitudeSearch:
         best = self._lowest()
         if self.around is not None:
             return self._next_near(tried, best)
-        if best is None or best == tried[0]:
-            if tried[0] > BELOW[0]:
-                return tuple(t for t in BELOW if t < tried[0])
-            if best is None or self._widened >= WIDENINGS:
-                return ()
-            self._widened += 1
-            return (best / 100, best / 10)
-        if best == tried[-1]:
-            if best < ABOVE[-1]:
-                return ABOVE
+        if best is None:
+            # Nothing in the middle: look at both ends of the range, then give up.
+            return BELOW if tried[0] > BELOW[0] else ABOVE if tried[-1] < ABOVE[-1] else ()
+        if best in (tried[0], tried[-1]):
+            low = best == tried[0]
+            if (low and best > BELOW[0]) or (not low and best < ABOVE[-1]):
+                return BELOW if low else ABOVE
             if self._widened >= WIDENINGS:
                 return ()
             self._widened += 1
-            return (best * 10, best * 100)
+            return (best / 100, best / 10) if low else (best * 10, best * 100)
         return self._refine(tried, best)
 
     def _next_near(self, tried: list[float], best: float | None) -> tuple[float, ...]:
@@ -95,10 +94,11 @@ class AmplitudeSearch:
         if self.scouting:
             return ()
         self._refined += 1
-        if self._refined == 1 and self.around is None:
-            return _between(tried, best)
-        if self._refined <= 2:
-            self._refined = 2  # one parabola
+        if self._refined == 1:
+            if self.around is None:
+                return _between(tried, best)
+            self._refined += 1
+        if self._refined <= 1 + PARABOLAS:
             vertex = _vertex(tried, best, self.losses)
             return () if vertex is None else (vertex,)
         return ()

@@ -30,6 +30,39 @@ class Measured:
     held_out: float
 
 
+@dataclass(frozen=True)
+class Oriented:
+    """A trial with each neuron on its better side, at first order.
+
+    Attributes:
+        trial: to be searched.
+        slope: ``-dL/dg`` at 0 over all samples of its features (of its updates where it has none); None
+            where the loss has no derivative there.
+        update_slope: that of its updates.
+        loss: the loss at amplitude 0.
+    """
+
+    trial: Trial
+    slope: float | None
+    update_slope: float
+    loss: float
+
+    @property
+    def scale(self) -> float:
+        """The amplitude at which the first-order gain would be the whole loss; the method's own without a slope."""
+        return _whole_loss(self.loss, self.slope, self.trial.scale)
+
+    @property
+    def update_scale(self) -> float:
+        """The same for the updates."""
+        return _whole_loss(self.loss, self.update_slope, self.trial.scale)
+
+
+def _whole_loss(loss: float, slope: float | None, otherwise: float) -> float:
+    scale = abs(loss) / slope if slope is not None and slope > 0 else 0.0
+    return scale if 0.0 < scale < math.inf else otherwise
+
+
 class Evaluator:
     """Runs trials on the samples of a network's snapshots.
 
@@ -107,26 +140,25 @@ class Evaluator:
         return both[0], both[1:]
 
     @torch.no_grad()
-    def orient(self, trials: Sequence[Trial]) -> list[tuple[Trial, float | None, float]]:
+    def orient(self, trials: Sequence[Trial]) -> list[Oriented]:
         """Chooses the better of each neuron and its mirror image, and says what the loss does at amplitude 0.
 
         Where the activation has a kink (or a norm or a max pool comes in between), a neuron and its mirror
         image differ at first order, so the data decide, neuron by neuron.
 
         Returns:
-            Per trial: the trial to search; ``-dL/dg`` at 0 over all samples of its features (of its updates
-            where it has none), None where the loss has no derivative there; and that of its updates.
+            Per trial, the trial to search and what the loss does there at first order.
         """
         shares = [_Shares(trial, self._room // (4 * len(trials))) for trial in trials]
-        found: list[tuple[Trial, float | None, float]] = []
+        loss = _Mean()
         for snapshot in self.snapshots.passing(goals=True) if shares else ():
+            loss.add(self._loss(snapshot.outputs, snapshot.batch.target, None), snapshot.batch.size)
             for share in shares:
                 share.add(snapshot)
-        for share in shares:
-            trial, *_ = oriented = share.oriented(self.snapshots.stream.samples)
-            found.append(oriented)
+        found = [share.oriented(loss) for share in shares]
+        for share, result in zip(shares, found, strict=True):
             for number, z in share.kept.items():
-                self._fan_in[id(trial.change.features), number] = z
+                self._fan_in[id(result.trial.change.features), number] = z
         return found
 
     @torch.no_grad()
@@ -242,8 +274,8 @@ class _Shares:
                 side = image is self.mirror
                 self.sums[side] = self.sums[side] + share if side in self.sums else share
 
-    def oriented(self, samples: int) -> tuple[Trial, float | None, float]:
-        """The trial with the better images, its slope, and that of its updates."""
+    def oriented(self, loss: _Mean) -> Oriented:
+        """The trial with the better images, and what the loss does there."""
         trial, total = self.trial, self.update
         if False in self.sums:
             best = self.sums[False]
@@ -256,7 +288,8 @@ class _Shares:
                 trial = trial.mirrored(signs)
                 self.kept = {number: _flipped(z, signs) for number, z in self.kept.items()}
             total = float(best.sum())
-        return trial, total / samples if trial.has_slope else None, self.update / samples
+        slope = total / loss.count if trial.has_slope else None
+        return Oriented(trial, slope, self.update / loss.count, loss.value)
 
 
 def _shares(trial: Trial, z: Tensor, ones: Tensor, goals: Mapping[str, Tensor]) -> Tensor:

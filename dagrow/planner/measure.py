@@ -9,7 +9,7 @@ from dagrow.graph import Cost
 from dagrow.planner.amplitude import AmplitudeSearch
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import Draft, Variant
-from dagrow.planner.evaluate import Evaluator
+from dagrow.planner.evaluate import Evaluator, Oriented
 from dagrow.planner.trial import Trial
 from dagrow.statistics import Snapshots
 
@@ -22,8 +22,7 @@ class _Track:
         draft: index of the draft.
         variant: the way to fill it.
         trial: what is searched now: the variant's new features; later, the updates that go with them.
-        slope: ``-dL/dg`` at 0 of the features (of the updates, where there are no features).
-        update_slope: the same of the updates that go with features.
+        first_order: slopes at amplitude 0.
         search: of the amplitude.
         updates: the search for the amplitude of the updates, once that of the features is known.
     """
@@ -31,18 +30,17 @@ class _Track:
     draft: int
     variant: Variant
     trial: Trial
-    slope: float | None
-    update_slope: float
+    first_order: Oriented
     search: AmplitudeSearch
     updates: AmplitudeSearch = field(default_factory=AmplitudeSearch)
 
     def finished(self) -> tuple[Trial, float | None]:
         """The change as found, for one amplitude, and its slope."""
-        found = self.updates.amplitude
+        found, slope = self.updates.amplitude, self.first_order.slope
         if not found or not self.search.amplitude:
-            return self.trial, self.slope
+            return self.trial, slope
         ratio = found / self.search.amplitude
-        slope = None if self.slope is None else self.slope + ratio * self.update_slope
+        slope = None if slope is None else slope + ratio * self.first_order.update_slope
         return self.trial.with_updates(self.variant.trial.change.updates, ratio), slope
 
 
@@ -75,11 +73,10 @@ def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
     variants = [(index, variant) for index, draft in enumerate(drafts) for variant in draft.variants]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
     tracks = []
-    for (index, variant), (trial, slope, update_slope) in zip(variants, evaluator.orient(ready), strict=True):
-        if trial.change.features is not None:
-            trial = trial.without_updates()
-        search = AmplitudeSearch(trial.scale, evaluator.may_scout)
-        tracks.append(_Track(index, variant, trial, slope, update_slope, search))
+    for (index, variant), oriented in zip(variants, evaluator.orient(ready), strict=True):
+        trial = oriented.trial if oriented.trial.change.features is None else oriented.trial.without_updates()
+        search = AmplitudeSearch(oriented.scale, evaluator.may_scout)
+        tracks.append(_Track(index, variant, trial, oriented, search))
     return tracks
 
 
@@ -129,14 +126,19 @@ def _search_updates(evaluator: Evaluator, tracks: list[_Track]) -> None:
         updates = track.variant.trial.change.updates
         if track.search.amplitude and track.trial.change.features is not None and updates:
             trial = replace(track.trial.with_updates(updates, 1.0), pinned=track.search.amplitude)
-            # Of the order of the neurons' own amplitude, rather below: they do part of the same work.
-            track.updates = AmplitudeSearch(track.search.amplitude, around=0.4, start=track.search.lowest_loss)
+            track.updates = AmplitudeSearch(track.first_order.update_scale, evaluator.may_scout)
             pinned.append((track, trial))
     while asked := [(track, trial, points) for track, trial in pinned if (points := track.updates.ask())]:
-        scaled = [(trial, [t * track.updates.scale for t in points]) for track, trial, points in asked]
-        _, losses = evaluator.search(scaled)
-        for (track, _, points), found in zip(asked, losses, strict=True):
-            track.updates.tell(dict(zip(points, found.values(), strict=True)))
+        for scouting in (True, False):
+            group = [entry for entry in asked if entry[0].updates.scouting == scouting]
+            if not group:
+                continue
+            # Amplitude 0 is the features alone: what the updates have to beat.
+            scaled = [(trial, [0.0, *(t * track.updates.scale for t in points)]) for track, trial, points in group]
+            _, losses = evaluator.search(scaled, scouting)
+            for (track, _, points), found in zip(group, losses, strict=True):
+                track.updates.start, *others = found.values()
+                track.updates.tell(dict(zip(points, others, strict=True)))
 
 
 def _candidate(

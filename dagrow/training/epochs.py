@@ -63,12 +63,20 @@ def make_optimizer(network: Network, spec: TrainingSpec) -> torch.optim.Optimize
     """The optimizer of a run, over all parameters.
 
     Raises:
-        OptimizerError: if its class refuses the value of an option.
+        OptimizerError: if its class refuses the value of an option, or there is no parameter.
     """
-    name, options = spec.optimizer.name, {"lr": spec.optimizer.lr, **spec.optimizer.options}
+    name = spec.optimizer.name
+    options: dict[str, Any] = {"lr": spec.optimizer.lr, **spec.optimizer.options}
+    parameters = list(network.parameters())
+    if not parameters:
+        raise OptimizerError("the graph has no weights to train")
+    stand_in = torch.zeros_like(parameters[0]).requires_grad_()
+    stand_in.grad = torch.zeros_like(stand_in)
     try:
-        return OPTIMIZERS[name](network.parameters(), **options)
-    except (ValueError, TypeError, RuntimeError) as error:
+        # Some options are refused only by a first step.
+        OPTIMIZERS[name]([stand_in], **options).step()
+        return OPTIMIZERS[name](parameters, **options)
+    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
         raise OptimizerError(f"the optimizer {name} refuses its options: {error}") from error
 
 
@@ -93,24 +101,28 @@ def train_epoch(
         TrainingError: if the loss is no number.
     """
     network.train()
-    total, count = 0.0, 0
+    total, count, largest = 0.0, 0, 0
     for x, y in batches:
         size = _size(y)
-        if size == 1 and count > 0:
+        if size == 1 and largest > 1:
             # Batch norm cannot learn from the one sample that is left over.
             continue
+        largest = max(largest, size)
         optimizer.zero_grad(set_to_none=True)
         loss = objective(forward(network, x), y)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError(
-                f"the training loss became {value}: the learning rate {optimizer.param_groups[0]['lr']:g} may be too high"
-            )
+            raise TrainingError(f"the training loss became {value}: {advice(optimizer)}")
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         total, count = total + value * size, count + size
         after_batch()
     return total / max(1, count)
+
+
+def advice(optimizer: torch.optim.Optimizer) -> str:
+    """What to try when the loss is no number."""
+    return f"the learning rate {optimizer.param_groups[0]['lr']:g} may be too high"
 
 
 @torch.no_grad()

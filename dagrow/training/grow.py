@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +16,13 @@ from dagrow.data import Batches, Samples, Split, load_data
 from dagrow.export import export_network
 from dagrow.graph import Dag, cost, load_run
 from dagrow.objectives import LOSSES
+from dagrow.ops import position_count
 from dagrow.planner import Plan, apply, propose
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
 from dagrow.training.device import find_device
 from dagrow.training.directory import RunDirectory
-from dagrow.training.epochs import Objective, evaluate, make_optimizer, train_epoch
+from dagrow.training.epochs import Objective, Score, TrainingError, advice, evaluate, make_optimizer, train_epoch
 from dagrow.training.journal import SCHEMA, Journal, candidate_entry, plan_entry
 from dagrow.training.result import GrowthResult, inserted_text
 from dagrow.training.sampling import batch_that_fits, samples_needed
@@ -56,11 +58,19 @@ def grow(
     dag = Dag.of(spec.graph)
     place = find_device(device)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
+    _check_batches(dag, min(spec.training.batch_size, len(split.train)))
     network = build(spec.graph, seed=spec.seed).to(place)
     optimizer = make_optimizer(network, spec.training)
     # Last of all, so that nothing is left behind where something above is refused.
     directory = RunDirectory.create(out, spec) if write else None
     return _Loop(spec, split.to(place), network, optimizer, directory, reporter or Silent()).run()
+
+
+def _check_batches(dag: Dag, samples: int) -> None:
+    """Batch norm on vectors learns from two samples or more."""
+    for name in dag.order:
+        if samples == 1 and dag.node(name).norm == "batch" and position_count(dag.merged(name)) == 1:
+            raise TrainingError(f"norm 'batch' of '{name}' needs batches of at least 2 samples, not 1")
 
 
 class _Loop:
@@ -114,11 +124,11 @@ class _Loop:
                 entries["updates"] = self._update(data)
             entries["seconds"] = round(time.perf_counter() - started, 3)
             self._save()
-            scores = self._event("growth", **entries, inserted=candidate_entry(best))
+            _, test = self._event("growth", **entries, inserted=candidate_entry(best))
             held = "" if best.held_out_gain is None else f", held out {best.held_out_gain:.4g}"
             self.reporter.say(
                 f"step {step}: {inserted_text(candidate_entry(best))}  gain {best.gain:.4g}{held}, "
-                f"amplitude {best.amplitude:.3g}; now {cost(self.network.dag).parameters} parameters, {scores}"
+                f"amplitude {best.amplitude:.3g}; now {cost(self.network.dag).parameters} parameters, test {test}"
             )
             self.reporter.say(_considered(plan))
 
@@ -190,8 +200,8 @@ class _Loop:
             self.journal.write("epoch", epoch=self.epoch, running_loss=loss, seconds=seconds)
             self.reporter.advance()
 
-    def _event(self, event: str, **entries: Any) -> str:
-        """Writes an event with the scores and size of the network as it is."""
+    def _event(self, event: str, **entries: Any) -> tuple[Score, Score]:
+        """Writes an event with the size of the network as it is, and its scores, which it returns."""
         train, test = (self._score(samples) for samples in (self.split.train, self.split.test))
         size = cost(self.network.dag)
         self.journal.write(
@@ -204,9 +214,9 @@ class _Loop:
             train=asdict(train),
             test=asdict(test),
         )
-        return f"test {test}"
+        return train, test
 
-    def _score(self, samples: Samples) -> Any:
+    def _score(self, samples: Samples) -> Score:
         return evaluate(self.network, self.objective, samples, min(_SCORING_BATCH, batch_that_fits(self.network.dag)))
 
     def _save(self) -> None:
@@ -215,13 +225,14 @@ class _Loop:
 
     def _finish(self) -> GrowthResult:
         self.network.eval()
+        if not math.isfinite(loss := self._score(self.split.train).loss):
+            raise TrainingError(f"the training loss ended at {loss}: {advice(self.optimizer)}")
         self._save()
-        self._event("end")
+        train, test = self._event("end")
         out = None
         if self.directory is not None:
             out = self.directory.path
             export_network(self.network, "python", self.directory.exported, self.spec.name)
-        train, test = (self._score(samples) for samples in (self.split.train, self.split.test))
         return GrowthResult(self.network, train, test, tuple(self.journal.events), out)
 
 

@@ -209,6 +209,27 @@ def test_any_matrices(features, outputs, seed, power):
     close(neurons.alpha @ neurons.omega, torch.linalg.solve(S, N), tolerance=1e-7)
 
 
+def test_only_singular_values_above_the_noise_are_kept():
+    """With S = 1 the singular values are those of N: 3, 2, 1; the noise level is the largest of N_noise."""
+    S, N = torch.eye(4).double(), torch.zeros(4, 3).double()
+    N[:3] = torch.diag(torch.tensor([3.0, 2.0, 1.0]).double())
+    noise = torch.zeros_like(N)
+    noise[3, 1], noise[0, 0] = 1.5, 0.3
+    moments = SiteMoments(
+        S=S,
+        N_proj=N,
+        N_goal=N,
+        N_noise=noise,
+        mean=torch.zeros(4).double(),
+        v_goal_squared=20.0,
+        precision=torch.float64,
+    )
+    for significance, count in ((0.0, 3), (0.5, 3), (1.0, 2), (1.5, 1), (2.5, 0)):
+        neurons = METHODS["tiny"](moments, Request(neurons=9, significance=significance))
+        assert neurons.scores.tolist() == pytest.approx([3.0, 2.0, 1.0][:count])
+        assert neurons.noise_level == pytest.approx(1.5)
+
+
 def test_conv_neurons_inserted_into_a_linear_network_do_what_the_loops_say():
     """The same neurons, read back from the network after insertion."""
     pool = {"kind": "average", "kernel": 3, "stride": 2, "padding": 1}

@@ -1,0 +1,57 @@
+"""Runs of the command line, inside this process or as the real command."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagrow.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    def refusal(self) -> str:
+        """The one message of a command that was refused."""
+        assert self.code == 2, self
+        assert "Traceback" not in self.err + self.out
+        assert self.err.startswith("dagrow: ")
+        assert self.err.endswith("\n")
+        return self.err.removeprefix("dagrow: ").removesuffix("\n")
+
+
+def command(*arguments: Any) -> Outcome:
+    """``dagrow ARGUMENTS`` in this process; what is no clean exit is raised."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def real_command(*arguments: Any, cwd: Path) -> Outcome:
+    """``python -m dagrow ARGUMENTS`` in a process of its own, warnings as errors."""
+    words = [sys.executable, "-W", "error", "-m", "dagrow", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment, timeout=240)
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def settings(**entries: Any) -> list[str]:
+    """``growth__neurons=3`` as ``--set growth.neurons=3``."""
+    words = []
+    for key, value in entries.items():
+        words += ["--set", f"{key.replace('__', '.')}={value}"]
+    return words
