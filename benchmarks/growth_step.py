@@ -91,7 +91,14 @@ def dagrow_step(model: torch.fx.GraphModule, data: Batches, node: str, neurons: 
     """Seconds of one step."""
     started = time.perf_counter()
     plan = dagrow.propose(
-        model, cross_entropy, data, nodes=[node], neurons=neurons, shrinkage=0.0, significance=0.0, with_update=True
+        model,
+        cross_entropy,
+        data,
+        nodes=[node],
+        neurons=neurons,
+        shrinkage=0.0,
+        significance=0.0,
+        with_update=True,
     )
     assert plan.best is not None
     dagrow.apply(model, plan.best)
@@ -110,7 +117,9 @@ def floor(model: torch.fx.GraphModule, data: Batches, widths: list[tuple[int, in
     return time.perf_counter() - started
 
 
-def gromo_step(model: nn.Module, layer: nn.Module, data: Batches, neurons: int, factors: list[float], **options: float) -> float:
+def gromo_step(
+    model: nn.Module, layer: nn.Module, data: Batches, neurons: int, factors: list[float], **options: float
+) -> float:
     """Seconds of one step as GroMo's tutorial does it, its line search over ``factors``."""
     from gromo.utils.training_utils import compute_statistics, evaluate_model
 
@@ -214,7 +223,12 @@ def compare(
         losses["dagrow"] = mean_loss(model, data)
     ours = statistics.median(times["dagrow"])
     body = [
-        [who, f"{statistics.median(seconds):.3f}", f"{statistics.median(seconds) / ours:.1f}", number(losses.get(who), 7)]
+        [
+            who,
+            f"{statistics.median(seconds):.3f}",
+            f"{statistics.median(seconds) / ours:.1f}",
+            number(losses.get(who), 7),
+        ]
         for who, seconds in times.items()
     ]
     print(f"\n{name}: loss before {losses['before']:.6f}; median of {repeats}")

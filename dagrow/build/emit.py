@@ -111,9 +111,7 @@ class _Writer:
     def __init__(self, dag: Dag, given: Sequence[Value], wanted: Sequence[Value]) -> None:
         self.dag = dag
         self.graph = fx.Graph()
-        self.known: dict[Value, fx.Node] = {
-            value: self.graph.placeholder(given_value(value, dag)) for value in given
-        }
+        self.known: dict[Value, fx.Node] = {value: self.graph.placeholder(given_value(value, dag)) for value in given}
         self.own = frozenset(value.node for value in wanted if value.stage == "merged")
 
     def value(self, value: Value) -> fx.Node:

@@ -95,9 +95,7 @@ def _not_a_number(number: int, column: str, cell: str) -> str:
     return f"line {number}, column '{column}': {cell[:40]!r} is not a number"
 
 
-def _targets(
-    cells: list[tuple[int, str]], column: str, *, text_allowed: bool
-) -> tuple[Tensor, tuple[str, ...]]:
+def _targets(cells: list[tuple[int, str]], column: str, *, text_allowed: bool) -> tuple[Tensor, tuple[str, ...]]:
     """The target as numbers, and the names of the classes if it was text."""
     text = [(number, cell) for number, cell in cells if not _is_number(cell)]
     if not text:

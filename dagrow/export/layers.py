@@ -104,8 +104,7 @@ def check_expressions(layers: Iterable[Layer]) -> None:
             ) from error
         if not isinstance(made, nn.Module):
             raise ExportError(
-                f"{layer.place}: its export_line '{layer.expression}' makes no nn.Module but "
-                f"{type(made).__name__}"
+                f"{layer.place}: its export_line '{layer.expression}' makes no nn.Module but {type(made).__name__}"
             )
 
 

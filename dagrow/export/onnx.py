@@ -55,9 +55,7 @@ class OnnxExporter(Exporter):
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3
             options.intra_op_num_threads = 1
-            session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
+            session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         names = [entry.name for entry in session.get_inputs()]
 
         def run(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

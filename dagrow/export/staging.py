@@ -32,9 +32,7 @@ def check_destination(exporter: Exporter, out: Path) -> None:
         return
     if exporter.directory and out.is_dir() and not any(out.iterdir()):
         return
-    raise ExportError(
-        f"{out} exists and is not an earlier {exporter.name} export; choose another path or remove it"
-    )
+    raise ExportError(f"{out} exists and is not an earlier {exporter.name} export; choose another path or remove it")
 
 
 @contextmanager

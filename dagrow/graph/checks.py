@@ -28,7 +28,8 @@ def _reserved_names(spec: GraphSpec) -> Iterator[Problem]:
         for name in names:
             if name in _RESERVED:
                 yield Problem(
-                    ("graph", section, name), f"'{name}' is an attribute of torch.nn.Module; choose another name"
+                    ("graph", section, name),
+                    f"'{name}' is an attribute of torch.nn.Module; choose another name",
                 )
             elif name in _WORDS_OF_THE_CODE:
                 yield Problem(("graph", section, name), f"'{name}' has a meaning in the code; choose another name")

@@ -48,7 +48,9 @@ class Dag:
         """Edges out of each input and node, children in topological order."""
         rank = {v: i for i, v in enumerate(self.order)}
         names = (*self.spec.inputs, *self.order)
-        return {u: tuple(sorted((e for e in self.spec.edges if e.source == u), key=lambda e: rank[e.target])) for u in names}
+        return {
+            u: tuple(sorted((e for e in self.spec.edges if e.source == u), key=lambda e: rank[e.target])) for u in names
+        }
 
     def op(self, edge: EdgeId) -> Op:
         """The op of an edge."""

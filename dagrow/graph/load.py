@@ -68,7 +68,8 @@ def _unknown_growth_nodes(run: RunSpec) -> list[Problem]:
     nodes = run.graph.nodes
     return [
         Problem(
-            ("growth", "nodes", str(index)), f"unknown node '{name}'{did_you_mean(name, nodes)}; nodes: {listed(nodes)}"
+            ("growth", "nodes", str(index)),
+            f"unknown node '{name}'{did_you_mean(name, nodes)}; nodes: {listed(nodes)}",
         )
         for index, name in enumerate(run.growth.nodes or ())
         if name not in nodes

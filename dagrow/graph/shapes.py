@@ -60,9 +60,7 @@ class _Misfit(Exception):
         self.path = path
 
 
-def _node_shapes(
-    spec: GraphSpec, name: str, edges: Sequence[EdgeId], shapes: dict[str, NodeShapes]
-) -> NodeShapes:
+def _node_shapes(spec: GraphSpec, name: str, edges: Sequence[EdgeId], shapes: dict[str, NodeShapes]) -> NodeShapes:
     node, here = spec.nodes[name], ("graph", "nodes", name)
     sizes = _written_sizes(spec, name, edges, shapes)
     written: dict[EdgeId, Shape] = {}
@@ -98,7 +96,9 @@ def _written_sizes(
                     f"'size' is for edges into a concat node; '{name}' is a sum, its edges write the node's size",
                 )
         if weighted and node.size is None:
-            raise _Misfit(("graph", "nodes", name), "field 'size' is missing: it says how many features the edges write")
+            raise _Misfit(
+                ("graph", "nodes", name), "field 'size' is missing: it says how many features the edges write"
+            )
         return {edge: node.size if ops[edge].parametrised else None for edge in edges}
     sizes: dict[EdgeId, int | None] = {edge: ops[edge].written for edge in edges}
     open_edges = [edge for edge in weighted if ops[edge].written is None]
@@ -109,9 +109,7 @@ def _written_sizes(
             ("graph", "edges", str(open_edges[0])),
             f"give this edge a 'size', or give the concat node '{name}' one",
         )
-    fixed = sum(
-        sizes[edge] or channels(shapes[edge.source].output) for edge in edges if edge not in open_edges
-    )
+    fixed = sum(sizes[edge] or channels(shapes[edge.source].output) for edge in edges if edge not in open_edges)
     share, rest = divmod(node.size - fixed, len(open_edges))
     if rest or share < 1:
         raise _Misfit(

@@ -42,9 +42,7 @@ class Metric:
             S = S[self.alive][:, self.alive]
         C = S * self.scale.unsqueeze(1) * self.scale
         count = max(1, C.shape[0])
-        noise = max(
-            4 * count**0.5 * torch.finfo(precision).eps, 4 * count * torch.finfo(torch.float64).eps
-        )
+        noise = max(4 * count**0.5 * torch.finfo(precision).eps, 4 * count * torch.finfo(torch.float64).eps)
         self._cholesky, self._root = _factor(C, noise)
 
     @property
@@ -57,7 +55,8 @@ class Metric:
         scaled = N.double()[self.alive] * self.scale.unsqueeze(1)
         if self._root is not None:
             return self._root.T @ scaled
-        return torch.linalg.solve_triangular(self._cholesky, scaled, upper=False)
+        whitened: Tensor = torch.linalg.solve_triangular(self._cholesky, scaled, upper=False)
+        return whitened
 
     def unwhiten(self, U: Tensor) -> Tensor:
         """``R^T U``: weights on the features from weights on the whitened ones, ``[F, K]``."""

@@ -18,8 +18,10 @@ def tiny(moments: SiteMoments, request: Request) -> Neurons:
     metric = Metric(moments.S, request.shrinkage, moments.precision)
     U, values, Vh = torch.linalg.svd(metric.whiten(moments.N_proj), full_matrices=False)
     noise_level = float(torch.linalg.matrix_norm(metric.whiten(moments.N_noise), 2)) if values.numel() else 0.0
-    # What rounding leaves of an N that is really 0: no singular value can exceed E||v_goal||^2's root.
-    rounding = 8 * max(metric.rank, 1) ** 0.5 * torch.finfo(moments.precision).eps * moments.v_goal_squared**0.5
+    # What rounding leaves of an N that is really 0, relative to v_goal's length: of the products in their
+    # dtype, and of the children's solves, which are in float64 but may be ill-conditioned.
+    eps = max(8 * torch.finfo(moments.precision).eps, 1e3 * torch.finfo(torch.float64).eps)
+    rounding = eps * max(metric.rank, 1) ** 0.5 * moments.v_goal_squared**0.5
     kept = values > max(request.significance * noise_level, rounding)
     count = min(int(kept.sum()), request.neurons)
     roots = values[:count].sqrt()

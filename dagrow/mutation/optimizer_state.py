@@ -70,9 +70,7 @@ def check_supported(optimizer: torch.optim.Optimizer) -> None:
                 probe = nn.Parameter(torch.zeros(2, 3, dtype=parameter.dtype, device=parameter.device))
                 for key, value in _fresh_state(optimizer, group, probe).items():
                     if not _carriable(value, probe):
-                        raise OptimizerError(
-                            _refusal(optimizer, f"its state '{key}' has not the shape of the weights")
-                        )
+                        raise OptimizerError(_refusal(optimizer, f"its state '{key}' has not the shape of the weights"))
                 break
 
 
@@ -92,8 +90,11 @@ def _fresh_state(optimizer: torch.optim.Optimizer, group: dict[str, Any], new: n
     held = vars(optimizer).items()
     vars(shadow).update({k: copy.copy(v) if isinstance(v, (list, dict, set)) else v for k, v in held})
     # Weight decay would put the weights themselves into the moments.
-    shadow.param_groups = [{**group, "params": [stand_in], "weight_decay": 0.0} if "weight_decay" in group
-                           else {**group, "params": [stand_in]}]
+    shadow.param_groups = [
+        {**group, "params": [stand_in], "weight_decay": 0.0}
+        if "weight_decay" in group
+        else {**group, "params": [stand_in]}
+    ]
     shadow.state = defaultdict(dict)
     for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
         setattr(shadow, hooks, OrderedDict())

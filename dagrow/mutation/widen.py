@@ -98,9 +98,7 @@ def _check_edges(dag: Dag, place: Site, features: NewFeatures) -> None:
             )
     for name in (place.node, *place.passed):
         if dag.node(name).norm != "none" and name not in features.statistics:
-            raise GrowthError(
-                f"the change was made for another network: it knows nothing of the norm of '{name}'"
-            )
+            raise GrowthError(f"the change was made for another network: it knows nothing of the norm of '{name}'")
 
 
 def _norm_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures, name: str, at: int) -> list[Edit]:

@@ -57,7 +57,7 @@ def from_positions(x: Tensor, shape: Shape) -> Tensor:
         return x.squeeze(1)
     if len(shape) == 2:
         return x
-    return x.transpose(1, 2).unflatten(2, shape[1:])
+    return torch.unflatten(x.transpose(1, 2), 2, shape[1:])
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,7 @@ class Op(BaseModel, ABC):
         """Which positions of the parent are read how often (thesis Lemma C.2.3); see `Reads`."""
         raise ShapeError(f"'{self.name}' has no weights")
 
-    def fan_out_moment(
-        self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor
-    ) -> Tensor:
+    def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:
         """Sums over samples and child positions of what new channels feed there, times ``v`` (thesis C.33).
 
         Args:

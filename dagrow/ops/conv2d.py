@@ -164,7 +164,7 @@ class Conv2d(Op):
         Returns:
             ``[samples, M * fan_out, parent positions]``, kernel offsets innermost.
         """
-        maps = v.transpose(1, 2).unflatten(2, self.extents(source))
+        maps = torch.unflatten(v.transpose(1, 2), 2, self.extents(source))
         if self.stride != (1, 1):
             (rows, columns), (down, right) = maps.shape[2:], self.stride
             gaps = maps.new_zeros(*maps.shape[:2], (rows - 1) * down + 1, (columns - 1) * right + 1)
@@ -182,13 +182,11 @@ class Conv2d(Op):
         padded = nn.functional.pad(maps, margins)
         return _patches(padded, kernel, self.dilation, (1, 1), (source[1], source[2]))
 
-    def fan_out_moment(
-        self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor
-    ) -> Tensor:
+    def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:
         back = self.carry_back(v, source, pointwise)
         moment = weighted_dots(image, back.transpose(1, 2), weights)
         # [W, F, M * offsets reversed] -> [W, F, offsets, M]
-        return moment.unflatten(2, (v.shape[2], -1)).flip(3).transpose(2, 3)
+        return torch.unflatten(moment, 2, (v.shape[2], -1)).flip(3).transpose(2, 3)
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
         k, _, m = omega.shape

@@ -65,9 +65,7 @@ class Linear(Op):
     def reads(self, source: Shape, pointwise: bool) -> Reads:
         return Reads(fan_out=1, counts=torch.ones(position_count(source)))
 
-    def fan_out_moment(
-        self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor
-    ) -> Tensor:
+    def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:
         return weighted_dots(image, v, weights).unsqueeze(2)
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:

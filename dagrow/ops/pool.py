@@ -90,5 +90,3 @@ class Pool(BaseModel):
         if self.kind == "global_average":
             return x.mean(dim=(2, 3)) if x.dim() == 4 else x.mean(dim=1)
         return functional.avg_pool2d(x, self.kernel, self.step, self.padding)
-
-

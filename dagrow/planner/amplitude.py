@@ -17,6 +17,8 @@ STEP = 10 ** (1 / 3)
 """Between the points of the last stage, which looks at all samples around what was found before."""
 WIDENINGS = 4
 PARABOLAS = 2
+RESOLUTION = 1e-3
+"""Amplitudes nearer to one another than this, relatively, are not worth another look."""
 MINIMUM_GAIN = 1e-6
 """Relative to the loss: below this, a drop in float32 is rounding."""
 
@@ -140,17 +142,20 @@ def _between(tried: list[float], best: float) -> tuple[float, ...]:
 
 
 def _vertex(tried: list[float], best: float, losses: dict[float, float]) -> float | None:
-    """Minimum of the parabola through the best point and its neighbours in log g."""
+    """Minimum of the parabola through the best point and its neighbours.
+
+    In g and not in log g: a change that acts linearly on a squared loss is then found exactly.
+    """
     index = tried.index(best)
     if not 0 < index < len(tried) - 1:
         return None
-    x = [math.log(t) for t in tried[index - 1 : index + 2]]
-    y = [losses[t] for t in tried[index - 1 : index + 2]]
+    x = tried[index - 1 : index + 2]
+    y = [losses[t] for t in x]
     if not all(map(math.isfinite, y)):
         return None
     left, right = (y[1] - y[0]) / (x[1] - x[0]), (y[2] - y[1]) / (x[2] - x[1])
     curvature = (right - left) / (x[2] - x[0])
     if curvature <= 0:
         return None
-    vertex = math.exp((x[0] + x[1]) / 2 - left / (2 * curvature))
-    return vertex if tried[index - 1] < vertex < tried[index + 1] and vertex != best else None
+    vertex = (x[0] + x[1]) / 2 - left / (2 * curvature)
+    return vertex if x[0] < vertex < x[2] and abs(vertex / best - 1) > RESOLUTION else None

@@ -101,7 +101,11 @@ class Widen(Kind):
     def draft(self, network: Network, dag: Dag, place: Site, statistics: Statistics, ask: Ask) -> Draft:
         each = cost(Dag.of(widened_spec(dag, place.node, 1))).minus(cost(dag))
         room = min(
-            (int(left // extra) for left, extra in zip(ask.room, each, strict=True) if extra > 0 and left < float("inf")),
+            (
+                int(left // extra)
+                for left, extra in zip(ask.room, each, strict=True)
+                if extra > 0 and left < float("inf")
+            ),
             default=ask.request.neurons,
         )
         if room < 1:
@@ -113,9 +117,7 @@ class Widen(Kind):
             neurons = ask.method(statistics.sites[place.node], replace(request, shrinkage=shrinkage))
             if neurons.count == 0:
                 continue
-            trial = _neuron_trial(
-                network, dag, statistics.layouts[place.node], neurons.alpha, neurons.omega, updates
-            )
+            trial = _neuron_trial(network, dag, statistics.layouts[place.node], neurons.alpha, neurons.omega, updates)
             added = cost(Dag.of(widened_spec(dag, place.node, neurons.count))).minus(cost(dag))
             scores = tuple(neurons.scores.tolist())
             variants.append(Variant(trial, shrinkage, scores, neurons.noise_level, neurons.count, added))
@@ -192,8 +194,13 @@ def _neuron_trial(
         layout.site.passed,
     )
     scaled = tuple(
-        WeightUpdate(u.node, {e: (p[0].to(dtype), None if p[1] is None else p[1].to(dtype)) for e, p in
-                              u.scaled(1 / scale).weights.items()})
+        WeightUpdate(
+            u.node,
+            {
+                e: (p[0].to(dtype), None if p[1] is None else p[1].to(dtype))
+                for e, p in u.scaled(1 / scale).weights.items()
+            },
+        )
         for u in updates
     )
     return Trial(network, dag, Change(features, scaled), layout.site, scale)

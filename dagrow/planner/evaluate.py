@@ -6,7 +6,6 @@ runs only the part of the graph below. Nothing larger than a batch is kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, fx
 
 from dagrow.build import Network, Value, suffix
+from dagrow.planner.orient import Mean, Oriented, Shares
 from dagrow.planner.trial import Response, Trial, Values
 from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, rows
 
@@ -28,39 +28,6 @@ class Measured:
 
     everywhere: float
     held_out: float
-
-
-@dataclass(frozen=True)
-class Oriented:
-    """A trial with each neuron on its better side, at first order.
-
-    Attributes:
-        trial: to be searched.
-        slope: ``-dL/dg`` at 0 over all samples of its features (of its updates where it has none); None
-            where the loss has no derivative there.
-        update_slope: that of its updates.
-        loss: the loss at amplitude 0.
-    """
-
-    trial: Trial
-    slope: float | None
-    update_slope: float
-    loss: float
-
-    @property
-    def scale(self) -> float:
-        """The amplitude at which the first-order gain would be the whole loss; the method's own without a slope."""
-        return _whole_loss(self.loss, self.slope, self.trial.scale)
-
-    @property
-    def update_scale(self) -> float:
-        """The same for the updates."""
-        return _whole_loss(self.loss, self.update_slope, self.trial.scale)
-
-
-def _whole_loss(loss: float, slope: float | None, otherwise: float) -> float:
-    scale = abs(loss) / slope if slope is not None and slope > 0 else 0.0
-    return scale if 0.0 < scale < math.inf else otherwise
 
 
 class Evaluator:
@@ -102,8 +69,8 @@ class Evaluator:
         Returns:
             The starting loss, and per trial the losses by amplitude.
         """
-        start = _Mean()
-        sums = [{amplitude: _Mean() for amplitude in amplitudes} for _, amplitudes in asked]
+        start = Mean()
+        sums = [{amplitude: Mean() for amplitude in amplitudes} for _, amplitudes in asked]
         for snapshot in self.snapshots.passing():
             batch, values, outs = snapshot.batch, snapshot.values, snapshot.outputs
             mask = batch.held if self.held_out else None
@@ -128,8 +95,8 @@ class Evaluator:
     @torch.no_grad()
     def measure(self, asked: Sequence[tuple[Trial, float]]) -> tuple[Measured, list[Measured]]:
         """One pass: losses as they are and with each trial at its amplitude, on all samples and held out."""
-        start = (_Mean(), _Mean())
-        sums = [(_Mean(), _Mean()) for _ in asked]
+        start = (Mean(), Mean())
+        sums = [(Mean(), Mean()) for _ in asked]
         for snapshot in self.snapshots.passing():
             batch, values = snapshot.batch, snapshot.values
             self._add_both(start, snapshot.outputs, batch)
@@ -149,8 +116,8 @@ class Evaluator:
         Returns:
             Per trial, the trial to search and what the loss does there at first order.
         """
-        shares = [_Shares(trial, self._room // (4 * len(trials))) for trial in trials]
-        loss = _Mean()
+        shares = [Shares(trial, self._mirror(trial), self._room // (4 * len(trials))) for trial in trials]
+        loss = Mean()
         for snapshot in self.snapshots.passing(goals=True) if shares else ():
             loss.add(self._loss(snapshot.outputs, snapshot.batch.target, None), snapshot.batch.size)
             for share in shares:
@@ -160,6 +127,14 @@ class Evaluator:
             for number, z in share.kept.items():
                 self._fan_in[id(result.trial.change.features), number] = z
         return found
+
+    def _mirror(self, trial: Trial) -> Trial | None:
+        """The mirror image of all neurons of a trial, None where it makes no difference at first order."""
+        features = trial.change.features
+        if features is None or not trial.has_sides:
+            return None
+        first = next(iter(features.fan_out.values()))
+        return self.with_norm_statistics(trial.mirrored(-first.new_ones(features.count)))
 
     @torch.no_grad()
     def with_norm_statistics(self, trial: Trial) -> Trial:
@@ -224,7 +199,7 @@ class Evaluator:
             outs = rows(outs, mask)
         return float(self.loss(outs[0] if len(outs) == 1 else outs, target))
 
-    def _add_both(self, means: tuple[_Mean, _Mean], outs: Any, batch: Batch) -> None:
+    def _add_both(self, means: tuple[Mean, Mean], outs: Any, batch: Batch) -> None:
         means[0].add(self._loss(outs, batch.target, None), batch.size)
         held = int(batch.held.sum())
         if held:
@@ -241,87 +216,6 @@ class _SomeRows(dict[Value, Tensor]):
     def __missing__(self, value: Value) -> Tensor:
         self[value] = self.values_of_all[value][self.index]
         return self[value]
-
-
-class _Shares:
-    """What each neuron of a trial, its mirror image, and the updates take off the loss per unit of amplitude.
-
-    Args:
-        trial: whose neurons to look at.
-        room: bytes of pre-activations that may be kept for the search.
-    """
-
-    def __init__(self, trial: Trial, room: int) -> None:
-        self.trial, self.update, self.room = trial, 0.0, room
-        features = trial.change.features
-        self.ones = None if features is None else next(iter(features.fan_out.values())).new_ones(features.count)
-        self.mirror = None if self.ones is None or not trial.has_sides else trial.mirrored(-self.ones)
-        self.sums: dict[bool, Tensor] = {}
-        self.kept: dict[int, Tensor] = {}
-
-    def add(self, snapshot: Snapshot) -> None:
-        """Adds one batch."""
-        self.update += _inner(self.trial.update_slope(snapshot.values), snapshot.goals)
-        if self.ones is None:
-            return
-        z = self.trial.fan_in_response(snapshot.values)
-        if z.numel() * z.element_size() <= self.room:
-            self.room -= z.numel() * z.element_size()
-            self.kept[snapshot.number] = z
-        for image, own in ((self.trial, z), (self.mirror, -z)):
-            if image is not None:
-                share = _shares(image, own, self.ones, snapshot.goals)
-                side = image is self.mirror
-                self.sums[side] = self.sums[side] + share if side in self.sums else share
-
-    def oriented(self, loss: _Mean) -> Oriented:
-        """The trial with the better images, and what the loss does there."""
-        trial, total = self.trial, self.update
-        if False in self.sums:
-            best = self.sums[False]
-            if True in self.sums:
-                # By a clear margin, so that rounding cannot flip a neuron that has no better side.
-                mirror = self.sums[True]
-                flip = mirror > best + 1e-6 * (best.abs() + mirror.abs())
-                best = torch.where(flip, mirror, best)
-                signs = torch.where(flip, -1.0, 1.0).to(self.ones)
-                trial = trial.mirrored(signs)
-                self.kept = {number: _flipped(z, signs) for number, z in self.kept.items()}
-            total = float(best.sum())
-        slope = total / loss.count if trial.has_slope else None
-        return Oriented(trial, slope, self.update / loss.count, loss.value)
-
-
-def _shares(trial: Trial, z: Tensor, ones: Tensor, goals: Mapping[str, Tensor]) -> Tensor:
-    with torch.enable_grad():
-        multipliers = ones.detach().clone().requires_grad_()
-        deltas = trial.feature_slope(z, multipliers)
-        parts = [(goals[name] * delta).sum() for name, delta in deltas.items()]
-        (share,) = torch.autograd.grad(sum(parts[1:], start=parts[0]), multipliers)
-    return share.double()
-
-
-def _flipped(z: Tensor, signs: Tensor) -> Tensor:
-    return z * (signs.view(-1, 1, 1) if z.dim() == 4 else signs)
-
-
-def _inner(deltas: Mapping[str, Tensor], goals: Mapping[str, Tensor]) -> float:
-    return sum(float((goals[name].double() * delta.double()).sum()) for name, delta in deltas.items())
-
-
-class _Mean:
-    """A mean over samples from means over batches."""
-
-    def __init__(self) -> None:
-        self.sum, self.count = 0.0, 0
-
-    def add(self, mean: float, count: int) -> None:
-        self.sum += mean * count
-        self.count += count
-
-    @property
-    def value(self) -> float:
-        return self.sum / self.count if self.count else math.nan
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from dagrow.graph import Cost
 from dagrow.planner.amplitude import AmplitudeSearch
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import Draft, Variant
-from dagrow.planner.evaluate import Evaluator, Oriented
+from dagrow.planner.evaluate import Evaluator
+from dagrow.planner.orient import Oriented
 from dagrow.planner.trial import Trial
 from dagrow.statistics import Snapshots
 
@@ -65,7 +66,11 @@ def measure(snapshots: Snapshots, drafts: list[Draft]) -> tuple[list[Candidate],
         held = None
         lowest = {t.draft: t.updates.lowest_loss if t.updates.amplitude else t.search.lowest_loss for t in tracks}
         gains = {i: (start - lowest[i], float("nan")) for i in winners}
-    return [_candidate(draft, final.get(i), gains.get(i), held is not None) for i, draft in enumerate(drafts)], start, held
+    return (
+        [_candidate(draft, final.get(i), gains.get(i), held is not None) for i, draft in enumerate(drafts)],
+        start,
+        held,
+    )
 
 
 def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
@@ -142,7 +147,10 @@ def _search_updates(evaluator: Evaluator, tracks: list[_Track]) -> None:
 
 
 def _candidate(
-    draft: Draft, found: tuple[_Track, Trial, float | None] | None, gains: tuple[float, float] | None, held: bool
+    draft: Draft,
+    found: tuple[_Track, Trial, float | None] | None,
+    gains: tuple[float, float] | None,
+    held: bool,
 ) -> Candidate:
     """The candidate of a draft: with its gains, or with the reason why it is rejected."""
     if found is None:

@@ -44,10 +44,18 @@ class Plan:
         )  # fmt: skip
         body = [
             (
-                c.place, c.kind, str(c.neurons), number(c.gain), number(c.held_out_gain), number(c.first_order_gain),
-                number(c.amplitude, 3), number(c.shrinkage, 3), f"{c.cost.parameters:+d}",
-                f"{c.cost.multiply_adds:+d}", c.rejected or ("best" if c is self.best else ""),
-            )  # fmt: skip
+                c.place,
+                c.kind,
+                str(c.neurons),
+                number(c.gain),
+                number(c.held_out_gain),
+                number(c.first_order_gain),
+                number(c.amplitude, 3),
+                number(c.shrinkage, 3),
+                f"{c.cost.parameters:+d}",
+                f"{c.cost.multiply_adds:+d}",
+                c.rejected or ("best" if c is self.best else ""),
+            )
             for c in self.candidates
         ]
         lines = [title, table(header, body, left=2)] if body else [title, "no candidates"]

@@ -102,9 +102,10 @@ def propose(
         statistics = collect(
             snapshots, nodes=targets, sites=sites, pointwise=fan_out == "pointwise", precision=precision
         )
-        drafts = [
-            kind.draft(network, dag, place, statistics, ask) for kind, places, _ in chosen for place in places
-        ]
+        if statistics.samples == stream.samples:
+            # So few samples that none was held out: all of them do both jobs.
+            stream.held_out = 0.0
+        drafts = [kind.draft(network, dag, place, statistics, ask) for kind, places, _ in chosen for place in places]
         measured, start, held_start = measure(snapshots, drafts)
     order = list(dag.order)
     return Plan(

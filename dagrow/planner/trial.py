@@ -257,9 +257,7 @@ class Trial:
             _add(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
         return deltas
 
-    def _tail(
-        self, name: str, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None
-    ) -> Tensor:
+    def _tail(self, name: str, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None) -> Tensor:
         """Norm, activation, pool, flatten and dropout of a node, on its new features alone."""
         node, own = self.dag.node(name), ACTIVATIONS[self.dag.node(name).activation]
         if node.norm != "none":

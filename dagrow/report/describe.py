@@ -17,9 +17,7 @@ def describe(dag: Dag) -> str:
         parameters = sum(
             dag.op(e).parameter_count(dag.output(e.source), dag.written(e)) for e in dag.incoming[name]
         ) + (2 * dag.size(name) if node.norm != "none" else 0)
-        multiply_adds = sum(
-            dag.op(e).multiply_adds(dag.output(e.source), dag.written(e)) for e in dag.incoming[name]
-        )
+        multiply_adds = sum(dag.op(e).multiply_adds(dag.output(e.source), dag.written(e)) for e in dag.incoming[name])
         body.append([name, ops, _parts(node), _shape(dag.output(name)), str(parameters), str(multiply_adds)])
     total = cost(dag)
     body.append(["total", "", "", "", str(total.parameters), str(total.multiply_adds)])

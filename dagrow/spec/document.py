@@ -228,9 +228,7 @@ class _Builder:
         if len(path) > MAX_NESTING:
             _too_deep(line)
         if id(node) in self._tags:
-            self._report(
-                path, f"the tag {self._tags[id(node)][:60]!r} is not taken; write the plain value", line
-            )
+            self._report(path, f"the tag {self._tags[id(node)][:60]!r} is not taken; write the plain value", line)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, line)
         if id(node) in self._open:
@@ -249,8 +247,7 @@ class _Builder:
 
     def _list(self, node: yaml.Node, path: Path) -> list[Any]:
         return [
-            self._value(item, (*path, str(index)), item.start_mark.line + 1)
-            for index, item in enumerate(node.value)
+            self._value(item, (*path, str(index)), item.start_mark.line + 1) for index, item in enumerate(node.value)
         ]
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:

@@ -60,9 +60,7 @@ def read_graph(path: str | Path) -> tuple[GraphSpec, Source]:
     document = _read(path)
     ours = {key: value for key, value in document.data.items() if key in ("version", "graph")}
     others = document.data.keys() - ours.keys()
-    problems = tuple(
-        problem for problem in document.problems if problem.path[:1] not in [(key,) for key in others]
-    )
+    problems = tuple(problem for problem in document.problems if problem.path[:1] not in [(key,) for key in others])
     if "graph" not in ours:
         near = did_you_mean("graph", others)
         problem = Problem(("graph",), f"there is no section 'graph'{near}; found: {listed(document.data)}")
@@ -80,9 +78,7 @@ def _validated(model: type[M], document: Document, source: Source) -> M:
     data = dict(document.data)
     version = data.pop("version", VERSION)
     if type(version) is not int or version != VERSION:
-        problems.append(
-            Problem(("version",), f"version {version!r:.40} is not supported; supported: {VERSION}")
-        )
+        problems.append(Problem(("version",), f"version {version!r:.40} is not supported; supported: {VERSION}"))
     try:
         spec = model.model_validate(data)
     except ValidationError as error:

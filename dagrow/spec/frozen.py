@@ -18,8 +18,8 @@ class FrozenDict(dict[K, V]):
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("specs are frozen: make a new one with model_copy or replacing()")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(tuple(self.items()))
@@ -39,11 +39,9 @@ class FrozenDict(dict[K, V]):
         return FrozenDict({**kept, **changes})
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         arguments = get_args(source) or (Any, Any)
-        inner = handler.generate_schema(dict[arguments])  # type: ignore[valid-type]
+        inner = handler.generate_schema(dict[arguments])  # type: ignore[valid-type, misc]
         freeze: Callable[[Any], FrozenDict[Any, Any]] = cls
         return core_schema.no_info_after_validator_function(
             freeze,

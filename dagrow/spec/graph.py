@@ -57,9 +57,7 @@ def _check_name(value: Any) -> Any:
             {"value": repr(value)[:MAX_NAME], "most": MAX_NAME},
         )
     if keyword.iskeyword(value) or keyword.issoftkeyword(value):
-        raise PydanticCustomError(
-            "bad_name", "'{value}' is a word of Python; choose another name", {"value": value}
-        )
+        raise PydanticCustomError("bad_name", "'{value}' is a word of Python; choose another name", {"value": value})
     return value
 
 
@@ -91,9 +89,7 @@ class EdgeId(NamedTuple):
         return cls(match[1], match[2])
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(
             cls.parse,
             serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="always"),
@@ -152,9 +148,7 @@ class InputSpec(SpecPart):
 class NodeSpec(SpecPart):
     """One node: merges its incoming edges, then norm, activation, pool, flatten, dropout, in that order."""
 
-    size: Size | None = Field(
-        default=None, description="features (channels); may be left out where the edges fix it"
-    )
+    size: Size | None = Field(default=None, description="features (channels); may be left out where the edges fix it")
     merge: Literal["sum", "concat"] = Field(default="sum", description="how incoming edges are joined")
     norm: Annotated[str, one_of(("none", *NORMS), "norm")] = Field(
         default="none", description="normalisation of the merged values"

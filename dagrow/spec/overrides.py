@@ -61,9 +61,7 @@ def apply_overrides(data: dict[str, Any], texts: Sequence[str]) -> dict[Path, st
         except SpecError as error:
             problems += error.problems
             continue
-        owners = {
-            path: owner for path, owner in owners.items() if path[: len(override.path)] != override.path
-        }
+        owners = {path: owner for path, owner in owners.items() if path[: len(override.path)] != override.path}
         owners[made] = text
         owners[override.path] = text
     if problems:
@@ -81,9 +79,7 @@ def _set(data: dict[str, Any], override: Override) -> Path:
         elif isinstance(inner, str) and path[:2] == EDGES and depth == 3:
             inner = {"op": inner}
         elif not isinstance(inner, dict | list):
-            raise SpecError(
-                [_refused(override.text, f"'{'.'.join(path[:depth])}' is a value, without fields")]
-            )
+            raise SpecError([_refused(override.text, f"'{'.'.join(path[:depth])}' is a value, without fields")])
         _put(here, part, inner, override)
         here = inner
     _put(here, path[-1], override.value, override)
@@ -108,9 +104,7 @@ def _put(here: Any, part: str, value: Any, override: Override) -> None:
 
 def _index(here: list[Any], part: str, override: Override) -> int:
     if not (part.isdecimal() and int(part) < len(here)):
-        raise SpecError(
-            [_refused(override.text, f"'{part}' is no index of a list of {len(here)}, counted from 0")]
-        )
+        raise SpecError([_refused(override.text, f"'{part}' is no index of a list of {len(here)}, counted from 0")])
     return int(part)
 
 

@@ -63,9 +63,7 @@ def problems_of(
             continue
         places.setdefault(_path(details, data), []).append(details)
     order = sorted(places, key=lambda path: (line(path) or 0, path))
-    problems = [
-        Problem(path, _message(places[path], path, model, data), line(path)) for path in order[:MAX_PROBLEMS]
-    ]
+    problems = [Problem(path, _message(places[path], path, model, data), line(path)) for path in order[:MAX_PROBLEMS]]
     if len(order) > MAX_PROBLEMS:
         problems.append(Problem((), f"and {len(order) - MAX_PROBLEMS} more problems"))
     return problems
@@ -140,11 +138,7 @@ def _other(details: ErrorDetails, path: Path, model: type[BaseModel], data: Any)
         return f"unknown field '{name}'{did_you_mean(name, allowed)}; allowed: {listed(allowed)}"
     if kind == "missing":
         part = details["loc"][-1]
-        return (
-            f"field '{part}' is missing"
-            if isinstance(part, str)
-            else f"entry {part + 1} of the list is missing"
-        )
+        return f"field '{part}' is missing" if isinstance(part, str) else f"entry {part + 1} of the list is missing"
     if kind == "too_short":
         return f"expected at least {_entries(context['min_length'])}, found {context['actual_length']}"
     if kind == "too_long":

@@ -34,9 +34,7 @@ class DataSpec(SpecPart):
 
     dataset: str | None = Field(default=None, description="a named data set that scikit-learn carries")
     npz: str | None = Field(default=None, description="file with x_train, y_train, x_test, y_test")
-    csv: str | None = Field(
-        default=None, description="table with a header line; 'target' names the column to learn"
-    )
+    csv: str | None = Field(default=None, description="table with a header line; 'target' names the column to learn")
     target: str | None = Field(default=None, description="column of the csv to learn")
     test_share: float = Field(
         default=0.2,
@@ -150,16 +148,10 @@ class GrowthSpec(SpecPart):
     """How the network grows."""
 
     method: Annotated[str, one_of(METHODS, "method")] = "tiny"
-    candidates: tuple[Kind, ...] = Field(
-        default=("widen",), min_length=1, description="which kinds of insertion"
-    )
+    candidates: tuple[Kind, ...] = Field(default=("widen",), min_length=1, description="which kinds of insertion")
     where: Where = Field(default="gain", description="which candidate is the best")
-    nodes: tuple[str, ...] | None = Field(
-        default=None, description="the only nodes that may grow; all if left out"
-    )
-    neurons: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=4, description="new neurons per step, at most"
-    )
+    nodes: tuple[str, ...] | None = Field(default=None, description="the only nodes that may grow; all if left out")
+    neurons: Annotated[int, Field(ge=1, le=100_000)] = Field(default=4, description="new neurons per step, at most")
     shrinkage: Annotated[
         Literal["auto"] | Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)],
         BeforeValidator(_number_or_auto),

@@ -119,7 +119,9 @@ class _Task:
             for reading in layout.site.readings:
                 child = reading.edge.target
                 per_position = layout.feature_count * layout.fan_out(reading) * self._positions(child)
-                widths = (self.dag.op(e).feature_count(self.dag.output(e.source)) for e in weighted_edges(self.dag, child))
+                widths = (
+                    self.dag.op(e).feature_count(self.dag.output(e.source)) for e in weighted_edges(self.dag, child)
+                )
                 one += per_position * (sum(widths) + 1)
                 two += per_position * layout.outputs(reading)
         return one > two
@@ -157,7 +159,13 @@ class _Task:
                     self._add_moments("proj", layout, reading, here, part.with_goals(projected), residual)
 
     def _add_moments(
-        self, kind: str, layout: SiteLayout, reading: Reading, blocks: list[Tensor], part: _Portion, sums: Sums
+        self,
+        kind: str,
+        layout: SiteLayout,
+        reading: Reading,
+        blocks: list[Tensor],
+        part: _Portion,
+        sums: Sums,
     ) -> None:
         """``B^T v`` plainly and with random signs."""
         child = reading.edge.target
@@ -176,9 +184,7 @@ class _Task:
             v.narrow(axis, slot.start, slot.stop - slot.start).sub_(done)
         return v
 
-    def residual_from_cross(
-        self, sums: Sums, moments: dict[str, NodeMoments], updates: dict[str, Tensor]
-    ) -> Sums:
+    def residual_from_cross(self, sums: Sums, moments: dict[str, NodeMoments], updates: dict[str, Tensor]) -> Sums:
         """What the second pass would find, from the cross moments of the first."""
         residual = Sums(samples=sums.samples)
         for layout in self.layouts:
@@ -196,9 +202,7 @@ class _Task:
 
     def node_moments(self, node: str, sums: Sums) -> NodeMoments:
         """The means at one node."""
-        return NodeMoments(
-            sums.mean(f"S {node}"), sums.mean(f"N {node}"), float(sums.mean(f"v {node}")), self._dtype
-        )
+        return NodeMoments(sums.mean(f"S {node}"), sums.mean(f"N {node}"), float(sums.mean(f"v {node}")), self._dtype)
 
     def site_moments(self, layout: SiteLayout, sums: Sums, residual: Sums) -> SiteMoments:
         """The means at one site, children side by side; without the constant where no edge carries a bias."""
@@ -249,7 +253,10 @@ class _Task:
         self._dtype = dtype = self.precision or example.dtype
         weights = torch.stack([torch.ones_like(batch.signs), batch.signs]).to(dtype)
         index = None if count == batch.size else fit.nonzero().squeeze(1)
-        step = max(1, _CHUNK_BYTES // (self._feature_bytes(read if featured is None else featured) * dtype.itemsize // 4))
+        step = max(
+            1,
+            _CHUNK_BYTES // (self._feature_bytes(read if featured is None else featured) * dtype.itemsize // 4),
+        )
         for start in range(0, count, step):
             rows = slice(start, start + step) if index is None else index[start : start + step]
             yield _Portion(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +70,7 @@ def update_blocks(dag: Dag, node: str) -> tuple[UpdateBlock, ...]:
         borders.update(range(slots[edge].start, slots[edge].stop + 1, step))
     blocks = []
     ordered = sorted(borders)
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in itertools.pairwise(ordered):
         inside = [e for e in edges if slots[e].start <= low and high <= slots[e].stop]
         if not inside:
             continue

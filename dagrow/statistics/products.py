@@ -51,4 +51,4 @@ def dot(blocks: Sequence[Tensor], right: Tensor) -> Tensor:
 
 def _halves(block: Tensor) -> Sequence[Tensor]:
     width = block.shape[2]
-    return block.split((width + 1) // 2, dim=2) if width >= _WIDE else (block,)
+    return torch.split(block, (width + 1) // 2, dim=2) if width >= _WIDE else (block,)

@@ -142,9 +142,7 @@ class SiteLayout:
             return blocks[0].new_zeros(self.feature_count, self.feature_count)
         return total
 
-    def moments(
-        self, reading: Reading, blocks: Sequence[Tensor], v: Tensor, weights: Tensor
-    ) -> Tensor:
+    def moments(self, reading: Reading, blocks: Sequence[Tensor], v: Tensor, weights: Tensor) -> Tensor:
         """``sum of B^T v`` as one child sees it, under several weightings of the samples.
 
         Args:
@@ -186,12 +184,10 @@ class SiteLayout:
         parts: dict[EdgeId, Tensor] = {}
         for reading in self.site.readings:
             columns = omega[:, self.columns[reading.edge]].to(dtype)
-            block = columns.unflatten(1, (self.fan_out(reading), self.outputs(reading)))
+            block = torch.unflatten(columns, 1, (self.fan_out(reading), self.outputs(reading)))
             if reading.flattened and block.shape[1] > 1:
                 # A flattened channel is one input feature per position, channel major.
                 parts[reading.edge] = block.permute(2, 0, 1).flatten(1)
             else:
                 parts[reading.edge] = self.dag.op(reading.edge).fan_out_weight(block, self.pointwise)
         return parts
-
-

@@ -92,9 +92,7 @@ class Stream:
                 few = torch.from_numpy(_few(index))
                 signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)) * few
                 device, dtype = inputs[0].device, example.dtype
-                yield Batch(
-                    inputs, _to(y, device), size, held.to(device), signs.to(device, dtype), few.to(device)
-                )
+                yield Batch(inputs, _to(y, device), size, held.to(device), signs.to(device, dtype), few.to(device))
                 first += size
         if count == 0:
             what = "came to an end: give a list or a DataLoader, not a generator" if self._complete else "are empty"
@@ -148,10 +146,10 @@ def _inputs(x: Any, names: tuple[str, ...], example: Tensor) -> tuple[Tensor, ..
     else:
         parts = list(x) if isinstance(x, (tuple, list)) else [x]
     if len(parts) != len(names) or not all(isinstance(part, Tensor) for part in parts):
-        raise DataError(f"the graph has {len(names)} inputs ({', '.join(names)}); each batch must give a tensor for each")
-    return tuple(
-        part.to(example.device, example.dtype if part.is_floating_point() else None) for part in parts
-    )
+        raise DataError(
+            f"the graph has {len(names)} inputs ({', '.join(names)}); each batch must give a tensor for each"
+        )
+    return tuple(part.to(example.device, example.dtype if part.is_floating_point() else None) for part in parts)
 
 
 def _to(value: Any, device: torch.device) -> Any:
@@ -178,7 +176,7 @@ def _few(index: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtyp
     return (index < FEW_SAMPLES) | (_uniform(index, salt=3) < 0.125)
 
 
-class _same_order:  # noqa: N801 - reads as a statement
+class _same_order:
     """Within it, a shuffling DataLoader draws the order that it drew last time; the callers' RNG is untouched."""
 
     def __init__(self, data: Iterable[Any]) -> None:

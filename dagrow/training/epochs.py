@@ -28,6 +28,7 @@ class Objective:
     loss: Loss
 
     def __call__(self, output: Any, target: Any) -> Tensor:
+        """The sum over outputs of the mean loss of each."""
         if isinstance(output, Tensor):
             return self.loss.mean(output, target)
         parts = [self.loss.mean(o, t) for o, t in zip(output, target, strict=True)]

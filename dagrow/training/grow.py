@@ -22,7 +22,15 @@ from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
 from dagrow.training.device import find_device
 from dagrow.training.directory import RunDirectory
-from dagrow.training.epochs import Objective, Score, TrainingError, advice, evaluate, make_optimizer, train_epoch
+from dagrow.training.epochs import (
+    Objective,
+    Score,
+    TrainingError,
+    advice,
+    evaluate,
+    make_optimizer,
+    train_epoch,
+)
 from dagrow.training.journal import SCHEMA, Journal, candidate_entry, plan_entry
 from dagrow.training.result import GrowthResult, inserted_text
 from dagrow.training.sampling import batch_that_fits, samples_needed

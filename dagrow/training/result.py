@@ -36,7 +36,17 @@ class GrowthResult:
 
 def history_table(events: Sequence[dict[str, Any]]) -> str:
     """The growth steps of a journal as a table, the start and the end of the run around them."""
-    header = ("step", "inserted", "gain", "held out", "first order", "parameters", "train loss", "test loss", "test acc.")
+    header = (
+        "step",
+        "inserted",
+        "gain",
+        "held out",
+        "first order",
+        "parameters",
+        "train loss",
+        "test loss",
+        "test acc.",
+    )
     body = []
     for event in events:
         scores = [

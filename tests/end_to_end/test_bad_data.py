@@ -176,10 +176,16 @@ def test_data_that_do_not_fit_the_loss(run_file):
 @pytest.mark.parametrize(
     ("entries", "text"),
     [
-        ({"training__optimizer__betas": "[2, 3]"}, "the optimizer adam refuses its options: Invalid beta parameter"),
+        (
+            {"training__optimizer__betas": "[2, 3]"},
+            "the optimizer adam refuses its options: Invalid beta parameter",
+        ),
         ({"training__optimizer__differentiable": "true"}, "the optimizer adam refuses its options: "),
         ({"training__optimizer__weight_decay": "true"}, "the optimizer adam refuses its options: "),
-        ({"graph__nodes__h__norm": "batch", "training__batch_size": 1}, "norm 'batch' of 'h' needs batches of at least 2"),
+        (
+            {"graph__nodes__h__norm": "batch", "training__batch_size": 1},
+            "norm 'batch' of 'h' needs batches of at least 2",
+        ),
     ],
 )
 def test_training_that_cannot_begin(run_file, entries, text):
@@ -190,8 +196,14 @@ def test_training_that_cannot_begin(run_file, entries, text):
 @pytest.mark.parametrize(
     ("entries", "text"),
     [
-        ({"training__optimizer__lr": 10}, "the training loss became inf: the learning rate 10 may be too high"),
-        ({"training__optimizer__lr": 10, "training__epochs_between_growth": 0}, "the training loss became inf: "),
+        (
+            {"training__optimizer__lr": 10},
+            "the training loss became inf: the learning rate 10 may be too high",
+        ),
+        (
+            {"training__optimizer__lr": 10, "training__epochs_between_growth": 0},
+            "the training loss became inf: ",
+        ),
     ],
     ids=["before_growth", "at_the_end"],
 )

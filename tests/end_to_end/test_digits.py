@@ -50,7 +50,11 @@ def test_the_run_directory_is_complete(grown):
 def test_it_grew_and_learned(grown):
     directory, outcome = grown
     events = read_journal(directory / "journal.jsonl")
-    assert [event["event"] for event in events if event["event"] != "epoch"] == ["start", *["growth"] * 3, "end"]
+    assert [event["event"] for event in events if event["event"] != "epoch"] == [
+        "start",
+        *["growth"] * 3,
+        "end",
+    ]
     start, end = events[0], events[-1]
     assert start["parameters"] == 64 * 2 + 2 + 2 * 10 + 10
     assert end["parameters"] > start["parameters"]
@@ -77,9 +81,7 @@ def test_the_resolved_run_repeats_itself(grown, tmp_path):
     assert command("grow", directory / "run.yaml", "--out", tmp_path / "again").code == 0
     assert without_times(tmp_path / "again") == without_times(directory)
     assert (tmp_path / "again" / "run.yaml").read_text() == (directory / "run.yaml").read_text()
-    assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (
-        directory / "weights.safetensors"
-    ).read_bytes()
+    assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (directory / "weights.safetensors").read_bytes()
 
 
 def test_another_seed_is_another_run(grown, tmp_path):
@@ -192,7 +194,10 @@ def test_commands_on_what_is_no_run(tmp_path):
     assert command("log", tmp_path / "no").refusal().endswith("give one that 'dagrow grow' has made")
     assert "cannot be read as a journal" in command("log", tmp_path).refusal()
     message = command("export", tmp_path).refusal()
-    assert message == f"{tmp_path} is not a complete run directory: it lacks graph.yaml, weights.safetensors, journal.jsonl"
+    assert (
+        message
+        == f"{tmp_path} is not a complete run directory: it lacks graph.yaml, weights.safetensors, journal.jsonl"
+    )
 
 
 def test_help_has_examples():

@@ -24,9 +24,7 @@ def case(spec, samples=4, seed=0, loss=squared):
     """A network of a spec with data, and its values by hand, sample by sample."""
     model = network(spec, seed)
     x = inputs_for(spec, samples, seed)
-    y = tuple(
-        normal(samples, *model.dag.output(name), seed=seed + 50 + i) for i, name in enumerate(spec.outputs)
-    )
+    y = tuple(normal(samples, *model.dag.output(name), seed=seed + 50 + i) for i, name in enumerate(spec.outputs))
     y = y if len(y) > 1 else y[0]
     return model, x, y, sample_values(model, loss, x, y)
 
@@ -83,9 +81,7 @@ def explicit_site(model, node, values, pointwise=False):
     for path, edge in ways:
         v = [one.v_goal[edge.target] for one in values]
         goal.append(loops.site_moment(dag, path, edge, values, v, pointwise))
-        proj.append(
-            loops.site_moment(dag, path, edge, values, loops.residuals(dag, edge.target, values), pointwise)
-        )
+        proj.append(loops.site_moment(dag, path, edge, values, loops.residuals(dag, edge.target, values), pointwise))
         pools = tuple(name for name in path if spec.nodes[name].pool is not None)
         metrics.setdefault(pools, []).append(loops.site_metric(dag, path, edge, values, pointwise))
     # Children that read one image share a bound. Here they read it alike; for others see test_moments_conv.

@@ -34,9 +34,7 @@ def graph(inputs, nodes, edges, outputs=("y",)):
     return GraphSpec.model_validate(
         {
             "inputs": {name: {"shape": list(shape)} for name, shape in inputs.items()},
-            "nodes": {
-                name: {"size": node} if isinstance(node, int) else node for name, node in nodes.items()
-            },
+            "nodes": {name: {"size": node} if isinstance(node, int) else node for name, node in nodes.items()},
             "edges": edges,
             "outputs": list(outputs),
         }
@@ -170,8 +168,7 @@ def sample_values(model, loss, xs, y):
         value = loss(outs if len(outs) > 1 else outs[0], target)
         gradients = torch.autograd.grad(value, list(a.values()), allow_unused=True)
         v_goal = {
-            n: np.zeros(a[n].shape[1:]) if g is None else -g[0].numpy()
-            for n, g in zip(a, gradients, strict=True)
+            n: np.zeros(a[n].shape[1:]) if g is None else -g[0].numpy() for n, g in zip(a, gradients, strict=True)
         }
         found.append(Values(_numpy(a), _numpy(b), v_goal))
     return found

@@ -105,9 +105,7 @@ def test_it_is_the_least_squares_solution(name, samples):
             assert not dW[m, others].any()
         left = np.mean([(r**2).sum() for r in loops.residuals(model.dag, node, values)])
         taken = float((dW.T * moments.N).sum())
-        assert moments.v_goal_squared - taken == pytest.approx(
-            left, rel=1e-7, abs=1e-9 * moments.v_goal_squared
-        )
+        assert moments.v_goal_squared - taken == pytest.approx(left, rel=1e-7, abs=1e-9 * moments.v_goal_squared)
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -148,9 +146,7 @@ def test_on_a_linear_problem_amplitude_1_reaches_the_least_squares_solution(name
     model, x, y, values = case(spec, 60)
     moments = collected(model, squared, stream(model, x, y), nodes=["y"]).nodes["y"]
     dW = solve_update(model.dag, "y", moments)
-    after = inserted(
-        model, Change(updates=(WeightUpdate("y", split_update(model.dag, "y", dW, torch.float64)),))
-    )
+    after = inserted(model, Change(updates=(WeightUpdate("y", split_update(model.dag, "y", dW, torch.float64)),)))
     data = batches(x, y, [60])
     # Lowest squared loss over all weights into y, from the explicit design matrix.
     B = np.concatenate([loops.node_features(spec, "y", one) for one in values])
@@ -192,6 +188,4 @@ def test_any_number_of_edges_and_samples(widths, samples, seed):
     B = torch.cat(parts, 1)
     v = y - model(*x).detach()
     fit = torch.cat([*x, torch.ones(samples, 1).double()], 1) @ dW.T
-    close(
-        fit, B @ torch.linalg.lstsq(B, v, driver="gelsd").solution, tolerance=1e-6, scale=float(v.abs().max())
-    )
+    close(fit, B @ torch.linalg.lstsq(B, v, driver="gelsd").solution, tolerance=1e-6, scale=float(v.abs().max()))

@@ -53,9 +53,7 @@ def test_statistics_do_not_depend_on_the_split_into_batches(name):
                     close(getattr(other.sites[place], key), getattr(moments, key))
                 scale = float(moments.N_goal.abs().max())
                 for key in ("N_proj", "N_noise"):
-                    close(
-                        getattr(other.sites[place], key), getattr(moments, key), scale=scale, tolerance=1e-8
-                    )
+                    close(getattr(other.sites[place], key), getattr(moments, key), scale=scale, tolerance=1e-8)
 
 
 def summary(plan):
@@ -73,9 +71,7 @@ def same_plans(plan, other, tolerance):
 
 
 @pytest.mark.parametrize("way", [{"shrinkage": 0}, {"shrinkage": "auto"}], ids=str)
-@pytest.mark.parametrize(
-    "name", ["skip", "two inputs, two outputs", "batch norm", "convolution, pool, flatten"]
-)
+@pytest.mark.parametrize("name", ["skip", "two inputs, two outputs", "batch norm", "convolution, pool, flatten"])
 def test_plans_do_not_depend_on_the_split_into_batches(name, way):
     model, data = setting(ZOO[name])
     x, y = joined(data)
@@ -185,14 +181,9 @@ def test_float32_and_float64_agree(name):
     assert two.gain == pytest.approx(one.gain, rel=1e-3)
 
 
-STALE = pytest.mark.xfail(
-    reason="a mirrored neuron keeps the statistics that its image had behind the activation"
-)
-
-
 @pytest.mark.parametrize(
     "name",
-    ["batch norm", pytest.param("batch norm behind a concat", marks=STALE), "convolution, global average"],
+    ["batch norm", "batch norm behind a concat", "convolution, global average"],
 )
 def test_running_statistics_of_new_features_are_those_of_the_samples(name):
     """What the norm keeps for a new feature is its mean and unbiased variance over the data."""
@@ -234,9 +225,7 @@ def test_noise_is_not_taken_for_signal():
             model.y.from_h.weight.zero_()
             model.y.from_h.bias.copy_(y.mean(0))
         plan = propose(model, squared, batches(x, y, [400]), neurons=4)
-        every = propose(
-            model, squared, batches(x, y, [400]), neurons=4, significance=0, shrinkage=0, held_out=0.2
-        )
+        every = propose(model, squared, batches(x, y, [400]), neurons=4, significance=0, shrinkage=0, held_out=0.2)
         (candidate,) = every.candidates
         ratios.append(candidate.scores[0] / candidate.noise_level if candidate.scores else 0.0)
         if plan.best is not None and plan.best.held_out_gain > 0.01 * plan.loss:

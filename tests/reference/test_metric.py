@@ -66,9 +66,7 @@ def test_predictions_are_those_of_least_squares(name):
     assert bool(dW.isfinite().all())
     fit = best_fit(B, v)
     close(B @ dW.T, fit, tolerance=1e-6, scale=1.0)
-    assert explained(metric, moments.N_goal) == pytest.approx(
-        np.square(fit).sum() / len(B), rel=1e-6, abs=1e-12
-    )
+    assert explained(metric, moments.N_goal) == pytest.approx(np.square(fit).sum() / len(B), rel=1e-6, abs=1e-12)
     assert metric.rank == np.linalg.matrix_rank((B / B.abs().amax(0).clamp(min=1e-300)).numpy())
 
 
@@ -92,9 +90,7 @@ def test_shrinkage_is_ridge_regression(name, shrinkage):
     top = float(B.abs().max()) or 1.0
     unit = (B / top).numpy()
     ridge = (shrinkage * np.square(unit).sum() / unit.shape[1]) ** 0.5 * np.eye(unit.shape[1])
-    expected = np.linalg.lstsq(
-        np.vstack([unit, ridge]), np.vstack([v.numpy(), np.zeros((6, 3))]), rcond=None
-    )[0]
+    expected = np.linalg.lstsq(np.vstack([unit, ridge]), np.vstack([v.numpy(), np.zeros((6, 3))]), rcond=None)[0]
     close(B @ dW.T, unit @ expected, tolerance=1e-6, scale=1.0)
 
 
@@ -120,10 +116,7 @@ def test_products_in_float32_stay_finite_and_near_the_best_fit(name):
 )  # fmt: skip
 def test_any_rank_and_units(samples, features, rank, units, seed):
     scales = (
-        10.0
-        ** torch.randint(
-            -units, units + 1, (features,), generator=torch.Generator().manual_seed(seed)
-        ).double()
+        10.0 ** torch.randint(-units, units + 1, (features,), generator=torch.Generator().manual_seed(seed)).double()
     )
     B = normal(samples, rank, seed=seed) @ normal(rank, features, seed=seed + 1) * scales
     v = normal(samples, 2, seed=seed + 2)

@@ -53,9 +53,7 @@ def fitting(op, shape):
 
 
 @settings(max_examples=40)
-@given(
-    first=convolutions(), second=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99)
-)
+@given(first=convolutions(), second=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99))
 def test_two_convolutions_with_anything_unequal(first, second, shape, pointwise, seed):
     fitting(second, fitting(first, shape))
     nodes = {"h": {"size": 2, "activation": "selu"}, "y": 2}
@@ -134,9 +132,7 @@ GRAPHS = {
     "flatten of one pixel": mixed({"flatten": True, "pool": {"kind": "max", "kernel": 4}}),
     "global average": mixed({"pool": "global_average"}),
     **{f"{name} pool, flatten": mixed({"pool": pool, "flatten": True}) for name, pool in POOLS.items()},
-    **{
-        f"{name} pool, conv": mixed({"pool": pool}, conv(kernel=2, padding=1)) for name, pool in POOLS.items()
-    },
+    **{f"{name} pool, conv": mixed({"pool": pool}, conv(kernel=2, padding=1)) for name, pool in POOLS.items()},
     "two parents": graph(
         {"x": [2, 4, 4], "z": [1, 4, 4]},
         {"h": {"size": 2, "activation": "selu"}, "y": 2},
@@ -231,9 +227,7 @@ def test_children_that_read_positions_unequally_share_the_larger_weight(ops, poi
         fitting(op, shape)
     names = [f"y{i}" for i in range(len(ops))]
     edges = {f"h->{name}": op for name, op in zip(names, ops, strict=True)}
-    spec = graph(
-        {"x": [1, 4, 4]}, {"h": 2, **dict.fromkeys(names, 2)}, {"x->h": conv(padding=1), **edges}, names
-    )
+    spec = graph({"x": [1, 4, 4]}, {"h": 2, **dict.fromkeys(names, 2)}, {"x->h": conv(padding=1), **edges}, names)
     model, x, y, values = case(spec, samples=2, seed=seed)
     weights = np.zeros(16)
     for name, op in zip(names, ops, strict=True):

@@ -17,9 +17,7 @@ from dagrow.statistics import SiteLayout, Stream
 BARE = {"op": "linear", "bias": False}
 
 GRAPHS = {
-    "chain": graph(
-        {"x": [3]}, {"h": {"size": 2, "activation": "selu"}, "y": 2}, {"x->h": "linear", "h->y": "linear"}
-    ),
+    "chain": graph({"x": [3]}, {"h": {"size": 2, "activation": "selu"}, "y": 2}, {"x->h": "linear", "h->y": "linear"}),
     "tokens": graph(
         {"x": [3, 2]}, {"h": {"size": 2, "activation": "tanh"}, "y": 2}, {"x->h": "linear", "h->y": "linear"}
     ),
@@ -102,9 +100,7 @@ def test_site_moments_are_those_of_the_loops(name, monkeypatch):
 
 def test_moments_of_a_loss_that_is_not_squared():
     """The gradient is per sample: a mean loss scaled by the number of samples, for uneven batches too."""
-    spec = graph(
-        {"x": [3]}, {"h": {"size": 2, "activation": "selu"}, "y": 3}, {"x->h": "linear", "h->y": "linear"}
-    )
+    spec = graph({"x": [3]}, {"h": {"size": 2, "activation": "selu"}, "y": 3}, {"x->h": "linear", "h->y": "linear"})
     model, x = network(spec), inputs_for(spec, 5)
     y = torch.tensor([0, 2, 1, 1, 0])
     values = sample_values(model, functional.cross_entropy, x, y)
@@ -117,9 +113,7 @@ def test_moments_of_a_loss_that_is_not_squared():
         close(found.nodes[node].v_goal_squared, squares)
     # The interpreter of these tests computes what the network computes.
     assert mean_loss(model, functional.cross_entropy, data) == pytest.approx(
-        np.mean(
-            [-functional.log_softmax(torch.tensor(v.b["y"]), 0)[t] for v, t in zip(values, y, strict=True)]
-        )
+        np.mean([-functional.log_softmax(torch.tensor(v.b["y"]), 0)[t] for v, t in zip(values, y, strict=True)])
     )
 
 

@@ -96,18 +96,14 @@ def test_promised_gain_of_cross_entropy():
     before = mean_loss(model, functional.cross_entropy, labels)
     assert plan.best.gain > 0.01 * before
     apply(model, plan.best)
-    assert before - mean_loss(model, functional.cross_entropy, labels) == pytest.approx(
-        plan.best.gain, rel=1e-5
-    )
+    assert before - mean_loss(model, functional.cross_entropy, labels) == pytest.approx(plan.best.gain, rel=1e-5)
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("name", ZOO)
 def test_amplitude_0_changes_nothing(name, train):
     model, data = setting(ZOO[name])
-    plan = propose(
-        model, squared, data, neurons=2, shrinkage=0, significance=0, candidates=["widen", "update"]
-    )
+    plan = propose(model, squared, data, neurons=2, shrinkage=0, significance=0, candidates=["widen", "update"])
     model.train(train)
     trials = [candidate.trial for candidate in plan.candidates if candidate.trial is not None]
     assert len(trials) >= 2
@@ -115,9 +111,7 @@ def test_amplitude_0_changes_nothing(name, train):
     for change in (*(trial.scaled(0.0) for trial in trials), *silent):
         other = inserted(model, change)
         for x, _ in data:
-            torch.testing.assert_close(
-                copy.deepcopy(other)(*x), copy.deepcopy(model)(*x), rtol=1e-12, atol=1e-12
-            )
+            torch.testing.assert_close(copy.deepcopy(other)(*x), copy.deepcopy(model)(*x), rtol=1e-12, atol=1e-12)
 
 
 EXACT = {

@@ -69,9 +69,7 @@ GRAPHS = {
     "batch norm, tanh": simple("tanh", norm="batch"),
     "concat, then selu": through_a_concat({"activation": "selu"}, activation="tanh"),
     "relu, then a concat with gelu": through_a_concat({"activation": "gelu"}, activation="relu"),
-    "batch norm behind a concat": through_a_concat(
-        {"norm": "batch", "activation": "tanh"}, activation="relu"
-    ),
+    "batch norm behind a concat": through_a_concat({"norm": "batch", "activation": "tanh"}, activation="relu"),
     "batch norm before a concat": through_a_concat({"activation": "tanh"}, activation="relu", norm="batch"),
     "max pool": maps(activation="relu", pool=POOL),
     "max pool, selu": maps(activation="selu", pool=POOL),
@@ -100,9 +98,7 @@ def setting(spec, train, samples=150):
             model.train()(*x)
     first = x[0].flatten(1)
     y = torch.stack([first[:, 0] * first[:, 1] + first[:, 2], functional.relu(first[:, 3]) - first[:, 0]], 1)
-    return model.train(train), batches(
-        x, y + 0.1 * normal(samples, 2), [samples // 3, samples - samples // 3]
-    )
+    return model.train(train), batches(x, y + 0.1 * normal(samples, 2), [samples // 3, samples - samples // 3])
 
 
 def finite_difference(model, loss, data, trial, power):
@@ -136,9 +132,7 @@ def test_slope_of_new_neurons(name, train):
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize(
-    "name", ["several, selu", "batch norm", "max pool", "tokens", "batch norm behind a concat"]
-)
+@pytest.mark.parametrize("name", ["several, selu", "batch norm", "max pool", "tokens", "batch norm behind a concat"])
 def test_slope_of_updates(name, train):
     model, data = setting(GRAPHS[name], train)
     plan = propose(model, squared, data, candidates=["update"], shrinkage=0)
@@ -158,9 +152,7 @@ def test_slope_of_another_loss_with_shrinkage_and_held_out_samples(name):
     """The slope is over all samples, held out or not, of whatever loss."""
     model, data = setting(GRAPHS[name], train=False)
     labels = [(x, (y[:, 0] > 0).long()) for x, y in data]
-    plan = propose(
-        model, functional.cross_entropy, labels, neurons=2, candidates=["widen", "update"], significance=0
-    )
+    plan = propose(model, functional.cross_entropy, labels, neurons=2, candidates=["widen", "update"], significance=0)
     assert check(model, labels, plan, functional.cross_entropy) >= 2
 
 
@@ -181,9 +173,7 @@ def test_slope_in_closed_form_where_the_activation_is_smooth(act):
     inner = float((neurons.alpha.T @ moments.N_goal @ neurons.omega.T).trace())
     assert candidate.slope * candidate.trial.scale == pytest.approx(derivative * inner, rel=1e-9)
     squares = float(neurons.scores.square().sum())
-    assert squares == pytest.approx(
-        float((neurons.alpha.T @ moments.N_proj @ neurons.omega.T).trace()), rel=1e-9
-    )
+    assert squares == pytest.approx(float((neurons.alpha.T @ moments.N_proj @ neurons.omega.T).trace()), rel=1e-9)
     if act == "identity":
         assert inner == pytest.approx(squares, rel=1e-9)
 

@@ -100,9 +100,7 @@ def test_convolutional_neurons_take_at_least_the_sum_of_squares(name):
 
 
 @settings(max_examples=30)
-@given(
-    first=convolutions(), second=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99)
-)
+@given(first=convolutions(), second=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99))
 def test_any_two_convolutions(first, second, shape, pointwise, seed):
     """With a fan-out at the kernel's centre only, each position is read at most once: equality again."""
     fitting(second, fitting(first, shape))
@@ -191,9 +189,7 @@ def test_no_more_neurons_than_asked_and_the_best_first():
 
 
 @settings(max_examples=30)
-@given(
-    features=st.integers(1, 6), outputs=st.integers(1, 5), seed=st.integers(0, 99), power=st.integers(-3, 3)
-)
+@given(features=st.integers(1, 6), outputs=st.integers(1, 5), seed=st.integers(0, 99), power=st.integers(-3, 3))
 def test_any_matrices(features, outputs, seed, power):
     """sum lambda^2 = tr N^T S^-1 N for any positive definite S, and no rank is lost or made up."""
     root, N = normal(features, features, seed=seed), normal(features, outputs, seed=seed + 1) * 10.0**power

@@ -166,9 +166,7 @@ def zoo_network(name: str) -> Network:
 
 def inputs_of(spec: GraphSpec, count: int = 3) -> list[Tensor]:
     generator = torch.Generator().manual_seed(6)
-    return [
-        torch.randn(count, *i.shape, dtype=torch.float64, generator=generator) for i in spec.inputs.values()
-    ]
+    return [torch.randn(count, *i.shape, dtype=torch.float64, generator=generator) for i in spec.inputs.values()]
 
 
 def interpret(
@@ -196,9 +194,7 @@ def _edge(op: Any, x: Tensor, state: dict[str, Tensor], key: str) -> Tensor:
     if op.name == "linear":
         return x @ weight.T + (0 if bias is None else bias)
     padding = (
-        [d * (k - 1) // 2 for k, d in zip(op.kernel, op.dilation, strict=True)]
-        if op.padding == "same"
-        else op.padding
+        [d * (k - 1) // 2 for k, d in zip(op.kernel, op.dilation, strict=True)] if op.padding == "same" else op.padding
     )
     return F.conv2d(x, weight, bias, op.stride, padding, op.dilation, op.groups)
 

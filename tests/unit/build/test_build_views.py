@@ -21,11 +21,7 @@ def test_a_probe_returns_outputs_and_every_inner_value(name):
     nodes = list(model.spec.nodes)
     wanted = [merged(v) for v in nodes] + [output(v) for v in (*nodes, *model.spec.inputs)]
     found = probe(model, model.dag, wanted)(*xs)
-    expected = (
-        [b[v] for v in model.spec.outputs]
-        + [a[v] for v in nodes]
-        + [b[v] for v in (*nodes, *model.spec.inputs)]
-    )
+    expected = [b[v] for v in model.spec.outputs] + [a[v] for v in nodes] + [b[v] for v in (*nodes, *model.spec.inputs)]
     assert len(found) == len(expected)
     for value, known in zip(found, expected, strict=True):
         close(value, known)
@@ -54,9 +50,7 @@ def test_the_gradient_at_a_node_is_its_own(name):
     a, _ = interpret(model.spec, model.state_dict(), xs)
     shifts = {v: torch.zeros_like(a[v]).requires_grad_() for v in nodes}
     _, b = interpret(model.spec, model.state_dict(), xs, shifts)
-    expected = torch.autograd.grad(
-        sum(b[v].square().sum() for v in model.spec.outputs), list(shifts.values())
-    )
+    expected = torch.autograd.grad(sum(b[v].square().sum() for v in model.spec.outputs), list(shifts.values()))
     for gradient, known in zip(found, expected, strict=True):
         close(gradient, known)
 
@@ -86,9 +80,7 @@ def check_suffix(name, changed):
     known = {"merged": lambda v: a[v] + shifts[v], "delta": shifts.get, "output": b.get}
     arguments = [known[value.stage](value.node) for value in given]
     assert all(argument is not None for argument in arguments)
-    assert [v.node for v in given if v.stage != "output"] == [
-        v for v in changed if v in {g.node for g in given}
-    ]
+    assert [v.node for v in given if v.stage != "output"] == [v for v in changed if v in {g.node for g in given}]
     for found, output_name in zip(view(*arguments), model.spec.outputs, strict=True):
         close(found, expected[output_name])
     return given

@@ -46,9 +46,7 @@ def test_bytes_stay_bytes_and_read_like_floats(write_npz):
     assert torch.equal(lazy.xy()[0], eager.xy()[0])
 
 
-@pytest.mark.parametrize(
-    "dtype", ["bool", "int8", "uint16", "int64", "float16", "float64", ">f4", ">i8", "longdouble"]
-)
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "float64", ">f4", ">i8", "longdouble"])
 def test_every_kind_of_number_is_read(write_npz, dtype):
     x = np.array([[0, 1, 1], [1, 0, 0]] * 2).astype(dtype)
     train = load(write_npz(x_train=np.asfortranarray(x), y_train=LABELS.astype(dtype))).train
@@ -67,8 +65,13 @@ def test_one_x_is_cut_in_the_order_of_the_inputs(write_npz):
 
 def test_named_inputs_and_outputs(write_npz):
     path = write_npz(
-        a_train=np.zeros((4, 2)), b_train=np.ones((4, 3)), p_train=LABELS, q_train=LABELS + 2,
-        a_test=np.zeros((2, 2)), b_test=np.ones((2, 3)), y_test=LABELS[:2],
+        a_train=np.zeros((4, 2)),
+        b_train=np.ones((4, 3)),
+        p_train=LABELS,
+        q_train=LABELS + 2,
+        a_test=np.zeros((2, 2)),
+        b_test=np.ones((2, 3)),
+        y_test=LABELS[:2],
     )
     split = load(path, two_by_two_dag())
     (a, b), (p, q) = split.train.xy()

@@ -12,9 +12,7 @@ from dagrow.ops import ACTIVATIONS
 from dagrow.spec import GraphSpec
 
 
-def graph(
-    inputs: dict[str, list[int]], nodes: dict[str, Any], edges: dict[str, Any], *outputs: str
-) -> GraphSpec:
+def graph(inputs: dict[str, list[int]], nodes: dict[str, Any], edges: dict[str, Any], *outputs: str) -> GraphSpec:
     return GraphSpec.model_validate(
         {
             "inputs": {name: {"shape": shape} for name, shape in inputs.items()},
@@ -242,9 +240,7 @@ def random_graph(draw: random.Random) -> GraphSpec:
             "activation": draw.choice(("identity", "relu", "leaky_relu")),
             "dropout": draw.choice((0.0, 0.5)),
         }
-        edges.update(
-            {f"{parent} -> {node}": {"op": "linear", "bias": draw.random() < 0.8} for parent in parents}
-        )
+        edges.update({f"{parent} -> {node}": {"op": "linear", "bias": draw.random() < 0.8} for parent in parents})
     read = {edge.split(" -> ")[0] for edge in edges}
     last = list(nodes)[-1]
     edges.update({f"{lost} -> {last}": "linear" for lost in inputs if lost not in read})

@@ -143,9 +143,7 @@ def test_other_files_in_the_folder_stay(network, tmp_path):
 
 
 def test_unknown_form(network, tmp_path):
-    with pytest.raises(
-        ExportError, match=r"unknown export 'onx' \(did you mean 'onnx'\?\); allowed: python, pt2"
-    ):
+    with pytest.raises(ExportError, match=r"unknown export 'onx' \(did you mean 'onnx'\?\); allowed: python, pt2"):
         export_network(network, "onx", tmp_path / "out")
 
 

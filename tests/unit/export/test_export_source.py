@@ -85,15 +85,9 @@ def test_layers_arguments_and_values_have_names_of_their_own():
     tree = ast.parse(model_source(Dag.of(ZOO["nasty_names"]), "x"))
     init, forward = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     layers = [
-        node.attr
-        for node in ast.walk(init)
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        node.attr for node in ast.walk(init) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
     ]
-    values = {
-        node.id
-        for node in ast.walk(forward)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    values = {node.id for node in ast.walk(forward) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     arguments = {argument.arg for argument in forward.args.args}
     assert len(layers) == len(set(layers)) == 25
     assert not set(layers) & (values | arguments | set(dir(nn.Module())))

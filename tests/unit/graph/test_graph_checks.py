@@ -84,9 +84,7 @@ def test_orphans_and_dead_ends_come_together():
 )
 def test_unknown_ends(edge, message):
     edges = chain("x", "hidden", "y") | {edge: "linear"}
-    assert problems({"x": [2]}, {"hidden": {"size": 2}} | Y, edges, "y") == [
-        (f"graph / edges / {edge}", message)
-    ]
+    assert problems({"x": [2]}, {"hidden": {"size": 2}} | Y, edges, "y") == [(f"graph / edges / {edge}", message)]
 
 
 def test_unknown_at_both_ends_is_told_once_per_name():
@@ -145,9 +143,7 @@ def test_the_order_puts_parents_first_and_depends_on_names_only(names, pairs):
 
 def test_ties_in_the_order_go_by_name():
     nodes = {name: {"size": 1} for name in ("c", "a", "b", "y")}
-    edges = {f"x -> {n}": "linear" for n in ("c", "a", "b")} | {
-        f"{n} -> y": "linear" for n in ("b", "c", "a")
-    }
+    edges = {f"x -> {n}": "linear" for n in ("c", "a", "b")} | {f"{n} -> y": "linear" for n in ("b", "c", "a")}
     dag = Dag.of(graph({"x": [1]}, nodes, edges, "y"))
     assert dag.order == ("a", "b", "c", "y")
     assert [str(e) for e in dag.incoming["y"]] == ["b -> y", "c -> y", "a -> y"]

@@ -33,11 +33,7 @@ def graphs(draw: st.DrawFn) -> GraphSpec:
         if concat:
             nodes[name] = {**nodes[name], "merge": "concat", "size": None}
         for parent in parents:
-            op = (
-                {"op": "linear"}
-                if len(shape) < 3
-                else conv(draw(st.sampled_from([1, 3, (1, 3)])), padding="same")
-            )
+            op = {"op": "linear"} if len(shape) < 3 else conv(draw(st.sampled_from([1, 3, (1, 3)])), padding="same")
             op["bias"] = draw(st.booleans())
             if len(shape) == 3:
                 op["groups"] = draw(st.sampled_from([1, 2]))

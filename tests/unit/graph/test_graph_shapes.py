@@ -116,9 +116,7 @@ def test_what_does_not_fit(shape, op, node, path, message):
 
 
 def two(first, second, **node):
-    return problems(
-        {"x": first[0], "z": second[0]}, {"y": node}, {"x -> y": first[1], "z -> y": second[1]}, "y"
-    )
+    return problems({"x": first[0], "z": second[0]}, {"y": node}, {"x -> y": first[1], "z -> y": second[1]}, "y")
 
 
 def test_a_sum_of_unequal_shapes():

@@ -127,9 +127,7 @@ class Picture:
         assert len(optimizer.param_groups) == len(self.groups)
         for group, old in zip(optimizer.param_groups, self.groups, strict=True):
             assert list(map(id, group["params"])) == list(map(id, old["params"]))
-            assert {k: v for k, v in group.items() if k != "params"} == {
-                k: v for k, v in old.items() if k != "params"
-            }
+            assert {k: v for k, v in group.items() if k != "params"} == {k: v for k, v in old.items() if k != "params"}
         assert set(optimizer.state) == set(self.state)
         for parameter, state in self.state.items():
             found = optimizer.state[parameter]

@@ -107,9 +107,7 @@ def test_schedulers_go_on():
         rates.append(scheduler.get_last_lr())
         if turn in (2, 5):
             apply_change(model, random_change(model, "h", 1), optimizer)
-    twin = optim.AdamW(
-        [{"params": [nn.Parameter(torch.zeros(1))]}, {"params": [nn.Parameter(torch.zeros(1))]}]
-    )
+    twin = optim.AdamW([{"params": [nn.Parameter(torch.zeros(1))]}, {"params": [nn.Parameter(torch.zeros(1))]}])
     expected = optim.lr_scheduler.OneCycleLR(twin, max_lr=[0.1, 0.01], total_steps=8)
     for turn in range(8):
         twin.step()

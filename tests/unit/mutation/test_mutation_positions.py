@@ -146,10 +146,7 @@ GRAPHS = {
 
 def inputs_of(model, count=5, seed=1):
     generator = torch.Generator().manual_seed(seed)
-    return [
-        torch.randn(count, *i.shape, dtype=torch.float64, generator=generator)
-        for i in model.spec.inputs.values()
-    ]
+    return [torch.randn(count, *i.shape, dtype=torch.float64, generator=generator) for i in model.spec.inputs.values()]
 
 
 def normed(z, state, name, extra=None):
@@ -180,14 +177,10 @@ def by_hand(name, old, change, xs):
         return (linear(cat([a, b, x], 1), *edges_of("c -> y")) + new @ out("c -> y").T,)
     if name == "concat with edges of its own":
         new = normed(tanh(linear(x, *new_in("x -> b"))), old, "c", features.statistics["c"])
-        joined = normed(
-            cat([linear(x, *edges_of("x -> c")), tanh(linear(x, *edges_of("x -> b")))], 1), old, "c"
-        )
+        joined = normed(cat([linear(x, *edges_of("x -> c")), tanh(linear(x, *edges_of("x -> b")))], 1), old, "c")
         return (linear(joined, *edges_of("c -> y")) + new @ out("c -> y").T,)
     if name == "flatten through pool":
-        h, new = (
-            max_pool2d(conv2d(x, *w).relu(), 2).flatten(1) for w in (edges_of("x -> h"), new_in("x -> h"))
-        )
+        h, new = (max_pool2d(conv2d(x, *w).relu(), 2).flatten(1) for w in (edges_of("x -> h"), new_in("x -> h")))
         return (linear(h, *edges_of("h -> y")) + new @ out("h -> y").T,)
     if name == "concat, norm, pool, flatten":
         w, b = new_in("x -> h")

@@ -153,9 +153,7 @@ OTHERS = {
         inputs={"x": {"shape": [4]}}, nodes={"h": {"size": 3}}, edges={"x -> h": "linear"}, outputs="h"
     ),
     "more edges into it": mlp(inputs={"z": {"shape": [4]}}, edges={"z -> h": "linear"}),
-    "another parent": mlp(
-        inputs={"z": {"shape": [4]}}, edges={"x -> h": None, "z -> h": "linear", "x -> y": "linear"}
-    ),
+    "another parent": mlp(inputs={"z": {"shape": [4]}}, edges={"x -> h": None, "z -> h": "linear", "x -> y": "linear"}),
     "fewer children": mlp(edges={"h -> y": None}),
     "more children": mlp(nodes={"l": {"size": 2}}, edges={"h -> l": "linear", "l -> y": "linear"}),
     "no bias": mlp(edges={"x -> h": {"op": "linear", "bias": False}}),
@@ -227,9 +225,7 @@ def test_it_fits_any_network_of_the_same_graph(candidate):
 def test_rejected_candidates_are_refused(candidate):
     model = network(MLP)
     before = Picture(model)
-    rejected = Candidate(
-        "widen", "h", 0, 0.0, None, 0.0, None, (), 0.0, 0.0, Cost(0, 0), rejected="no gain at all"
-    )
+    rejected = Candidate("widen", "h", 0, 0.0, None, 0.0, None, (), 0.0, 0.0, Cost(0, 0), rejected="no gain at all")
     for refused in (rejected, replace(candidate, amplitude=0.0), replace(candidate, trial=None)):
         with pytest.raises(GrowthError, match=r"^this widen of 'h' is not to be inserted: "):
             apply(model, refused)

@@ -13,9 +13,7 @@ from dagrow.planner.where import WHERE, find_where, ranked
 ORDER = ["a", "b", "c", "d"]
 
 
-def candidate(
-    place, gain=0.1, *, kind="widen", held=None, scores=(1.0,), cost=(10, 100), rejected="", **more
-):
+def candidate(place, gain=0.1, *, kind="widen", held=None, scores=(1.0,), cost=(10, 100), rejected="", **more):
     amplitude = 0.0 if rejected else 1.0
     fields = {
         "slope": None,
@@ -119,21 +117,17 @@ place  kind    neurons    gain  held out  first order  amplitude  shrinkage  par
 hid    widen         3  0.1234      0.11        0.375       0.75       0.01         +31            +28             best
 hid    update        0     0.1         -            -          1          0          +0             +0
 y      widen         0       0         -            -          0          0          +0             +0  over the budget
-y: it is an output: its size belongs to the task"""  # noqa: E501
+y: it is an output: its size belongs to the task"""
 
 
 def test_the_table():
-    first = candidate(
-        "hid", 0.123412, held=0.11, neurons=3, slope=0.5, amplitude=0.75, shrinkage=0.01, cost=(31, 28)
-    )
+    first = candidate("hid", 0.123412, held=0.11, neurons=3, slope=0.5, amplitude=0.75, shrinkage=0.01, cost=(31, 28))
     second = candidate("hid", 0.1, kind="update", neurons=0, cost=(0, 0))
     third = candidate("y", 0.0, neurons=0, rejected="over the budget", cost=(0, 0))
     fixed = FixedSize("y", "it is an output: its size belongs to the task")
     plan = Plan((first, second, third), 1.25, 1.5, 200, "gain", (fixed,))
     assert plan.best is first
-    assert [line.rstrip() for line in str(plan).splitlines()] == [
-        line.rstrip() for line in TABLE.splitlines()
-    ]
+    assert [line.rstrip() for line in str(plan).splitlines()] == [line.rstrip() for line in TABLE.splitlines()]
     assert all(line == line.rstrip() for line in str(plan).splitlines())
 
 

@@ -69,9 +69,9 @@ def message(path: Path | str, *overrides: str) -> str:
 # Round trips
 
 
-names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True).map(
-    lambda name: f"{name}_"
-) | st.sampled_from(["on", "off", "y", "n", "no", "yes", "null_", "e1", "x" * 80])
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True).map(lambda name: f"{name}_") | st.sampled_from(
+    ["on", "off", "y", "n", "no", "yes", "null_", "e1", "x" * 80]
+)
 pools = st.one_of(
     st.none(),
     st.just("global_average"),
@@ -167,9 +167,7 @@ run_sections = st.fixed_dictionaries(
         "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,9}", fullmatch=True)
         | st.sampled_from(["1e3", "12", "true", "null", "0x1", "1.", "2020-01-01"]),
         "data": st.one_of(
-            st.fixed_dictionaries(
-                {"dataset": st.text(max_size=9)}, optional={"test_share": st.floats(0.01, 0.99)}
-            ),
+            st.fixed_dictionaries({"dataset": st.text(max_size=9)}, optional={"test_share": st.floats(0.01, 0.99)}),
             st.builds(lambda column: {"csv": "/a/b.csv", "target": column}, st.text(max_size=9)),
         ),
         "training": st.fixed_dictionaries(
@@ -385,9 +383,7 @@ def test_endless_files_are_refused():
 # Fuzz: whatever a file says, only DagrowError comes out
 
 
-@given(
-    text=st.text(max_size=60), start=st.integers(0, len(SAMPLE)), cut=st.integers(0, 40), many=st.booleans()
-)
+@given(text=st.text(max_size=60), start=st.integers(0, len(SAMPLE)), cut=st.integers(0, 40), many=st.booleans())
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated_files(folder, text, start, cut, many):
     mutated = SAMPLE[:start] + text + SAMPLE[start + cut :]
@@ -464,9 +460,7 @@ def _accepts_entries(schema: Any, value: dict[str, Any], root: dict[str, Any]) -
     if not set(schema.get("required", [])) <= set(value) or len(value) < schema.get("minProperties", 0):
         return False
     for key, entry in value.items():
-        patterns = [
-            part for pattern, part in schema.get("patternProperties", {}).items() if re.search(pattern, key)
-        ]
+        patterns = [part for pattern, part in schema.get("patternProperties", {}).items() if re.search(pattern, key)]
         part = schema.get("properties", {}).get(key, patterns[0] if patterns else None)
         if part is None:
             if schema.get("additionalProperties") is False:
@@ -520,6 +514,4 @@ def test_schema_refuses_mistakes(old, new):
 def test_schema_knows_every_op_field():
     parts = run_schema()["$defs"]
     assert set(parts["op_conv2d"]["properties"]) == set(find_op("conv2d").model_fields)
-    assert accepts(
-        parts["op_conv2d"], {"op": "conv2d", "kernel": 3, "stride": [1, 2], "padding": "same"}, parts
-    )
+    assert accepts(parts["op_conv2d"], {"op": "conv2d", "kernel": 3, "stride": [1, 2], "padding": "same"}, parts)

@@ -327,9 +327,7 @@ def test_text_of_the_error(tmp_path):
     with pytest.raises(SpecError) as caught:
         read_run(file)
     first, second = str(caught.value).splitlines()
-    assert first.startswith(
-        f"{file}:8: graph / nodes / h / actvation: unknown field 'actvation' (did you mean"
-    )
+    assert first.startswith(f"{file}:8: graph / nodes / h / actvation: unknown field 'actvation' (did you mean")
     assert second.startswith(f"{file}:19: growth / where: unknown value 'best'; allowed: naive")
 
 
@@ -352,9 +350,7 @@ def test_graph_file_looks_at_its_section_only(tmp_path):
         text = text.replace(old, new)
     file.write_text(text)
     assert list(read_graph(file)[0].nodes) == ["h", "y"]
-    found = problems(
-        tmp_path, *changes, ("size: 2", "sze: 2"), ("kernel: 3", "kernel: 3, kernel: 4"), read=read_graph
-    )
+    found = problems(tmp_path, *changes, ("size: 2", "sze: 2"), ("kernel: 3", "kernel: 3, kernel: 4"), read=read_graph)
     assert [(line, path) for line, path, _ in found] == [
         (7, "graph.nodes.h.sze"),
         (11, "graph.edges.x -> h.kernel"),

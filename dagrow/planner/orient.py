@@ -1,0 +1,153 @@
+"""Which side of a kinked activation each new neuron should be on, and the first-order gain that it has there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dagrow.planner.trial import Trial
+from dagrow.statistics import Snapshot
+
+
+@dataclass(frozen=True)
+class Oriented:
+    """A trial with each neuron on its better side, at first order.
+
+    Attributes:
+        trial: to be searched.
+        slope: ``-dL/dg`` at 0 over all samples of its features (of its updates where it has none); None
+            where the loss has no derivative there.
+        update_slope: that of its updates.
+        loss: the loss at amplitude 0.
+    """
+
+    trial: Trial
+    slope: float | None
+    update_slope: float
+    loss: float
+
+    @property
+    def scale(self) -> float:
+        """The amplitude at which the first-order gain would be the whole loss; the method's own without a slope."""
+        return _whole_loss(self.loss, self.slope, self.trial.scale)
+
+    @property
+    def update_scale(self) -> float:
+        """The same for the updates."""
+        return _whole_loss(self.loss, self.update_slope, self.trial.scale)
+
+
+def _whole_loss(loss: float, slope: float | None, otherwise: float) -> float:
+    scale = abs(loss) / slope if slope is not None and slope > 0 else 0.0
+    return scale if 0.0 < scale < math.inf else otherwise
+
+
+class Shares:
+    """What each neuron of a trial, its mirror image, and the updates take off the loss per unit of amplitude.
+
+    Args:
+        trial: whose neurons to look at.
+        mirror: the same with all of them mirrored; None where that makes no difference.
+        room: bytes of pre-activations that may be kept for the search.
+    """
+
+    def __init__(self, trial: Trial, mirror: Trial | None, room: int) -> None:
+        self.trial, self.mirror, self.update, self.room = trial, mirror, 0.0, room
+        features = trial.change.features
+        self.ones = None if features is None else next(iter(features.fan_out.values())).new_ones(features.count)
+        self.sums: dict[bool, Tensor] = {}
+        self.kept: dict[int, Tensor] = {}
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Adds one batch."""
+        self.update += _inner(self.trial.update_slope(snapshot.values), snapshot.goals)
+        if self.ones is None:
+            return
+        z = self.trial.fan_in_response(snapshot.values)
+        if z.numel() * z.element_size() <= self.room:
+            self.room -= z.numel() * z.element_size()
+            self.kept[snapshot.number] = z
+        for image, own in ((self.trial, z), (self.mirror, -z)):
+            if image is not None:
+                share = _shares(image, own, self.ones, snapshot.goals)
+                side = image is self.mirror
+                self.sums[side] = self.sums[side] + share if side in self.sums else share
+
+    def oriented(self, loss: Mean) -> Oriented:
+        """The trial with the better images, and what the loss does there."""
+        trial, total = self.trial, self.update
+        if False in self.sums:
+            best = self.sums[False]
+            if True in self.sums:
+                # By a clear margin, so that rounding cannot flip a neuron that has no better side.
+                mirror = self.sums[True]
+                flip = mirror > best + 1e-6 * (best.abs() + mirror.abs())
+                best = torch.where(flip, mirror, best)
+                signs = torch.where(flip, -1.0, 1.0).to(self.ones)
+                trial = self._with_sides(flip, signs)
+                self.kept = {number: _flipped(z, signs) for number, z in self.kept.items()}
+            total = float(best.sum())
+        slope = total / loss.count if trial.has_slope else None
+        return Oriented(trial, slope, self.update / loss.count, loss.value)
+
+    def _with_sides(self, flip: Tensor, signs: Tensor) -> Trial:
+        """The trial with some neurons mirrored; each brings the norm statistics of its own side."""
+        trial = self.trial.mirrored(signs)
+        features = trial.change.features
+        if self.mirror is None or features is None or self.mirror.change.features is None:
+            return trial
+        mirrored = self.mirror.change.features.statistics
+        sides = {
+            name: (_chosen(flip, mirrored[name][0], own[0]), _chosen(flip, mirrored[name][1], own[1]))
+            for name, own in self.trial_statistics.items()
+        }
+        return trial.with_statistics(sides)
+
+    @property
+    def trial_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and variance before each norm of the neurons as they came."""
+        features = self.trial.change.features
+        return {} if features is None else features.statistics
+
+
+def _chosen(flip: Tensor, mirrored: Tensor, own: Tensor) -> Tensor:
+    """Per feature, the number of its side; a flattened feature has one per position."""
+    return torch.where(flip.repeat_interleave(own.numel() // flip.numel()), mirrored, own)
+
+
+def _shares(trial: Trial, z: Tensor, ones: Tensor, goals: Mapping[str, Tensor]) -> Tensor:
+    with torch.enable_grad():
+        multipliers = ones.detach().clone().requires_grad_()
+        deltas = trial.feature_slope(z, multipliers)
+        parts = [(goals[name] * delta).sum() for name, delta in deltas.items()]
+        (share,) = torch.autograd.grad(sum(parts[1:], start=parts[0]), multipliers)
+    return share.double()
+
+
+def _flipped(z: Tensor, signs: Tensor) -> Tensor:
+    return z * (signs.view(-1, 1, 1) if z.dim() == 4 else signs)
+
+
+def _inner(deltas: Mapping[str, Tensor], goals: Mapping[str, Tensor]) -> float:
+    return sum(float((goals[name].double() * delta.double()).sum()) for name, delta in deltas.items())
+
+
+class Mean:
+    """A mean over samples from means over batches."""
+
+    def __init__(self) -> None:
+        self.sum, self.count = 0.0, 0
+
+    def add(self, mean: float, count: int) -> None:
+        """Adds the mean of a batch."""
+        self.sum += mean * count
+        self.count += count
+
+    @property
+    def value(self) -> float:
+        """The mean so far, NaN before the first sample."""
+        return self.sum / self.count if self.count else math.nan

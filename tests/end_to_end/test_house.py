@@ -1,0 +1,130 @@
+"""The house: imports point one way, files stay small, names are where they are promised."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from command_tools import ROOT
+
+import dagrow
+from dagrow.data import DATASETS as READ_DATASETS
+from dagrow.methods import METHODS
+from dagrow.objectives import LOSSES, OPTIMIZERS
+from dagrow.ops import ACTIVATIONS, NORMS, op_names
+from dagrow.planner import WHERE
+from dagrow.spec import run_schema
+from dagrow.spec.run import DATASETS
+
+PACKAGE = ROOT / "dagrow"
+FILES = sorted(PACKAGE.rglob("*.py"))
+LAYERS = [
+    {"errors"},
+    {"methods", "ops", "objectives"},
+    {"spec"},
+    {"graph"},
+    {"data", "build"},
+    {"statistics", "mutation", "export", "report"},
+    {"planner"},
+    {"training"},
+    {"api"},
+    {"cli"},
+]
+"""From the ground up. ``api.py`` takes a network or a run directory, so it stands above training."""
+DOORS = {"__init__", "__main__"}
+
+
+def house_of(file: Path) -> str:
+    """The folder below ``dagrow``, or the name of a file that stands there itself."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(file: Path) -> set[str]:
+    """Folders of dagrow that a file imports, wherever in it; relative imports are not our style."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: a relative import"
+            names = [node.module] if node.module != "dagrow" else [f"dagrow.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("dagrow.")}
+    return found - {house_of(file)}
+
+
+def level(house: str) -> int:
+    return next(index for index, names in enumerate(LAYERS) if house in names)
+
+
+def test_every_folder_has_its_floor():
+    found = {house_of(file) for file in FILES} - DOORS
+    assert found == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_down(file):
+    here = house_of(file)
+    if here not in DOORS:
+        upward = {house for house in imported(file) if level(house) >= level(here)}
+        assert not upward, f"{file} imports {upward}, which do not stand below '{here}'"
+
+
+def test_the_parser_sees_imports():
+    assert {"graph", "training", "report", "errors", "api", "spec"} <= imported(PACKAGE / "cli" / "main.py")
+    assert imported(PACKAGE / "errors.py") == set()
+
+
+@pytest.mark.parametrize("folder", ["dagrow", "tests", "benchmarks", "examples"])
+def test_no_file_is_long(folder):
+    lengths = {file: len(file.read_text().splitlines()) for file in (ROOT / folder).rglob("*.py")}
+    assert not {str(file): length for file, length in lengths.items() if length > 500 and folder == "dagrow"}
+    assert not {str(file): length for file, length in lengths.items() if length > 600}
+
+
+def layer_names(node: ast.AST) -> set[str]:
+    """Names like ``nn.Linear`` in the second argument of an isinstance."""
+    found = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "nn":
+            found.add(part.attr)
+    return found - {"Module", "Parameter"}
+
+
+def test_layer_types_are_asked_for_in_ops_only():
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+                assert house_of(file) == "ops" or not layer_names(node.args[1]), f"{file}:{node.lineno}"
+
+
+def test_no_pickle_and_no_hooks():
+    banned = ("import pickle", "torch.load(", "torch.save(", "register_forward_hook", "register_full_backward_hook")
+    for file in FILES:
+        text = file.read_text()
+        assert not [word for word in banned if word in text], file
+
+
+def test_the_public_names():
+    contract = {
+        "load_run", "load_graph", "save_graph", "build", "propose", "apply", "grow", "export",
+        "register_op", "register_method", "DagrowError", "Plan", "Candidate", "GrowthResult", "RunSpec", "GraphSpec",
+    }  # fmt: skip
+    more = {
+        "Dag", "Op", "cost", "DataError", "ExportError", "GrowthError", "OptimizerError", "RunError", "SpecError",
+    }  # fmt: skip
+    assert set(dagrow.__all__) == contract | more
+    assert list(dagrow.__all__) == sorted(dagrow.__all__)
+    for name in dagrow.__all__:
+        assert getattr(dagrow, name).__doc__, name
+
+
+def test_the_schema_names_everything_that_can_be_named():
+    text = json.dumps(run_schema())
+    tables = [METHODS, LOSSES, OPTIMIZERS, ACTIVATIONS, NORMS, op_names(), WHERE, DATASETS]
+    for name in (name for table in tables for name in table):
+        assert f'"{name}"' in text, name
+
+
+def test_the_named_data_sets_are_those_that_can_be_read():
+    assert tuple(READ_DATASETS) == DATASETS
