@@ -47,22 +47,37 @@ def without(*names: str) -> dict[str, np.ndarray]:
 
 
 BAD = {
-    "nan": (changed("x_train", 7, np.nan), "training set: inputs: 4 values are NaN, infinite or too large for float32, "
-            "the first in sample 7 (from 0)"),
+    "nan": (
+        changed("x_train", 7, np.nan),
+        "training set: inputs: 4 values are NaN, infinite or too large for float32, the first in sample 7 (from 0)",
+    ),
     "inf": (changed("x_test", 2, np.inf), "test set: inputs: 4 values are NaN, infinite or too large for float32"),
     "nan_label": (changed("y_train", 3, np.nan), "training set: targets: 1 value is NaN"),
-    "too_large": ({**arrays(), "x_train": np.full((30, 4), 1e300)}, "training set: inputs: 120 values are NaN, infinite"),
-    "wrong_shape": ({**arrays(), "x_train": np.zeros((30, 5))}, "training set: a sample has shape [5] (5 values), "
-                    "input 'x' needs [4] (4 values)"),
-    "wrong_test_shape": ({**arrays(), "x_test": np.zeros((10, 2, 3))}, "test set: a sample has shape [2, 3] (6 values)"),
-    "label_too_high": (changed("y_train", 0, 3), "output 'y': labels run from 0 to 3, but the output has 3 features: "
-                       "labels must lie in 0..2"),
+    "too_large": (
+        {**arrays(), "x_train": np.full((30, 4), 1e300)},
+        "training set: inputs: 120 values are NaN, infinite",
+    ),
+    "wrong_shape": (
+        {**arrays(), "x_train": np.zeros((30, 5))},
+        "training set: a sample has shape [5] (5 values), input 'x' needs [4] (4 values)",
+    ),
+    "wrong_test_shape": (
+        {**arrays(), "x_test": np.zeros((10, 2, 3))},
+        "test set: a sample has shape [2, 3] (6 values)",
+    ),
+    "label_too_high": (
+        changed("y_train", 0, 3),
+        "output 'y': labels run from 0 to 3, but the output has 3 features: labels must lie in 0..2",
+    ),
     "label_negative": (changed("y_test", 0, -1), "test set: output 'y': labels run from -1 to 2"),
     "label_fraction": (changed("y_train", 0, 0.5), "cross_entropy takes whole-number labels"),
     "labels_of_two_columns": ({**arrays(), "y_train": np.zeros((30, 2))}, "cross_entropy takes one label per sample"),
     "empty": ({**arrays(), "x_train": np.zeros((0, 4)), "y_train": np.zeros(0)}, "training set: there are no samples"),
     "empty_test": ({**arrays(), "x_test": np.zeros((0, 4)), "y_test": np.zeros(0)}, "test set: there are no samples"),
-    "counts_differ": ({**arrays(), "y_train": arrays()["y_train"][:29]}, "different numbers of samples: 30 of x, 29 of y"),
+    "counts_differ": (
+        {**arrays(), "y_train": arrays()["y_train"][:29]},
+        "different numbers of samples: 30 of x, 29 of y",
+    ),
     "no_labels": (without("y_train"), "no array 'y_train'"),
     "no_inputs": (without("x_train"), "no array 'x_train'"),
     "no_test_labels": (without("y_test"), "no array 'y_test'"),
@@ -70,7 +85,7 @@ BAD = {
     "text": ({**arrays(), "y_train": np.array(["a"] * 30)}, "'y_train' holds <U1, not numbers"),
     "objects": ({**arrays(), "y_train": np.array([{}] * 30, dtype=object)}, "'y_train' holds Python objects"),
     "complex": ({**arrays(), "x_train": np.zeros((30, 4), dtype=complex)}, "'x_train' holds complex128, not numbers"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -160,7 +160,13 @@ graph:
     b: {size: 1, activation: relu}
     both: {merge: concat}
     y: {size: 10}
-  edges: {top -> a: linear, bottom -> b: linear, a -> both: identity, b -> both: identity, both -> y: linear, top -> y: linear}
+  edges:
+    top -> a: linear
+    bottom -> b: linear
+    a -> both: identity
+    b -> both: identity
+    both -> y: linear
+    top -> y: linear
   outputs: y
 training: {optimizer: {lr: 0.01}, final_epochs: 5}
 growth: {budget: {steps: 4}}

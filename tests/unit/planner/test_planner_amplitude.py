@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagrow.planner.amplitude import BELOW, FIRST, AmplitudeSearch
+from dagrow.planner.amplitude import ABOVE, BELOW, FIRST, AmplitudeSearch
 
 START = 1.0
 
@@ -48,12 +48,12 @@ def test_the_minimum_is_found(at, curve):
     assert count <= 17
 
 
-@pytest.mark.parametrize("at", [0.08, 0.3, 1.0, 5.0, 40.0, 300.0])
+@pytest.mark.parametrize("at", [2e-3, 0.02, 0.1, 0.3, 1.0, 3.0])
 def test_about_ten_evaluations_in_the_usual_range(at):
     for curve in (valley(at), quadratic(at)):
         search, count = run(curve)
-        assert count <= 11
-        assert START - search.lowest_loss >= 0.95 * 0.5
+        assert count <= 12
+        assert START - search.lowest_loss >= 0.99 * 0.5
 
 
 @settings(max_examples=200, deadline=None)
@@ -62,7 +62,7 @@ def test_any_smooth_valley(log_at, width, depth):
     curve = valley(math.exp(log_at), width, depth)
     search, count = run(curve)
     assert START - search.lowest_loss >= 0.95 * depth
-    assert count <= 18
+    assert count <= 19
 
 
 @pytest.mark.parametrize("at", [1e5, 3e6, 1e9])
@@ -114,7 +114,7 @@ def test_no_drop_is_zero(curve):
     search, count = run(curve)
     assert (search.amplitude, search.relative) == (0.0, 0.0)
     assert search.lowest_loss == START
-    assert count <= len(FIRST) + len(BELOW)
+    assert count <= len(FIRST) + len(BELOW) + len(ABOVE)
 
 
 def test_a_start_that_is_no_number_rejects():
