@@ -190,4 +190,4 @@ def _weighted_dot(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
     used = weights.nonzero().squeeze(1)
     if used.numel() < weights.numel():
         left, right, weights = left[used], right[used], weights[used]
-    return left.T @ (right * weights.unsqueeze(1))
+    return left.T @ (right if bool((weights == 1).all()) else right * weights.unsqueeze(1))

@@ -34,6 +34,7 @@ class AmplitudeSearch:
         scouting: whether the questions are for a part of the samples still.
         losses: what is known on the samples asked about, by amplitude relative to the scale.
         start: the loss at amplitude 0 on these samples.
+        parabolas: points at the vertex of a parabola at the end, at most.
         around: where the last stage looks; given from the start where it is known well enough.
     """
 
@@ -44,6 +45,7 @@ class AmplitudeSearch:
     _refined: int = 0
     _widened: int = 0
     around: float | None = None
+    parabolas: int = PARABOLAS
 
     def ask(self) -> tuple[float, ...]:
         """The next relative amplitudes to try; empty when the search is over."""
@@ -100,7 +102,7 @@ class AmplitudeSearch:
             if self.around is None:
                 return _between(tried, best)
             self._refined += 1
-        if self._refined <= 1 + PARABOLAS:
+        if self._refined <= 1 + self.parabolas:
             vertex = _vertex(tried, best, self.losses)
             return () if vertex is None else (vertex,)
         return ()

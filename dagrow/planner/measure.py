@@ -81,6 +81,9 @@ def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
     for (index, variant), oriented in zip(variants, evaluator.orient(ready), strict=True):
         trial = oriented.trial if oriented.trial.change.features is None else oriented.trial.without_updates()
         search = AmplitudeSearch(oriented.scale, evaluator.may_scout)
+        if oriented.trial.change.features is not None and oriented.trial.change.updates:
+            # The updates' own search comes after this one and makes good what one point less leaves.
+            search.parabolas = 1
         tracks.append(_Track(index, variant, trial, oriented, search))
     return tracks
 
@@ -138,12 +141,14 @@ def _search_updates(evaluator: Evaluator, tracks: list[_Track]) -> None:
             group = [entry for entry in asked if entry[0].updates.scouting == scouting]
             if not group:
                 continue
-            # Amplitude 0 is the features alone: what the updates have to beat.
-            scaled = [(trial, [0.0, *(t * track.updates.scale for t in points)]) for track, trial, points in group]
+            # Amplitude 0 is the features alone: what the updates have to beat. On all samples it is known.
+            first = [0.0] if scouting else []
+            scaled = [(trial, first + [t * track.updates.scale for t in points]) for track, trial, points in group]
             _, losses = evaluator.search(scaled, scouting)
             for (track, _, points), found in zip(group, losses, strict=True):
-                track.updates.start, *others = found.values()
-                track.updates.tell(dict(zip(points, others, strict=True)))
+                alone = found.pop(0.0, track.search.lowest_loss)
+                track.updates.start = alone
+                track.updates.tell(dict(zip(points, found.values(), strict=True)))
 
 
 def _candidate(

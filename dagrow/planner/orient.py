@@ -133,7 +133,7 @@ def _flipped(z: Tensor, signs: Tensor) -> Tensor:
 
 
 def _inner(deltas: Mapping[str, Tensor], goals: Mapping[str, Tensor]) -> float:
-    return sum(float((goals[name].double() * delta.double()).sum()) for name, delta in deltas.items())
+    return sum(float((goals[name] * delta).sum(dtype=torch.float64)) for name, delta in deltas.items())
 
 
 class Mean:

@@ -100,7 +100,12 @@ def propose(
         sites = tuple(dict.fromkeys(place for _, wanted in needs for place in wanted))
         snapshots = Snapshots(network, loss, stream, watched(targets, sites), [place.node for place in sites])
         statistics = collect(
-            snapshots, nodes=targets, sites=sites, pointwise=fan_out == "pointwise", precision=precision
+            snapshots,
+            nodes=targets,
+            sites=sites,
+            pointwise=fan_out == "pointwise",
+            noise=significance > 0,
+            precision=precision,
         )
         if statistics.samples == stream.samples:
             # So few samples that none was held out: all of them do both jobs.

@@ -64,6 +64,7 @@ def collect(
     sites: Sequence[Site] = (),
     pointwise: bool = False,
     goal: bool = False,
+    noise: bool = True,
     precision: torch.dtype | None = None,
 ) -> Statistics:
     """Statistics over the samples that are not held out.
@@ -74,13 +75,14 @@ def collect(
         sites: places whose new neurons are wanted.
         pointwise: fan-out of convolutions only at the kernel's centre.
         goal: the moment of ``v_goal`` itself is wanted as well.
+        noise: the noise level is wanted; without it, it is 0.
         precision: dtype of the products; that of the values if left out. Sums are float64 in any case.
 
     Returns:
         Means over samples; sums over positions within each.
     """
     layouts = [SiteLayout(snapshots.dag, site, pointwise) for site in sites]
-    task = _Task(snapshots.dag, layouts, watched(nodes, sites), precision)
+    task = _Task(snapshots.dag, layouts, watched(nodes, sites), noise, precision)
     two_passes = task.two_passes_are_cheaper(snapshots.will_fit())
     sums = Sums()
     for snapshot in snapshots.passing(goals=True):
@@ -102,11 +104,16 @@ class _Task:
     """The work on one batch, for a fixed set of nodes and sites."""
 
     def __init__(
-        self, dag: Dag, layouts: Sequence[SiteLayout], nodes: Sequence[str], precision: torch.dtype | None
+        self,
+        dag: Dag,
+        layouts: Sequence[SiteLayout],
+        nodes: Sequence[str],
+        noise: bool,
+        precision: torch.dtype | None,
     ) -> None:
         self.dag, self.layouts, self.nodes = dag, layouts, tuple(nodes)
         self.grown = tuple(layout.site.node for layout in layouts)
-        self.precision = precision
+        self.noise, self.precision = noise, precision
 
     def two_passes_are_cheaper(self, cached: bool) -> bool:
         """Multiply-adds per sample of the cross moments, against those of a second look.
@@ -170,9 +177,10 @@ class _Task:
         """``B^T v`` plainly and with random signs."""
         child = reading.edge.target
         v = to_positions(part.goals[child])[..., self.dag.slots(child)[reading.edge]]
-        plain, signed = layout.moments(reading, blocks, v, part.weights)
+        weights = part.weights if self.noise else part.weights[:1]
+        plain, *signed = layout.moments(reading, blocks, v, weights)
         sums.add(f"{kind} {_name(layout, reading)}", plain)
-        sums.add(f"noise {_name(layout, reading)}", signed)
+        sums.add(f"noise {_name(layout, reading)}", signed[0] if signed else torch.zeros_like(plain))
 
     def _without_update(self, node: str, dW: Tensor, part: _Portion) -> Tensor:
         """``v_goal - dW* B``, the update run as the edges themselves would."""
