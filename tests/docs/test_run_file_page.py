@@ -1,0 +1,189 @@
+"""docs/run-file.md says what the code does: every field, default and name, and every block loads."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+import yaml
+from docs_pages import README, ROOT, blocks, code, tables
+from pydantic import BaseModel
+
+import dagrow
+from dagrow.data.builtin import DATASETS as BUNDLED
+from dagrow.methods import METHODS
+from dagrow.objectives import LOSSES, OPTIMIZERS
+from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
+from dagrow.planner import KINDS, WHERE
+from dagrow.spec import (
+    BudgetSpec,
+    DataSpec,
+    GraphSpec,
+    GrowthSpec,
+    InputSpec,
+    NodeSpec,
+    OptimizerSpec,
+    RunSpec,
+    TrainingSpec,
+    dump_run,
+    run_schema,
+)
+from dagrow.spec.document import read_value
+from dagrow.spec.files import VERSION
+from dagrow.spec.run import DATASETS, option_names
+
+PAGE = ROOT / "docs" / "run-file.md"
+TABLES = tables(PAGE)
+MODELS: dict[str, type[BaseModel]] = {
+    "The file": RunSpec,
+    "graph": GraphSpec,
+    "Inputs": InputSpec,
+    "Nodes": NodeSpec,
+    "Pools": Pool,
+    **{f"Edge op: {name}": find_op(name) for name in ("linear", "conv2d", "identity")},
+    "data": DataSpec,
+    "training": TrainingSpec,
+    "Optimizer": OptimizerSpec,
+    "growth": GrowthSpec,
+    "Budget": BudgetSpec,
+}
+NAMES: dict[tuple[str, str], Any] = {
+    ("Nodes", "activation"): ACTIVATIONS,
+    ("Nodes", "norm"): ("none", *NORMS),
+    ("data", "dataset"): DATASETS,
+    ("training", "loss"): LOSSES,
+    ("Optimizer", "name"): OPTIMIZERS,
+    ("growth", "method"): METHODS,
+    ("growth", "where"): WHERE,
+}
+COMPLETE = [block for block in blocks(PAGE, "yaml") if not block.mark]
+FRAGMENTS = [block for block in blocks(PAGE, "yaml") if block.mark == "fragment"]
+
+
+def rows(heading: str) -> dict[str, dict[str, str]]:
+    """The rows of a table by their field."""
+    return {code(row["field"])[0]: row for row in TABLES[heading]}
+
+
+def plain(value: Any) -> Any:
+    """A default as one writes it in YAML."""
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(exclude_defaults=True)) or "its defaults"
+    if isinstance(value, tuple):
+        one_number = len(value) == 2 and value[0] == value[1] and isinstance(value[0], int)
+        return value[0] if one_number else [plain(part) for part in value]
+    return {key: plain(entry) for key, entry in value.items()} if isinstance(value, Mapping) else value
+
+
+def test_every_part_of_a_run_has_a_table():
+    assert {f"Edge op: {name}" for name in op_names()} == {name for name in MODELS if name.startswith("Edge op")}
+    parts = {name for name, part in run_schema()["$defs"].items() if part.get("type") == "object"}
+    ops = {f"op_{name}" for name in op_names()}
+    assert parts - ops == {model.__name__ for model in MODELS.values() if not issubclass(model, dagrow.Op)} - {"RunSpec"}
+    assert MODELS.keys() <= TABLES.keys()
+
+
+@pytest.mark.parametrize("heading", MODELS)
+def test_fields_and_defaults_are_those_of_the_code(heading):
+    fields, found = MODELS[heading].model_fields, rows(heading)
+    assert list(found) == [*(["version"] if heading == "The file" else []), *fields]
+    for name, field in fields.items():
+        cell = found[name]["default"]
+        if field.is_required():
+            assert cell == "required", name
+        elif field.default is None:
+            assert cell == "left out", name
+        else:
+            expected = plain(field.default)
+            assert (cell if expected == "its defaults" else read_value(code(cell)[0])) == expected, name
+        assert found[name]["meaning"], name
+        assert found[name]["allowed"], name
+
+
+def test_the_version_is_that_of_the_code():
+    assert code(rows("The file")["version"]["default"]) == code(rows("The file")["version"]["allowed"]) == [str(VERSION)]
+
+
+@pytest.mark.parametrize(("heading", "field"), NAMES)
+def test_registered_names_are_all_there_and_no_others(heading, field):
+    assert code(rows(heading)[field]["allowed"]) == list(NAMES[heading, field])
+
+
+def test_literal_values_are_all_there():
+    for heading, model in MODELS.items():
+        for name, field in model.model_fields.items():
+            for kind in (field.annotation, *get_args(field.annotation)):
+                if get_origin(kind) is Literal:
+                    assert set(get_args(kind)) <= set(code(rows(heading)[name]["allowed"])), name
+    assert code(rows("growth")["candidates"]["allowed"]) == [kind for kind in KINDS if kind != "update"]
+
+
+def test_options_of_optimizers_exist():
+    told = rows("Optimizer")["options"]["allowed"]
+    assert set(OPTIMIZERS) <= set(code(told))
+    for part in told.split(";"):
+        names = [name.strip() for name in part.split(":")[1].split(",")]
+        assert names.pop() == "..."
+        for optimizer in code(part):
+            assert set(names) <= set(option_names(optimizer))
+
+
+def test_the_table_of_data_sets_is_right():
+    told = {code(row["dataset"])[0]: row for row in TABLES_BY_HEAD["dataset"]}
+    assert list(told) == list(DATASETS)
+    for name, row in told.items():
+        x, y = getattr(import_module("sklearn.datasets"), BUNDLED[name].loader)(return_X_y=True)
+        assert row["inputs"].startswith(str(x.shape[1]))
+        assert row["to learn"].startswith(f"{len(set(y.tolist()))} classes" if name != "diabetes" else "one number")
+
+
+def test_there_is_a_complete_example_and_all_marks_are_known():
+    assert COMPLETE
+    assert {block.mark for page in (README, PAGE) for block in blocks(page, "yaml")} <= {"", "fragment"}
+    example = yaml.safe_load(COMPLETE[0].text)
+    assert list(example) == ["version", *RunSpec.model_fields]
+
+
+@pytest.mark.parametrize("block", [*COMPLETE, *(b for b in blocks(README, "yaml") if not b.mark)], ids=lambda b: b.line)
+def test_complete_blocks_load(tmp_path, block):
+    file = tmp_path / "run.yaml"
+    file.write_text(block.text)
+    run = dagrow.load_run(file)
+    file.write_text(dump_run(run))
+    assert dagrow.load_run(file) == run
+
+
+@pytest.mark.parametrize("block", FRAGMENTS, ids=lambda block: block.line)
+def test_fragments_load_in_place_of_the_sections_of_the_example(tmp_path, block):
+    whole = {**yaml.safe_load(COMPLETE[0].text), **yaml.safe_load(block.text)}
+    file = tmp_path / "run.yaml"
+    file.write_text(yaml.safe_dump(whole))
+    dagrow.load_run(file)
+
+
+def test_what_the_page_says_about_overrides(tmp_path):
+    file = tmp_path / "run.yaml"
+    example = yaml.safe_load(COMPLETE[0].text)
+    file.write_text(yaml.safe_dump({"graph": example["graph"]}))
+    run = dagrow.load_run(file, ["growth.neurons=8", "growth.budget.steps=0", "training.optimizer.lr=0.1"])
+    assert (run.growth.neurons, run.growth.budget.steps, run.training.optimizer.lr) == (8, 0, 0.1)
+    assert run.data.dataset == "digits"
+
+
+def _tables_by_head() -> dict[str, list[dict[str, str]]]:
+    """Tables of the page by the name of their first column; later ones below a heading, too."""
+    found: dict[str, list[dict[str, str]]] = {}
+    lines = PAGE.read_text().splitlines()
+    for start, line in enumerate(lines):
+        if line.startswith("|---"):
+            head = [cell.strip() for cell in lines[start - 1].strip("|").split("|")]
+            body = []
+            for row in lines[start + 1 :]:
+                if not row.startswith("|"):
+                    break
+                body.append(dict(zip(head, (cell.strip() for cell in row.strip("|").split("|")), strict=True)))
+            found[head[0]] = body
+    return found
+
+
+TABLES_BY_HEAD = _tables_by_head()
