@@ -204,6 +204,13 @@ def compare(
     """Runs both sides in turn and prints times, ratios and losses."""
     times: dict[str, list[float]] = {"dagrow": [], "floor": [], **{peer: [] for peer in peers}}
     losses: dict[str, float] = {}
+    # What is done once per process (memory, kernels) belongs to neither side.
+    for build_peer in peers.values():
+        model, layer, _ = build_peer()
+        gromo_step(model, layer, data[:2], make()[2], factors[:2], **options)
+    for _ in range(2):
+        model, node, neurons = make()
+        dagrow_step(model.eval(), data, node, neurons)
     for _ in range(repeats):
         start: list[tuple[torch.Tensor, torch.Tensor]] = []
         for peer, build_peer in peers.items():

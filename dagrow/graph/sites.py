@@ -68,6 +68,10 @@ def site(dag: Dag, name: str) -> Site | FixedSize:
         readings = _readings(dag, name, (), flattened=False)
     except _Fixed as fixed:
         return FixedSize(name, str(fixed))
+    for target in dict.fromkeys(reading.edge.target for reading in readings):
+        for edge in dag.incoming[target]:
+            if dag.op(edge).parametrised and not dag.op(edge).has_layout:
+                return FixedSize(name, f"op '{dag.op(edge).name}' of {edge} has no statistics (features)")
     edges = [reading.edge for reading in readings]
     twice = next((edge for edge in edges if edges.count(edge) > 1), None)
     if twice is not None:

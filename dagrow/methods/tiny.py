@@ -16,7 +16,7 @@ from dagrow.methods.moments import Neurons, Request, SiteMoments
 def tiny(moments: SiteMoments, request: Request) -> Neurons:
     """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise."""
     metric = Metric(moments.S, request.shrinkage, moments.precision)
-    U, values, Vh = torch.linalg.svd(metric.whiten(moments.N_proj), full_matrices=False)
+    U, values, Vh = _svd(metric.whiten(moments.N_proj), moments.precision)
     noise_level = float(torch.linalg.matrix_norm(metric.whiten(moments.N_noise), 2)) if values.numel() else 0.0
     # What rounding leaves of an N that is really 0, relative to v_goal's length: of the products in their
     # dtype, and of the children's solves, which are in float64 but may be ill-conditioned.
@@ -43,3 +43,17 @@ def canonical_signs(alpha: torch.Tensor, omega: torch.Tensor, moments: SiteMomen
     largest = omega.gather(1, omega.abs().argmax(1, keepdim=True)).squeeze(1)
     decisive = torch.where(mean.abs() > 1e-5 * spread, mean, largest)
     return torch.where(decisive < 0, -1.0, 1.0).to(mean.dtype)
+
+
+def _svd(W: torch.Tensor, precision: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``W = U diag(values) Vh``, values falling.
+
+    A tall W made of float32 products goes by the eigenvectors of ``W^T W``, in float64: what squaring loses
+    lies below the rounding of the products anyhow.
+    """
+    if precision == torch.float64 or W.shape[0] < 2 * W.shape[1]:
+        U, values, Vh = torch.linalg.svd(W, full_matrices=False)
+        return U, values, Vh
+    squares, V = torch.linalg.eigh(W.T @ W)
+    values, V = squares.flip(0).clamp(min=0).sqrt(), V.flip(1)
+    return W @ V / values.clamp(min=torch.finfo(W.dtype).tiny), values, V.T

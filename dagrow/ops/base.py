@@ -99,7 +99,14 @@ class Op(BaseModel, ABC):
     @property
     def fixed_sizes(self) -> str | None:
         """Why the sizes at the two ends of this edge cannot change one at a time, or None."""
+        if self.parametrised and type(self).fan_out_moment is Op.fan_out_moment:
+            return f"op '{self.name}' does not say how it grows (fan_out_moment and the hooks beside it)"
         return None
+
+    @property
+    def has_layout(self) -> bool:
+        """Whether the op brings its input to the one layout, so that statistics can be taken of it."""
+        return type(self).features is not Op.features
 
     @abstractmethod
     def output_shape(self, source: Shape, size: int | None) -> Shape:
@@ -180,7 +187,8 @@ def dot_over_samples(left: Tensor, right: Tensor) -> Tensor:
 def weighted_dots(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
     """The same with several weightings of the samples at once: ``weights [W, n] -> [W, F, M]``."""
     if left.shape[1] == 1:
-        return torch.stack([_weighted_dot(left.squeeze(1), right.squeeze(1), w) for w in weights])
+        sums = [_weighted_dot(left.squeeze(1), right.squeeze(1), w) for w in weights]
+        return torch.stack(sums) if len(sums) > 1 else sums[0].unsqueeze(0)
     each = torch.bmm(left.transpose(1, 2), right)
     return torch.einsum("wn,nfm->wfm", weights, each)
 

@@ -145,10 +145,16 @@ class Update(Kind):
     name = "update"
 
     def places(self, dag: Dag) -> tuple[Site | FixedSize, ...]:
-        return tuple(
-            Site(node, ()) if weighted_edges(dag, node) else FixedSize(node, "no edge with weights writes it")
-            for node in dag.order
-        )
+        return tuple(self._place(dag, node) for node in dag.order)
+
+    def _place(self, dag: Dag, node: str) -> Site | FixedSize:
+        edges = weighted_edges(dag, node)
+        if not edges:
+            return FixedSize(node, "no edge with weights writes it")
+        for edge in edges:
+            if not dag.op(edge).has_layout:
+                return FixedSize(node, f"op '{dag.op(edge).name}' of {edge} has no statistics (features)")
+        return Site(node, ())
 
     def needs(self, dag: Dag, places: Sequence[Site]) -> tuple[tuple[str, ...], tuple[Site, ...]]:
         return tuple(place.node for place in places), ()

@@ -6,7 +6,7 @@ runs only the part of the graph below. Nothing larger than a batch is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor, fx
 
 from dagrow.build import Network, Value, suffix
 from dagrow.planner.orient import Mean, Oriented, Shares
-from dagrow.planner.trial import Response, Trial, Values
+from dagrow.planner.trial import Deltas, Response, Trial, Values
 from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, rows
 
 _BATCH_SEED = 0x6A09
@@ -48,6 +48,7 @@ class Evaluator:
                 self._suffixes[trial.changed] = suffix(self.network, self.dag, trial.changed)
         self._responses: dict[tuple[int, int, bool], Response] = {}
         self._fan_in: dict[tuple[int, int], Tensor] = {}
+        self._update_deltas: dict[tuple[int, int], Deltas] = {}
         self._room = CACHE_BYTES
 
     @property
@@ -121,7 +122,7 @@ class Evaluator:
         for snapshot in self.snapshots.passing(goals=True) if shares else ():
             loss.add(self._loss(snapshot.outputs, snapshot.batch.target, None), snapshot.batch.size)
             for share in shares:
-                share.add(snapshot)
+                share.add(snapshot, self._updates(share.trial, snapshot))
         found = [share.oriented(loss) for share in shares]
         for share, result in zip(shares, found, strict=True):
             for number, z in share.kept.items():
@@ -162,13 +163,24 @@ class Evaluator:
         if key in self._responses:
             return self._responses[key]
         z = self._fan_in.get((id(trial.change.features), snapshot.number))
-        if z is not None and mask is not None and not self.network.training:
-            z = z[mask]
-        response = trial.prepare(values, z)
+        updates = self._update_deltas.get((id(trial.change.updates), snapshot.number))
+        if mask is not None and not self.network.training:
+            z = None if z is None else z[mask]
+            updates = updates and {node: delta[mask] for node, delta in updates.items()}
+        response = trial.prepare(values, z, updates)
         if response.bytes <= self._room:
             self._room -= response.bytes
             self._responses[key] = response
         return response
+
+    def _updates(self, trial: Trial, snapshot: Snapshot) -> Deltas:
+        """What a trial's updates do on one batch; kept for the search while there is room."""
+        deltas = trial.update_slope(snapshot.values)
+        size = sum(delta.numel() * delta.element_size() for delta in deltas.values())
+        if deltas and size <= self._room:
+            self._room -= size
+            self._update_deltas[id(trial.change.updates), snapshot.number] = deltas
+        return deltas
 
     def forget(self, trials: Sequence[Trial]) -> None:
         """Frees what was kept of trials that are out of the race. Call it before they are dropped."""
@@ -176,18 +188,17 @@ class Evaluator:
         for key in [key for key in self._responses if key[0] in gone]:
             self._room += self._responses.pop(key).bytes
 
-    def _run_suffix(self, trial: Trial, values: Values, deltas: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    def _run_suffix(
+        self, trial: Trial, values: Values, changed: Callable[[str, Tensor | None], Tensor]
+    ) -> tuple[Tensor, ...]:
+        """The outputs with the trial's changes added to the pre-activations that it changes."""
         module, given = self._suffixes[trial.changed]
         arguments = []
         for value in given:
-            delta = deltas.get(value.node)
-            if value.stage == "delta":
-                assert delta is not None
-                arguments.append(delta)
-            elif value.stage == "merged" and delta is not None:
-                arguments.append(values[value] + delta)
-            else:
+            if value.node not in trial.changed or value.stage == "output":
                 arguments.append(values[value])
+            else:
+                arguments.append(changed(value.node, None if value.stage == "delta" else values[value]))
         if self.network.training:
             # The same dropout at every amplitude.
             torch.manual_seed(_BATCH_SEED)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from dagrow.graph import Cost
+from dagrow.mutation import WeightUpdate
 from dagrow.planner.amplitude import AmplitudeSearch
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import Draft, Variant
@@ -35,6 +36,12 @@ class _Track:
     search: AmplitudeSearch
     updates: AmplitudeSearch = field(default_factory=AmplitudeSearch)
 
+    @property
+    def companions(self) -> tuple[WeightUpdate, ...]:
+        """The updates that go with new features."""
+        change = self.variant.trial.change
+        return change.updates if change.features is not None else ()
+
     def finished(self) -> tuple[Trial, float | None]:
         """The change as found, for one amplitude, and its slope."""
         found, slope = self.updates.amplitude, self.first_order.slope
@@ -42,7 +49,7 @@ class _Track:
             return self.trial, slope
         ratio = found / self.search.amplitude
         slope = None if slope is None else slope + ratio * self.first_order.update_slope
-        return self.trial.with_updates(self.variant.trial.change.updates, ratio), slope
+        return self.trial.with_updates(self.companions, ratio), slope
 
 
 def measure(snapshots: Snapshots, drafts: list[Draft]) -> tuple[list[Candidate], float, float | None]:
@@ -128,27 +135,45 @@ def _best_variants(evaluator: Evaluator, tracks: list[_Track]) -> list[_Track]:
 
 
 def _search_updates(evaluator: Evaluator, tracks: list[_Track]) -> None:
-    """Where new features bring updates along: the amplitude of these, with the features in place."""
-    pinned = []
-    for track in tracks:
-        updates = track.variant.trial.change.updates
-        if track.search.amplitude and track.trial.change.features is not None and updates:
-            trial = replace(track.trial.with_updates(updates, 1.0), pinned=track.search.amplitude)
-            track.updates = AmplitudeSearch(track.first_order.update_scale, evaluator.may_scout)
-            pinned.append((track, trial))
-    while asked := [(track, trial, points) for track, trial in pinned if (points := track.updates.ask())]:
+    """Where new features bring updates along: the amplitude of these, with the features in place.
+
+    Where the updates then gain more than the features did, the amplitude of the features is looked at again.
+    """
+    joint = [track for track in tracks if track.search.amplitude and track.companions]
+    searches = []
+    for track in joint:
+        trial = replace(track.trial.with_updates(track.companions, 1.0), pinned=track.search.amplitude)
+        track.updates = AmplitudeSearch(track.first_order.update_scale, evaluator.may_scout)
+        searches.append((trial, track.updates, track.search.lowest_loss))
+    _run(evaluator, searches)
+    again = []
+    for track in joint:
+        alone, together = track.search.lowest_loss, track.updates.lowest_loss
+        if track.updates.amplitude and alone - together > track.search.start - alone:
+            trial = replace(track.trial.with_updates(track.companions, 1.0), pinned_updates=track.updates.amplitude)
+            search = AmplitudeSearch(track.search.scale, around=track.search.relative)
+            again.append((trial, search, track))
+    _run(evaluator, [(trial, search, track.search.start) for trial, search, track in again])
+    for _, search, track in again:
+        if search.lowest_loss < track.updates.lowest_loss:
+            track.search = search
+            track.updates.losses[track.updates.relative] = search.lowest_loss
+
+
+def _run(evaluator: Evaluator, searches: list[tuple[Trial, AmplitudeSearch, float]]) -> None:
+    """Runs searches to their end, each against the loss that its pinned part has alone."""
+    while asked := [(*entry, points) for entry in searches if (points := entry[1].ask())]:
         for scouting in (True, False):
-            group = [entry for entry in asked if entry[0].updates.scouting == scouting]
+            group = [entry for entry in asked if entry[1].scouting == scouting]
             if not group:
                 continue
-            # Amplitude 0 is the features alone: what the updates have to beat. On all samples it is known.
+            # Amplitude 0 is the pinned part alone: what the other has to beat. On all samples it is known.
             first = [0.0] if scouting else []
-            scaled = [(trial, first + [t * track.updates.scale for t in points]) for track, trial, points in group]
+            scaled = [(trial, first + [t * search.scale for t in points]) for trial, search, _, points in group]
             _, losses = evaluator.search(scaled, scouting)
-            for (track, _, points), found in zip(group, losses, strict=True):
-                alone = found.pop(0.0, track.search.lowest_loss)
-                track.updates.start = alone
-                track.updates.tell(dict(zip(points, found.values(), strict=True)))
+            for (_, search, alone, points), found in zip(group, losses, strict=True):
+                search.start = found.pop(0.0, alone)
+                search.tell(dict(zip(points, found.values(), strict=True)))
 
 
 def _candidate(

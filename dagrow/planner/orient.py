@@ -62,9 +62,9 @@ class Shares:
         self.sums: dict[bool, Tensor] = {}
         self.kept: dict[int, Tensor] = {}
 
-    def add(self, snapshot: Snapshot) -> None:
-        """Adds one batch."""
-        self.update += _inner(self.trial.update_slope(snapshot.values), snapshot.goals)
+    def add(self, snapshot: Snapshot, updates: Mapping[str, Tensor]) -> None:
+        """Adds one batch, given what the updates do on it."""
+        self.update += _inner(updates, snapshot.goals)
         if self.ones is None:
             return
         z = self.trial.fan_in_response(snapshot.values)

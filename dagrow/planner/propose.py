@@ -147,6 +147,10 @@ def apply(
     if candidate.rejected or candidate.trial is None or candidate.amplitude == 0.0:
         reason = candidate.rejected or "it has no amplitude"
         raise GrowthError(f"this {candidate.kind} of '{candidate.place}' is not to be inserted: {reason}")
+    if network.spec != candidate.trial.dag.spec:
+        raise GrowthError(
+            f"the network has changed since this {candidate.kind} of '{candidate.place}' was measured; propose again"
+        )
     if insert not in ("amplitude", "silent"):
         raise GrowthError(f"insert is 'amplitude' or 'silent', not '{insert}'")
     apply_change(network, candidate.trial.scaled(candidate.amplitude, silent=insert == "silent"), optimizer)

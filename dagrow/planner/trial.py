@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 
 from dagrow.build import Network, Value, output
@@ -24,29 +25,62 @@ Deltas = dict[str, Tensor]
 """What is added to the pre-activations of some nodes."""
 
 
-@dataclass(frozen=True)
 class Response:
-    """What a trial does on one batch, as a function of the amplitude.
+    """What a trial does on one batch, as a function of the amplitude: ``constant + proportional g + bent(g)``.
 
-    Attributes:
-        proportional: the part that is proportional to it.
+    Args:
+        proportional: the part that is proportional to the amplitude.
         bent: the part that is not; None where there is none.
-        kept: what that part holds on to.
+        constant: the part that does not change.
+        kept: tensors that ``bent`` holds on to, for the account of memory.
     """
 
-    proportional: Deltas
-    bent: Callable[[float], Deltas] | None = None
-    kept: Tensor | None = None
+    def __init__(
+        self,
+        proportional: Deltas,
+        bent: Callable[[float], Deltas] | None = None,
+        constant: Deltas | None = None,
+        kept: Tensor | None = None,
+    ) -> None:
+        self.proportional, self.bent, self.constant = proportional, bent, dict(constant or {})
+        self._started: Deltas = {}
+        self._kept = kept
 
-    def at(self, amplitude: float) -> Deltas:
-        """The deltas at an amplitude."""
-        deltas = {node: delta * amplitude for node, delta in self.proportional.items()}
-        return deltas if self.bent is None else _total((deltas, self.bent(amplitude)))
+    def at(self, amplitude: float) -> Callable[[str, Tensor | None], Tensor]:
+        """The response at an amplitude, to be added to pre-activations.
+
+        Returns:
+            ``(node, pre-activation) -> the changed one``; with None for the pre-activation, the change itself.
+        """
+        bent = {} if self.bent is None else self.bent(amplitude)
+
+        def changed(node: str, base: Tensor | None) -> Tensor:
+            value = self._start(node, base)
+            part = self.proportional.get(node)
+            if part is not None:
+                value = part * amplitude if value is None else torch.add(value, part, alpha=amplitude)
+            if node in bent:
+                value = bent[node] if value is None else value + bent[node]
+            assert value is not None
+            return value
+
+        return changed
+
+    def _start(self, node: str, base: Tensor | None) -> Tensor | None:
+        """The pre-activation with the constant part, made once."""
+        if node not in self.constant:
+            return base
+        if base is None:
+            return self.constant[node]
+        if node not in self._started:
+            self._started[node] = base + self.constant[node]
+        return self._started[node]
 
     @property
     def bytes(self) -> int:
-        """Memory that it holds."""
-        tensors = [*self.proportional.values(), *([] if self.kept is None else [self.kept])]
+        """Memory that it holds, or will."""
+        tensors = [*self.proportional.values(), *self.constant.values(), *self.constant.values()]
+        tensors += [] if self._kept is None else [self._kept]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
@@ -60,7 +94,8 @@ class Trial:
         change: at unit size.
         site: where the change's features go; None without features.
         scale: amplitude at which the method itself would insert; the search starts around it.
-        pinned: amplitude at which the features stay while that of the updates is searched; None if both move.
+        pinned: amplitude at which the features stay while that of the updates is searched; None if they move.
+        pinned_updates: amplitude at which the updates stay while that of the features is searched.
     """
 
     network: Network
@@ -69,6 +104,7 @@ class Trial:
     site: Site | None = None
     scale: float = 1.0
     pinned: float | None = None
+    pinned_updates: float | None = None
 
     @cached_property
     def changed(self) -> tuple[str, ...]:
@@ -130,30 +166,34 @@ class Trial:
             return self
         return replace(self, change=replace(self.change, features=replace(features, statistics=statistics)))
 
-    def prepare(self, values: Values, z: Tensor | None = None) -> Response:
+    def prepare(self, values: Values, z: Tensor | None = None, updates: Deltas | None = None) -> Response:
         """Does once per batch what no amplitude changes.
 
         Args:
             values: cached values of the batch.
             z: pre-activations of the new features at unit size, where they are known.
+            updates: what `update_slope` gives, where it is known.
         """
-        fixed = self.update_slope(values)
+        updates = self.update_slope(values) if updates is None else updates
+        constant: Deltas = {}
+        if self.pinned_updates is not None:
+            constant = {node: delta * self.pinned_updates for node, delta in updates.items()}
+            updates = {}
         features = self.change.features
         if features is None:
-            return Response(fixed)
+            return Response(updates, None, constant)
         z = self.fan_in_response(values) if z is None else z
         if self.pinned is not None:
             fan_in, fan_out = self.factors(self.pinned)
-            constant = self._respond(features, z * fan_in, fan_out, None)
-            return Response(fixed, lambda amplitude: constant, z)
+            return Response(updates, None, _total((constant, self._respond(features, z * fan_in, fan_out, None))))
         if self.linear:
-            return Response(_total((fixed, self._respond(features, z, 1.0, None))))
+            return Response(_total((updates, self._respond(features, z, 1.0, None))), None, constant)
 
         def bent(amplitude: float) -> Deltas:
             fan_in, fan_out = self.factors(amplitude)
             return self._respond(features, z * fan_in, fan_out, None)
 
-        return Response(fixed, bent, z)
+        return Response(updates, bent, constant, z)
 
     @cached_property
     def has_sides(self) -> bool:
@@ -183,7 +223,8 @@ class Trial:
 
     def with_updates(self, updates: tuple[WeightUpdate, ...], factor: float) -> Trial:
         """The same features with these updates, multiplied."""
-        return replace(self, change=replace(self.change, updates=tuple(u.scaled(factor) for u in updates)))
+        scaled = updates if factor == 1.0 else tuple(update.scaled(factor) for update in updates)
+        return replace(self, change=replace(self.change, updates=scaled))
 
     def update_slope(self, values: Values) -> Deltas:
         """Derivative by the amplitude of what the updates do."""

@@ -81,6 +81,8 @@ def collect(
     Returns:
         Means over samples; sums over positions within each.
     """
+    if not nodes and not sites:
+        return Statistics({}, {}, {}, 0)
     layouts = [SiteLayout(snapshots.dag, site, pointwise) for site in sites]
     task = _Task(snapshots.dag, layouts, watched(nodes, sites), noise, precision)
     two_passes = task.two_passes_are_cheaper(snapshots.will_fit())
@@ -145,7 +147,8 @@ class _Task:
                 sums.add(f"v {node}", part.goals[node].square().sum())
             for layout in self.layouts:
                 here = layout.site.node
-                sums.add(f"mean {here}", torch.cat([block.sum((0, 1)) for block in blocks[here]]))
+                if layout.plain_factor is None:
+                    sums.add(f"mean {here}", torch.cat([block.sum((0, 1)) for block in blocks[here]]))
                 if layout.plain_factor is None or here not in self.nodes:
                     sums.add(f"metric {here}", layout.metric_sum(blocks[here]))
                 for reading in layout.site.readings if goal else ():
@@ -180,7 +183,8 @@ class _Task:
         weights = part.weights if self.noise else part.weights[:1]
         plain, *signed = layout.moments(reading, blocks, v, weights)
         sums.add(f"{kind} {_name(layout, reading)}", plain)
-        sums.add(f"noise {_name(layout, reading)}", signed[0] if signed else torch.zeros_like(plain))
+        if signed:
+            sums.add(f"noise {_name(layout, reading)}", signed[0])
 
     def _without_update(self, node: str, dW: Tensor, part: _Portion) -> Tensor:
         """``v_goal - dW* B``, the update run as the edges themselves would."""
@@ -199,13 +203,15 @@ class _Task:
             for reading in layout.site.readings:
                 name, child = _name(layout, reading), reading.edge.target
                 dW = updates[child][self.dag.slots(child)[reading.edge]]
-                taken = torch.einsum("fkc,mc->fkm", sums.values[f"cross {name}"], dW)
-                residual.add(f"proj {name}", sums.values[f"goal {name}"] - taken)
+                taken = torch.einsum("fkc,mc->fkm", sums.total(f"cross {name}"), dW)
+                residual.add(f"proj {name}", sums.total(f"goal {name}") - taken)
+                if not self.noise:
+                    continue
                 # The signs were drawn on v_goal; v_proj is shorter by what dW* explains.
                 explained = float((updates[child].T * moments[child].N).sum())
                 total = moments[child].v_goal_squared
                 share = max(0.0, 1.0 - explained / total) if total > 0 else 0.0
-                residual.add(f"noise {name}", sums.values[f"noise {name}"] * share**0.5)
+                residual.add(f"noise {name}", sums.total(f"noise {name}") * share**0.5)
         return residual
 
     def node_moments(self, node: str, sums: Sums) -> NodeMoments:
@@ -218,21 +224,23 @@ class _Task:
         own = f"metric {here}" in sums
         S = sums.mean(f"metric {here}") if own else (factor or 1.0) * sums.mean(f"S {here}")
         # Signs were drawn for some samples only: as many as there are would give a smaller mean.
-        signed = (sums.samples / max(1.0, float(sums.values["signed"]))) ** 0.5
+        signed = (sums.samples / max(1.0, float(sums.total("signed")))) ** 0.5
 
         def stacked(source: Sums, kind: str) -> Tensor:
             names = [f"{kind} {_name(layout, reading)}" for reading in layout.site.readings]
             return torch.cat([source.mean(name).flatten(1) for name in names], dim=1)
 
-        positions = sums.values[f"mean {here}"][-1]
-        mean = sums.values[f"mean {here}"] / positions
+        # The constant's row of a plain metric holds the sums of the features.
+        total = S[-1] if factor is not None else sums.total(f"mean {here}")
+        mean = total / total[-1]
         used = slice(None) if layout.has_bias else slice(0, -1)
         children = dict.fromkeys(reading.edge.target for reading in layout.site.readings)
         goal = all(f"goal {_name(layout, reading)}" in sums for reading in layout.site.readings)
+        N_proj = stacked(residual, "proj")[used]
         return SiteMoments(
             S=S[used, used],
-            N_proj=stacked(residual, "proj")[used],
-            N_noise=signed * stacked(residual, "noise")[used],
+            N_proj=N_proj,
+            N_noise=signed * stacked(residual, "noise")[used] if self.noise else torch.zeros_like(N_proj),
             N_goal=stacked(sums, "goal")[used] if goal else None,
             mean=mean[used],
             v_goal_squared=sum(float(sums.mean(f"v {child}")) for child in children),

@@ -153,4 +153,6 @@ def check_loss(loss: Tensor) -> None:
     if loss.dim() != 0:
         raise GrowthError(f"the loss must be one number per batch, its mean; it has shape {list(loss.shape)}")
     if not bool(torch.isfinite(loss)):
-        raise GrowthError(f"the loss of the network as it stands is {float(loss)}; nothing can be gained against that")
+        raise GrowthError(
+            f"the loss of the network as it stands is {float(loss.detach())}; nothing can be gained against that"
+        )

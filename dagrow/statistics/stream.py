@@ -19,7 +19,7 @@ LossFunction = Callable[[Any, Any], Tensor]
 
 _SEED = 0x0DA6
 
-FEW_SAMPLES = 2_048
+FEW_SAMPLES = 512
 """A noise level, or the place of a minimum, is known well enough from so many samples and some of the rest."""
 
 

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from dagrow.errors import DataError
 
+_RECENT = 8
+"""So many float32 values are summed as they are before they go into the float64 sum, to spare the memory."""
+
 
 @dataclass
 class Sums:
@@ -17,15 +20,30 @@ class Sums:
     Nothing is divided before it is read, so a mean does not depend on the split into batches.
     """
 
-    values: dict[str, Tensor] = field(default_factory=dict)
     samples: int = 0
+    _totals: dict[str, Tensor] = field(default_factory=dict)
+    _recent: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
 
     def add(self, name: str, value: Tensor) -> None:
         """Adds to the sum of that name."""
-        if name in self.values:
-            self.values[name] += value
+        recent, count = self._recent.get(name, (None, 0))
+        self._recent[name] = (value if recent is None else recent + value, count + 1)
+        if count + 1 >= _RECENT or value.dtype == torch.float64:
+            self._settle(name)
+
+    def _settle(self, name: str) -> None:
+        recent, _ = self._recent.pop(name, (None, 0))
+        if recent is None:
+            return
+        if name in self._totals:
+            self._totals[name] += recent
         else:
-            self.values[name] = value.to(torch.float64, copy=True)
+            self._totals[name] = recent.to(torch.float64, copy=True)
+
+    def total(self, name: str) -> Tensor:
+        """The sum of that name, float64."""
+        self._settle(name)
+        return self._totals[name]
 
     def count(self, samples: int) -> None:
         """Says that the sums now cover so many samples more."""
@@ -33,8 +51,8 @@ class Sums:
 
     def merge(self, other: Sums) -> None:
         """Adds the sums over other samples."""
-        for name, value in other.values.items():
-            self.add(name, value)
+        for name in dict.fromkeys([*other._totals, *other._recent]):
+            self.add(name, other.total(name))
         self.samples += other.samples
 
     def mean(self, name: str) -> Tensor:
@@ -45,7 +63,7 @@ class Sums:
         """
         if self.samples == 0:
             raise DataError("there are no samples to take statistics of")
-        return self.values[name] / self.samples
+        return self.total(name) / self.samples
 
     def __contains__(self, name: str) -> bool:
-        return name in self.values
+        return name in self._totals or name in self._recent

@@ -79,7 +79,9 @@ def test_every_part_of_a_run_has_a_table():
     assert {f"Edge op: {name}" for name in op_names()} == {name for name in MODELS if name.startswith("Edge op")}
     parts = {name for name, part in run_schema()["$defs"].items() if part.get("type") == "object"}
     ops = {f"op_{name}" for name in op_names()}
-    assert parts - ops == {model.__name__ for model in MODELS.values() if not issubclass(model, dagrow.Op)} - {"RunSpec"}
+    assert parts - ops == {model.__name__ for model in MODELS.values() if not issubclass(model, dagrow.Op)} - {
+        "RunSpec"
+    }
     assert MODELS.keys() <= TABLES.keys()
 
 
@@ -101,7 +103,9 @@ def test_fields_and_defaults_are_those_of_the_code(heading):
 
 
 def test_the_version_is_that_of_the_code():
-    assert code(rows("The file")["version"]["default"]) == code(rows("The file")["version"]["allowed"]) == [str(VERSION)]
+    assert (
+        code(rows("The file")["version"]["default"]) == code(rows("The file")["version"]["allowed"]) == [str(VERSION)]
+    )
 
 
 @pytest.mark.parametrize(("heading", "field"), NAMES)
@@ -129,7 +133,7 @@ def test_options_of_optimizers_exist():
 
 
 def test_the_table_of_data_sets_is_right():
-    told = {code(row["dataset"])[0]: row for row in TABLES_BY_HEAD["dataset"]}
+    told = {code(row["dataset"])[0]: row for row in TABLES["Data sets"]}
     assert list(told) == list(DATASETS)
     for name, row in told.items():
         x, y = getattr(import_module("sklearn.datasets"), BUNDLED[name].loader)(return_X_y=True)
@@ -168,22 +172,3 @@ def test_what_the_page_says_about_overrides(tmp_path):
     run = dagrow.load_run(file, ["growth.neurons=8", "growth.budget.steps=0", "training.optimizer.lr=0.1"])
     assert (run.growth.neurons, run.growth.budget.steps, run.training.optimizer.lr) == (8, 0, 0.1)
     assert run.data.dataset == "digits"
-
-
-def _tables_by_head() -> dict[str, list[dict[str, str]]]:
-    """Tables of the page by the name of their first column; later ones below a heading, too."""
-    found: dict[str, list[dict[str, str]]] = {}
-    lines = PAGE.read_text().splitlines()
-    for start, line in enumerate(lines):
-        if line.startswith("|---"):
-            head = [cell.strip() for cell in lines[start - 1].strip("|").split("|")]
-            body = []
-            for row in lines[start + 1 :]:
-                if not row.startswith("|"):
-                    break
-                body.append(dict(zip(head, (cell.strip() for cell in row.strip("|").split("|")), strict=True)))
-            found[head[0]] = body
-    return found
-
-
-TABLES_BY_HEAD = _tables_by_head()
