@@ -68,8 +68,8 @@ def site(dag: Dag, name: str) -> Site | FixedSize:
         readings = _readings(dag, name, (), flattened=False)
     except _Fixed as fixed:
         return FixedSize(name, str(fixed))
-    for target in dict.fromkeys(reading.edge.target for reading in readings):
-        for edge in dag.incoming[target]:
+    for end in dict.fromkeys((name, *(reading.edge.target for reading in readings))):
+        for edge in dag.incoming[end]:
             if dag.op(edge).parametrised and not dag.op(edge).has_layout:
                 return FixedSize(name, f"op '{dag.op(edge).name}' of {edge} has no statistics (features)")
     edges = [reading.edge for reading in readings]
@@ -107,6 +107,8 @@ def _readings(dag: Dag, name: str, through: tuple[str, ...], flattened: bool) ->
         if op.parametrised:
             if reason := op.fixed_sizes:
                 raise _Fixed(f"{edge}: {reason}")
+            if not op.takes_fan_out:
+                raise _Fixed(f"op '{op.name}' of {edge} does not say how it reads new features (fan_out_moment)")
             found.append(Reading(edge, through, flattened))
         elif dag.node(edge.target).merge == "concat":
             found += _readings(dag, edge.target, (*through, edge.target), flattened)

@@ -99,14 +99,17 @@ class Op(BaseModel, ABC):
     @property
     def fixed_sizes(self) -> str | None:
         """Why the sizes at the two ends of this edge cannot change one at a time, or None."""
-        if self.parametrised and type(self).fan_out_moment is Op.fan_out_moment:
-            return f"op '{self.name}' does not say how it grows (fan_out_moment and the hooks beside it)"
         return None
 
     @property
     def has_layout(self) -> bool:
         """Whether the op brings its input to the one layout, so that statistics can be taken of it."""
         return type(self).features is not Op.features
+
+    @property
+    def takes_fan_out(self) -> bool:
+        """Whether the op says how it reads new features."""
+        return type(self).fan_out_moment is not Op.fan_out_moment
 
     @abstractmethod
     def output_shape(self, source: Shape, size: int | None) -> Shape:

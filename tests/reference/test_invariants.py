@@ -225,7 +225,7 @@ def test_noise_is_not_taken_for_signal():
             model.y.from_h.weight.zero_()
             model.y.from_h.bias.copy_(y.mean(0))
         plan = propose(model, squared, batches(x, y, [400]), neurons=4)
-        every = propose(model, squared, batches(x, y, [400]), neurons=4, significance=0, shrinkage=0, held_out=0.2)
+        every = propose(model, squared, batches(x, y, [400]), neurons=4, significance=1e-9, shrinkage=0, held_out=0.2)
         (candidate,) = every.candidates
         ratios.append(candidate.scores[0] / candidate.noise_level if candidate.scores else 0.0)
         if plan.best is not None and plan.best.held_out_gain > 0.01 * plan.loss:

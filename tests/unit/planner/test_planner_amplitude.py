@@ -62,7 +62,7 @@ def test_any_smooth_valley(log_at, width, depth):
     curve = valley(math.exp(log_at), width, depth)
     search, count = run(curve)
     assert START - search.lowest_loss >= 0.95 * depth
-    assert count <= 19
+    assert count <= 22
 
 
 @pytest.mark.parametrize("at", [1e5, 3e6, 1e9])
