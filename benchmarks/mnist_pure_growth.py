@@ -9,7 +9,6 @@ their amplitude factor; after each insertion every layer takes its best update. 
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 
@@ -19,33 +18,7 @@ import torch
 import dagrow
 from dagrow.report import table
 
-RUN = """
-name: mnist-pure-growth
-graph:
-  inputs:
-    x: {{shape: [784]}}
-  nodes:
-    h1: {{size: 1, activation: selu}}
-    h2: {{size: 1, activation: selu}}
-    y: {{size: 10}}
-  edges:
-    x -> h1: linear
-    h1 -> h2: linear
-    h2 -> y: linear
-  outputs: [y]
-data: {{npz: {npz}}}
-training: {{epochs_between_growth: 0, final_epochs: 0, best_updates: true}}
-growth:
-  where: naive
-  neurons: 10
-  shrinkage: {shrinkage}
-  held_out: {held_out}
-  significance: {significance}
-  samples: {samples}
-  patience: 2
-  budget: {{parameters: 100000, steps: {steps}}}
-seed: {seed}
-"""
+SPEC = Path(__file__).parents[1] / "specs" / "mnist_pure_growth.yaml"
 MOST_UNITS = 50
 
 
@@ -54,27 +27,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--npz", required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--shrinkage", default="0.01")
-    parser.add_argument("--held-out", default="0.2")
-    parser.add_argument("--significance", default="1.0")
-    parser.add_argument("--samples", default="60000")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change the spec")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", default="mnist_pure_growth.png")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows, curves = [], []
     for seed in range(arguments.seeds):
-        text = RUN.format(
-            npz=Path(arguments.npz).resolve(), seed=seed, steps=arguments.steps, shrinkage=arguments.shrinkage,
-            held_out=arguments.held_out, significance=arguments.significance, samples=arguments.samples,
-        )  # fmt: skip
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "run.yaml"
-            path.write_text(text)
-            started = time.perf_counter()
-            result = dagrow.grow(path, write=False)
-            seconds = time.perf_counter() - started
+        overrides = [f"data.npz={Path(arguments.npz).resolve()}", f"seed={seed}", *arguments.set]
+        started = time.perf_counter()
+        result = dagrow.grow(dagrow.load_run(SPEC, overrides), write=False)
+        seconds = time.perf_counter() - started
         nodes = {"h1": 1, "h2": 1}
         curve = []
         for event in result.events:
