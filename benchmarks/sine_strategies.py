@@ -94,7 +94,7 @@ def draw(curves: dict[str, list[Curve]], path: str) -> None:
 
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(15, 4.5), constrained_layout=True)
     for index, (name, runs) in enumerate(curves.items()):
-        grid = np.linspace(100, max(BUDGETS) + 400, 60)
+        grid = np.linspace(250, max(BUDGETS) + 400, 60)
         mean = np.mean([[accuracy_within(curve, int(p)) for p in grid] for curve in runs], axis=0)
         left.plot(grid, mean, color=f"C{index}", label=name.replace("_", " "))
         steps = min(len(curve) for curve in runs)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 FIRST = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1)
 BELOW = (1e-8, 1e-7, 1e-6, 1e-5)
 ABOVE = (1e2, 1e3, 1e4)
-STEP = 10 ** (1 / 3)
-"""Between the points of the last stage, which looks at all samples around what was found before."""
+STEP = 1.6
+"""Between the points of a search that looks around what is known from elsewhere."""
 WIDENINGS = 4
 PARABOLAS = 2
 RESOLUTION = 1e-3
@@ -27,43 +27,26 @@ MINIMUM_GAIN = 1e-6
 class AmplitudeSearch:
     """``argmin L(g)`` over g > 0, 0 where no amplitude lowers the loss.
 
-    With ``scouting``, a part of the samples finds where to look, and all of them decide there.
-
     Attributes:
         scale: the amplitude that counts as 1.
-        scouting: whether the questions are for a part of the samples still.
-        losses: what is known on the samples asked about, by amplitude relative to the scale.
-        start: the loss at amplitude 0 on these samples.
+        around: relative amplitude to look around, where it is known from elsewhere; None looks everywhere.
+        start: the loss at amplitude 0.
         parabolas: points at the vertex of a parabola at the end, at most.
-        around: where the last stage looks; given from the start where it is known well enough.
+        losses: what is known, by amplitude relative to the scale.
     """
 
     scale: float = 1.0
-    scouting: bool = False
-    losses: dict[float, float] = field(default_factory=dict)
+    around: float | None = None
     start: float = math.nan
+    parabolas: int = PARABOLAS
+    losses: dict[float, float] = field(default_factory=dict)
     _refined: int = 0
     _widened: int = 0
-    around: float | None = None
-    parabolas: int = PARABOLAS
 
     def ask(self) -> tuple[float, ...]:
         """The next relative amplitudes to try; empty when the search is over."""
         if not self.losses:
-            return FIRST if self.around is None else self._near(self.around)
-        points = self._next()
-        if points or not self.scouting:
-            return points
-        self.scouting, self.around = False, self._lowest()
-        if self.around is None:
-            return ()
-        self.losses, self._widened = {}, 0
-        return self._near(self.around)
-
-    def _near(self, point: float) -> tuple[float, ...]:
-        return (point / STEP, point, point * STEP)
-
-    def _next(self) -> tuple[float, ...]:
+            return FIRST if self.around is None else (self.around / STEP, self.around, self.around * STEP)
         tried = sorted(self.losses)
         best = self._lowest()
         if self.around is not None:
@@ -82,9 +65,9 @@ class AmplitudeSearch:
         return self._refine(tried, best)
 
     def _next_near(self, tried: list[float], best: float | None) -> tuple[float, ...]:
-        """The stage on all samples: walk if the best is at an end, then one parabola."""
+        """Walks if the best is at an end, then parabolas."""
         if best is None:
-            # A part of the samples gained, all of them do not: perhaps with less.
+            # Where it was looked for elsewhere there is no gain here: perhaps with less.
             if self._widened >= WIDENINGS:
                 return ()
             self._widened += 1
@@ -95,8 +78,6 @@ class AmplitudeSearch:
         return self._refine(tried, best)
 
     def _refine(self, tried: list[float], best: float) -> tuple[float, ...]:
-        if self.scouting:
-            return ()
         self._refined += 1
         if self._refined == 1:
             if self.around is None:

@@ -17,7 +17,7 @@ from torch import Tensor, fx
 from dagrow.build import Network, Value, suffix
 from dagrow.planner.orient import Mean, Oriented, Shares
 from dagrow.planner.trial import Deltas, Response, Trial, Values
-from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, rows
+from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, joined, rows
 
 _BATCH_SEED = 0x6A09
 
@@ -46,7 +46,8 @@ class Evaluator:
         for trial in trials:
             if trial.changed not in self._suffixes:
                 self._suffixes[trial.changed] = suffix(self.network, self.dag, trial.changed)
-        self._responses: dict[tuple[int, int, bool], Response] = {}
+        self._responses: dict[tuple[int, int, str], Response] = {}
+        self._scouts: _Look | None = None
         self._fan_in: dict[tuple[int, int], Tensor] = {}
         self._update_deltas: dict[tuple[int, int], Deltas] = {}
         self._room = CACHE_BYTES
@@ -72,26 +73,31 @@ class Evaluator:
         """
         start = Mean()
         sums = [{amplitude: Mean() for amplitude in amplitudes} for _, amplitudes in asked]
-        for snapshot in self.snapshots.passing():
-            batch, values, outs = snapshot.batch, snapshot.values, snapshot.outputs
-            mask = batch.held if self.held_out else None
-            if scouting:
-                mask = batch.scouts if mask is None else mask & batch.scouts
-            if mask is not None and not bool(mask.any()):
-                continue
-            target, count, after = batch.target, batch.size, mask
-            if mask is not None:
-                target, count = rows(batch.target, mask), int(mask.sum())
-                if not self.network.training:
-                    # In eval mode samples do not see one another: only those that count are run.
-                    values, after = _SomeRows(values, mask), None
-            start.add(self._loss(outs, target, mask), count)
+        for look in self._looks(scouting):
+            start.add(self._loss(look.outputs, look.target, look.mask), look.size)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
-                response = self._response(trial, snapshot, values, mask, scouting)
+                response = self._response(trial, look)
                 for amplitude in amplitudes:
-                    changed = self._run_suffix(trial, values, response.at(amplitude))
-                    means[amplitude].add(self._loss(changed, target, after), count)
+                    outs = self._run_suffix(trial, look.values, response.at(amplitude))
+                    means[amplitude].add(self._loss(outs, look.target, look.mask), look.size)
         return start.value, [{a: mean.value for a, mean in means.items()} for means in sums]
+
+    def _looks(self, scouting: bool) -> Iterator[_Look]:
+        """The samples that a search is over: those held out if there are any, the scouts among them if asked."""
+        if scouting and self._scouts is not None:
+            yield self._scouts
+            return
+        looks = []
+        for snapshot in self.snapshots.passing():
+            look = _look(snapshot, self.held_out, scouting, self.network.training)
+            if look is not None:
+                looks.append(look)
+                if not scouting or self.snapshots.cached() is None:
+                    yield looks.pop()
+        if looks:
+            # Scouts are few per batch: one batch of all of them costs a tenth of the calls.
+            self._scouts = _joined(looks)
+            yield self._scouts
 
     @torch.no_grad()
     def measure(self, asked: Sequence[tuple[Trial, float]]) -> tuple[Measured, list[Measured]]:
@@ -155,19 +161,17 @@ class Evaluator:
             known[name] = (mean.to(dtype), variance.to(dtype))
         return trial.with_statistics(known) if known else trial
 
-    def _response(
-        self, trial: Trial, snapshot: Snapshot, values: Values, mask: Tensor | None, scouting: bool
-    ) -> Response:
-        """The trial on one batch; kept for the next pass over the same samples while there is room."""
-        key = (id(trial), snapshot.number, scouting)
+    def _response(self, trial: Trial, look: _Look) -> Response:
+        """The trial on some samples; kept for the next pass over the same ones while there is room."""
+        key = (id(trial), look.number, look.part)
         if key in self._responses:
             return self._responses[key]
-        z = self._fan_in.get((id(trial.change.features), snapshot.number))
-        updates = self._update_deltas.get((id(trial.change.updates), snapshot.number))
-        if mask is not None and not self.network.training:
-            z = None if z is None else z[mask]
-            updates = updates and {node: delta[mask] for node, delta in updates.items()}
-        response = trial.prepare(values, z, updates)
+        z = self._fan_in.get((id(trial.change.features), look.number))
+        updates = self._update_deltas.get((id(trial.change.updates), look.number))
+        if look.index is not None:
+            z = None if z is None else z[look.index]
+            updates = updates and {node: delta[look.index] for node, delta in updates.items()}
+        response = trial.prepare(look.values, z, updates)
         if response.bytes <= self._room:
             self._room -= response.bytes
             self._responses[key] = response
@@ -217,16 +221,67 @@ class Evaluator:
             means[1].add(self._loss(outs, rows(batch.target, batch.held), batch.held), held)
 
 
-class _SomeRows(dict[Value, Tensor]):
-    """Some samples of cached values, each cut out when it is first asked for."""
+class _Lazy(dict[Value, Tensor]):
+    """Values of some samples, each cut out or joined when it is first asked for."""
 
-    def __init__(self, values: Values, mask: Tensor) -> None:
+    def __init__(self, make: Callable[[Value], Tensor]) -> None:
         super().__init__()
-        self.values_of_all, self.index = values, mask.nonzero().squeeze(1)
+        self.make = make
 
     def __missing__(self, value: Value) -> Tensor:
-        self[value] = self.values_of_all[value][self.index]
+        self[value] = self.make(value)
         return self[value]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Samples that a search asks about.
+
+    Attributes:
+        number: of the batch, 0 for the joined scouts.
+        part: which of its samples, as a key.
+        values: what the network makes of them.
+        outputs: of the network.
+        target: for the loss.
+        mask: which of the outputs count; None for all.
+        index: which of the batch's samples these are; None for all of them, or for those of several batches.
+        size: how many samples count.
+    """
+
+    number: int
+    part: str
+    values: Values
+    outputs: tuple[Tensor, ...]
+    target: Any
+    mask: Tensor | None
+    index: Tensor | None
+    size: int
+
+
+def _look(snapshot: Snapshot, held_out: bool, scouting: bool, training: bool) -> _Look | None:
+    """The samples of a batch that count, None if there are none."""
+    batch, values, outs = snapshot.batch, snapshot.values, snapshot.outputs
+    if not held_out and not scouting:
+        return _Look(snapshot.number, "all", values, outs, batch.target, None, None, batch.size)
+    mask = batch.held if not scouting else batch.scouts & batch.held if held_out else batch.scouts
+    size = int(mask.sum())
+    if size == 0:
+        return None
+    target, part = rows(batch.target, mask), "scouts" if scouting else "held out"
+    if training:
+        # Samples see one another in batch statistics: all are run, some count.
+        return _Look(snapshot.number, part, values, outs, target, mask, None, size)
+    index = mask.nonzero().squeeze(1)
+    some = _Lazy(lambda value: values[value][index])
+    return _Look(snapshot.number, part, some, tuple(x[index] for x in outs), target, None, index, size)
+
+
+def _joined(looks: Sequence[_Look]) -> _Look:
+    """Several looks as one; only in eval mode, where samples do not see one another."""
+    values = _Lazy(lambda value: torch.cat([look.values[value] for look in looks]))
+    outs = tuple(torch.cat(parts) for parts in zip(*(look.outputs for look in looks), strict=True))
+    target = joined([look.target for look in looks])
+    return _Look(0, "scouts", values, outs, target, None, None, sum(look.size for look in looks))
 
 
 @contextmanager

@@ -55,29 +55,62 @@ class _Track:
 def measure(snapshots: Snapshots, drafts: list[Draft]) -> tuple[list[Candidate], float, float | None]:
     """What each draft would gain.
 
+    Where samples are many, a part of them finds the amplitudes, and all of them decide around these.
+
     Returns:
         A candidate per draft, the loss as it is over all samples, and over the held-out ones (None without).
     """
     evaluator = Evaluator(snapshots, [v.trial for draft in drafts for v in draft.variants])
-    tracks = _tracks(evaluator, drafts)
-    start, tracks = _search(evaluator, tracks)
-    _search_updates(evaluator, tracks)
-    final = {track.draft: (track, *track.finished()) for track in tracks}
-    winners = {i: (trial, track.search.amplitude) for i, (track, trial, _) in final.items() if track.search.amplitude}
-    if evaluator.held_out or math.isnan(start):
+    scouting = evaluator.may_scout
+    tracks = _best_variants_searched(evaluator, _tracks(evaluator, drafts), scouting)
+    _search_updates(evaluator, tracks, scouting)
+    final = {track.draft: _Final(track, *track.finished()) for track in tracks}
+    if scouting:
+        searches = [(entry.trial, entry.again()) for entry in final.values() if entry.amplitude]
+        _run(evaluator, searches, scouting=False)
+    winners = {i: (entry.trial, entry.amplitude) for i, entry in final.items() if entry.amplitude}
+    if evaluator.held_out or not winners:
         before, after = evaluator.measure(list(winners.values()))
         start, held = before.everywhere, before.held_out if evaluator.held_out else None
         gains = {i: (start - m.everywhere, before.held_out - m.held_out) for i, m in zip(winners, after, strict=True)}
     else:
         # The search saw every sample already.
-        held = None
-        lowest = {t.draft: t.updates.lowest_loss if t.updates.amplitude else t.search.lowest_loss for t in tracks}
-        gains = {i: (start - lowest[i], float("nan")) for i in winners}
-    return (
-        [_candidate(draft, final.get(i), gains.get(i), held is not None) for i, draft in enumerate(drafts)],
-        start,
-        held,
-    )
+        held, start = None, next(iter(final[i].start for i in winners))
+        gains = {i: (start - final[i].loss, math.nan) for i in winners}
+    candidates = [_candidate(draft, final.get(i), gains.get(i), held is not None) for i, draft in enumerate(drafts)]
+    return candidates, start, held
+
+
+@dataclass
+class _Final:
+    """A change as it was found, with the search on all samples where the first saw a part of them only."""
+
+    track: _Track
+    trial: Trial
+    slope: float | None
+    search: AmplitudeSearch | None = None
+
+    def again(self) -> AmplitudeSearch:
+        """Starts the search on all samples, around what was found."""
+        self.search = AmplitudeSearch(around=self.track.search.amplitude, parabolas=1)
+        return self.search
+
+    @property
+    def amplitude(self) -> float:
+        """The amplitude of the whole change."""
+        return (self.search or self.track.search).amplitude
+
+    @property
+    def start(self) -> float:
+        """The loss without it."""
+        return (self.search or self.track.search).start
+
+    @property
+    def loss(self) -> float:
+        """The loss with it."""
+        if self.search is not None:
+            return self.search.lowest_loss
+        return (self.track.updates if self.track.updates.amplitude else self.track.search).lowest_loss
 
 
 def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
@@ -87,41 +120,16 @@ def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
     tracks = []
     for (index, variant), oriented in zip(variants, evaluator.orient(ready), strict=True):
         trial = oriented.trial if oriented.trial.change.features is None else oriented.trial.without_updates()
-        search = AmplitudeSearch(oriented.scale, evaluator.may_scout)
-        if oriented.trial.change.features is not None and oriented.trial.change.updates:
-            # The updates' own search comes after this one and makes good what one point less leaves.
-            search.parabolas = 1
-        tracks.append(_Track(index, variant, trial, oriented, search))
+        tracks.append(_Track(index, variant, trial, oriented, AmplitudeSearch(oriented.scale)))
     return tracks
 
 
-def _search(evaluator: Evaluator, tracks: list[_Track]) -> tuple[float, list[_Track]]:
-    """Runs all searches to their end, one pass for one question each.
-
-    Variants of a draft compete after the first pass; the losers are dropped.
-
-    Returns:
-        The loss on all samples of the search, NaN if no pass went over all, and the tracks that are left.
-    """
-    start_everywhere = math.nan
-    first = True
-    while True:
-        asked = [(track, amplitudes) for track in tracks if (amplitudes := track.search.ask())]
-        if not asked:
-            return start_everywhere, tracks
-        for scouting in (True, False):
-            group = [(track, amplitudes) for track, amplitudes in asked if track.search.scouting == scouting]
-            if not group:
-                continue
-            scaled = [(track.trial, [t * track.search.scale for t in amplitudes]) for track, amplitudes in group]
-            start, losses = evaluator.search(scaled, scouting)
-            start_everywhere = start_everywhere if scouting else start
-            for (track, amplitudes), found in zip(group, losses, strict=True):
-                track.search.start = start
-                track.search.tell(dict(zip(amplitudes, found.values(), strict=True)))
-        if first:
-            tracks = _best_variants(evaluator, tracks)
-            first = False
+def _best_variants_searched(evaluator: Evaluator, tracks: list[_Track], scouting: bool) -> list[_Track]:
+    """Runs all searches; variants of a draft compete after the first pass, and the losers are dropped."""
+    _run(evaluator, [(track.trial, track.search) for track in tracks], scouting, passes=1)
+    tracks = _best_variants(evaluator, tracks)
+    _run(evaluator, [(track.trial, track.search) for track in tracks], scouting)
+    return tracks
 
 
 def _best_variants(evaluator: Evaluator, tracks: list[_Track]) -> list[_Track]:
@@ -134,7 +142,7 @@ def _best_variants(evaluator: Evaluator, tracks: list[_Track]) -> list[_Track]:
     return [best[index] for index in sorted(best)]
 
 
-def _search_updates(evaluator: Evaluator, tracks: list[_Track]) -> None:
+def _search_updates(evaluator: Evaluator, tracks: list[_Track], scouting: bool) -> None:
     """Where new features bring updates along: the amplitude of these, with the features in place.
 
     Where the updates then gain more than the features did, the amplitude of the features is looked at again.
@@ -143,50 +151,56 @@ def _search_updates(evaluator: Evaluator, tracks: list[_Track]) -> None:
     searches = []
     for track in joint:
         trial = replace(track.trial.with_updates(track.companions, 1.0), pinned=track.search.amplitude)
-        track.updates = AmplitudeSearch(track.first_order.update_scale, evaluator.may_scout)
-        searches.append((trial, track.updates, track.search.lowest_loss))
-    _run(evaluator, searches)
+        track.updates = AmplitudeSearch(track.first_order.update_scale, start=track.search.lowest_loss)
+        searches.append((trial, track.updates))
+    _run(evaluator, searches, scouting)
     again = []
     for track in joint:
         alone, together = track.search.lowest_loss, track.updates.lowest_loss
         if track.updates.amplitude and alone - together > track.search.start - alone:
             trial = replace(track.trial.with_updates(track.companions, 1.0), pinned_updates=track.updates.amplitude)
-            search = AmplitudeSearch(track.search.scale, around=track.search.relative)
-            again.append((trial, search, track))
-    _run(evaluator, [(trial, search, track.search.start) for trial, search, track in again])
-    for _, search, track in again:
+            search = AmplitudeSearch(track.search.scale, track.search.relative, track.search.start)
+            again.append((track, trial, search))
+    _run(evaluator, [(trial, search) for _, trial, search in again], scouting)
+    for track, _, search in again:
         if search.lowest_loss < track.updates.lowest_loss:
             track.search = search
             track.updates.losses[track.updates.relative] = search.lowest_loss
 
 
-def _run(evaluator: Evaluator, searches: list[tuple[Trial, AmplitudeSearch, float]]) -> None:
-    """Runs searches to their end, each against the loss that its pinned part has alone."""
-    while asked := [(*entry, points) for entry in searches if (points := entry[1].ask())]:
-        for scouting in (True, False):
-            group = [entry for entry in asked if entry[1].scouting == scouting]
-            if not group:
-                continue
-            # Amplitude 0 is the pinned part alone: what the other has to beat. On all samples it is known.
-            first = [0.0] if scouting else []
-            scaled = [(trial, first + [t * search.scale for t in points]) for trial, search, _, points in group]
-            _, losses = evaluator.search(scaled, scouting)
-            for (_, search, alone, points), found in zip(group, losses, strict=True):
-                search.start = found.pop(0.0, alone)
-                search.tell(dict(zip(points, found.values(), strict=True)))
+def _run(
+    evaluator: Evaluator,
+    searches: list[tuple[Trial, AmplitudeSearch]],
+    scouting: bool,
+    passes: int | None = None,
+) -> None:
+    """Runs searches in step, one pass over the samples for one question each.
+
+    Args:
+        evaluator: answers.
+        searches: trials, each with its search; one that knows its starting loss keeps it.
+        scouting: ask a part of the samples only.
+        passes: end after so many; None goes on to the end.
+    """
+    while passes != 0 and (asked := [(*pair, points) for pair in searches if (points := pair[1].ask())]):
+        scaled = [(trial, [t * search.scale for t in points]) for trial, search, points in asked]
+        start, losses = evaluator.search(scaled, scouting)
+        for (_, search, points), found in zip(asked, losses, strict=True):
+            search.start = start if math.isnan(search.start) else search.start
+            search.tell(dict(zip(points, found.values(), strict=True)))
+        passes = None if passes is None else passes - 1
 
 
 def _candidate(
     draft: Draft,
-    found: tuple[_Track, Trial, float | None] | None,
+    found: _Final | None,
     gains: tuple[float, float] | None,
     held: bool,
 ) -> Candidate:
     """The candidate of a draft: with its gains, or with the reason why it is rejected."""
     if found is None:
         return Candidate(draft.kind, draft.place, 0, 0.0, None, 0.0, None, (), 0.0, 0.0, Cost(0, 0), draft.reason)
-    track, trial, slope = found
-    variant, (gain, held_gain), rejected = track.variant, gains or (0.0, 0.0), ""
+    variant, (gain, held_gain), rejected = found.track.variant, gains or (0.0, 0.0), ""
     if gains is None:
         rejected = "no amplitude lowers the loss"
     elif not gain > 0:
@@ -197,12 +211,12 @@ def _candidate(
         neurons=variant.neurons,
         gain=0.0 if rejected else gain,
         held_out_gain=held_gain if held and not rejected else None,
-        amplitude=0.0 if rejected else track.search.amplitude,
-        slope=slope,
+        amplitude=0.0 if rejected else found.amplitude,
+        slope=found.slope,
         scores=variant.scores,
         noise_level=variant.noise_level,
         shrinkage=variant.shrinkage,
         cost=variant.cost,
         rejected=rejected,
-        trial=None if rejected else trial,
+        trial=None if rejected else found.trial,
     )

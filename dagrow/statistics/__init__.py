@@ -4,7 +4,7 @@ from dagrow.statistics.collect import Statistics, collect, watched
 from dagrow.statistics.node import NodeMoments, solve_update, split_update, weighted_edges
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import CACHE_BYTES, Snapshot, Snapshots, check_loss
-from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, rows
+from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, joined, rows
 from dagrow.statistics.sums import Sums
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Sums",
     "check_loss",
     "collect",
+    "joined",
     "rows",
     "solve_update",
     "split_update",

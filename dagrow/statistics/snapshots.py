@@ -113,6 +113,10 @@ class Snapshots:
         self._seen = True
         self._complete = len(self._kept) == count
 
+    def cached(self) -> Sequence[Snapshot] | None:
+        """All snapshots, if all of them are kept; None otherwise."""
+        return self._kept if self._complete else None
+
     def _keep(self, snapshot: Snapshot, count: int) -> None:
         """Keeps the snapshot while there is room; a value that goes by two names counts once."""
         tensors = (*snapshot.values.values(), *snapshot.goals.values())

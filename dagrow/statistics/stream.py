@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,6 +128,16 @@ def rows(value: Any, mask: Tensor) -> Any:
 def _rows_of(x: Any) -> int:
     first = next(iter(x.values()), None) if isinstance(x, dict) else x[0] if isinstance(x, (list, tuple)) else x
     return first.shape[0] if isinstance(first, Tensor) and first.dim() > 0 else 0
+
+
+def joined(values: Sequence[Any]) -> Any:
+    """The samples of several batches as one: tensors, or tuples, lists or dicts of tensors."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(values))
+    if isinstance(first, dict):
+        return {key: joined([value[key] for value in values]) for key in first}
+    return type(first)(joined(parts) for parts in zip(*values, strict=True))
 
 
 def _pairs(data: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
