@@ -17,7 +17,9 @@ def tiny(moments: SiteMoments, request: Request) -> Neurons:
     """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise."""
     metric = Metric(moments.S, request.shrinkage, moments.precision)
     U, values, Vh = _svd(metric.whiten(moments.N_proj), moments.precision)
-    noise_level = float(torch.linalg.matrix_norm(metric.whiten(moments.N_noise), 2)) if values.numel() else 0.0
+    noise_level = 0.0
+    if request.significance > 0 and values.numel():
+        noise_level = float(torch.linalg.matrix_norm(metric.whiten(moments.N_noise), 2))
     # What rounding leaves of an N that is really 0, relative to v_goal's length: of the products in their
     # dtype, and of the children's solves, which are in float64 but may be ill-conditioned.
     eps = max(8 * torch.finfo(moments.precision).eps, 1e3 * torch.finfo(torch.float64).eps)

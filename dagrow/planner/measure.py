@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from dagrow.graph import Cost
 from dagrow.mutation import WeightUpdate
-from dagrow.planner.amplitude import AmplitudeSearch
+from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import Draft, Variant
 from dagrow.planner.evaluate import Evaluator
@@ -120,7 +120,9 @@ def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
     tracks = []
     for (index, variant), oriented in zip(variants, evaluator.orient(ready), strict=True):
         trial = oriented.trial if oriented.trial.change.features is None else oriented.trial.without_updates()
-        tracks.append(_Track(index, variant, trial, oriented, AmplitudeSearch(oriented.scale)))
+        # All samples will decide where a part of them only scouts: one point less there.
+        parabolas = 1 if evaluator.may_scout else PARABOLAS
+        tracks.append(_Track(index, variant, trial, oriented, AmplitudeSearch(oriented.scale, parabolas=parabolas)))
     return tracks
 
 

@@ -182,8 +182,8 @@ def _uniform(index: np.ndarray[Any, np.dtype[np.uint64]], salt: int) -> np.ndarr
 
 
 def _few(index: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Enough samples for an estimate: the first `FEW_SAMPLES`, and an eighth of the later ones."""
-    return (index < FEW_SAMPLES) | (_uniform(index, salt=3) < 0.125)
+    """Enough samples for an estimate: the first `FEW_SAMPLES`, and a sixteenth of the later ones."""
+    return (index < FEW_SAMPLES) | (_uniform(index, salt=3) < 0.0625)
 
 
 class _same_order:
