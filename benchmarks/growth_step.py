@@ -245,15 +245,16 @@ def compare(
 def main() -> None:
     """Runs the chosen work items."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("items", nargs="*", default=["mlp", "conv"], choices=["mlp", "conv"])
+    parser.add_argument("items", nargs="*", help="mlp, conv; both if left out")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
+    items = arguments.items or ["mlp", "conv"]
     torch.set_num_threads(arguments.threads)
     gromo = importlib.util.find_spec("gromo") is not None
     if not gromo:
         print("gromo is not installed (pip install gromo==0.1.0): dagrow alone", file=sys.stderr)
-    if "mlp" in arguments.items:
+    if "mlp" in items:
         data = teacher_data()
         factors = [0.0, *torch.logspace(-1, 1.4771, 19).tolist()]
         for activation in ("selu", "relu"):
@@ -271,7 +272,7 @@ def main() -> None:
                 [(785, 10_000), (129, 10_000)],
                 arguments.repeats,
             )
-    if "conv" in arguments.items:
+    if "conv" in items:
         peers = {}
         for kind in ("Restricted", "Full") if gromo else ():
 

@@ -21,6 +21,9 @@ from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapsho
 
 _BATCH_SEED = 0x6A09
 
+_JOINED_VALUES = 2**20
+"""Values per node up to which scouts are joined: what fits the processor's cache."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -47,7 +50,7 @@ class Evaluator:
             if trial.changed not in self._suffixes:
                 self._suffixes[trial.changed] = suffix(self.network, self.dag, trial.changed)
         self._responses: dict[tuple[int, int, str], Response] = {}
-        self._scouts: _Look | None = None
+        self._scouts: tuple[_Look, ...] | None = None
         self._fan_in: dict[tuple[int, int], Tensor] = {}
         self._update_deltas: dict[tuple[int, int], Deltas] = {}
         self._room = CACHE_BYTES
@@ -85,19 +88,21 @@ class Evaluator:
     def _looks(self, scouting: bool) -> Iterator[_Look]:
         """The samples that a search is over: those held out if there are any, the scouts among them if asked."""
         if scouting and self._scouts is not None:
-            yield self._scouts
+            yield from self._scouts
             return
         looks = []
         for snapshot in self.snapshots.passing():
             look = _look(snapshot, self.held_out, scouting, self.network.training)
-            if look is not None:
+            if look is not None and scouting and self.snapshots.cached() is not None:
                 looks.append(look)
-                if not scouting or self.snapshots.cached() is None:
-                    yield looks.pop()
+            elif look is not None:
+                yield look
         if looks:
-            # Scouts are few per batch: one batch of all of them costs a tenth of the calls.
-            self._scouts = _joined(looks)
-            yield self._scouts
+            widest = max(value.numel() // len(value) for value in snapshot.values.values())
+            few = widest * sum(look.size for look in looks) <= _JOINED_VALUES
+            # Scouts are few per batch: one small batch of all of them costs a tenth of the calls.
+            self._scouts = (_joined(looks),) if few else tuple(looks)
+            yield from self._scouts
 
     @torch.no_grad()
     def measure(self, asked: Sequence[tuple[Trial, float]]) -> tuple[Measured, list[Measured]]:
