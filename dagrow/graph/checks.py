@@ -56,7 +56,9 @@ def _unknown_ends(spec: GraphSpec) -> Iterator[Problem]:
 def _bad_outputs(spec: GraphSpec) -> Iterator[Problem]:
     for index, name in enumerate(spec.outputs):
         path = ("graph", "outputs", str(index))
-        if name not in spec.nodes:
+        if name in spec.inputs:
+            yield Problem(path, f"'{name}' is an input; outputs are nodes: {listed(spec.nodes)}")
+        elif name not in spec.nodes:
             near = did_you_mean(name, spec.nodes)
             yield Problem(path, f"unknown node '{name}'{near}; nodes: {listed(spec.nodes)}")
         elif name in spec.outputs[:index]:
