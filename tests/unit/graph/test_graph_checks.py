@@ -101,7 +101,7 @@ def test_outputs():
     assert problems({"x": [2]}, nodes, edges, ["oot", "y", "y", "x"]) == [
         ("graph / outputs / 0", "unknown node 'oot' (did you mean 'out'?); nodes: out, y"),
         ("graph / outputs / 2", "'y' is listed twice"),
-        ("graph / outputs / 3", "unknown node 'x'; nodes: out, y"),
+        ("graph / outputs / 3", "'x' is an input; outputs are nodes: out, y"),
     ]
 
 
