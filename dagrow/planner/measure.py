@@ -92,7 +92,7 @@ class _Final:
 
     def again(self) -> AmplitudeSearch:
         """Starts the search on all samples, around what was found."""
-        self.search = AmplitudeSearch(around=self.track.search.amplitude, parabolas=1)
+        self.search = AmplitudeSearch(around=self.track.search.amplitude, parabolas=0)
         return self.search
 
     @property

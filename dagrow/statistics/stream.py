@@ -19,8 +19,11 @@ LossFunction = Callable[[Any, Any], Tensor]
 
 _SEED = 0x0DA6
 
-FEW_SAMPLES = 512
-"""A noise level, or the place of a minimum, is known well enough from so many samples and some of the rest."""
+FEW_SAMPLES = 256
+"""The place of a minimum is known well enough from so many samples and some of the rest."""
+
+NOISE_SAMPLES = 512
+"""Likewise a noise level."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,9 @@ class Stream:
                 self._check_repeat(count, inputs, size)
                 index = np.arange(first, first + size, dtype=np.uint64)
                 held = torch.from_numpy(_uniform(index, salt=1) < self.held_out)
-                few = torch.from_numpy(_few(index))
-                signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)) * few
+                few = torch.from_numpy(_few(index, FEW_SAMPLES))
+                noisy = torch.from_numpy(_few(index, NOISE_SAMPLES))
+                signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)) * noisy
                 device, dtype = inputs[0].device, example.dtype
                 yield Batch(inputs, _to(y, device), size, held.to(device), signs.to(device, dtype), few.to(device))
                 first += size
@@ -181,9 +185,9 @@ def _uniform(index: np.ndarray[Any, np.dtype[np.uint64]], salt: int) -> np.ndarr
     return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
-def _few(index: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Enough samples for an estimate: the first `FEW_SAMPLES`, and a sixteenth of the later ones."""
-    return (index < FEW_SAMPLES) | (_uniform(index, salt=3) < 0.0625)
+def _few(index: np.ndarray[Any, np.dtype[np.uint64]], first: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Enough samples for an estimate: the first ones, and a sixteenth of the later ones."""
+    return (index < first) | (_uniform(index, salt=3) < 0.0625)
 
 
 class _same_order:
