@@ -7,10 +7,13 @@ the existing weights cannot do of it. ``E`` sums over positions and averages ove
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from dagrow.methods.samples import SiteSamples
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class SiteMoments:
         mean: ``[F]``, mean of the features over samples and positions, for signs.
         v_goal_squared: ``E||v_goal||^2`` over all children: what there is to be gained from.
         precision: dtype in which the products were made.
+        samples: draws the samples that `nonlinear` needs; called by methods that need them, None where there
+            are none.
     """
 
     S: Tensor
@@ -35,6 +40,7 @@ class SiteMoments:
     mean: Tensor
     v_goal_squared: float
     precision: torch.dtype
+    samples: Callable[[], SiteSamples] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,15 +49,21 @@ class Neurons:
 
     Attributes:
         alpha: ``[F, K]`` fan-in, the constant last.
-        omega: ``[K, M]`` fan-out.
+        omega: ``[K, M]`` fan-out, in the layout of the columns of N_proj.
         scores: ``[K]`` what the method ranks them by; singular values for TINY.
         noise_level: what scores would be without signal, 0 where the method has no such level.
+        updates: per child ``[M, R]``, the update of its existing weights that goes with the neurons, in the order
+            of `SiteSamples.children`; none where the method leaves those weights to the best update.
+        fan_in_fixed: the amplitude scales omega and the updates only, not alpha: the neurons were chosen at this
+            very scale of their pre-activations.
     """
 
     alpha: Tensor
     omega: Tensor
     scores: Tensor
     noise_level: float = 0.0
+    updates: tuple[Tensor, ...] = ()
+    fan_in_fixed: bool = False
 
     @property
     def count(self) -> int:

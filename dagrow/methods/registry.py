@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from dagrow.errors import DagrowError, did_you_mean, listed
 from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.nonlinear import nonlinear
 from dagrow.methods.random import random
 from dagrow.methods.tiny import tiny
 
 Method = Callable[[SiteMoments, Request], Neurons]
 """Moments in, neurons out: a pure function of matrices."""
 
-METHODS: dict[str, Method] = {"tiny": tiny, "random": random}
+METHODS: dict[str, Method] = {"tiny": tiny, "nonlinear": nonlinear, "random": random}
 
 
 def register_method(name: str, method: Method) -> None:

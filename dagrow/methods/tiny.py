@@ -3,6 +3,9 @@
 With the SVD ``S^(-1/2) N = U L V^T`` of ``N = E[B^T v_proj]``: ``alpha_k = sqrt(l_k) S^(-1/2) u_k``,
 ``omega_k = sqrt(l_k) v_k``, and the bottleneck drops by ``sum l_k^2``. Any root R of ``S^+`` gives the same
 neurons as ``S^(-1/2)``, since they differ by a rotation; see `Metric`.
+
+Beside an edge that carries the same features already (the triangle) N is 0 and there are no such neurons. Where
+samples can be had, non-linear ones are looked for then ("completed TINY"); see `nonlinear`.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ import torch
 
 from dagrow.methods.metric import Metric
 from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.nonlinear import nonlinear
 
 
 def tiny(moments: SiteMoments, request: Request) -> Neurons:
-    """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise."""
+    """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise; if there are none, non-linear ones."""
     metric = Metric(moments.S, request.shrinkage, moments.precision)
     U, values, Vh = _svd(metric.whiten(moments.N_proj), moments.precision)
     noise_level = 0.0
@@ -26,6 +30,8 @@ def tiny(moments: SiteMoments, request: Request) -> Neurons:
     rounding = eps * max(metric.rank, 1) ** 0.5 * moments.v_goal_squared**0.5
     kept = values > max(request.significance * noise_level, rounding)
     count = min(int(kept.sum()), request.neurons)
+    if count == 0 and request.neurons > 0 and moments.samples is not None:
+        return nonlinear(moments, request)
     roots = values[:count].sqrt()
     alpha = metric.unwhiten(U[:, :count] * roots)
     omega = Vh[:count] * roots.unsqueeze(1)

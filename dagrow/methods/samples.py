@@ -1,0 +1,45 @@
+"""Samples at one place where neurons can be added, for methods to which moments do not say enough.
+
+Symbols: n samples, P positions of the growing node before its pool and P' after it, Q positions of a child,
+F features a new neuron can read, K new neurons, M outputs of a child, R features that a child reads already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ChildSamples:
+    """One child that new neurons write, on the drawn samples.
+
+    Attributes:
+        v_proj: ``[n, Q, M]``, what its existing weights cannot do of its desired update.
+        existing: ``[n, Q, R]``, the features that it reads already, the constant last.
+        read: outputs of new neurons ``[n, P', K]`` to the features by which the child reads each of them,
+            ``[n, Q, K, fan_out]``: kernel positions of a convolution, positions of a flattened map, one for a
+            linear edge. Linear and differentiable.
+    """
+
+    v_proj: Tensor
+    existing: Tensor
+    read: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class SiteSamples:
+    """A bounded random subset of the samples at one place; float32 or float64.
+
+    Attributes:
+        B: ``[n, P, F]``, the features that new neurons can read, the constant last where some edge has a bias.
+        children: those that new neurons write, in the order of the columns of N_proj.
+        activate: pre-activations ``[n, P, K]`` to outputs ``[n, P', K]``: norm (with the statistics of these very
+            pre-activations), activation and pool of the growing node. Differentiable, each neuron apart.
+    """
+
+    B: Tensor
+    children: tuple[ChildSamples, ...]
+    activate: Callable[[Tensor], Tensor]
