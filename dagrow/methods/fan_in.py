@@ -1,8 +1,8 @@
 """Coordinates for the search of fan-ins: whitened features, with the constant as one direction of its own.
 
 Fan-ins are columns ``W`` of weights on ``E = B R^T``, where ``R^T R = (S + rho mean(diag S) I)^-1``: unit vectors
-give pre-activations of about unit root mean square, whatever the units and correlations of the features, and fan-ins
-are ``alpha = R^T W``.
+give pre-activations of about unit root mean square, whatever the units and correlations of the features; the
+fan-ins are ``alpha = R^T W``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,17 @@ from dagrow.methods.samples import SiteSamples
 class FanIn:
     """Whitened features of the samples.
 
+    Args:
+        samples: of the site.
+        moments: of the site; S and N_proj are of more samples than these.
+        shrinkage: rho.
+
     Attributes:
-        E: ``[n, P, rank]``, of unit mean square per column, on average.
+        samples: of the site.
+        E: ``[n, P, rank]``, of unit mean square.
         constant: ``[rank]``, weights of the pre-activation that is 1 everywhere; None without a bias.
+        linear: ``[rank, M]``, ``E[E^T v_proj]`` up to a factor.
+        linear_noise: the same with a random sign per sample.
     """
 
     def __init__(self, samples: SiteSamples, moments: SiteMoments, shrinkage: float) -> None:
@@ -28,20 +36,21 @@ class FanIn:
         metric = Metric(moments.S, shrinkage, moments.precision)
         root = metric.unwhiten(torch.eye(metric.rank, dtype=torch.float64, device=B.device))
         E = B @ root.to(B)
-        size = float(E.double().square().mean().sqrt()) if E.numel() else 0.0
-        scale = 1 / size if size > 0 else 1.0
-        self.E = E * scale
-        self.root = root * scale
-        self.biased = bool(B.shape[2]) and bool((B[..., -1] == 1).all())
-        self.constant = self._constant(metric, moments) if self.biased else None
-        # In the unit of sums over samples and positions, as G is.
-        self.shrinkage = shrinkage * float(B.double().square().mean()) * B.shape[0] * B.shape[1] if shrinkage else 0.0
+        size = float(E.square().mean().sqrt()) if E.numel() else 0.0
+        unit = 1 / size if size > 0 else 0.0
+        self.samples = samples
+        self.E, self._root = E * unit, root * unit
+        self._biased = bool((B[..., -1] == 1).all())
+        self.constant = self._constant(metric, moments) if self._biased else None
+        # rho mean(diag S), in the unit of sums over these samples and positions.
+        self._shrinkage = shrinkage * float(B.double().square().sum()) / B.shape[2]
+        self.linear, self.linear_noise = (metric.whiten(N).to(E) for N in (moments.N_proj, moments.N_noise))
 
     def _constant(self, metric: Metric, moments: SiteMoments) -> Tensor | None:
-        """The whitened features' own mix that is constant: their cross moment with the constant."""
-        c = metric.whiten(moments.S[:, -1:]).squeeze(1)
-        level = float((self.E.double() @ c).mean()) if self.E.numel() else 0.0
-        return (c / level).to(self.E) if level > 0 else None
+        """The mix of the whitened features that is constant: their cross moment with the constant."""
+        c = metric.whiten(moments.S[:, -1:]).squeeze(1).to(self.E)
+        level = (self.E @ c).mean()
+        return c / level if float(level) > 0 else None
 
     @property
     def rank(self) -> int:
@@ -49,19 +58,24 @@ class FanIn:
         return self.E.shape[2]
 
     def alpha(self, W: Tensor) -> Tensor:
-        """``[F, K]`` fan-ins of weights ``[rank, K]``, float64."""
-        return self.root @ W.double()
+        """Fan-ins ``[F, K]`` of weights ``[rank, K]``; float64."""
+        return self._root @ W.double()
 
     def penalty(self, W: Tensor) -> Tensor | None:
-        """``rho mean(diag S) ||alpha||^2`` in the unit of sums over samples; the bias is free."""
-        if not self.shrinkage:
+        """``rho mean(diag S) ||alpha||^2`` of each neuron, as the shrunk metric has it; the bias is free."""
+        if not self._shrinkage:
             return None
-        alpha = self.root.to(W) @ W
-        return self.shrinkage * (alpha[:-1] if self.biased else alpha).square().sum(0)
+        alpha = self._root.to(W) @ W
+        return self._shrinkage * (alpha[:-1] if self._biased else alpha).square().sum(0)
 
-    def directions(self, U: Tensor) -> Tensor:
-        """Weights ``[rank, K]`` without the constant, of unit length."""
+    def directions(self, W: Tensor) -> Tensor:
+        """Weights ``[rank, K]`` without their constant part, of unit length."""
         if self.constant is not None:
             c = self.constant / self.constant.norm()
-            U = U - torch.outer(c, c @ U)
-        return U / U.norm(dim=0).clamp(min=torch.finfo(U.dtype).tiny)
+            W = W - torch.outer(c, c @ W)
+        length: Tensor = W.norm(dim=0)
+        return W / length.clamp(min=torch.finfo(W.dtype).tiny)
+
+    def shifted(self, W: Tensor, shift: Tensor) -> Tensor:
+        """Weights with a bias added, ``[K]``."""
+        return W if self.constant is None else W + torch.outer(self.constant, shift)

@@ -1,199 +1,162 @@
-"""Non-linear neurons: those that really remove most of the bottleneck, where the linear ones may be empty.
+"""Non-linear neurons: those that really remove most of the bottleneck, where linear ones may be empty.
 
-Beside an edge u -> v a new node u -> h -> v adds nothing at first order: ``E[B^T v_proj] = 0``. So the gain of
-`removal` is maximised over the fan-in itself: many starts at once, in whitened coordinates, from the linear and the
-quadratic closed forms and from random directions; the best are polished by gradient steps and picked greedily, each
-pick taken off what is left; omega and the accompanying updates of the existing weights are joint least squares.
+Beside an edge u -> v a new node u -> h -> v adds nothing at first order: ``E[B^T v_proj] = 0`` (thesis, Conclusion).
+So the gain of `removal` is maximised over the fan-in itself, many fan-ins at once in the coordinates of `fan_in`:
+`starts` from linear and quadratic closed forms and at random, the best polished by `ascent`, then picked greedily,
+each pick taken off what is left for the next. Fan-out and the accompanying updates of existing weights are joint
+least squares.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
+from dagrow.methods.ascent import ascend
 from dagrow.methods.fan_in import FanIn
-from dagrow.methods.metric import Metric
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.removal import Removal
-from dagrow.methods.samples import SiteSamples
-from dagrow.methods.starts import closed_forms, draw
+from dagrow.methods.starts import starts
 
-RANDOM = 32
-"""Random directions among the starts."""
-SHIFTS = (0.0, -1.0, 1.0)
-"""Biases of the starts, in root mean squares of the pre-activation."""
-SCALES = (0.7, 2.5)
-"""Root mean squares of the starts' pre-activations, where the activation is not homogeneous."""
-POLISHED = 16
-"""Starts that are polished, the best of all."""
-STEPS = 30
+POLISHED = 32
+"""Starts that are polished, the best of all; fewer, down to `FEWEST`, where they are costly (see `BUDGET`)."""
+FEWEST = 8
+"""The least that is polished."""
+BUDGET = 4e9
+"""Multiply-adds of a polish: some tenths of a second on one core."""
+STEPS = 20
 """Of the polish."""
-RATE = 0.3
-"""First step of the polish, relative to the weights; it falls to 0."""
+FRESH = 0.5
+"""Once the best of the polished ones gains less than this part of the first pick, there is a new search."""
 NOISE_DRAWS = 4
-"""Draws of signs; the largest gain found in any of them is the noise level."""
+"""Draws of random signs for the noise level."""
+SPREAD = 3.0
+"""Noise level: the mean over the draws plus so many standard deviations; noise exceeds it in about 1 of 25 cases."""
 
 
 def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
     """At most ``request.neurons`` neurons, found on ``moments.samples``, that stand out of the noise.
 
     Scores are roots of the drops of the bottleneck on these samples: together the neurons remove ``sum scores^2``.
-    The noise level is the largest score that the same search finds when each sample's v_proj has a random sign.
-    Without samples there are no neurons.
+    The noise level is the score that the same search reaches when each sample's v_proj has a random sign. Without
+    samples there are no neurons.
     """
     samples = moments.samples() if moments.samples is not None else None
-    if samples is None or min(samples.B.shape) == 0 or request.neurons < 1:
+    if samples is None or request.neurons < 1 or not samples.children or not samples.B.numel():
         return _none(moments)
     generator = torch.Generator().manual_seed(request.seed)
-    fan_in = FanIn(samples, moments, request.shrinkage)
-    draws = 1 + (NOISE_DRAWS if request.significance > 0 else 0)
-    removal = Removal(samples, _signs(len(samples.B), draws, generator))
-    if removal.size == 0 or fan_in.rank == 0:
-        return _none(moments)
-    return _Search(fan_in, removal, generator).run(moments, request)
+    draws = NOISE_DRAWS if request.significance > 0 else 0
+    with torch.no_grad():
+        removal = Removal.of(samples, _signs(len(samples.B), draws, generator))
+        search = _Search(FanIn(samples, moments, request.shrinkage), generator)
+        if removal.size == 0 or search.fan_in.rank == 0:
+            return _none(moments)
+        pools = search.best(removal)
+        noise_level = search.noise_level(removal, pools[1:]) if draws else 0.0
+        # What rounding leaves of a v_proj that is really 0, as in `tiny`.
+        eps = 8 * torch.finfo(samples.B.dtype).eps * search.fan_in.rank**0.5
+        floor = max(request.significance * noise_level, eps * moments.v_goal_squared**0.5 / removal.size, eps)
+        picks = list(search.picks(removal.draw(0), pools[0], request.neurons, floor))
+        if not picks:
+            return _none(moments, noise_level * removal.size)
+        W = torch.cat([w for w, _ in picks], 1)
+        scores = torch.tensor([score for _, score in picks], dtype=torch.float64, device=W.device)
+        omega, updates = removal.solve(search.fan_in.E @ W)
+        alpha = search.fan_in.alpha(W)
+        if search.homogeneous:
+            alpha, omega = _balanced(alpha, omega)
+    return Neurons(alpha, omega, scores * removal.size, noise_level * removal.size, updates, fan_in_fixed=True)
 
 
-def _none(moments: SiteMoments) -> Neurons:
+def _none(moments: SiteMoments, noise_level: float = 0.0) -> Neurons:
     F, M = moments.N_proj.shape
-    empty = moments.N_proj.new_zeros
-    return Neurons(empty(F, 0), empty(0, M), empty(0), fan_in_fixed=True)
+    empty = moments.N_proj.double().new_empty
+    return Neurons(empty(F, 0), empty(0, M), empty(0), noise_level, fan_in_fixed=True)
 
 
 def _signs(n: int, draws: int, generator: torch.Generator) -> Tensor:
-    """``[draws, n]``: all ones first, then random signs."""
+    """``[1 + draws, n]``: all 1 first, then random signs."""
     signs = 2.0 * torch.randint(0, 2, (draws, n), generator=generator) - 1
-    signs[0] = 1
-    return signs
+    return torch.cat([torch.ones(1, n), signs])
+
+
+def _balanced(alpha: Tensor, omega: Tensor) -> tuple[Tensor, Tensor]:
+    """The same neurons with fan-in and fan-out of equal norms, for homogeneous activations."""
+    ratio = (omega.norm(dim=1) / alpha.norm(dim=0)).sqrt()
+    ratio = torch.where((ratio > 0) & ratio.isfinite(), ratio, 1.0)
+    return alpha * ratio, omega / ratio.unsqueeze(1)
 
 
 class _Search:
-    """One search at one site."""
+    """The search at one site; weights W are in the coordinates of its fan-ins."""
 
-    def __init__(self, fan_in: FanIn, removal: Removal, generator: torch.Generator) -> None:
-        self.fan_in, self.removal, self.generator = fan_in, removal, generator
-        z = fan_in.E[..., :8]
-        once, twice = removal.activate(z), removal.activate(2 * z)
-        self.homogeneous = torch.allclose(twice, 2 * once, rtol=1e-4, atol=1e-5 * float(once.abs().max()))
+    def __init__(self, fan_in: FanIn, generator: torch.Generator) -> None:
+        self.fan_in, self.generator = fan_in, generator
+        activate, z = fan_in.samples.activate, fan_in.E[..., :4]
+        once, twice = activate(z), activate(2 * z)
+        self.homogeneous = torch.allclose(twice, 2 * once, rtol=1e-4, atol=1e-5 * float(once.abs().amax()))
 
-    def run(self, moments: SiteMoments, request: Request) -> Neurons:
-        """Rounds of search and greedy picks."""
-        removal, floor = self.removal, 0.0
-        everything = self.search(removal)
-        if removal.draws > 1:
-            gains = self.gains(everything.flatten(1), removal).detach()
-            floor = request.significance * float(gains[1:].max())
-            noise = float(gains[1:].max()) ** 0.5
-        else:
-            noise = 0.0
-        own = removal.draw(0)
-        pool = everything[:, 0]
-        picked, scores = [], []
-        columns = []
-        while len(picked) < request.neurons:
-            if picked:
-                pool = self.search(own, pool)[:, 0]
-            first = 0.0
-            while len(picked) < request.neurons:
-                gains = self.gains(pool, own)[0].detach()
-                best = int(gains.argmax())
-                if float(gains[best]) < 0.5 * first or float(gains[best]) <= 0:
-                    break
-                w = pool[:, best : best + 1]
-                trial = own.draw(0)
-                drop, X = trial.pick(self.fan_in.E @ w)
-                if drop <= max(request.significance**2 * noise**2, 1e-9):
-                    break
-                own = trial
-                first = first or float(gains[best])
-                picked.append(w)
-                scores.append(drop**0.5)
-                columns.append(X)
-            if not first:
-                break
-        if not picked:
-            return _none(moments)
-        return self.solve(torch.cat(picked, 1), scores, noise, columns)
-
-    def gains(self, W, removal):
+    def gains(self, W: Tensor, removal: Removal) -> Tensor:
+        """``[K]``, in the order of W's columns; those for the first draw first."""
         return removal.gains(self.fan_in.E @ W, self.fan_in.penalty(W))
 
-    def search(self, removal: Removal, more: Tensor | None = None) -> Tensor:
-        """[rank, draws, k]"""
-        starts = self.starts(removal)
-        k = min(POLISHED, starts.shape[2])
-        with torch.no_grad():
-            gains = self.gains(starts.flatten(1), removal)
-        J = starts.shape[2]
-        per = gains.view(removal.draws, -1, self.shapes)
-        top, which = per.max(2)
-        order = top.topk(min(k, top.shape[1]), 1).indices
-        index = order * self.shapes + which.gather(1, order)
-        W = starts.gather(2, index.unsqueeze(0).expand(starts.shape[0], -1, -1))
-        if more is not None:
-            W = torch.cat([W, more.unsqueeze(1)], 2)
-            with torch.no_grad():
-                g = self.gains(W.flatten(1), removal)
-            W = W[:, :, g[0].topk(k).indices]
-        return self.polish(W.flatten(1), removal).view(W.shape)
+    def best(self, removal: Removal, more: Tensor | None = None) -> list[Tensor]:
+        """Polished weights ``[rank, k]`` for each draw, from starts and ``more`` of them."""
+        fan_in, draws = self.fan_in, removal.draws
+        each = []
+        for index in range(draws):
+            linear = fan_in.linear if index == 0 else fan_in.linear_noise
+            own = starts(fan_in, removal.draw(index), linear, self.homogeneous, self.generator)
+            each.append(own if more is None else torch.cat([own, more], 1))
+        gains = self.gains(torch.cat(each, 1), removal).view(draws, -1).nan_to_num(-torch.inf)
+        chosen = gains.topk(min(self._affordable(removal), gains.shape[1]), dim=1).indices
+        W = torch.cat([w[:, c] for w, c in zip(each, chosen, strict=True)], 1)
+        tiny = torch.finfo(W.dtype).tiny
+        # The logarithm has neither a unit nor, for a small gain, a small slope.
+        polished = ascend(lambda w: self.gains(w, removal).clamp(min=tiny).log(), W, STEPS)
+        return list(polished.chunk(draws, dim=1))
 
-    def starts(self, removal: Removal) -> Tensor:
-        fan_in = self.fan_in
-        per = []
-        for d in range(removal.draws):
-            U = closed_forms(fan_in, removal.draw(d), self.generator)
-            U = torch.cat([U, draw(fan_in.rank, RANDOM, self.generator, U)], 1)
-            U = fan_in.directions(U)
-            U = torch.cat([U, -U], 1)
-            per.append(U)
-        U = torch.stack(per, 1)  # [rank, draws, J]
-        scales = (1.0,) if self.homogeneous else SCALES
-        shifts = SHIFTS if fan_in.constant is not None else (0.0,)
-        variants = []
-        for s in scales:
-            for b in shifts:
-                V = U
-                if b:
-                    V = U + b * fan_in.constant.view(-1, 1, 1)
-                variants.append(s * V)
-        self.shapes = len(variants)
-        return torch.stack(variants, 3).flatten(2)  # [rank, draws, J*shapes]
+    def _affordable(self, removal: Removal) -> int:
+        """How many starts per draw `BUDGET` pays for."""
+        n, positions, rank = self.fan_in.E.shape
+        outputs = removal.samples.activate(self.fan_in.E[..., :1])
+        once = n * positions * rank
+        for target in removal.targets:
+            fan_out = target.columns(outputs).shape[2]
+            rows, width = target.basis.shape
+            once += rows * fan_out * (width + target.v.shape[2] + (fan_out if fan_out > 1 else 0))
+        return max(FEWEST, min(POLISHED, int(BUDGET / (3 * once * STEPS * removal.draws))))
 
-    def polish(self, W: Tensor, removal: Removal) -> Tensor:
-        m = torch.zeros_like(W)
-        second = torch.zeros(W.shape[1], dtype=W.dtype, device=W.device)
-        b1, b2 = 0.9, 0.95
-        for t in range(STEPS):
-            with torch.enable_grad():
-                x = W.detach().requires_grad_()
-                gains = self.gains(x, removal)
-                (g,) = torch.autograd.grad(gains.sum(), x)
-            g = g.nan_to_num(0.0, 0.0, 0.0)
-            m = b1 * m + (1 - b1) * g
-            second = b2 * second + (1 - b2) * g.square().sum(0)
-            size = (second / (1 - b2 ** (t + 1))).sqrt().clamp(min=1e-30)
-            rate = RATE * (1 - t / STEPS)
-            W = W + rate * W.norm(dim=0) * (m / (1 - b1 ** (t + 1))) / size
-            if self.homogeneous:
-                W = W / W.norm(dim=0)
-        return W
+    def noise_level(self, removal: Removal, pools: list[Tensor]) -> float:
+        """What a first pick would score if nothing were there to find."""
+        scores = []
+        for index, pool in enumerate(pools, start=1):
+            own = removal.draw(index)
+            w, _ = self._first(pool, own)
+            scores.append(own.picked(self.fan_in.E @ w)[0] ** 0.5)
+        found = torch.tensor(scores, dtype=torch.float64)
+        return float(found.mean() + SPREAD * found.std())
 
-    def solve(self, W, scores, noise, columns) -> Neurons:
-        removal = self.removal
-        size = removal.size
-        alpha = self.fan_in.alpha(W)
-        omegas, updates = [], []
-        K = W.shape[1]
-        for i, child in enumerate(removal.children):
-            X = torch.stack([c[i] for c in columns], 1)
-            rows, _, fan_out = X.shape
-            X = X.reshape(rows, -1)
-            A = child.O.T @ X
-            left = X - child.O @ A
-            more = child.O.T @ left
-            A, left = A + more, left - child.O @ more
-            metric = Metric((left.T @ left).double(), precision=left.dtype)
-            omega = metric.solve((left.T @ child.v[0]).double()) * size * len(removal.children[0].samples.v_proj) ** 0.5
-            updates.append(-(child.T @ A.double() @ omega).T)
-            omegas.append(omega.view(K, -1))
-        scores = torch.tensor(scores, dtype=torch.float64, device=alpha.device) * size
-        return Neurons(alpha, torch.cat(omegas, 1), scores, noise * size, tuple(updates), True)
+    def _first(self, pool: Tensor, removal: Removal) -> tuple[Tensor, float]:
+        """The best of a pool, ``[rank, 1]``, and its gain."""
+        gains = self.gains(pool, removal).nan_to_num(0.0)
+        best = int(gains.argmax())
+        return pool[:, best : best + 1], float(gains[best])
+
+    def picks(self, removal: Removal, pool: Tensor, count: int, floor: float) -> Iterator[tuple[Tensor, float]]:
+        """Weights ``[rank, 1]`` and score, one neuron after the other, as long as they score more than the floor."""
+        fresh, first = True, 0.0
+        for _ in range(count):
+            w, gain = self._first(pool, removal)
+            if not fresh and gain < FRESH * first:
+                (pool,) = self.best(removal, pool)
+                w, gain = self._first(pool, removal)
+                fresh = True
+            drop, removal = removal.picked(self.fan_in.E @ w)
+            if drop <= floor**2:
+                return
+            if fresh:
+                fresh, first = False, gain
+            yield w, drop**0.5

@@ -1,18 +1,17 @@
 """What non-linear neurons can really remove of the bottleneck, on samples.
 
-A neuron with outputs ``X`` (all fan_out columns that a child reads of it) removes, together with an update of the
+A neuron with columns ``X`` (its fan_out features, as a child reads them) removes, together with an update of the
 child's existing weights, the part of ``v_proj`` in the span of ``X~ = X - existing existing^+ X``:
 ``gain = tr N^T G^-1 N`` with ``N = E[X~^T v_proj]``, ``G = E[X~^T X~]``. omega and the update follow by least
 squares, so only the fan-in is left to search (variable projection).
 
-`Removal` knows one or several right-hand sides ("draws" d: the desired updates themselves, or with random signs).
-Rows of all matrices are pairs of sample and position; v is kept divided by the root of the number of samples, so
-that sums over rows are ``E``.
+Rows of all matrices here are pairs of sample and position. v is divided by the root of the number of samples, so
+that sums over rows are ``E``; the length of X does not matter.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,153 +21,179 @@ from dagrow.methods.samples import ChildSamples, SiteSamples
 
 RIDGE = 1e-4
 """Of a neuron's own mean square, added to G in the search: what X~ must exceed to count. A neuron that is dead, or
-linear on all samples, leaves only rounding in X~ and gains 0 instead of 0/0."""
+linear on all samples, has nothing but rounding in X~ and gains 0 instead of 0/0."""
 
 
-@dataclass
-class _Child:
-    """The projection of one child: O ``[rows, rank]`` orthonormal, ``O = existing T``, v ``[draws, rows, M]``."""
+@dataclass(frozen=True)
+class Target:
+    """One child: what is left to remove there, and what is there already.
+
+    Attributes:
+        samples: of the child.
+        basis: ``[rows, rank]`` orthonormal, of what the child reads already and of the neurons picked so far.
+        mixing: ``[R, rank]`` with ``basis = existing mixing``, for the basis without picked neurons.
+        v: ``[draws, rows, M]``, outside of the basis.
+    """
 
     samples: ChildSamples
-    O: Tensor
-    T: Tensor
+    basis: Tensor
+    mixing: Tensor
     v: Tensor
 
     def columns(self, outputs: Tensor) -> Tensor:
         """Outputs ``[n, P', K]`` to columns ``[rows, K, fan_out]``."""
         return self.samples.read(outputs).flatten(0, 1)
 
-    def left(self, X: Tensor) -> Tensor:
-        """``X~``: what is left of columns ``[rows, ...]`` after least squares on what O spans."""
-        flat = X.flatten(1)
-        for _ in range(2):  # the second time takes off what rounding left of a long X
-            flat = flat - self.O @ (self.O.T @ flat)
-        return flat.view_as(X)
+    def split(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """``(A, X~)`` with ``X = basis A + X~``, of columns ``[rows, K]``."""
+        A = self.basis.T @ X
+        left = X - self.basis @ A
+        again = self.basis.T @ left  # what rounding left of a long X
+        return A + again, left - self.basis @ again
 
 
+@dataclass(frozen=True)
 class Removal:
-    """The children of a site with all that is there already projected out.
-
-    Args:
-        samples: of the site.
-        signs: ``[draws, n]``, one sign per sample and draw; all ones for the desired updates as they are.
+    """A site's children with all that is there already projected out.
 
     Attributes:
-        size: root of the sum of the children's ``E||v||^2``. v is kept in this unit, and gains are in its square.
+        samples: of the site.
+        targets: its children.
+        size: root of the sum of their ``E||v_proj||^2``; v is kept in this unit, gains in its square.
     """
 
-    def __init__(self, samples: SiteSamples, signs: Tensor) -> None:
-        self.activate = samples.activate
-        self.draws = len(signs)
-        self.children = [_projected(child, signs) for child in samples.children]
-        self.size = sum(float(child.v[0].double().square().sum()) for child in self.children) ** 0.5
-        if self.size > 0:
-            for child in self.children:
-                child.v = child.v / self.size
+    samples: SiteSamples
+    targets: tuple[Target, ...]
+    size: float
+
+    @staticmethod
+    def of(samples: SiteSamples, signs: Tensor) -> Removal:
+        """The removal for one or several draws.
+
+        Args:
+            samples: of the site.
+            signs: ``[draws, n]`` for each sample's v_proj; those of the first draw are 1.
+        """
+        targets = [_target(child, signs) for child in samples.children]
+        size = sum(float(target.v[0].double().square().sum()) for target in targets) ** 0.5
+        unit = 1 / size if size > 0 else 0.0
+        return Removal(samples, tuple(replace(target, v=target.v * unit) for target in targets), size)
+
+    @property
+    def draws(self) -> int:
+        """How many right-hand sides."""
+        return len(self.targets[0].v)
 
     def draw(self, index: int) -> Removal:
-        """The same with one right-hand side; picks in it do not show in this one."""
-        one = object.__new__(Removal)
-        one.activate, one.draws, one.size = self.activate, 1, self.size
-        one.children = [_Child(c.samples, c.O, c.T, c.v[index : index + 1]) for c in self.children]
-        return one
+        """The same with one right-hand side."""
+        return replace(self, targets=tuple(replace(t, v=t.v[index : index + 1]) for t in self.targets))
 
     def gains(self, Z: Tensor, penalty: Tensor | None = None) -> Tensor:
         """What each neuron alone removes, with `RIDGE`; differentiable.
 
         Args:
             Z: ``[n, P, draws * k]`` pre-activations, those for the first draw first.
-            penalty: ``[draws * k]``, added to G: the shrinkage of the fan-in's metric.
+            penalty: ``[draws * k]``, added to the diagonal of G.
 
         Returns:
-            ``[draws, k]``.
+            ``[draws * k]``.
         """
-        outputs = self.activate(Z)
-        total = Z.new_zeros(self.draws, Z.shape[2] // self.draws)
-        for child in self.children:
-            total = total + _gain(child, child.columns(outputs), self.draws, penalty)
-        return total
+        outputs = self.samples.activate(Z)
+        return sum((_gain(t, t.columns(outputs), penalty) for t in self.targets), Z.new_zeros(Z.shape[2]))
 
-    def pick(self, Z: Tensor) -> tuple[float, list[Tensor]]:
-        """Takes a neuron's effect off v and adds its columns to what is projected out; one draw.
+    def picked(self, Z: Tensor) -> tuple[float, Removal]:
+        """The drop of ``E||v||^2`` by one neuron, exactly (no ridge), and what is left then.
 
         Args:
-            Z: ``[n, P, 1]`` its pre-activations.
+            Z: ``[n, P, 1]``, its pre-activations; the removal is of one draw.
+        """
+        outputs, drop, after = self.samples.activate(Z), 0.0, []
+        for target in self.targets:
+            X = target.columns(outputs)[:, 0]
+            _, left = target.split(X)
+            # Beside a long X, what is left of it may be its rounding.
+            real = left.square().sum(0) > (8 * torch.finfo(X.dtype).eps) ** 2 * len(X) * X.square().sum(0)
+            new, _ = orthonormal(left * real)
+            effect = new.T @ target.v[0]
+            drop += float(effect.double().square().sum())
+            basis = torch.cat([target.basis, new], 1)
+            after.append(replace(target, basis=basis, v=target.v - (new @ effect).unsqueeze(0)))
+        return drop, replace(self, targets=tuple(after))
+
+    def solve(self, Z: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Fan-out and accompanying updates by joint least squares over all neurons; for the first draw.
+
+        Args:
+            Z: ``[n, P, K]``, the neurons' pre-activations.
 
         Returns:
-            The drop of ``E||v||^2`` (without a ridge) and the neuron's columns ``[rows, fan_out]`` per child.
+            omega ``[K, sum of fan_out M]`` and per child dW ``[M, R]``: ``X omega + existing dW^T`` is the projection
+            of v_proj on both, less that on the existing features.
         """
-        outputs, drop, columns = self.activate(Z), 0.0, []
-        for child in self.children:
-            X = child.columns(outputs)[:, 0]
-            new = _orthonormal(child.left(X), X)
-            effect = new.T @ child.v[0]
-            drop += float(effect.double().square().sum())
-            child.v = child.v - (new @ effect).unsqueeze(0)
-            child.O = torch.cat([child.O, new], 1)
-            columns.append(X)
-        return drop, columns
-
-
-def _projected(child: ChildSamples, signs: Tensor) -> _Child:
-    """The basis of what a child reads already, and v outside of it for each draw of signs."""
-    n, Q, M = child.v_proj.shape
-    existing = child.existing.detach().flatten(0, 1)
-    O, T = orthonormal(existing)
-    v = (signs.to(child.v_proj).unsqueeze(2).unsqueeze(3) * (child.v_proj.detach() / n**0.5)).view(-1, n * Q, M)
-    left = v - O @ (O.T @ v)
-    # v_proj with random signs is no longer outside of what exists, and loses length that v_proj has lost before.
-    length = left.double().square().sum((1, 2)).sqrt()
-    # All of v explained: what is left is rounding, and no signal.
-    rounding = 8 * torch.finfo(v.dtype).eps * max(1, O.shape[1]) ** 0.5 * v[0].double().square().sum().sqrt()
-    factor = torch.where(length > rounding, (length[:1] / length.clamp(min=1e-300)), 0.0)
-    return _Child(child, O, T, left * factor.to(left).view(-1, 1, 1))
+        outputs, omegas, updates = self.samples.activate(Z), [], []
+        for target in self.targets:
+            A, left = target.split(target.columns(outputs).flatten(1))
+            left = left.double()
+            metric = Metric(left.T @ left, precision=Z.dtype)
+            unit = self.size * len(Z) ** 0.5
+            omega = metric.solve(left.T @ target.v[0].double()) * unit
+            omegas.append(omega.view(Z.shape[2], -1))
+            updates.append(-(target.mixing @ (A.double() @ omega)).T)
+        return torch.cat(omegas, 1), tuple(updates)
 
 
 def orthonormal(features: Tensor) -> tuple[Tensor, Tensor]:
-    """``(O, T)`` with ``O = features T`` orthonormal, of the rank that `Metric` sees in the features."""
-    size = features.abs().amax(0) if len(features) else features.new_ones(features.shape[1])
-    scale = torch.where(size > 0, 1 / size, 0.0).double()
-    O, T = features * scale.to(features), torch.diag(scale)
-    for _ in range(2):  # once more where the features were nearly dependent: Cholesky QR, twice
-        metric = Metric((O.T @ O).double(), precision=features.dtype)
-        root = metric.unwhiten(torch.eye(metric.rank, dtype=torch.float64, device=O.device))
-        O, T = O @ root.to(O), T @ root
-    return O, T
+    """``(basis, mixing)`` with ``basis = features mixing`` orthonormal, of the rank that `Metric` sees in them."""
+    largest = features.abs().amax(0)
+    scale = torch.where(largest > 0, 1 / largest, 0.0)
+    basis, mixing = features * scale, torch.diag(scale.double())
+    for _ in range(2):  # Cholesky QR, twice: once is not orthonormal where the features nearly depend on each other
+        metric = Metric(basis.T @ basis, precision=features.dtype)
+        root = metric.unwhiten(torch.eye(metric.rank, dtype=torch.float64, device=basis.device))
+        basis, mixing = basis @ root.to(basis), mixing @ root
+    return basis, mixing
 
 
-def _orthonormal(left: Tensor, X: Tensor) -> Tensor:
-    """A basis of one neuron's X~ ``[rows, fan_out]``, without what is rounding beside its X."""
-    length = left.square().sum(0)
-    real = length > 1e2 * torch.finfo(X.dtype).eps ** 2 * len(X) * X.square().sum(0)
-    return orthonormal(left * real)[0]
+def _target(child: ChildSamples, signs: Tensor) -> Target:
+    """The basis of what a child reads already, and v outside of it for each draw."""
+    n, Q, M = child.v_proj.shape
+    basis, mixing = orthonormal(child.existing.detach().flatten(0, 1))
+    one = child.v_proj.detach() / n**0.5
+    v = (signs.to(one).view(-1, n, 1, 1) * one).view(-1, n * Q, M)
+    left = v - basis @ (basis.T @ v)
+    left = left - basis @ (basis.T @ left)
+    length = left.double().square().sum((1, 2)).sqrt()
+    # Nothing but rounding is left where existing features explain all of these samples.
+    rounding = 16 * torch.finfo(v.dtype).eps * max(1, basis.shape[1]) ** 0.5 * v[0].double().norm()
+    # With random signs v is no longer outside of what exists, and has lost a length that v_proj had lost before.
+    unit = torch.where((length > rounding) & (length[0] > rounding), length[0] / length, 0.0)
+    return Target(child, basis, mixing, left * unit.to(left).view(-1, 1, 1))
 
 
-def _gain(child: _Child, X: Tensor, draws: int, penalty: Tensor | None) -> Tensor:
-    """``tr N^T (G + ridge)^-1 N`` of every neuron, ``[draws, k]``."""
+def _gain(target: Target, X: Tensor, penalty: Tensor | None) -> Tensor:
+    """``tr N^T (G + ridge)^-1 N`` of each neuron, ``[K]``, from its columns ``[rows, K, fan_out]``."""
     rows, K, fan_out = X.shape
-    flat = X.reshape(rows, K * fan_out)
-    A = child.O.T @ flat
-    N = torch.bmm(child.v.transpose(1, 2), flat.view(rows, draws, -1).permute(1, 0, 2))  # v is outside of O: as with X~
-    N = N.view(draws, -1, K // draws, fan_out)
+    draws, flat = len(target.v), X.reshape(rows, -1)
+    A = target.basis.T @ flat
+    # v is outside of the basis, so its products with X are those with X~.
+    N = target.v.transpose(1, 2) @ flat.view(rows, draws, -1).transpose(0, 1)
+    N = N.view(draws, -1, K // draws, fan_out).transpose(1, 2).reshape(K, -1, fan_out)
     if fan_out == 1:
         whole = flat.square().sum(0)
-        G = (whole - A.square().sum(0)).clamp(min=0) + RIDGE * whole
-        if penalty is not None:
-            G = G + penalty
-        squares = N.square().sum((1, 3)).view(K)
-        return torch.where(G > 0, squares / torch.where(G > 0, G, 1.0), 0.0).view(draws, -1)
-    per = flat.view(rows, K, fan_out).permute(1, 2, 0)
-    A = A.view(-1, K, fan_out).permute(1, 2, 0)
-    G = per @ per.transpose(1, 2)
-    ridge = RIDGE * G.diagonal(dim1=1, dim2=2).mean(1)
-    G = G - A @ A.transpose(1, 2)
-    if penalty is not None:
-        ridge = ridge + penalty
-    alive = ridge > 0
-    ridge = torch.where(alive, ridge, 1.0)
-    G = G + ridge.view(-1, 1, 1) * torch.eye(fan_out, dtype=G.dtype, device=G.device)
+        G = (whole - A.square().sum(0)).clamp(min=0)
+        ridge, alive = _ridge(whole, penalty)
+        return torch.where(alive, N.square().sum((1, 2)) / (G + ridge), 0.0)
+    X, A = X.permute(1, 0, 2), A.view(-1, K, fan_out).transpose(0, 1)
+    whole = X.transpose(1, 2) @ X
+    ridge, alive = _ridge(whole.diagonal(dim1=1, dim2=2).mean(1), penalty)
+    G = whole - A.transpose(1, 2) @ A + ridge.view(-1, 1, 1) * torch.eye(fan_out, dtype=X.dtype, device=X.device)
     L, _ = torch.linalg.cholesky_ex(G)
-    N = N.permute(0, 2, 3, 1).reshape(K, fan_out, -1)
-    squares = torch.linalg.solve_triangular(L, N, upper=False).square().sum((1, 2))
-    return torch.where(alive, squares, 0.0).view(draws, -1)
+    squares = torch.linalg.solve_triangular(L, N.transpose(1, 2), upper=False).square().sum((1, 2))
+    return torch.where(alive, squares, 0.0)
+
+
+def _ridge(whole: Tensor, penalty: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The ridge of each neuron (1 for dead ones, which have none), and whether it is alive."""
+    alive = whole > 0
+    ridge = RIDGE * whole if penalty is None else RIDGE * whole + penalty
+    return torch.where(alive, ridge, 1.0), alive

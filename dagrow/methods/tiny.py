@@ -18,7 +18,7 @@ from dagrow.methods.nonlinear import nonlinear
 
 
 def tiny(moments: SiteMoments, request: Request) -> Neurons:
-    """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise; if there are none, non-linear ones."""
+    """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise; without any, non-linear ones."""
     metric = Metric(moments.S, request.shrinkage, moments.precision)
     U, values, Vh = _svd(metric.whiten(moments.N_proj), moments.precision)
     noise_level = 0.0
