@@ -20,20 +20,23 @@ from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.removal import Removal
 from dagrow.methods.starts import starts
 
-POLISHED = 32
-"""Starts that are polished, the best of all; fewer, down to `FEWEST`, where they are costly (see `BUDGET`)."""
-FEWEST = 8
-"""The least that is polished."""
 BUDGET = 4e9
-"""Multiply-adds of a polish: some tenths of a second on one core."""
+"""Multiply-adds of one search: some tenths of a second on one core. Where a neuron costs much, fewer are tried."""
+POLISHED = (4, 32)
+"""Least and most starts that are polished per draw, the best of all."""
+TRIED = (24, 1000)
+"""Least and most starts per draw."""
+CHUNK = 2e7
+"""Entries of the columns of neurons that are tried at once, to bound the memory."""
 STEPS = 20
 """Of the polish."""
 FRESH = 0.5
 """Once the best of the polished ones gains less than this part of the first pick, there is a new search."""
-NOISE_DRAWS = 4
+NOISE_DRAWS = 5
 """Draws of random signs for the noise level."""
-SPREAD = 3.0
-"""Noise level: the mean over the draws plus so many standard deviations; noise exceeds it in about 1 of 25 cases."""
+SPREAD, LEAST_SPREAD = 3.0, 0.05
+"""Noise level: the mean over the draws plus so many standard deviations, each at least this part of the mean, since
+so few draws may lie close to each other by chance."""
 
 
 def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
@@ -82,6 +85,11 @@ def _signs(n: int, draws: int, generator: torch.Generator) -> Tensor:
     return torch.cat([torch.ones(1, n), signs])
 
 
+def _within(wanted: float, bounds: tuple[int, int]) -> int:
+    """The number wanted, or the nearest within the bounds."""
+    return min(max(int(wanted), bounds[0]), bounds[1])
+
+
 def _balanced(alpha: Tensor, omega: Tensor) -> tuple[Tensor, Tensor]:
     """The same neurons with fan-in and fan-out of equal norms, for homogeneous activations."""
     ratio = (omega.norm(dim=1) / alpha.norm(dim=0)).sqrt()
@@ -105,29 +113,37 @@ class _Search:
     def best(self, removal: Removal, more: Tensor | None = None) -> list[Tensor]:
         """Polished weights ``[rank, k]`` for each draw, from starts and ``more`` of them."""
         fan_in, draws = self.fan_in, removal.draws
+        cost, size = self._cost(removal)
+        affordable = BUDGET / (3 * cost * draws)  # a slope costs two evaluations more
         each = []
         for index in range(draws):
             linear = fan_in.linear if index == 0 else fan_in.linear_noise
             own = starts(fan_in, removal.draw(index), linear, self.homogeneous, self.generator)
-            each.append(own if more is None else torch.cat([own, more], 1))
-        gains = self.gains(torch.cat(each, 1), removal).view(draws, -1).nan_to_num(-torch.inf)
-        chosen = gains.topk(min(self._affordable(removal), gains.shape[1]), dim=1).indices
-        W = torch.cat([w[:, c] for w, c in zip(each, chosen, strict=True)], 1)
+            chosen = torch.randperm(own.shape[1], generator=self.generator)[: _within(affordable, TRIED)]
+            own = own[:, chosen.sort().values.to(own.device)]
+            own = own if more is None else torch.cat([own, more], 1)
+            at_once = max(1, int(CHUNK / size))
+            gains = torch.cat([self.gains(w, removal.draw(index)) for w in torch.split(own, at_once, dim=1)])
+            best = gains.nan_to_num(-torch.inf).topk(min(_within(affordable / STEPS, POLISHED), len(gains))).indices
+            each.append(own[:, best])
+        W = torch.cat(each, 1)
         tiny = torch.finfo(W.dtype).tiny
         # The logarithm has neither a unit nor, for a small gain, a small slope.
         polished = ascend(lambda w: self.gains(w, removal).clamp(min=tiny).log(), W, STEPS)
         return list(polished.chunk(draws, dim=1))
 
-    def _affordable(self, removal: Removal) -> int:
-        """How many starts per draw `BUDGET` pays for."""
+    def _cost(self, removal: Removal) -> tuple[float, int]:
+        """Multiply-adds of one neuron's gain, and the entries of its columns."""
         n, positions, rank = self.fan_in.E.shape
         outputs = removal.samples.activate(self.fan_in.E[..., :1])
-        once = n * positions * rank
+        cost, size = float(n * positions * rank), n * positions
         for target in removal.targets:
             fan_out = target.columns(outputs).shape[2]
             rows, width = target.basis.shape
-            once += rows * fan_out * (width + target.v.shape[2] + (fan_out if fan_out > 1 else 0))
-        return max(FEWEST, min(POLISHED, int(BUDGET / (3 * once * STEPS * removal.draws))))
+            # An entry is moved a few times besides, which costs as much as some products.
+            cost += rows * fan_out * (width + target.v.shape[2] + fan_out + 16)
+            size += rows * fan_out
+        return cost, size
 
     def noise_level(self, removal: Removal, pools: list[Tensor]) -> float:
         """What a first pick would score if nothing were there to find."""
@@ -137,7 +153,7 @@ class _Search:
             w, _ = self._first(pool, own)
             scores.append(own.picked(self.fan_in.E @ w)[0] ** 0.5)
         found = torch.tensor(scores, dtype=torch.float64)
-        return float(found.mean() + SPREAD * found.std())
+        return float(found.mean() + SPREAD * torch.maximum(found.std(), LEAST_SPREAD * found.mean()))
 
     def _first(self, pool: Tensor, removal: Removal) -> tuple[Tensor, float]:
         """The best of a pool, ``[rank, 1]``, and its gain."""

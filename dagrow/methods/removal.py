@@ -148,6 +148,8 @@ def orthonormal(features: Tensor) -> tuple[Tensor, Tensor]:
     scale = torch.where(largest > 0, 1 / largest, 0.0)
     basis, mixing = features * scale, torch.diag(scale.double())
     for _ in range(2):  # Cholesky QR, twice: once is not orthonormal where the features nearly depend on each other
+        if not basis.shape[1]:
+            break
         metric = Metric(basis.T @ basis, precision=features.dtype)
         root = metric.unwhiten(torch.eye(metric.rank, dtype=torch.float64, device=basis.device))
         basis, mixing = basis @ root.to(basis), mixing @ root
