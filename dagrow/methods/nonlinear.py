@@ -53,21 +53,22 @@ def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
     draws = NOISE_DRAWS if request.significance > 0 else 0
     with torch.no_grad():
         removal = Removal.of(samples, _signs(len(samples.B), draws, generator))
-        search = _Search(FanIn(samples, moments, request.shrinkage), generator)
-        if removal.size == 0 or search.fan_in.rank == 0:
+        fan_in = FanIn(samples, moments, request.shrinkage)
+        if removal.size == 0 or fan_in.rank == 0:
             return _none(moments)
+        search = _Search(fan_in, generator)
         pools = search.best(removal)
         noise_level = search.noise_level(removal, pools[1:]) if draws else 0.0
         # What rounding leaves of a v_proj that is really 0, as in `tiny`.
-        eps = 8 * torch.finfo(samples.B.dtype).eps * search.fan_in.rank**0.5
+        eps = 8 * torch.finfo(samples.B.dtype).eps * fan_in.rank**0.5
         floor = max(request.significance * noise_level, eps * moments.v_goal_squared**0.5 / removal.size, eps)
         picks = list(search.picks(removal.draw(0), pools[0], request.neurons, floor))
         if not picks:
             return _none(moments, noise_level * removal.size)
         W = torch.cat([w for w, _ in picks], 1)
         scores = torch.tensor([score for _, score in picks], dtype=torch.float64, device=W.device)
-        omega, updates = removal.solve(search.fan_in.E @ W)
-        alpha = search.fan_in.alpha(W)
+        omega, updates = removal.solve(fan_in.E @ W)
+        alpha = fan_in.alpha(W)
         if search.homogeneous:
             alpha, omega = _balanced(alpha, omega)
     return Neurons(alpha, omega, scores * removal.size, noise_level * removal.size, updates, fan_in_fixed=True)

@@ -76,7 +76,7 @@ def _carried_back(fan_in: FanIn, removal: Removal, generator: torch.Generator) -
     z = fan_in.E @ fan_in.directions(draw(fan_in.rank, len(forms), generator, fan_in.E))
     with torch.enable_grad():
         Z = torch.cat([z, -z], 2).requires_grad_()
-        outputs, reached = removal.samples.activate(Z), torch.zeros_like(z[0, 0, 0])
+        outputs, reached = removal.samples.activate(Z), 0 * Z.sum()
         for index, target in enumerate(removal.targets):
             columns = target.columns(outputs)
             for k, (owner, goal, o) in enumerate(forms):
