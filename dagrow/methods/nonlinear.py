@@ -32,33 +32,35 @@ STEPS = 20
 """Of the polish."""
 FRESH = 0.5
 """Once the best of the polished ones gains less than this part of the first pick, there is a new search."""
-NOISE_DRAWS = 5
-"""Draws of random signs for the noise level."""
+NOISE_DRAWS = 3
+"""Draws of noise of either kind: v_proj with a random sign per sample, and v_proj of another sample."""
 SPREAD, LEAST_SPREAD = 3.0, 0.05
-"""Noise level: the mean over the draws plus so many standard deviations, each at least this part of the mean, since
-so few draws may lie close to each other by chance."""
+"""Noise level: the mean over the draws of a kind plus so many standard deviations, each at least this part of the
+mean, since so few draws may lie close to each other by chance."""
 
 
 def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
     """At most ``request.neurons`` neurons, found on ``moments.samples``, that stand out of the noise.
 
     Scores are roots of the drops of the bottleneck on these samples: together the neurons remove ``sum scores^2``.
-    The noise level is the score that the same search reaches when each sample's v_proj has a random sign. Without
-    samples there are no neurons.
+    The noise level is the score that the same search reaches where nothing is to be found: when each sample's v_proj
+    has a random sign (tiny appendix D.3), or is that of another sample, whichever scores more. Signs keep v_proj large
+    where it is large, which a shuffle does not; a shuffle keeps the desired updates of a class alike, and a kinked
+    activation finds more in those than in random signs. Without samples there are no neurons.
     """
     samples = moments.samples() if moments.samples is not None else None
     if samples is None or request.neurons < 1 or not samples.children or not samples.B.numel():
         return _none(moments)
     generator = torch.Generator().manual_seed(request.seed)
-    draws = NOISE_DRAWS if request.significance > 0 else 0
+    noise = _noise(len(samples.B), generator) if request.significance > 0 else None
     with torch.no_grad():
-        removal = Removal.of(samples, _signs(len(samples.B), draws, generator))
+        removal = Removal.of(samples, noise)
         fan_in = FanIn(samples, moments, request.shrinkage)
         if removal.size == 0 or fan_in.rank == 0:
             return _none(moments)
         search = _Search(fan_in, generator)
         pools = search.best(removal)
-        noise_level = search.noise_level(removal, pools[1:]) if draws else 0.0
+        noise_level = search.noise_level(removal, pools[1:]) if noise else 0.0
         # What rounding leaves of a v_proj that is really 0, as in `tiny`.
         eps = 8 * torch.finfo(samples.B.dtype).eps * fan_in.rank**0.5
         floor = max(request.significance * noise_level, eps * moments.v_goal_squared**0.5 / removal.size, eps)
@@ -80,10 +82,12 @@ def _none(moments: SiteMoments, noise_level: float = 0.0) -> Neurons:
     return Neurons(empty(F, 0), empty(0, M), empty(0), noise_level, fan_in_fixed=True)
 
 
-def _signs(n: int, draws: int, generator: torch.Generator) -> Tensor:
-    """``[1 + draws, n]``: all 1 first, then random signs."""
-    signs = 2.0 * torch.randint(0, 2, (draws, n), generator=generator) - 1
-    return torch.cat([torch.ones(1, n), signs])
+def _noise(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Order and signs, ``[draws, n]``: draws of signs first, then draws of shuffles."""
+    signs = 2.0 * torch.randint(0, 2, (NOISE_DRAWS, n), generator=generator) - 1
+    order = torch.stack([torch.randperm(n, generator=generator) for _ in range(NOISE_DRAWS)])
+    same = torch.arange(n).expand_as(order)
+    return torch.cat([same, order]), torch.cat([signs, torch.ones_like(signs)])
 
 
 def _within(wanted: float, bounds: tuple[int, int]) -> int:
@@ -153,8 +157,9 @@ class _Search:
             own = removal.draw(index)
             w, _ = self._first(pool, own)
             scores.append(own.picked(self.fan_in.E @ w)[0] ** 0.5)
-        found = torch.tensor(scores, dtype=torch.float64)
-        return float(found.mean() + SPREAD * torch.maximum(found.std(), LEAST_SPREAD * found.mean()))
+        found = torch.tensor(scores, dtype=torch.float64).view(-1, NOISE_DRAWS)
+        mean, spread = found.mean(1), found.std(1)
+        return float((mean + SPREAD * torch.maximum(spread, LEAST_SPREAD * mean)).max())
 
     def _first(self, pool: Tensor, removal: Removal) -> tuple[Tensor, float]:
         """The best of a pool, ``[rank, 1]``, and its gain."""

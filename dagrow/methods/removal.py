@@ -67,14 +67,15 @@ class Removal:
     size: float
 
     @staticmethod
-    def of(samples: SiteSamples, signs: Tensor) -> Removal:
-        """The removal for one or several draws.
+    def of(samples: SiteSamples, noise: tuple[Tensor, Tensor] | None = None) -> Removal:
+        """The removal for v_proj, the first draw, and for others made of it in which there is nothing to find.
 
         Args:
             samples: of the site.
-            signs: ``[draws, n]`` for each sample's v_proj; those of the first draw are 1.
+            noise: ``(order, signs)``, both ``[draws, n]``: for each draw and sample, whose v_proj it gets, and with
+                which sign.
         """
-        targets = [_target(child, signs) for child in samples.children]
+        targets = [_target(child, noise) for child in samples.children]
         size = sum(float(target.v[0].double().square().sum()) for target in targets) ** 0.5
         unit = 1 / size if size > 0 else 0.0
         return Removal(samples, tuple(replace(target, v=target.v * unit) for target in targets), size)
@@ -156,18 +157,21 @@ def orthonormal(features: Tensor) -> tuple[Tensor, Tensor]:
     return basis, mixing
 
 
-def _target(child: ChildSamples, signs: Tensor) -> Target:
+def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None) -> Target:
     """The basis of what a child reads already, and v outside of it for each draw."""
     n, Q, M = child.v_proj.shape
     basis, mixing = orthonormal(child.existing.detach().flatten(0, 1))
-    one = child.v_proj.detach() / n**0.5
-    v = (signs.to(one).view(-1, n, 1, 1) * one).view(-1, n * Q, M)
+    v = child.v_proj.detach().unsqueeze(0) / n**0.5
+    if noise is not None:
+        order, signs = noise
+        v = torch.cat([v, v[0, order.to(v.device)] * signs.to(v).view(-1, n, 1, 1)])
+    v = v.view(-1, n * Q, M)
     left = v - basis @ (basis.T @ v)
     left = left - basis @ (basis.T @ left)
     length = left.double().square().sum((1, 2)).sqrt()
     # Nothing but rounding is left where existing features explain all of these samples.
     rounding = 16 * torch.finfo(v.dtype).eps * max(1, basis.shape[1]) ** 0.5 * v[0].double().norm()
-    # With random signs v is no longer outside of what exists, and has lost a length that v_proj had lost before.
+    # Noise is no longer outside of what exists, and loses a length there that v_proj had lost before.
     unit = torch.where((length > rounding) & (length[0] > rounding), length[0] / length, 0.0)
     return Target(child, basis, mixing, left * unit.to(left).view(-1, 1, 1))
 

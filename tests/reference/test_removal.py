@@ -16,10 +16,11 @@ from dagrow.methods.removal import Removal, orthonormal
 SITES = sites()
 
 
-def removal_of(samples, draws=1):
-    signs = torch.where(normal(draws, len(samples.B), seed=9) > 0, 1.0, -1.0)
-    signs[0] = 1
-    return Removal.of(samples, signs)
+def removal_of(samples, draws=0):
+    """Of v_proj, and of some draws in which samples are shuffled and have signs."""
+    n = len(samples.B)
+    signs = torch.where(normal(draws, n, seed=9) > 0, 1.0, -1.0)
+    return Removal.of(samples, (normal(draws, n, seed=8).argsort(1), signs) if draws else None)
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -61,7 +62,7 @@ def test_each_draw_is_a_problem_of_its_own(name):
     """Several right-hand sides at once give what each gives alone, and all have the same length to remove."""
     samples = SITES[name]
     Z = samples.B @ normal(samples.B.shape[2], 6, seed=5)
-    own = removal_of(samples, draws=3)
+    own = removal_of(samples, draws=2)
     alone = torch.cat([own.draw(d).gains(Z[..., 2 * d : 2 * d + 2]) for d in range(3)])
     close(own.gains(Z), alone)
     for target in own.targets:
