@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from torch import fx
+from torch import Tensor, fx
 
 from dagrow.build.emit import Value, cut, emit, output
 from dagrow.build.module import Network
@@ -25,6 +26,22 @@ def probe(network: Network, dag: Dag, wanted: Sequence[Value]) -> fx.GraphModule
     inputs = [output(name) for name in dag.spec.inputs]
     outputs = [output(name) for name in dag.spec.outputs]
     return fx.GraphModule(network, emit(dag, inputs, [*outputs, *wanted]), class_name="Probe")
+
+
+def output_of(values: Mapping[Value, Tensor], dag: Dag, name: str, rows: Any = slice(None)) -> Tensor:
+    """What an input or node puts out, for some samples, from the values of a forward pass.
+
+    Args:
+        values: of the network.
+        dag: may hold nodes that the network has not: pools of one node that it has.
+        name: of the node.
+        rows: which samples.
+    """
+    if output(name) in values:
+        return values[output(name)][rows]
+    (edge,), pool = dag.incoming[name], dag.node(name).pool
+    assert pool is not None
+    return pool.run(output_of(values, dag, edge.source, rows))
 
 
 def suffix(network: Network, dag: Dag, changed: Sequence[str]) -> tuple[fx.GraphModule, tuple[Value, ...]]:

@@ -2,7 +2,27 @@
 
 from dagrow.graph.cost import Cost, cost
 from dagrow.graph.dag import Dag
+from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
 from dagrow.graph.load import load_graph, load_run
 from dagrow.graph.sites import FixedSize, Reading, Site, site, sites
+from dagrow.graph.structure import Structure, fresh_name
 
-__all__ = ["Cost", "Dag", "FixedSize", "Reading", "Site", "cost", "load_graph", "load_run", "site", "sites"]
+__all__ = [
+    "Cost",
+    "Dag",
+    "FixedSize",
+    "NodeTemplate",
+    "Reading",
+    "Site",
+    "Structure",
+    "cost",
+    "fresh_name",
+    "leading_op",
+    "load_graph",
+    "load_run",
+    "new_edge",
+    "new_node",
+    "site",
+    "sites",
+    "split_edge",
+]

@@ -52,6 +52,15 @@ class Dag:
             u: tuple(sorted((e for e in self.spec.edges if e.source == u), key=lambda e: rank[e.target])) for u in names
         }
 
+    @cached_property
+    def ancestors(self) -> dict[str, frozenset[str]]:
+        """Per input and node, everything that it depends on."""
+        found: dict[str, frozenset[str]] = {name: frozenset() for name in self.spec.inputs}
+        for name in self.order:
+            parents = [edge.source for edge in self.incoming[name]]
+            found[name] = frozenset(parents).union(*(found[parent] for parent in parents))
+        return found
+
     def op(self, edge: EdgeId) -> Op:
         """The op of an edge."""
         return self.spec.edges[edge]

@@ -34,7 +34,7 @@ class Metric:
             ridge = shrinkage * S.diagonal().mean()
             S = S + ridge * torch.eye(size, dtype=S.dtype, device=S.device)
         diagonal = S.diagonal()
-        alive = diagonal > diagonal.max().clamp(min=0) * torch.finfo(torch.float64).tiny
+        alive = diagonal > diagonal.amax(0).clamp(min=0) * torch.finfo(torch.float64).tiny if size else diagonal > 0
         self.alive = alive.nonzero().squeeze(1)
         self.size = size
         self.scale = diagonal[self.alive].rsqrt()

@@ -1,7 +1,7 @@
 """Insertions, and the transaction over spec, weights, buffers and optimizer that makes them."""
 
 from dagrow.mutation.apply import apply_change
-from dagrow.mutation.change import Change, EdgeWeights, NewFeatures, WeightUpdate
+from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, WeightUpdate
 from dagrow.mutation.widen import widened_spec
 
-__all__ = ["Change", "EdgeWeights", "NewFeatures", "WeightUpdate", "apply_change", "widened_spec"]
+__all__ = ["Change", "Constant", "EdgeWeights", "NewFeatures", "WeightUpdate", "apply_change", "widened_spec"]

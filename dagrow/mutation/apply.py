@@ -1,16 +1,20 @@
-"""Makes a change: new features and updates of one insertion, in one transaction."""
+"""Makes a change: new features, updates, nodes and edges of one insertion, in one transaction."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
 from dagrow.errors import GrowthError
-from dagrow.mutation.change import Change, WeightUpdate
+from dagrow.graph import Dag, Structure
+from dagrow.mutation.change import Change, NewFeatures
 from dagrow.mutation.edits import Edit, added
 from dagrow.mutation.transaction import prepare
 from dagrow.mutation.widen import widen_edits, widened_spec
+from dagrow.ops import NORMS
+from dagrow.spec.graph import EdgeId
 
 
 def apply_change(network: Network, change: Change, optimizer: torch.optim.Optimizer | None = None) -> None:
@@ -25,28 +29,54 @@ def apply_change(network: Network, change: Change, optimizer: torch.optim.Optimi
         GrowthError: if the change was made for another network.
         OptimizerError: if the optimizer's state cannot be carried.
     """
-    dag, after = network.dag, network.spec
+    dag, structure = network.dag, change.structure or Structure()
     state = {key: value.detach() for key, value in network.state_dict(keep_vars=True).items()}
     edits: dict[str, Edit] = {}
-    steps = [_update_edits(state, update) for update in change.updates]
-    for edit in (edit for step in steps for edit in step):
-        edits[edit.name] = edit
-        state[edit.name] = edit.value
-    if change.features is not None:
-        after = widened_spec(dag, change.features.node, change.features.count)
-        # Made from the updated values, so an edit of the same tensor contains the update.
-        edits.update({edit.name: edit for edit in widen_edits(state, dag, change.features)})
-    prepare(network, after, list(edits.values()), optimizer).commit()
+    fresh: dict[str, Tensor] = {}
+    gone = structure.gone(dag.spec)
+    for update in change.all_updates:
+        for edge, weights in update.weights.items():
+            if edge in structure.edges:
+                fresh.update(_layer(edge, weights))
+            elif edge not in gone:
+                for edit in _update_edits(state, edge, weights):
+                    # An edit is made from the updated values, so the last one of a tensor has them all.
+                    edits[edit.name], state[edit.name] = edit, edit.value
+    after, features = structure.applied(dag.spec), change.all_features
+    if features is not None and features.node in dag.spec.nodes:
+        after = widened_spec(dag, features.node, features.count)
+        edits.update({edit.name: edit for edit in widen_edits(state, dag, features)})
+    elif features is not None:
+        fresh.update(_new_node(features, Dag.of(after)))
+        fresh.update({f"{edge_module(edge)}.bias": bias for edge, bias in change.constant.biases.items()})
+    prepare(network, after, list(edits.values()), optimizer, fresh).commit()
 
 
-def _update_edits(state: dict[str, torch.Tensor], update: WeightUpdate) -> list[Edit]:
+def _update_edits(state: dict[str, Tensor], edge: EdgeId, weights: tuple[Tensor, Tensor | None]) -> list[Edit]:
     edits = []
-    for edge, (weight, bias) in update.weights.items():
-        for key, change in (("weight", weight), ("bias", bias)):
-            name = f"{edge_module(edge)}.{key}"
-            if change is None:
-                continue
-            if name not in state or state[name].shape != change.shape:
-                raise GrowthError(f"the change was made for another network: {name} does not fit")
-            edits.append(added(name, state[name], change))
+    for name, change in _layer(edge, weights).items():
+        if name not in state or state[name].shape != change.shape:
+            raise GrowthError(f"the change was made for another network: {name} does not fit")
+        edits.append(added(name, state[name], change))
     return edits
+
+
+def _layer(edge: EdgeId, weights: tuple[Tensor, Tensor | None]) -> dict[str, Tensor]:
+    """The tensors of an edge by their keys."""
+    path = edge_module(edge)
+    entries = {f"{path}.weight": weights[0], f"{path}.bias": weights[1]}
+    return {key: value for key, value in entries.items() if value is not None}
+
+
+def _new_node(features: NewFeatures, after: Dag) -> dict[str, Tensor]:
+    """The tensors of a new node: edges into it and out of it, and its norm."""
+    fresh: dict[str, Tensor] = {}
+    for edge, weights in features.fan_in.items():
+        fresh.update(_layer(edge, weights))
+    for edge, weight in features.fan_out.items():
+        fresh.update(_layer(edge, (weight, None)))
+    norm = after.node(features.node).norm
+    if norm != "none":
+        entries = NORMS[norm].new_entries(*features.statistics[features.node])
+        fresh.update({f"{features.node}.norm.{key}": entry for key, entry in entries.items()})
+    return fresh

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
+from dagrow.graph import Structure
 from dagrow.spec.graph import EdgeId
 
 EdgeWeights = dict[EdgeId, tuple[Tensor, Tensor | None]]
@@ -77,11 +79,59 @@ class WeightUpdate:
 
 
 @dataclass(frozen=True)
-class Change:
-    """All that one insertion does."""
+class Constant:
+    """What an insertion does whatever its amplitude.
+
+    Attributes:
+        features: new features of the node that grows, which come before those that are scaled.
+        updates: to weights that exist; minus the weights of an edge, where that edge is taken away.
+        biases: of new edges that read new features.
+    """
 
     features: NewFeatures | None = None
     updates: tuple[WeightUpdate, ...] = ()
+    biases: dict[EdgeId, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """All that one insertion or removal does.
+
+    Attributes:
+        features: new features of one node.
+        updates: of weights, new edges included.
+        structure: nodes and edges that come and go.
+        constant: what is not scaled.
+    """
+
+    features: NewFeatures | None = None
+    updates: tuple[WeightUpdate, ...] = ()
+    structure: Structure | None = None
+    constant: Constant = Constant()
+
+    @property
+    def all_features(self) -> NewFeatures | None:
+        """The new features, those that are not scaled first."""
+        first, second = self.constant.features, self.features
+        if first is None or second is None:
+            return second if first is None else first
+        fan_in: EdgeWeights = {
+            e: (torch.cat([w, second.fan_in[e][0]]), None if b is None else torch.cat([b, _bias(second, e)]))
+            for e, (w, b) in first.fan_in.items()
+        }
+        fan_out = {e: torch.cat([w, second.fan_out[e]], dim=1) for e, w in first.fan_out.items()}
+        return replace(first, fan_in=fan_in, fan_out=fan_out)
+
+    @property
+    def all_updates(self) -> tuple[WeightUpdate, ...]:
+        """The updates, those that are not scaled first."""
+        return (*self.constant.updates, *self.updates)
+
+
+def _bias(features: NewFeatures, edge: EdgeId) -> Tensor:
+    bias = features.fan_in[edge][1]
+    assert bias is not None
+    return bias
 
 
 def _scaled(weights: EdgeWeights, factor: float) -> EdgeWeights:

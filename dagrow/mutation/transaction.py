@@ -6,7 +6,7 @@ with its undo, so that even an error in the middle of it leaves all as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from dagrow.build.network import node_layers
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
 from dagrow.mutation.edits import Edit
+from dagrow.mutation.layers import layer_steps
 from dagrow.mutation.optimizer_state import carried_state, check_supported, find_slot
 from dagrow.spec.graph import GraphSpec
 
@@ -48,7 +49,11 @@ class Transaction:
 
 
 def prepare(
-    network: Network, after: GraphSpec, edits: Sequence[Edit], optimizer: torch.optim.Optimizer | None
+    network: Network,
+    after: GraphSpec,
+    edits: Sequence[Edit],
+    optimizer: torch.optim.Optimizer | None,
+    fresh: Mapping[str, Tensor] | None = None,
 ) -> Transaction:
     """Makes everything that the change needs, touching nothing.
 
@@ -57,6 +62,7 @@ def prepare(
         after: its spec afterwards.
         edits: one per tensor that changes.
         optimizer: whose state goes along; None for none.
+        fresh: the tensors of layers that are new.
 
     Raises:
         GrowthError: if the edits do not fit the spec.
@@ -69,6 +75,8 @@ def prepare(
     _refit_layers(transaction, network, dag, edits)
     for edit in edits:
         _replace_tensor(transaction, network, edit, optimizer)
+    for do, undo in layer_steps(network, dag, fresh or {}, optimizer):
+        transaction.add(do, undo)
     before = network.spec
     transaction.add(lambda: setattr(network, "spec", after), lambda: setattr(network, "spec", before))
     return transaction

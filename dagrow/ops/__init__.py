@@ -16,7 +16,7 @@ from dagrow.ops.base import (
 )
 from dagrow.ops.norm import NORMS, Norm
 from dagrow.ops.pool import Pool
-from dagrow.ops.registry import find_op, op_names, register_op
+from dagrow.ops.registry import find_op, op_between, op_names, register_op
 
 __all__ = [
     "ACTIVATIONS",
@@ -32,6 +32,7 @@ __all__ = [
     "channels",
     "find_op",
     "from_positions",
+    "op_between",
     "op_names",
     "position_count",
     "register_op",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class Activation:
         at_zero: value at 0.
         homogeneous: whether ``act(c z) = c act(z)`` for every c > 0.
         call: the Python expression of the function, ``{}`` where its argument goes.
+        line: how units of it hand a value on: ``exact``, as it is; ``pairs``, ``act(z) - act(-z)`` is proportional to
+            z; ``shifted``, act is linear from 0 on; ``small``, it is nearly linear close to 0.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Activation:
     at_zero: float = 0.0
     homogeneous: bool = False
     call: str = ""
+    line: Literal["exact", "pairs", "shifted", "small"] = "small"
 
     @property
     def smooth_at_zero(self) -> bool:
@@ -54,7 +58,7 @@ class Activation:
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
-        Activation("identity", lambda z: z, nn.Identity, "nn.Identity()", homogeneous=True, call="{}"),
+        Activation("identity", lambda z: z, nn.Identity, "nn.Identity()", homogeneous=True, call="{}", line="exact"),
         Activation(
             "relu",
             functional.relu,
@@ -63,6 +67,7 @@ ACTIVATIONS: dict[str, Activation] = {
             slope_left=0.0,
             homogeneous=True,
             call="torch.relu({})",
+            line="pairs",
         ),
         Activation(
             "leaky_relu",
@@ -72,8 +77,9 @@ ACTIVATIONS: dict[str, Activation] = {
             slope_left=0.01,
             homogeneous=True,
             call="nn.functional.leaky_relu({})",
+            line="pairs",
         ),
-        Activation("elu", functional.elu, nn.ELU, "nn.ELU()", call="nn.functional.elu({})"),
+        Activation("elu", functional.elu, nn.ELU, "nn.ELU()", call="nn.functional.elu({})", line="shifted"),
         Activation(
             "selu",
             functional.selu,
@@ -82,6 +88,7 @@ ACTIVATIONS: dict[str, Activation] = {
             slope_left=_SELU_SCALE * _SELU_ALPHA,
             slope_right=_SELU_SCALE,
             call="torch.selu({})",
+            line="shifted",
         ),
         Activation(
             "gelu",
@@ -91,6 +98,7 @@ ACTIVATIONS: dict[str, Activation] = {
             slope_left=0.5,
             slope_right=0.5,
             call="nn.functional.gelu({})",
+            line="pairs",
         ),
         Activation(
             "silu",
@@ -100,6 +108,7 @@ ACTIVATIONS: dict[str, Activation] = {
             slope_left=0.5,
             slope_right=0.5,
             call="nn.functional.silu({})",
+            line="pairs",
         ),
         Activation("tanh", torch.tanh, nn.Tanh, "nn.Tanh()", call="torch.tanh({})"),
         Activation(
@@ -111,6 +120,7 @@ ACTIVATIONS: dict[str, Activation] = {
             slope_right=0.5,
             at_zero=0.6931471805599453,
             call="nn.functional.softplus({})",
+            line="pairs",
         ),
     )
 }

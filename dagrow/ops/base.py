@@ -91,6 +91,20 @@ class Op(BaseModel, ABC):
         """Whether the edge adds a learned constant."""
         return False
 
+    @classmethod
+    def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
+        """The edge without a bias that leads from values of one shape to values of another.
+
+        Args:
+            source: shape of the parent's output.
+            target: shape of what the child merges.
+            kernel: height and width, for ops that have one.
+
+        Returns:
+            None if this op cannot.
+        """
+        return None
+
     @property
     def written(self) -> int | None:
         """Features this edge writes into a concat node, when the spec says so."""
@@ -191,6 +205,10 @@ class Op(BaseModel, ABC):
             ``[W, F, fan_out, M]``.
         """
         raise ShapeError(f"'{self.name}' has no weights")
+
+    def fan_out_features(self, x: Tensor, pointwise: bool) -> Tensor:
+        """The features by which the edge reads each channel of ``x``: ``[samples, child positions, K, fan_out]``."""
+        return torch.unflatten(self.features(x), 2, (x.shape[channel_axis(x)], -1))
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
         """Turns ``[K, fan_out, M]`` into the weight that reads ``K`` new channels."""

@@ -56,6 +56,21 @@ class Conv2d(Op):
                 raise ValueError("padding 'same' needs an odd kernel; give the padding as a number")
         return self
 
+    @classmethod
+    def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
+        """The smallest stride that fits, with the padding that keeps the map, or else with none."""
+        if len(source) != 3 or len(target) != 3:
+            return None
+        for padding in dict.fromkeys((kernel // 2, 0)):
+            strides = [
+                next((s for s in range(1, a + 1) if (a + 2 * padding - kernel) // s + 1 == b), 0)
+                for a, b in zip(source[1:], target[1:], strict=True)
+            ]
+            if all(strides):
+                fields = {"kernel": kernel, "stride": tuple(strides), "padding": padding, "bias": False}
+                return cls.model_validate(fields)
+        return None
+
     @property
     def has_bias(self) -> bool:
         return self.bias
@@ -194,6 +209,10 @@ class Conv2d(Op):
         moment = weighted_dots(image, back.transpose(1, 2), weights)
         # [W, F, M * offsets reversed] -> [W, F, offsets, M]
         return torch.unflatten(moment, 2, (v.shape[2], -1)).flip(3).transpose(2, 3)
+
+    def fan_out_features(self, x: Tensor, pointwise: bool) -> Tensor:
+        found = super().fan_out_features(x, pointwise)
+        return found[..., self.centre : self.centre + 1] if pointwise else found
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
         k, _, m = omega.shape

@@ -22,6 +22,10 @@ class Linear(Op):
         default=None, ge=1, description="features this edge writes; only for an edge into a concat node"
     )
 
+    @classmethod
+    def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
+        return cls(bias=False) if len(source) < 3 and source[:-1] == target[:-1] else None
+
     @property
     def has_bias(self) -> bool:
         return self.bias

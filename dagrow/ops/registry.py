@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dagrow.errors import DagrowError, did_you_mean, listed
-from dagrow.ops.base import Op
+from dagrow.ops.base import Op, Shape
 from dagrow.ops.conv2d import Conv2d
 from dagrow.ops.identity import Identity
 from dagrow.ops.linear import Linear
@@ -43,3 +43,8 @@ def find_op(name: str) -> type[Op]:
     if name not in _OPS:
         raise DagrowError(f"unknown op '{name}'{did_you_mean(name, _OPS)}; allowed: {listed(_OPS)}")
     return _OPS[name]
+
+
+def op_between(source: Shape, target: Shape, kernel: int) -> Op | None:
+    """The first op, in the order of registration, that leads from one shape to the other; see `Op.between`."""
+    return next((op for kind in _OPS.values() if (op := kind.between(source, target, kernel)) is not None), None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dagrow.graph import Cost
 from dagrow.planner.trial import Trial
+from dagrow.spec.graph import GraphSpec
 
 
 @dataclass(frozen=True)
@@ -13,8 +14,8 @@ class Candidate:
     """One insertion that was considered.
 
     Attributes:
-        kind: what it would do: ``widen``, ``update``, ...
-        place: the node or edge where.
+        kind: what it would do: ``widen``, ``edge``, ``node``, ``layer``, ``update``, ``remove``.
+        place: the node or edge where, or the way of a new one.
         neurons: how many new features.
         gain: drop of the mean loss over all samples of the data, in the mode that the network was in;
             0 if rejected.
@@ -28,6 +29,7 @@ class Candidate:
         cost: parameters and multiply-adds it adds.
         rejected: why it is not to be inserted; empty if it may be.
         trial: the change itself.
+        spec: the graph that it was measured on.
     """
 
     kind: str
@@ -43,6 +45,7 @@ class Candidate:
     cost: Cost
     rejected: str = ""
     trial: Trial | None = None
+    spec: GraphSpec | None = None
 
     @property
     def first_order_gain(self) -> float | None:

@@ -16,7 +16,8 @@ from torch import Tensor, fx
 
 from dagrow.build import Network, Value, suffix
 from dagrow.planner.orient import Mean, Oriented, Shares
-from dagrow.planner.trial import Deltas, Response, Trial, Values
+from dagrow.planner.response import Deltas, Response, Values
+from dagrow.planner.trial import Trial
 from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, joined, rows
 
 _BATCH_SEED = 0x6A09
@@ -229,9 +230,12 @@ class Evaluator:
 class _Lazy(dict[Value, Tensor]):
     """Values of some samples, each cut out or joined when it is first asked for."""
 
-    def __init__(self, make: Callable[[Value], Tensor]) -> None:
+    def __init__(self, make: Callable[[Value], Tensor], known: Values) -> None:
         super().__init__()
-        self.make = make
+        self.make, self.known = make, known
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.known
 
     def __missing__(self, value: Value) -> Tensor:
         self[value] = self.make(value)
@@ -277,13 +281,13 @@ def _look(snapshot: Snapshot, held_out: bool, scouting: bool, training: bool) ->
         # Samples see one another in batch statistics: all are run, some count.
         return _Look(snapshot.number, part, values, outs, target, mask, None, size)
     index = mask.nonzero().squeeze(1)
-    some = _Lazy(lambda value: values[value][index])
+    some = _Lazy(lambda value: values[value][index], values)
     return _Look(snapshot.number, part, some, tuple(x[index] for x in outs), target, None, index, size)
 
 
 def _joined(looks: Sequence[_Look]) -> _Look:
     """Several looks as one; only in eval mode, where samples do not see one another."""
-    values = _Lazy(lambda value: torch.cat([look.values[value] for look in looks]))
+    values = _Lazy(lambda value: torch.cat([look.values[value] for look in looks]), looks[0].values)
     outs = tuple(torch.cat(parts) for parts in zip(*(look.outputs for look in looks), strict=True))
     target = joined([look.target for look in looks])
     return _Look(0, "scouts", values, outs, target, None, None, sum(look.size for look in looks))

@@ -9,10 +9,11 @@ from dagrow.graph import Cost
 from dagrow.mutation import WeightUpdate
 from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
 from dagrow.planner.candidate import Candidate
-from dagrow.planner.drafts import Draft, Variant
 from dagrow.planner.evaluate import Evaluator
+from dagrow.planner.kinds import Draft, Variant
 from dagrow.planner.orient import Oriented
 from dagrow.planner.trial import Trial
+from dagrow.planner.where import COSTED, promise
 from dagrow.statistics import Snapshots
 
 
@@ -38,9 +39,9 @@ class _Track:
 
     @property
     def companions(self) -> tuple[WeightUpdate, ...]:
-        """The updates that go with new features."""
-        change = self.variant.trial.change
-        return change.updates if change.features is not None else ()
+        """The updates that go with new features at an amplitude of their own."""
+        trial = self.variant.trial
+        return () if trial.change.features is None or trial.fan_in_fixed else trial.change.updates
 
     def finished(self) -> tuple[Trial, float | None]:
         """The change as found, for one amplitude, and its slope."""
@@ -52,24 +53,49 @@ class _Track:
         return self.trial.with_updates(self.companions, ratio), slope
 
 
-def measure(snapshots: Snapshots, drafts: list[Draft]) -> tuple[list[Candidate], float, float | None]:
+@dataclass(frozen=True)
+class Findings:
+    """What was measured.
+
+    Attributes:
+        candidates: one per draft.
+        loss: as it is, over all samples.
+        held_out_loss: over the held-out ones; None without such.
+        searched: how many drafts were searched to the end.
+    """
+
+    candidates: list[Candidate]
+    loss: float
+    held_out_loss: float | None
+    searched: int
+
+
+def measure(snapshots: Snapshots, drafts: list[Draft], finalists: int, where: str) -> Findings:
     """What each draft would gain.
 
     Where samples are many, a part of them finds the amplitudes, and all of them decide around these.
 
-    Returns:
-        A candidate per draft, the loss as it is over all samples, and over the held-out ones (None without).
+    Args:
+        snapshots: of the network.
+        drafts: to be measured.
+        finalists: how many go on after a first look at their amplitudes, where ``where`` ranks by gain.
+        where: the strategy.
     """
     evaluator = Evaluator(snapshots, [v.trial for draft in drafts for v in draft.variants])
     scouting = evaluator.may_scout
-    tracks = _best_variants_searched(evaluator, _tracks(evaluator, drafts), scouting)
+    tracks = _tracks(evaluator, drafts)
+    _run(evaluator, [(track.trial, track.search) for track in tracks], scouting, passes=1)
+    tracks, behind = _front(_best_variants(evaluator, tracks), finalists, where)
+    _run(evaluator, [(track.trial, track.search) for track in tracks], scouting)
     _search_updates(evaluator, tracks, scouting)
     final = {track.draft: _Final(track, *track.finished()) for track in tracks}
     if scouting:
         searches = [(entry.trial, entry.again()) for entry in final.values() if entry.amplitude]
         _run(evaluator, searches, scouting=False)
     winners = {i: (entry.trial, entry.amplitude) for i, entry in final.items() if entry.amplitude}
-    if evaluator.held_out or not winners:
+    constant = {i: draft.variants[0] for i, draft in enumerate(drafts) if draft.variants and draft.variants[0].fixed}
+    winners.update({i: (variant.trial, 1.0) for i, variant in constant.items()})
+    if evaluator.held_out or constant or not winners:
         before, after = evaluator.measure(list(winners.values()))
         start, held = before.everywhere, before.held_out if evaluator.held_out else None
         gains = {i: (start - m.everywhere, before.held_out - m.held_out) for i, m in zip(winners, after, strict=True)}
@@ -77,8 +103,36 @@ def measure(snapshots: Snapshots, drafts: list[Draft]) -> tuple[list[Candidate],
         # The search saw every sample already.
         held, start = None, next(iter(final[i].start for i in winners))
         gains = {i: (start - final[i].loss, math.nan) for i in winners}
-    candidates = [_candidate(draft, final.get(i), gains.get(i), held is not None) for i, draft in enumerate(drafts)]
-    return candidates, start, held
+    candidates = []
+    for i, draft in enumerate(drafts):
+        result = _Result(winners.get(i), gains.get(i), held is not None)
+        entry = final.get(i)
+        if i in constant:
+            candidates.append(result.candidate(draft, constant[i], None))
+        elif entry is not None:
+            candidates.append(result.candidate(draft, entry.track.variant, entry.slope))
+        else:
+            candidates.append(_nothing(draft, behind.get(i, draft.reason)))
+    spec = evaluator.dag.spec
+    return Findings([replace(c, spec=spec) for c in candidates], start, held, len(final) + len(constant))
+
+
+def _front(tracks: list[_Track], finalists: int, where: str) -> tuple[list[_Track], dict[int, str]]:
+    """The most promising tracks, in their order, and why the others go no further."""
+    if where not in ("gain", *COSTED) or len(tracks) <= finalists:
+        return tracks, {}
+
+    def hope(track: _Track) -> float:
+        return promise(where, track.search.start - track.search.lowest_loss, *track.variant.cost)
+
+    front = sorted(tracks, key=hope, reverse=True)[:finalists]
+    kept = {track.draft for track in front}
+    behind = {
+        track.draft: f"behind after a first look, gain about {track.search.start - track.search.lowest_loss:.3g}"
+        for track in tracks
+        if track.draft not in kept
+    }
+    return [track for track in tracks if track.draft in kept], behind
 
 
 @dataclass
@@ -115,22 +169,16 @@ class _Final:
 
 def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
     """A search for each variant, its neurons turned to their better side."""
-    variants = [(index, variant) for index, draft in enumerate(drafts) for variant in draft.variants]
+    variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if not variant.fixed]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
     tracks = []
     for (index, variant), oriented in zip(variants, evaluator.orient(ready), strict=True):
-        trial = oriented.trial if oriented.trial.change.features is None else oriented.trial.without_updates()
+        trial = oriented.trial
+        if trial.change.features is not None and not trial.fan_in_fixed:
+            trial = trial.without_updates()
         # All samples will decide where a part of them only scouts: one point less there.
         parabolas = 1 if evaluator.may_scout else PARABOLAS
         tracks.append(_Track(index, variant, trial, oriented, AmplitudeSearch(oriented.scale, parabolas=parabolas)))
-    return tracks
-
-
-def _best_variants_searched(evaluator: Evaluator, tracks: list[_Track], scouting: bool) -> list[_Track]:
-    """Runs all searches; variants of a draft compete after the first pass, and the losers are dropped."""
-    _run(evaluator, [(track.trial, track.search) for track in tracks], scouting, passes=1)
-    tracks = _best_variants(evaluator, tracks)
-    _run(evaluator, [(track.trial, track.search) for track in tracks], scouting)
     return tracks
 
 
@@ -193,32 +241,47 @@ def _run(
         passes = None if passes is None else passes - 1
 
 
-def _candidate(
-    draft: Draft,
-    found: _Final | None,
-    gains: tuple[float, float] | None,
-    held: bool,
-) -> Candidate:
-    """The candidate of a draft: with its gains, or with the reason why it is rejected."""
-    if found is None:
-        return Candidate(draft.kind, draft.place, 0, 0.0, None, 0.0, None, (), 0.0, 0.0, Cost(0, 0), draft.reason)
-    variant, (gain, held_gain), rejected = found.track.variant, gains or (0.0, 0.0), ""
-    if gains is None:
-        rejected = "no amplitude lowers the loss"
-    elif not gain > 0:
-        rejected = "gains only on held-out samples" if held else "gains only on a part of the samples"
-    return Candidate(
-        kind=draft.kind,
-        place=draft.place,
-        neurons=variant.neurons,
-        gain=0.0 if rejected else gain,
-        held_out_gain=held_gain if held and not rejected else None,
-        amplitude=0.0 if rejected else found.amplitude,
-        slope=found.slope,
-        scores=variant.scores,
-        noise_level=variant.noise_level,
-        shrinkage=variant.shrinkage,
-        cost=variant.cost,
-        rejected=rejected,
-        trial=None if rejected else found.trial,
-    )
+@dataclass(frozen=True)
+class _Result:
+    """How a draft came out.
+
+    Attributes:
+        winner: the change and its amplitude; None where no amplitude gains.
+        gains: over all samples and over the held-out ones; None where not measured.
+        held: whether there are held-out samples.
+    """
+
+    winner: tuple[Trial, float] | None
+    gains: tuple[float, float] | None
+    held: bool
+
+    def candidate(self, draft: Draft, variant: Variant, slope: float | None) -> Candidate:
+        """The candidate of the draft: with its gains, or with the reason why it is rejected."""
+        (gain, held_gain), rejected = self.gains or (0.0, 0.0), ""
+        if self.winner is None:
+            rejected = "no amplitude lowers the loss"
+        elif variant.fixed:
+            worst = min(gain, held_gain) if self.held else gain
+            rejected = "" if worst >= -draft.limit else f"the loss would rise by {-worst:.3g}"
+        elif not gain > 0:
+            rejected = "gains only on held-out samples" if self.held else "gains only on a part of the samples"
+        trial, amplitude = (None, 0.0) if rejected or self.winner is None else self.winner
+        return Candidate(
+            kind=draft.kind,
+            place=draft.place,
+            neurons=variant.neurons,
+            gain=0.0 if rejected else gain,
+            held_out_gain=held_gain if self.held and not rejected else None,
+            amplitude=amplitude,
+            slope=slope,
+            scores=variant.scores,
+            noise_level=variant.noise_level,
+            shrinkage=variant.shrinkage,
+            cost=variant.cost,
+            rejected=rejected,
+            trial=trial,
+        )
+
+
+def _nothing(draft: Draft, reason: str) -> Candidate:
+    return Candidate(draft.kind, draft.place, 0, 0.0, None, 0.0, None, (), 0.0, 0.0, Cost(0, 0), reason)

@@ -88,7 +88,8 @@ class Shares:
                 signs = torch.where(flip, -1.0, 1.0).to(next(iter(self.features.fan_out.values())))
                 trial = self._with_sides(flip, signs)
                 self.kept = {number: _flipped(z, signs) for number, z in self.kept.items()}
-            total = float(best.sum())
+            # Updates that share the amplitude share the slope.
+            total = float(best.sum()) + (self.update if trial.fan_in_fixed else 0.0)
         slope = total / loss.count if trial.has_slope else None
         return Oriented(trial, slope, self.update / loss.count, loss.value)
 

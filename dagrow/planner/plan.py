@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dagrow.graph import FixedSize
 from dagrow.planner.candidate import Candidate
 from dagrow.report import number, table
+
+
+class Stages(NamedTuple):
+    """How many candidates came how far.
+
+    Attributes:
+        considered: legal ones.
+        solved: those whose weights were computed; the others had a low bound.
+        drafted: those of them with something to insert.
+        searched: those whose amplitude was searched to the end; the others were behind after a first look.
+    """
+
+    considered: int
+    solved: int
+    drafted: int
+    searched: int
+
+
+_NO_STAGES = Stages(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -20,6 +40,7 @@ class Plan:
         samples: how many samples the data hold.
         where: the strategy that sorted them.
         fixed: places that cannot grow, and why.
+        stages: how many candidates came how far.
     """
 
     candidates: tuple[Candidate, ...]
@@ -28,6 +49,7 @@ class Plan:
     samples: int
     where: str
     fixed: tuple[FixedSize, ...] = ()
+    stages: Stages = _NO_STAGES
 
     @property
     def best(self) -> Candidate | None:
@@ -59,5 +81,8 @@ class Plan:
             for c in self.candidates
         ]
         lines = [title, table(header, body, left=2)] if body else [title, "no candidates"]
+        if self.stages.considered > len(self.candidates):
+            counts = ", ".join(f"{count} {stage}" for stage, count in self.stages._asdict().items())
+            lines.append(f"candidates: {counts}")
         lines += [f"{place.node}: {place.reason}" for place in self.fixed]
         return "\n".join(lines)

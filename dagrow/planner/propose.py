@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 
 from dagrow.build import Network
 from dagrow.errors import GrowthError, did_you_mean, listed
-from dagrow.graph import Dag, FixedSize, Site, cost
+from dagrow.graph import Dag, FixedSize, NodeTemplate, cost
 from dagrow.methods import Request, find_method
 from dagrow.mutation import apply_change
 from dagrow.planner.candidate import Candidate
-from dagrow.planner.drafts import KINDS, Ask, Kind
 from dagrow.planner.evaluate import untouched
+from dagrow.planner.kinds import Ask, Kind, Place, find_kind
 from dagrow.planner.measure import measure
-from dagrow.planner.plan import Plan
-from dagrow.planner.where import find_where, ranked
-from dagrow.statistics import LossFunction, Snapshots, Stream, collect, watched
+from dagrow.planner.plan import Plan, Stages
+from dagrow.planner.screen import Screen
+from dagrow.planner.shortlist import Entry, burden, shortlist
+from dagrow.planner.where import find_where, promise, ranked
+from dagrow.spec.run import NewNodeSpec
+from dagrow.statistics import LossFunction, Snapshots, Stream, collect
 
 SHRINKAGES = (0.0, 1e-4, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 """What ``shrinkage="auto"`` chooses from, by the loss on held-out samples."""
@@ -39,6 +42,9 @@ def propose(
     significance: float = 1.0,
     fan_out: Literal["full", "pointwise"] = "full",
     with_update: bool = False,
+    new_node: NewNodeSpec | Mapping[str, Any] | None = None,
+    removal: float = 0.0,
+    keep: tuple[int, int] = (16, 8),
     max_parameters: int | None = None,
     max_multiply_adds: int | None = None,
     turn: int = 0,
@@ -52,8 +58,9 @@ def propose(
         loss: ``(output, target) -> scalar``, the mean over the batch.
         data: batches ``(x, y)``; the same on every pass. Several inputs come as a tuple or a dict.
         method: how new neurons are made, see `METHODS`.
-        candidates: kinds of insertion: ``widen`` a node, ``update`` existing weights.
-        nodes: the only places to consider.
+        candidates: kinds of change, see `KINDS`: ``widen`` a node; a new ``edge``, ``node`` or ``layer``;
+            ``update`` existing weights; ``remove`` an edge or node.
+        nodes: the only places to consider: nodes that would grow, or into which something new would lead.
         neurons: new features per place, at most.
         where: which candidate is best, see `WHERE`.
         shrinkage: of the metric, relative to its mean diagonal; 0 is the papers' method, ``auto`` lets
@@ -63,6 +70,10 @@ def propose(
         significance: singular values must exceed this multiple of their noise level; 0 keeps all.
         fan_out: of new convolution channels: the full kernel, or its centre.
         with_update: new neurons bring along the best update of their children, at one amplitude.
+        new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
+        removal: what a removal may add to the loss.
+        keep: how many new edges, nodes and layers are solved, and how many candidates are searched to the end;
+            the rest fall out after a cheap bound and after a first look.
         max_parameters: the network may have no more afterwards.
         max_multiply_adds: likewise, for one sample.
         turn: where the ``naive`` strategy starts.
@@ -89,37 +100,40 @@ def propose(
     limits = (max_parameters, max_multiply_adds)
     room = tuple(float("inf") if top is None else top - used for top, used in zip(limits, now, strict=True))
     request = Request(neurons, significance=significance, seed=seed)
-    ask = Ask(find_method(method), request, shrinkages, with_update, (room[0], room[1]))
-    kinds = [_find_kind(name) for name in candidates]
-    chosen = [(kind, *_places(kind, dag, nodes)) for kind in kinds]
-    fixed = tuple(dict.fromkeys(place for _, _, refused in chosen for place in refused))
+    pointwise = fan_out == "pointwise"
+    ask = Ask(find_method(method), request, shrinkages, with_update, pointwise, (room[0], room[1]), removal)
+    templates = [NodeTemplate(*each) for each in NewNodeSpec.model_validate(new_node or {}).combinations]
+    entries, fixed = _places([find_kind(name) for name in candidates], dag, templates, nodes)
     stream = Stream(data, network, share)
     with untouched(network):
-        needs = [kind.needs(dag, places) for kind, places, _ in chosen]
-        targets = tuple(dict.fromkeys(node for wanted, _ in needs for node in wanted))
-        sites = tuple(dict.fromkeys(place for _, wanted in needs for place in wanted))
-        snapshots = Snapshots(network, loss, stream, watched(targets, sites), [place.node for place in sites])
+        snapshots = _snapshots(network, loss, stream, entries)
+
+        def worth(place: Place, bound: float) -> float:
+            return promise(where, bound, *burden(dag, place, neurons))
+
+        chosen = shortlist(entries, keep[0], Screen(snapshots, seed).bound, worth, templates)
+        needed = [entry.kind.needed(entry.place, pointwise) for entry in chosen.entries]
         statistics = collect(
             snapshots,
-            nodes=targets,
-            sites=sites,
-            pointwise=fan_out == "pointwise",
+            targets=tuple({target.key: target for targets, _ in needed for target in targets}.values()),
+            layouts=[layout for _, layouts in needed for layout in layouts],
             noise=significance > 0,
             precision=precision,
         )
         if statistics.samples == stream.samples:
             # So few samples that none was held out: all of them do both jobs.
             stream.held_out = 0.0
-        drafts = [kind.draft(network, dag, place, statistics, ask) for kind, places, _ in chosen for place in places]
-        measured, start, held_start = measure(snapshots, drafts)
-    order = list(dag.order)
+        drafts = [kind.draft(network, place, statistics, ask) for kind, place in chosen.entries]
+        found = measure(snapshots, drafts, keep[1], where)
+    order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))
     return Plan(
-        ranked(measured, where, order, turn),
-        start,
-        held_start,
+        ranked(found.candidates, where, order, turn),
+        found.loss,
+        found.held_out_loss,
         stream.samples,
         where,
-        fixed,
+        (*fixed, *chosen.refused),
+        Stages(chosen.considered, len(drafts), sum(bool(d.variants) for d in drafts), found.searched),
     )
 
 
@@ -147,7 +161,7 @@ def apply(
     if candidate.rejected or candidate.trial is None or candidate.amplitude == 0.0:
         reason = candidate.rejected or "it has no amplitude"
         raise GrowthError(f"this {candidate.kind} of '{candidate.place}' is not to be inserted: {reason}")
-    if network.spec != candidate.trial.dag.spec:
+    if network.spec != candidate.spec:
         raise GrowthError(
             f"the network has changed since this {candidate.kind} of '{candidate.place}' was measured; propose again"
         )
@@ -170,25 +184,42 @@ def _shrinkages(shrinkage: float | str) -> tuple[float, ...]:
     return (float(shrinkage),)
 
 
-def _find_kind(name: str) -> Kind:
-    if name not in KINDS:
-        raise GrowthError(f"unknown kind of candidate '{name}'{did_you_mean(name, KINDS)}; allowed: {listed(KINDS)}")
-    return KINDS[name]
-
-
-def _places(kind: Kind, dag: Dag, nodes: Sequence[str] | None) -> tuple[list[Site], list[FixedSize]]:
-    """Places of a kind that were asked for, and those that cannot change.
+def _places(
+    kinds: Sequence[Kind], dag: Dag, templates: Sequence[NodeTemplate], nodes: Sequence[str] | None
+) -> tuple[list[Entry], tuple[FixedSize, ...]]:
+    """All places that were asked for, and those where nothing can be done.
 
     Raises:
-        GrowthError: if a named place does not exist or cannot change.
+        GrowthError: if a named node does not exist, or nothing can be done there.
     """
-    found = {place.node: place for place in kind.places(dag)}
+    entries, fixed = [], []
+    for kind in kinds:
+        for place in kind.places(dag, templates):
+            if isinstance(place, FixedSize):
+                fixed.append(place)
+            else:
+                entries.append(Entry(kind, place))
     for name in nodes or ():
-        if name not in found:
-            raise GrowthError(f"there is no node '{name}'{did_you_mean(name, found)}; nodes: {listed(found)}")
-        place = found[name]
-        if isinstance(place, FixedSize):
-            raise GrowthError(f"'{name}' cannot grow: {place.reason}")
-    wanted = [place for name, place in found.items() if nodes is None or name in nodes]
-    sites = [place for place in wanted if isinstance(place, Site)]
-    return sites, [place for place in wanted if isinstance(place, FixedSize)]
+        if name not in dag.order and not any(name == entry.place.label for entry in entries):
+            raise GrowthError(f"there is no node '{name}'{did_you_mean(name, dag.order)}; nodes: {listed(dag.order)}")
+        if not any(_named(entry.place, (name,)) for entry in entries):
+            reason = next((place.reason for place in fixed if place.node == name), "no kind of candidate goes there")
+            raise GrowthError(f"'{name}' cannot grow: {reason}")
+    if nodes is not None:
+        entries = [entry for entry in entries if _named(entry.place, nodes)]
+        fixed = [place for place in fixed if place.node in nodes]
+    return entries, tuple(dict.fromkeys(fixed))
+
+
+def _named(place: Place, nodes: Sequence[str]) -> bool:
+    led = () if place.structure is None else place.targets
+    return place.label in nodes or any(target in nodes for target in led)
+
+
+def _snapshots(network: Network, loss: LossFunction, stream: Stream, entries: Sequence[Entry]) -> Snapshots:
+    """Of all that the places change or read."""
+    places = [entry.place for entry in entries]
+    changed = dict.fromkeys(target for place in places for target in place.targets)
+    growing = dict.fromkeys(place.node for place in places if place.structure is None)
+    read = dict.fromkeys(source for place in places for source in place.sources)
+    return Snapshots(network, loss, stream, tuple(changed), tuple(growing), tuple(read))

@@ -13,75 +13,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from dagrow.build import Network, Value, output
+from dagrow.build import Network, output_of
 from dagrow.graph import Dag, Reading, Site
 from dagrow.mutation import Change, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, NORMS, Activation, channel_axis, channels
-
-Values = dict[Value, Tensor]
-"""Cached values of a forward pass."""
-
-Deltas = dict[str, Tensor]
-"""What is added to the pre-activations of some nodes."""
-
-
-class Response:
-    """What a trial does on one batch, as a function of the amplitude: ``constant + proportional g + bent(g)``.
-
-    Args:
-        proportional: the part that is proportional to the amplitude.
-        bent: the part that is not; None where there is none.
-        constant: the part that does not change.
-        kept: tensors that ``bent`` holds on to, for the account of memory.
-    """
-
-    def __init__(
-        self,
-        proportional: Deltas,
-        bent: Callable[[float], Deltas] | None = None,
-        constant: Deltas | None = None,
-        kept: Tensor | None = None,
-    ) -> None:
-        self.proportional, self.bent, self.constant = proportional, bent, dict(constant or {})
-        self._started: Deltas = {}
-        self._kept = kept
-
-    def at(self, amplitude: float) -> Callable[[str, Tensor | None], Tensor]:
-        """The response at an amplitude, to be added to pre-activations.
-
-        Returns:
-            ``(node, pre-activation) -> the changed one``; with None for the pre-activation, the change itself.
-        """
-        bent = {} if self.bent is None else self.bent(amplitude)
-
-        def changed(node: str, base: Tensor | None) -> Tensor:
-            value = self._start(node, base)
-            part = self.proportional.get(node)
-            if part is not None:
-                value = part * amplitude if value is None else torch.add(value, part, alpha=amplitude)
-            if node in bent:
-                value = bent[node] if value is None else value + bent[node]
-            assert value is not None
-            return value
-
-        return changed
-
-    def _start(self, node: str, base: Tensor | None) -> Tensor | None:
-        """The pre-activation with the constant part, made once."""
-        if node not in self.constant:
-            return base
-        if base is None:
-            return self.constant[node]
-        if node not in self._started:
-            self._started[node] = base + self.constant[node]
-        return self._started[node]
-
-    @property
-    def bytes(self) -> int:
-        """Memory that it holds, or will."""
-        tensors = [*self.proportional.values(), *self.constant.values(), *self.constant.values()]
-        tensors += [] if self._kept is None else [self._kept]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+from dagrow.planner.response import Deltas, Response, Values, add_delta, total
 
 
 @dataclass(frozen=True)
@@ -90,10 +26,11 @@ class Trial:
 
     Attributes:
         network: that it is tried on.
-        dag: its DAG.
+        dag: the graph with the change's new nodes and edges in it.
         change: at unit size.
         site: where the change's features go; None without features.
         scale: amplitude at which the method itself would insert; the search starts around it.
+        fan_in_fixed: whether the features keep their fan-in, so that amplitude acts on fan-out alone.
         pinned: amplitude at which the features stay while that of the updates is searched; None if they move.
         pinned_updates: amplitude at which the updates stay while that of the features is searched.
     """
@@ -103,24 +40,17 @@ class Trial:
     change: Change
     site: Site | None = None
     scale: float = 1.0
+    fan_in_fixed: bool = False
     pinned: float | None = None
     pinned_updates: float | None = None
 
     @cached_property
     def changed(self) -> tuple[str, ...]:
         """Nodes whose pre-activations change, in topological order."""
-        names = {update.node for update in self.change.updates}
+        names = {update.node for update in self.change.all_updates}
         if self.site is not None:
             names.update(reading.edge.target for reading in self.site.readings)
         return tuple(name for name in self.dag.order if name in names)
-
-    @cached_property
-    def needs(self) -> tuple[Value, ...]:
-        """The cached values that `deltas` reads."""
-        edges = [edge for update in self.change.updates for edge in update.weights]
-        if self.change.features is not None:
-            edges += list(self.change.features.fan_in)
-        return tuple(dict.fromkeys(output(edge.source) for edge in edges))
 
     @cached_property
     def _tails(self) -> tuple[str, ...]:
@@ -131,32 +61,38 @@ class Trial:
 
     @cached_property
     def normed(self) -> tuple[str, ...]:
-        """Of those, the nodes with a norm. With any, the norm sets the scale and amplitude acts on fan-out."""
+        """Of those, the nodes with a norm."""
         return tuple(name for name in self._tails if self.dag.node(name).norm != "none")
+
+    @property
+    def fan_out_only(self) -> bool:
+        """Whether amplitude acts on fan-out alone: where the fan-in is fixed, or a norm sets the scale."""
+        return self.fan_in_fixed or bool(self.normed)
 
     @cached_property
     def linear(self) -> bool:
         """Whether the effect is proportional to the amplitude."""
         acts = [ACTIVATIONS[self.dag.node(name).activation] for name in self._tails]
-        return bool(self.normed) or all(act.homogeneous for act in acts)
+        return self.fan_out_only or all(act.homogeneous for act in acts)
 
     @cached_property
     def has_slope(self) -> bool:
         """Whether the loss has a derivative at amplitude 0: not where act(0) lets a constant through."""
         acts = [ACTIVATIONS[self.dag.node(name).activation] for name in self._tails]
-        return bool(self.normed) or all(act.at_zero == 0.0 for act in acts)
+        return self.fan_out_only or all(act.at_zero == 0.0 for act in acts)
 
     def factors(self, amplitude: float) -> tuple[float, float]:
         """What fan-in and fan-out are multiplied by: the square root each, or fan-out alone behind a norm."""
-        return (1.0, amplitude) if self.normed else (amplitude**0.5, amplitude**0.5)
+        return (1.0, amplitude) if self.fan_out_only else (amplitude**0.5, amplitude**0.5)
 
     def scaled(self, amplitude: float, silent: bool = False) -> Change:
         """The change as it is inserted; ``silent`` leaves the fan-out at 0."""
         fan_in, fan_out = self.factors(amplitude)
         features = self.change.features
-        return Change(
-            features and features.scaled(fan_in, 0.0 if silent else fan_out),
-            tuple(update.scaled(amplitude) for update in self.change.updates),
+        return replace(
+            self.change,
+            features=features and features.scaled(fan_in, 0.0 if silent else fan_out),
+            updates=tuple(update.scaled(amplitude) for update in self.change.updates),
         )
 
     def with_statistics(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> Trial:
@@ -175,9 +111,9 @@ class Trial:
             updates: what `update_slope` gives, where it is known.
         """
         updates = self.update_slope(values) if updates is None else updates
-        constant: Deltas = {}
+        constant = self._constant(values)
         if self.pinned_updates is not None:
-            constant = {node: delta * self.pinned_updates for node, delta in updates.items()}
+            constant = total((constant, {node: delta * self.pinned_updates for node, delta in updates.items()}))
             updates = {}
         features = self.change.features
         if features is None:
@@ -185,9 +121,9 @@ class Trial:
         z = self.fan_in_response(values) if z is None else z
         if self.pinned is not None:
             fan_in, fan_out = self.factors(self.pinned)
-            return Response(updates, None, _total((constant, self._respond(features, z * fan_in, fan_out))))
+            return Response(updates, None, total((constant, self._respond(features, z * fan_in, fan_out))))
         if self.linear:
-            return Response(_total((updates, self._respond(features, z, 1.0))), None, constant)
+            return Response(total((updates, self._respond(features, z, 1.0))), None, constant)
 
         def bent(amplitude: float) -> Deltas:
             fan_in, fan_out = self.factors(amplitude)
@@ -199,7 +135,7 @@ class Trial:
     def has_sides(self) -> bool:
         """Whether a neuron and its mirror image ``(-alpha, -omega)`` differ at first order: kinks, norms, pools."""
         nodes = [self.dag.node(name) for name in self._tails]
-        return any(
+        return not self.fan_in_fixed and any(
             not ACTIVATIONS[node.activation].smooth_at_zero
             or (node.norm != "none" and node.activation != "identity")
             or (node.pool is not None and node.pool.kind == "max")
@@ -228,12 +164,29 @@ class Trial:
 
     def update_slope(self, values: Values) -> Deltas:
         """Derivative by the amplitude of what the updates do."""
+        return self._updated(self.change.updates, values)
+
+    def _updated(self, updates: Iterable[WeightUpdate], values: Values) -> Deltas:
         deltas: Deltas = {}
-        for update in self.change.updates:
+        for update in updates:
             for edge, (weight, bias) in update.weights.items():
-                part = self.dag.op(edge).run(values[output(edge.source)], weight, bias)
-                _add(deltas, update.node, self._placed(update.node, self.dag.slots(update.node)[edge], part))
+                # An edge that goes is in the old graph, one that comes in the new.
+                dag = self.dag if edge in self.dag.spec.edges else self.network.dag
+                part = dag.op(edge).run(output_of(values, dag, edge.source), weight, bias)
+                add_delta(deltas, update.node, self._placed(update.node, dag.slots(update.node)[edge], part))
         return deltas
+
+    def _constant(self, values: Values) -> Deltas:
+        """What the change does whatever its amplitude."""
+        constant = self.change.constant
+        deltas = self._updated(constant.updates, values)
+        if constant.features is None:
+            return deltas
+        kept = self._respond(constant.features, self._fan_in(constant.features, values), 1.0)
+        for edge, bias in constant.biases.items():
+            delta = kept[edge.target]
+            kept[edge.target] = delta + bias.view(-1, *[1] * (delta.dim() - 2 if channel_axis(delta) == 1 else 0))
+        return total((deltas, kept))
 
     def shares(self, z: Tensor, goals: Mapping[str, Tensor]) -> Tensor:
         """What each new feature takes off the summed loss per unit of amplitude, at amplitude 0.
@@ -248,7 +201,7 @@ class Trial:
         features = self.change.features
         assert features is not None
         total = torch.zeros(features.count, dtype=torch.float64, device=z.device)
-        for reading, b in self._reached(z, None if self.normed else Activation.infinitesimal):
+        for reading, b in self._reached(z, None if self.fan_out_only else Activation.infinitesimal):
             edge, weight = reading.edge, features.fan_out[reading.edge]
             slot = self.dag.slots(edge.target)[edge]
             v = goals[edge.target]
@@ -259,10 +212,12 @@ class Trial:
 
     def fan_in_response(self, values: Values) -> Tensor:
         """Pre-activations of the new features at unit size."""
-        features = self.change.features
-        assert features is not None
+        assert self.change.features is not None
+        return self._fan_in(self.change.features, values)
+
+    def _fan_in(self, features: NewFeatures, values: Values) -> Tensor:
         parts = [
-            self.dag.op(edge).run(values[output(edge.source)], weight, bias)
+            self.dag.op(edge).run(output_of(values, self.dag, edge.source), weight, bias)
             for edge, (weight, bias) in features.fan_in.items()
         ]
         return sum(parts[1:], start=parts[0])
@@ -286,7 +241,7 @@ class Trial:
         for reading, b in self._reached(z, None):
             target, weight = reading.edge.target, features.fan_out[reading.edge]
             part = self.dag.op(reading.edge).run(b, weight * fan_out, None)
-            _add(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
+            add_delta(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
         return deltas
 
     def _reached(
@@ -309,8 +264,7 @@ class Trial:
             features = self.change.features
             assert features is not None
             mean, variance = features.statistics[name]
-            module = self.network.get_submodule(f"{name}.norm")
-            z = NORMS[node.norm].normalise(z, mean, variance, module)
+            z = NORMS[node.norm].normalise(z, mean, variance, self._norm(name))
         z = own.function(z) if activation is None else activation(own, z)
         if node.pool is not None:
             z = node.pool.run(z)
@@ -319,6 +273,12 @@ class Trial:
         if node.dropout > 0:
             z = nn.functional.dropout(z, node.dropout, self.network.training)
         return z
+
+    def _norm(self, name: str) -> nn.Module:
+        """The norm layer of a node; of a new node, one like it will be."""
+        if name in self.network.spec.nodes:
+            return self.network.get_submodule(f"{name}.norm")
+        return NORMS[self.dag.node(name).norm].module(self.dag.merged(name)).train(self.network.training)
 
     def _placed(self, target: str, slot: slice, part: Tensor) -> Tensor:
         """Puts what an edge writes into its slot of a concat; the rest does not change."""
@@ -331,15 +291,3 @@ class Trial:
         whole = part.new_zeros(shape)
         whole.narrow(axis, slot.start, slot.stop - slot.start).copy_(part)
         return whole
-
-
-def _add(deltas: Deltas, node: str, part: Tensor) -> None:
-    deltas[node] = deltas[node] + part if node in deltas else part
-
-
-def _total(parts: Iterable[Deltas]) -> Deltas:
-    deltas: Deltas = {}
-    for part in parts:
-        for node, delta in part.items():
-            _add(deltas, node, delta)
-    return deltas

@@ -10,12 +10,20 @@ from dagrow.planner.candidate import Candidate
 Score = Callable[[Candidate, int], float]
 """``(candidate, rank of its place in the order of the turn) -> the higher, the better``."""
 
+COSTED: dict[str, Callable[[int, int], float]] = {
+    "gain_per_parameter": lambda parameters, multiply_adds: max(1, parameters),
+    "gain_per_mac": lambda parameters, multiply_adds: max(1, multiply_adds),
+}
+"""What the gain is divided by, for strategies that weigh it."""
+
 WHERE: dict[str, Score] = {
     "naive": lambda candidate, rank: -float(rank),
     "eigenvalue": lambda candidate, rank: max(candidate.scores, default=0.0),
     "gain": lambda candidate, rank: candidate.decisive_gain,
-    "gain_per_parameter": lambda candidate, rank: candidate.decisive_gain / max(1, candidate.cost.parameters),
-    "gain_per_mac": lambda candidate, rank: candidate.decisive_gain / max(1, candidate.cost.multiply_adds),
+    "gain_per_parameter": lambda candidate, rank: (
+        candidate.decisive_gain / COSTED["gain_per_parameter"](*candidate.cost)
+    ),
+    "gain_per_mac": lambda candidate, rank: candidate.decisive_gain / COSTED["gain_per_mac"](*candidate.cost),
 }
 
 
@@ -28,6 +36,11 @@ def find_where(name: str) -> Score:
     if name not in WHERE:
         raise GrowthError(f"unknown strategy '{name}'{did_you_mean(name, WHERE)}; allowed: {listed(WHERE)}")
     return WHERE[name]
+
+
+def promise(where: str, gain: float, parameters: int, multiply_adds: int) -> float:
+    """How a gain that is not yet measured in full compares under a strategy."""
+    return gain / COSTED[where](parameters, multiply_adds) if where in COSTED else gain
 
 
 def ranked(candidates: list[Candidate], where: str, order: list[str], turn: int) -> tuple[Candidate, ...]:

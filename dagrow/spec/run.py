@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
     Field,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
@@ -17,13 +20,14 @@ from pydantic_core import PydanticCustomError
 from dagrow.errors import did_you_mean, listed
 from dagrow.methods import METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
+from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecPart, one_of
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
 Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac"]
-Kind = Literal["widen"]
+Kind = Literal["widen", "edge", "node", "layer"]
 
 DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
 """The named data sets; `dagrow.data` reads each of them."""
@@ -144,6 +148,39 @@ def _number_or_auto(value: Any) -> Any:
     return value
 
 
+def _one_or_more(value: Any) -> Any:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+def _shorter(value: tuple[Any, ...]) -> Any:
+    return value[0] if len(value) == 1 else value
+
+
+def _several(kind: str) -> tuple[Any, ...]:
+    """One entry or a list of them, in files; always a tuple here."""
+    schema = {"anyOf": [{"type": kind}, {"type": "array", "items": {"type": kind}, "minItems": 1}]}
+    return (BeforeValidator(_one_or_more), Field(min_length=1), PlainSerializer(_shorter), WithJsonSchema(schema))
+
+
+class NewNodeSpec(SpecPart):
+    """What new nodes and edges are like; of a list, each is tried."""
+
+    activation: Annotated[tuple[Annotated[str, one_of(ACTIVATIONS, "activation")], ...], *_several("string")] = Field(
+        default=("selu",), description="of new nodes"
+    )
+    norm: Annotated[tuple[Annotated[str, one_of(("none", *NORMS), "norm")], ...], *_several("string")] = Field(
+        default=("none",), description="of new nodes"
+    )
+    kernel: Annotated[tuple[Annotated[int, Field(ge=1, le=63)], ...], *_several("integer")] = Field(
+        default=(3,), description="height and width of new convolutions"
+    )
+
+    @property
+    def combinations(self) -> tuple[tuple[str, str, int], ...]:
+        """Every activation, norm and kernel together."""
+        return tuple(itertools.product(self.activation, self.norm, self.kernel))
+
+
 class GrowthSpec(SpecPart):
     """How the network grows."""
 
@@ -176,6 +213,18 @@ class GrowthSpec(SpecPart):
         default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
     )
     patience: Count = Field(default=3, description="growth steps in a row without gain before growth ends")
+    new_node: NewNodeSpec = NewNodeSpec()
+    keep: tuple[Count, Count] = Field(
+        default=(16, 8),
+        description="new edges, nodes and layers that are solved, and candidates that are searched to the end",
+    )
+    removal: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1e12,
+        allow_inf_nan=False,
+        description="after each insertion, remove the edge or node that the loss misses least, up to so much",
+    )
     budget: BudgetSpec = BudgetSpec()
 
 

@@ -1,7 +1,8 @@
 """One pass over data to moments: sums and counts, and what they are sums of."""
 
-from dagrow.statistics.collect import Statistics, collect, watched
-from dagrow.statistics.node import NodeMoments, solve_update, split_update, weighted_edges
+from dagrow.statistics.collect import Statistics, Target, collect, watched
+from dagrow.statistics.draw import lasting_edges
+from dagrow.statistics.node import NodeMoments, edge_widths, node_features, solve_update, split_update, weighted_edges
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import CACHE_BYTES, Snapshot, Snapshots, check_loss
 from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, joined, rows
@@ -19,9 +20,13 @@ __all__ = [
     "Statistics",
     "Stream",
     "Sums",
+    "Target",
     "check_loss",
     "collect",
+    "edge_widths",
     "joined",
+    "lasting_edges",
+    "node_features",
     "rows",
     "solve_update",
     "split_update",

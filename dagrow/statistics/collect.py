@@ -8,16 +8,18 @@ convolutions the second pass is cheaper.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dagrow.build import output
+from dagrow.build import output_of
 from dagrow.graph import Dag, Reading, Site, cost
-from dagrow.methods import SiteMoments
+from dagrow.methods import SiteMoments, SiteSamples
 from dagrow.ops import channel_axis, to_positions
+from dagrow.statistics.draw import Draws
 from dagrow.statistics.node import (
     NodeMoments,
     node_features,
@@ -39,7 +41,7 @@ class Statistics:
     """What one look at the data says.
 
     Attributes:
-        nodes: moments per node asked for, and of every child of a site.
+        nodes: moments per target, and of every child of a site.
         sites: moments per site, ready for a method.
         layouts: how the matrices of each site map to edges.
         samples: how many samples they are over.
@@ -51,6 +53,26 @@ class Statistics:
     samples: int
 
 
+@dataclass(frozen=True)
+class Target:
+    """A node whose best update is wanted, perhaps with edges into it that are not there yet.
+
+    Attributes:
+        node: its name.
+        dag: the graph with these edges; None for the network's own.
+        name: tells the target from others; the node's if left out.
+    """
+
+    node: str
+    dag: Dag | None = None
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """By which its moments are found."""
+        return self.name or self.node
+
+
 def watched(nodes: Sequence[str], sites: Sequence[Site]) -> tuple[str, ...]:
     """The nodes whose desired updates `collect` needs: those asked for, and every child of a site."""
     children = [reading.edge.target for site in sites for reading in site.readings]
@@ -60,9 +82,8 @@ def watched(nodes: Sequence[str], sites: Sequence[Site]) -> tuple[str, ...]:
 def collect(
     snapshots: Snapshots,
     *,
-    nodes: Sequence[str] = (),
-    sites: Sequence[Site] = (),
-    pointwise: bool = False,
+    targets: Sequence[Target] = (),
+    layouts: Sequence[SiteLayout] = (),
     goal: bool = False,
     noise: bool = True,
     precision: torch.dtype | None = None,
@@ -71,9 +92,8 @@ def collect(
 
     Args:
         snapshots: of the network, with the desired updates of all `watched` nodes.
-        nodes: nodes whose best update is wanted.
-        sites: places whose new neurons are wanted.
-        pointwise: fan-out of convolutions only at the kernel's centre.
+        targets: nodes whose best update is wanted.
+        layouts: places whose new neurons are wanted.
         goal: the moment of ``v_goal`` itself is wanted as well.
         noise: the noise level is wanted; without it, it is 0.
         precision: dtype of the products; that of the values if left out. Sums are float64 in any case.
@@ -81,15 +101,16 @@ def collect(
     Returns:
         Means over samples; sums over positions within each.
     """
-    if not nodes and not sites:
+    if not targets and not layouts:
         return Statistics({}, {}, {}, 0)
-    layouts = [SiteLayout(snapshots.dag, site, pointwise) for site in sites]
-    task = _Task(snapshots.dag, layouts, watched(nodes, sites), noise, precision)
+    sites = [layout.site for layout in layouts]
+    wanted = {target.key: target for target in (*targets, *map(Target, watched((), sites)))}
+    task = _Task(snapshots.dag, layouts, tuple(wanted.values()), noise, precision)
     two_passes = task.two_passes_are_cheaper(snapshots.will_fit())
     sums = Sums()
     for snapshot in snapshots.passing(goals=True):
         task.first_pass(snapshot, sums, goal=goal or not two_passes, cross=not two_passes)
-    node_moments = {node: task.node_moments(node, sums) for node in task.nodes}
+    node_moments = {target.key: task.node_moments(target.key, sums) for target in task.targets}
     updates = {node: solve_update(task.dag, node, node_moments[node]) for node in watched((), sites)}
     if two_passes:
         residual = Sums()
@@ -97,9 +118,9 @@ def collect(
             task.second_pass(snapshot, residual, updates)
     else:
         residual = task.residual_from_cross(sums, node_moments, updates)
-    moments = {layout.site.node: task.site_moments(layout, sums, residual) for layout in layouts}
-    by_site = {layout.site.node: layout for layout in layouts}
-    return Statistics(node_moments, moments, by_site, sums.samples)
+    draws = Draws(snapshots, layouts, updates)
+    moments = {layout.key: task.site_moments(layout, sums, residual, draws.of(layout)) for layout in layouts}
+    return Statistics(node_moments, moments, {layout.key: layout for layout in layouts}, sums.samples)
 
 
 class _Task:
@@ -109,13 +130,16 @@ class _Task:
         self,
         dag: Dag,
         layouts: Sequence[SiteLayout],
-        nodes: Sequence[str],
+        targets: tuple[Target, ...],
         noise: bool,
         precision: torch.dtype | None,
     ) -> None:
-        self.dag, self.layouts, self.nodes = dag, layouts, tuple(nodes)
-        self.grown = tuple(layout.site.node for layout in layouts)
+        self.dag, self.layouts, self.targets = dag, layouts, targets
+        self.nodes = tuple(dict.fromkeys(target.node for target in targets))
+        self.plain = frozenset(target.key for target in targets if target.dag is None)
         self.noise, self.precision = noise, precision
+        self.wanted = tuple((target.dag or dag, target.node) for target in targets)
+        self.grown = tuple((layout.dag, layout.site.node) for layout in layouts)
 
     def two_passes_are_cheaper(self, cached: bool) -> bool:
         """Multiply-adds per sample of the cross moments, against those of a second look.
@@ -127,7 +151,7 @@ class _Task:
         for layout in self.layouts:
             for reading in layout.site.readings:
                 child = reading.edge.target
-                per_position = layout.feature_count * layout.fan_out(reading) * self._positions(child)
+                per_position = layout.feature_count * layout.fan_out(reading) * _positions(self.dag, child)
                 widths = (
                     self.dag.op(e).feature_count(self.dag.output(e.source)) for e in weighted_edges(self.dag, child)
                 )
@@ -137,36 +161,39 @@ class _Task:
 
     def first_pass(self, snapshot: Snapshot, sums: Sums, goal: bool, cross: bool) -> None:
         """Adds S, N and, if asked, the moments of ``v_goal`` at the sites and the cross moments of one batch."""
-        featured = tuple(dict.fromkeys((*self.nodes, *self.grown)))
-        for part in self._portions(snapshot, sums, featured):
+        for part in self._portions(snapshot, sums, (*self.wanted, *self.grown)):
             sums.add("signed", part.weights[1].abs().sum())
-            blocks = {node: node_features(self.dag, node, part.outputs) for node in featured}
-            for node in self.nodes:
-                add_gram(_square(sums, f"S {node}", blocks[node]), blocks[node])
-                sums.add(f"N {node}", dot(blocks[node], to_positions(part.goals[node])))
-                sums.add(f"v {node}", part.goals[node].square().sum())
+            for target, (dag, node) in zip(self.targets, self.wanted, strict=True):
+                blocks, key = part.features(dag, node), target.key
+                add_gram(_square(sums, f"S {key}", blocks), blocks)
+                sums.add(f"N {key}", dot(blocks, to_positions(part.goals[node])))
+                sums.add(f"v {key}", part.goals[node].square().sum())
             for layout in self.layouts:
-                here = layout.site.node
+                here, blocks = layout.key, part.features(layout.dag, layout.site.node)
                 if layout.plain_factor is None:
-                    sums.add(f"mean {here}", torch.cat([block.sum((0, 1)) for block in blocks[here]]))
-                if layout.plain_factor is None or here not in self.nodes:
-                    layout.add_metric(_square(sums, f"metric {here}", blocks[here]), blocks[here])
+                    sums.add(f"mean {here}", torch.cat([block.sum((0, 1)) for block in blocks]))
+                if not self._shares_metric(layout):
+                    layout.add_metric(_square(sums, f"metric {here}", blocks), blocks)
                 for reading in layout.site.readings if goal else ():
-                    self._add_moments("goal", layout, reading, blocks[here], part, sums)
+                    self._add_moments("goal", layout, reading, blocks, part, sums)
                 for reading in layout.site.readings if cross else ():
-                    child = reading.edge.target
-                    parts = [layout.moments(reading, blocks[here], b, part.weights[:1]) for b in blocks[child]]
+                    child = part.features(self.dag, reading.edge.target)
+                    parts = [layout.moments(reading, blocks, b, part.weights[:1]) for b in child]
                     sums.add(f"cross {_name(layout, reading)}", torch.cat(parts, dim=3)[0])
+
+    def _shares_metric(self, layout: SiteLayout) -> bool:
+        """Whether the S of a site is that of the same node's best update, up to a factor."""
+        return layout.plain_factor is not None and layout.dag is self.dag and layout.site.node in self.plain
 
     def second_pass(self, snapshot: Snapshot, residual: Sums, updates: dict[str, Tensor]) -> None:
         """Adds the moments of ``v_goal`` and ``v_proj`` of one batch."""
-        for part in self._portions(snapshot, residual, (*self.grown, *updates), self.grown):
-            blocks = {node: node_features(self.dag, node, part.outputs) for node in self.grown}
+        children = [(self.dag, node) for node in updates]
+        for part in self._portions(snapshot, residual, (*self.grown, *children), self.grown):
             projected = {node: self._without_update(node, dW, part) for node, dW in updates.items()}
             for layout in self.layouts:
+                blocks = part.features(layout.dag, layout.site.node)
                 for reading in layout.site.readings:
-                    here = blocks[layout.site.node]
-                    self._add_moments("proj", layout, reading, here, part.with_goals(projected), residual)
+                    self._add_moments("proj", layout, reading, blocks, part.with_goals(projected), residual)
 
     def _add_moments(
         self,
@@ -179,7 +206,7 @@ class _Task:
     ) -> None:
         """``B^T v`` plainly and with random signs."""
         child = reading.edge.target
-        v = to_positions(part.goals[child])[..., self.dag.slots(child)[reading.edge]]
+        v = to_positions(part.goals[child])[..., layout.dag.slots(child)[reading.edge]]
         weights = part.weights if self.noise else part.weights[:1]
         plain, *signed = layout.moments(reading, blocks, v, weights)
         sums.add(f"{kind} {_name(layout, reading)}", plain)
@@ -202,7 +229,7 @@ class _Task:
         for layout in self.layouts:
             for reading in layout.site.readings:
                 name, child = _name(layout, reading), reading.edge.target
-                dW = updates[child][self.dag.slots(child)[reading.edge]]
+                dW = updates[child][layout.dag.slots(child)[reading.edge]]
                 taken = torch.einsum("fkc,mc->fkm", sums.total(f"cross {name}"), dW)
                 residual.add(f"proj {name}", sums.total(f"goal {name}") - taken)
                 if not self.noise:
@@ -214,15 +241,16 @@ class _Task:
                 residual.add(f"noise {name}", sums.total(f"noise {name}") * share**0.5)
         return residual
 
-    def node_moments(self, node: str, sums: Sums) -> NodeMoments:
-        """The means at one node."""
-        return NodeMoments(
-            symmetric(sums.mean(f"S {node}")), sums.mean(f"N {node}"), float(sums.mean(f"v {node}")), self._dtype
-        )
+    def node_moments(self, key: str, sums: Sums) -> NodeMoments:
+        """The means at one target."""
+        S, N = symmetric(sums.mean(f"S {key}")), sums.mean(f"N {key}")
+        return NodeMoments(S, N, float(sums.mean(f"v {key}")), self._dtype)
 
-    def site_moments(self, layout: SiteLayout, sums: Sums, residual: Sums) -> SiteMoments:
+    def site_moments(
+        self, layout: SiteLayout, sums: Sums, residual: Sums, samples: Callable[[], SiteSamples]
+    ) -> SiteMoments:
         """The means at one site, children side by side; without the constant where no edge carries a bias."""
-        here, factor = layout.site.node, layout.plain_factor
+        here, factor = layout.key, layout.plain_factor
         own = f"metric {here}" in sums
         S = symmetric(sums.mean(f"metric {here}") if own else (factor or 1.0) * sums.mean(f"S {here}"))
         # Signs were drawn for some samples only: as many as there are would give a smaller mean.
@@ -247,17 +275,22 @@ class _Task:
             mean=mean[used],
             v_goal_squared=sum(float(sums.mean(f"v {child}")) for child in children),
             precision=self._dtype,
+            samples=samples,
         )
 
     def _portions(
-        self, snapshot: Snapshot, sums: Sums, read: Sequence[str], featured: Sequence[str] | None = None
+        self,
+        snapshot: Snapshot,
+        sums: Sums,
+        read: Sequence[tuple[Dag, str]],
+        featured: Sequence[tuple[Dag, str]] | None = None,
     ) -> Iterator[_Portion]:
         """The samples of a batch that are not held out, a few at a time.
 
         Args:
             snapshot: of the batch.
             sums: told how many samples come.
-            read: nodes whose parents' outputs are wanted.
+            read: graphs and nodes whose parents' outputs are wanted.
             featured: those of them whose features will be made; all if left out.
         """
         batch = snapshot.batch
@@ -266,7 +299,7 @@ class _Task:
         if count == 0:
             return
         sums.count(count)
-        sources = dict.fromkeys(e.source for node in read for e in weighted_edges(self.dag, node))
+        sources = {e.source: dag for dag, node in read for e in weighted_edges(dag, node)}
         example = next(iter(snapshot.goals.values()))
         self._dtype = dtype = self.precision or example.dtype
         weights = torch.stack([torch.ones_like(batch.signs), batch.signs]).to(dtype)
@@ -278,39 +311,55 @@ class _Task:
         for start in range(0, count, step):
             rows = slice(start, start + step) if index is None else index[start : start + step]
             yield _Portion(
-                {u: snapshot.values[output(u)][rows].to(dtype) for u in sources},
+                {u: output_of(snapshot.values, dag, u, rows).to(dtype) for u, dag in sources.items()},
                 {node: snapshot.goals[node][rows].to(dtype) for node in self.nodes},
                 weights[:, rows],
             )
 
-    def _feature_bytes(self, featured: Sequence[str]) -> int:
+    def _feature_bytes(self, featured: Sequence[tuple[Dag, str]]) -> int:
         """Bytes that the widest matrix of one sample takes in float32: features, or goals carried back."""
         widths = [
-            4 * self.dag.op(e).feature_count(self.dag.output(e.source)) * self._positions(node)
-            for node in featured
-            for e in weighted_edges(self.dag, node)
+            4 * dag.op(e).feature_count(dag.output(e.source)) * _positions(dag, node)
+            for dag, node in featured
+            for e in weighted_edges(dag, node)
         ]
         for layout in self.layouts:
             for reading in layout.site.readings:
                 carried = layout.fan_out(reading) * layout.outputs(reading)
-                widths.append(4 * carried * self._positions(layout.site.node))
+                widths.append(4 * carried * _positions(layout.dag, layout.site.node))
         return max(widths, default=4)
 
-    def _positions(self, node: str) -> int:
-        return math.prod(self.dag.merged(node)) // self.dag.size(node)
+
+def _positions(dag: Dag, node: str) -> int:
+    return math.prod(dag.merged(node)) // dag.size(node)
 
 
 @dataclass(frozen=True)
 class _Portion:
-    """Some samples of a batch: outputs by node, desired updates by node, ``weights [2, n]`` (ones and signs)."""
+    """Some samples of a batch.
+
+    Attributes:
+        outputs: by node.
+        goals: desired updates by node.
+        weights: ``[2, n]``, ones and signs.
+    """
 
     outputs: dict[str, Tensor]
     goals: dict[str, Tensor]
     weights: Tensor
+    _blocks: dict[Any, list[Tensor]] = field(default_factory=dict)
+
+    def features(self, dag: Dag, node: str) -> list[Tensor]:
+        """The features of all edges into a node, made once for all that read the same."""
+        key = tuple((edge.source, dag.op(edge)) for edge in weighted_edges(dag, node)) or node
+        if key not in self._blocks:
+            like = next(iter(self.outputs.values())) if key != node else to_positions(self.goals[node])
+            self._blocks[key] = node_features(dag, node, self.outputs, like)
+        return self._blocks[key]
 
     def with_goals(self, goals: dict[str, Tensor]) -> _Portion:
         """The same samples with other desired updates."""
-        return _Portion(self.outputs, goals, self.weights)
+        return replace(self, goals=goals)
 
 
 def _square(sums: Sums, name: str, blocks: Sequence[Tensor]) -> Tensor:
@@ -319,4 +368,4 @@ def _square(sums: Sums, name: str, blocks: Sequence[Tensor]) -> Tensor:
 
 
 def _name(layout: SiteLayout, reading: Reading) -> str:
-    return f"{layout.site.node} | {reading.edge}"
+    return f"{layout.key} | {reading.edge}"

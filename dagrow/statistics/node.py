@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,9 +26,20 @@ def edge_widths(dag: Dag, node: str) -> dict[EdgeId, int]:
     return {e: dag.op(e).feature_count(dag.output(e.source)) for e in weighted_edges(dag, node)}
 
 
-def node_features(dag: Dag, node: str, outputs: dict[str, Tensor]) -> list[Tensor]:
-    """The features of all weighted edges into a node and the constant: blocks ``[n, positions, F_e]``."""
-    return with_constant([dag.op(e).features(outputs[e.source]) for e in weighted_edges(dag, node)])
+def node_features(dag: Dag, node: str, outputs: dict[str, Tensor], like: Tensor) -> list[Tensor]:
+    """The features of all weighted edges into a node and the constant.
+
+    Args:
+        dag: the graph.
+        node: any.
+        outputs: by node.
+        like: ``[n, positions, any]``, values at the node.
+
+    Returns:
+        Blocks ``[n, positions, F_e]``; just the constant where no edge has weights.
+    """
+    blocks = [dag.op(e).features(outputs[e.source]) for e in weighted_edges(dag, node)]
+    return with_constant(blocks, like)
 
 
 @dataclass(frozen=True)
@@ -107,12 +119,22 @@ def solve_update(dag: Dag, node: str, moments: NodeMoments, shrinkage: float = 0
     return dW
 
 
-def split_update(dag: Dag, node: str, dW: Tensor, dtype: torch.dtype) -> dict[EdgeId, tuple[Tensor, Tensor | None]]:
+def split_update(
+    dag: Dag, node: str, dW: Tensor, dtype: torch.dtype, edges: Sequence[EdgeId] | None = None
+) -> dict[EdgeId, tuple[Tensor, Tensor | None]]:
     """Cuts ``dW [M, F]`` into a weight and a bias per edge.
 
     The constant is counted once: edges that carry a bias share its update.
+
+    Args:
+        dag: the graph.
+        node: which the edges enter.
+        dW: over the features of the edges, the constant last.
+        dtype: of the weights.
+        edges: whose features these are; all with weights if left out.
     """
-    widths, slots = edge_widths(dag, node), dag.slots(node)
+    slots = dag.slots(node)
+    widths = {edge: width for edge, width in edge_widths(dag, node).items() if edges is None or edge in edges}
     carriers = torch.zeros(dW.shape[0], dtype=dW.dtype, device=dW.device)
     for edge in widths:
         carriers[slots[edge]] += dag.op(edge).has_bias

@@ -15,10 +15,10 @@ _WIDE = 384
 """From here a symmetric product is made of halves, so that the lower triangle is not computed."""
 
 
-def with_constant(blocks: Sequence[Tensor]) -> list[Tensor]:
-    """The blocks and the feature that is always 1."""
-    n, positions = blocks[0].shape[:2]
-    return [*blocks, blocks[0].new_ones(1, 1, 1).expand(n, positions, 1)]
+def with_constant(blocks: Sequence[Tensor], like: Tensor) -> list[Tensor]:
+    """The blocks and the feature that is always 1; with no blocks, of as many samples and positions as ``like``."""
+    n, positions = (blocks[0] if blocks else like).shape[:2]
+    return [*blocks, like.new_ones(1, 1, 1).expand(n, positions, 1)]
 
 
 def add_gram(total: Tensor, blocks: Sequence[Tensor], weights: Tensor | None = None) -> None:

@@ -26,14 +26,21 @@ class SiteLayout:
     """Where the matrices of a site come from, and where their columns go.
 
     Attributes:
-        dag: the graph.
+        dag: the graph, with the node in it.
         site: the place.
         pointwise: fan-out of convolutions only at the centre of the kernel.
+        name: tells the place from others; that of the node if left out.
     """
 
     dag: Dag
     site: Site
     pointwise: bool
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """By which the statistics of the place are found."""
+        return self.name or self.site.node
 
     @cached_property
     def widths(self) -> dict[EdgeId, int]:

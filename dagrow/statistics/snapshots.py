@@ -53,6 +53,7 @@ class Snapshots:
         stream: the samples.
         nodes: nodes whose desired update is wanted.
         sites: nodes that may grow.
+        read: further nodes whose outputs are wanted.
         cache_bytes: what may be kept between passes.
     """
 
@@ -63,25 +64,26 @@ class Snapshots:
         stream: Stream,
         nodes: Sequence[str],
         sites: Sequence[str] = (),
+        read: Sequence[str] = (),
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.network, self.loss, self.stream = network, loss, stream
         self.dag: Dag = network.dag
         self.nodes = tuple(nodes)
-        self._inner = (*map(merged, self.nodes), *map(output, self._read(sites)))
+        self._inner = (*map(merged, self.nodes), *map(output, self._read(sites, read)))
         self._probe = probe(network, self.dag, self._inner)
         self._kept: list[Snapshot] = []
         self._room = cache_bytes
         self._complete = self._seen = False
 
-    def _read(self, sites: Sequence[str]) -> tuple[str, ...]:
+    def _read(self, sites: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
         """Nodes whose outputs are read: by what changes, by what lies below and beside a change, and outputs."""
         below = set(self.nodes)
         for name in self.dag.order:
             if any(edge.source in below for edge in self.dag.incoming[name]):
                 below.add(name)
         readers = below.union(sites)
-        read = {edge.source for name in readers for edge in self.dag.incoming[name]}
+        read = {edge.source for name in readers for edge in self.dag.incoming[name]}.union(more)
         return tuple(name for name in self.dag.order if name in read or name in self.dag.spec.outputs)
 
     def will_fit(self) -> bool:

@@ -37,6 +37,7 @@ class Batch:
         held: ``[size]`` true for held-out samples.
         signs: ``[size]`` a fixed random sign for the samples that the noise level is taken from, 0 for others.
         scouts: ``[size]`` true for the samples that say where a search has to look.
+        lots: ``[size]`` a fixed random number in [0, 1), by which samples are drawn.
     """
 
     inputs: tuple[Tensor, ...]
@@ -45,6 +46,7 @@ class Batch:
     held: Tensor
     signs: Tensor
     scouts: Tensor
+    lots: Tensor
 
 
 @dataclass
@@ -96,7 +98,9 @@ class Stream:
                 noisy = torch.from_numpy(_few(index, NOISE_SAMPLES))
                 signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)) * noisy
                 device, dtype = inputs[0].device, example.dtype
-                yield Batch(inputs, _to(y, device), size, held.to(device), signs.to(device, dtype), few.to(device))
+                lots = torch.from_numpy(_uniform(index, salt=4))
+                marks = (held.to(device), signs.to(device, dtype), few.to(device), lots.to(device))
+                yield Batch(inputs, _to(y, device), size, *marks)
                 first += size
         if count == 0:
             what = "came to an end: give a list or a DataLoader, not a generator" if self._complete else "are empty"

@@ -130,6 +130,8 @@ class _Loop:
             apply(self.network, best, self.optimizer, insert=growth.insert)
             if self.spec.training.best_updates:
                 entries["updates"] = self._update(data)
+            if growth.removal is not None:
+                entries["removed"] = self._remove(data, growth.removal)
             entries["seconds"] = round(time.perf_counter() - started, 3)
             self._save()
             _, test = self._event("growth", **entries, inserted=candidate_entry(best))
@@ -157,6 +159,8 @@ class _Loop:
             held_out=growth.held_out,
             significance=growth.significance,
             fan_out=growth.fan_out,
+            new_node=growth.new_node,
+            keep=growth.keep,
             max_parameters=growth.budget.parameters,
             max_multiply_adds=growth.budget.multiply_adds,
             turn=step - 1,
@@ -170,7 +174,8 @@ class _Loop:
         self.network.eval()
         train, dag = self.split.train, self.network.dag
         wanted = self.spec.growth.samples
-        count = min(len(train), samples_needed(dag) if wanted == "auto" else wanted)
+        needed = samples_needed(dag, everywhere=self.spec.growth.candidates != ("widen",))
+        count = min(len(train), needed if wanted == "auto" else wanted)
         if count < len(train):
             index = torch.randperm(len(train), generator=self.looks)[:count].sort().values
             train = train.rows(index.to(train.inputs[0].device))
@@ -195,6 +200,23 @@ class _Loop:
                 apply(self.network, plan.best, self.optimizer)
                 made.append(candidate_entry(plan.best))
         return made
+
+    def _remove(self, data: Batches, limit: float) -> dict[str, Any] | None:
+        """Takes away the edge or node that the loss misses least, if it misses it that little."""
+        plan = propose(
+            self.network,
+            self.objective,
+            data,
+            candidates=("remove",),
+            shrinkage=0.0,
+            held_out=self.spec.growth.held_out,
+            removal=limit,
+        )
+        if plan.best is None:
+            return None
+        apply(self.network, plan.best, self.optimizer)
+        self.reporter.say(f"    removed {plan.best.place}, gain {plan.best.gain:.4g}")
+        return candidate_entry(plan.best)
 
     def _train(self, epochs: int, what: str) -> None:
         training = self.spec.training

@@ -67,6 +67,7 @@ def plan_entry(plan: Plan) -> dict[str, Any]:
         "held_out_loss": plan.held_out_loss,
         "samples": plan.samples,
         "where": plan.where,
+        "stages": plan.stages._asdict(),
         "candidates": [candidate_entry(candidate) for candidate in plan.candidates],
     }
 

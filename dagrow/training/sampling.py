@@ -12,14 +12,18 @@ FEWEST = 1_000
 _VALUES_PER_BATCH = 2**23
 
 
-def samples_needed(dag: Dag) -> int:
+def samples_needed(dag: Dag, everywhere: bool = False) -> int:
     """The thesis' rule (D.4): ``(S W)^2 / P`` for the largest place, so that estimates keep their variance.
 
     S W is the number of features that a new neuron reads, P the positions that share its weights.
+
+    Args:
+        dag: the graph.
+        everywhere: new nodes and edges may come between any two nodes, not only features where there is a site.
     """
     needed = FEWEST
     for place in sites(dag):
-        if isinstance(place, FixedSize):
+        if isinstance(place, FixedSize) and not everywhere:
             continue
         features = sum(
             dag.op(e).feature_count(dag.output(e.source)) for e in dag.incoming[place.node] if dag.op(e).parametrised

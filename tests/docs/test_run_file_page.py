@@ -21,6 +21,7 @@ from dagrow.spec import (
     GraphSpec,
     GrowthSpec,
     InputSpec,
+    NewNodeSpec,
     NodeSpec,
     OptimizerSpec,
     RunSpec,
@@ -45,6 +46,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "training": TrainingSpec,
     "Optimizer": OptimizerSpec,
     "growth": GrowthSpec,
+    "New node": NewNodeSpec,
+    "New node": NewNodeSpec,
     "Budget": BudgetSpec,
 }
 NAMES: dict[tuple[str, str], Any] = {
@@ -119,7 +122,7 @@ def test_literal_values_are_all_there():
             for kind in (field.annotation, *get_args(field.annotation)):
                 if get_origin(kind) is Literal:
                     assert set(get_args(kind)) <= set(code(rows(heading)[name]["allowed"])), name
-    assert code(rows("growth")["candidates"]["allowed"]) == [kind for kind in KINDS if kind != "update"]
+    assert code(rows("growth")["candidates"]["allowed"]) == [kind for kind in KINDS if kind not in ("update", "remove")]
 
 
 def test_options_of_optimizers_exist():

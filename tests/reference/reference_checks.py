@@ -5,7 +5,7 @@ import reference_loops as loops
 from reference_network import inputs_for, network, normal, sample_values, squared, stream
 
 from dagrow.graph import site
-from dagrow.statistics import Snapshots, collect, watched
+from dagrow.statistics import SiteLayout, Snapshots, Target, collect, watched
 from dagrow.statistics.collect import _Task
 
 TIGHT = 1e-9
@@ -29,11 +29,12 @@ def case(spec, samples=4, seed=0, loss=squared):
     return model, x, y, sample_values(model, loss, x, y)
 
 
-def collected(model, loss, data, nodes=(), sites=(), **options):
+def collected(model, loss, data, nodes=(), sites=(), pointwise=False, **options):
     """Statistics of some nodes, and of the sites at some nodes."""
     places = [site(model.dag, name) for name in sites]
     snapshots = Snapshots(model, loss, data, watched(nodes, places), sites)
-    return collect(snapshots, nodes=nodes, sites=places, goal=True, **options)
+    layouts = [SiteLayout(model.dag, place, pointwise) for place in places]
+    return collect(snapshots, targets=[Target(name) for name in nodes], layouts=layouts, goal=True, **options)
 
 
 def both_routes(monkeypatch, *arguments, **options):

@@ -1,0 +1,152 @@
+"""Layers that come and go with nodes and edges: modules, code and parameter groups of the optimizer.
+
+The layers of a network sit where `build` would put them, in the same order, so a grown network and one that
+is built from its spec have the same state dict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dagrow.build import Network, output
+from dagrow.build.emit import emit
+from dagrow.build.network import node_layers
+from dagrow.errors import GrowthError
+from dagrow.graph import Dag
+from dagrow.mutation.optimizer_state import find_slot
+
+Step = tuple[Callable[[], Any], Callable[[], Any]]
+"""An assignment and how to take it back."""
+
+
+class Modules(NamedTuple):
+    """A table of submodules, as it is and as it will be."""
+
+    owner: nn.Module
+    before: dict[str, nn.Module | None]
+    after: dict[str, nn.Module | None]
+
+    @property
+    def step(self) -> Step:
+        """Puts one table in the place of the other."""
+        return _setter(self.owner, "_modules", self.after), _setter(self.owner, "_modules", self.before)
+
+
+def layer_steps(
+    network: Network, after: Dag, fresh: Mapping[str, Tensor], optimizer: torch.optim.Optimizer | None
+) -> list[Step]:
+    """Steps that bring the modules, the code and the optimizer to a graph with other nodes or edges.
+
+    Args:
+        network: as it is.
+        after: the graph to be.
+        fresh: every tensor of the new layers, by its key.
+        optimizer: takes the new parameters into the group of those beside them, and lets go of lost ones.
+
+    Raises:
+        GrowthError: if a tensor of a new layer is missing or has another shape.
+    """
+    if (network.spec.nodes.keys(), network.spec.edges.keys()) == (after.spec.nodes.keys(), after.spec.edges.keys()):
+        return []
+    tables = _tables(network, after, fresh)
+    wanted = [output(name) for name in after.spec.outputs]
+    code = emit(after, [output(name) for name in after.spec.inputs], wanted, single=len(wanted) == 1)
+    steps = [table.step for table in tables]
+    steps.append((_setter(network, "graph", code), _setter(network, "graph", network.graph)))
+    if optimizer is not None:
+        steps += _group_steps(network, tables[-1].after, after, optimizer)
+    return steps
+
+
+def _tables(network: Network, after: Dag, fresh: Mapping[str, Tensor]) -> list[Modules]:
+    """The tables of submodules that change: of nodes that stay, then that of the network."""
+    example = next(iter((*network.parameters(), *network.buffers())), torch.zeros(()))
+    tables, nodes = [], {}
+    for name in after.order:
+        old = network.get_submodule(name) if name in network.spec.nodes else None
+        kept = {} if old is None else old._modules
+        layers: dict[str, nn.Module | None] = {}
+        with torch.device("meta"):
+            made = node_layers(after, name)
+        for key, layer in made.items():
+            layers[key] = kept.get(key) or _filled(f"{name}.{key}", layer, fresh, example).train(network.training)
+        if old is None:
+            holder = nn.Module().train(network.training)
+            holder._modules = layers
+            nodes[name] = holder
+        else:
+            nodes[name] = old
+            if list(layers) != list(kept):
+                tables.append(Modules(old, kept, layers))
+    return [*tables, Modules(network, network._modules, dict(nodes))]
+
+
+def _filled(path: str, layer: nn.Module, fresh: Mapping[str, Tensor], example: Tensor) -> nn.Module:
+    """A layer with its tensors, of the network's dtype, on its device."""
+    layer = layer.to_empty(device=example.device)
+    for name, tensor in layer.state_dict(keep_vars=True).items():
+        value = fresh.get(f"{path}.{name}")
+        if value is None and not isinstance(tensor, nn.Parameter) and not tensor.is_floating_point():
+            tensor.zero_()
+        elif value is None or value.shape != tensor.shape:
+            found = "missing" if value is None else list(value.shape)
+            raise GrowthError(f"the change does not fit: {path}.{name} needs {list(tensor.shape)}, it is {found}")
+        else:
+            tensor.data = value.detach().to(example.device, example.dtype, copy=True)
+    return layer
+
+
+def _group_steps(
+    network: Network, nodes: Mapping[str, nn.Module | None], after: Dag, optimizer: torch.optim.Optimizer
+) -> list[Step]:
+    """New parameters join the group of a neighbour's, lost ones leave theirs."""
+    old = {id(parameter) for parameter in network.parameters()}
+    new = {name: list(module.parameters()) for name, module in nodes.items() if module is not None}
+    stay = {id(parameter) for parameters in new.values() for parameter in parameters}
+    lists: dict[int, list[nn.Parameter]] = {
+        index: [p for p in group["params"] if id(p) not in old or id(p) in stay]
+        for index, group in enumerate(optimizer.param_groups)
+    }
+    for name, parameters in new.items():
+        for parameter in parameters:
+            if id(parameter) not in old:
+                lists[_group_beside(optimizer, after, name, new)].append(parameter)
+    steps: list[Step] = []
+    for index, group in enumerate(optimizer.param_groups):
+        params = lists[index]
+        if len(params) != len(group["params"]) or any(p is not q for p, q in zip(params, group["params"], strict=True)):
+            steps.append((_entry(group, "params", params), _entry(group, "params", group["params"])))
+    lost = [p for p in network.parameters() if id(p) not in stay and p in optimizer.state]
+    for parameter in lost:
+        steps.append(
+            (
+                lambda p=parameter: optimizer.state.pop(p, None),  # type: ignore[misc]
+                _entry(optimizer.state, parameter, optimizer.state[parameter]),
+            )
+        )
+    return steps
+
+
+def _group_beside(
+    optimizer: torch.optim.Optimizer, after: Dag, name: str, layers: Mapping[str, list[nn.Parameter]]
+) -> int:
+    """The group of the nearest trained parameter: of the node itself, its children, its parents, else the first."""
+    neighbours = [name, *(e.target for e in after.outgoing[name]), *(e.source for e in after.incoming[name])]
+    for neighbour in neighbours:
+        for parameter in layers.get(neighbour, ()):
+            slot = find_slot(optimizer, parameter)
+            if slot is not None:
+                return next(i for i, group in enumerate(optimizer.param_groups) if group is slot[0])
+    return 0
+
+
+def _setter(owner: Any, name: str, value: Any) -> Callable[[], None]:
+    return lambda: setattr(owner, name, value)
+
+
+def _entry(table: Any, key: Any, value: Any) -> Callable[[], None]:
+    return lambda: table.__setitem__(key, value)

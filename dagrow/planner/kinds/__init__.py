@@ -1,0 +1,27 @@
+"""The kinds of candidates: one file each, and a line in the table below."""
+
+from dagrow.errors import GrowthError, did_you_mean, listed
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
+from dagrow.planner.kinds.edge import NewEdge
+from dagrow.planner.kinds.layer import NewLayer
+from dagrow.planner.kinds.node import NewNode
+from dagrow.planner.kinds.remove import Remove
+from dagrow.planner.kinds.update import Update
+from dagrow.planner.kinds.widen import Widen
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (Widen(), NewEdge(), NewNode(), NewLayer(), Update(), Remove())}
+"""By name."""
+
+
+def find_kind(name: str) -> Kind:
+    """The kind of that name.
+
+    Raises:
+        GrowthError: with the nearest name, if there is none.
+    """
+    if name not in KINDS:
+        raise GrowthError(f"unknown kind of candidate '{name}'{did_you_mean(name, KINDS)}; allowed: {listed(KINDS)}")
+    return KINDS[name]
+
+
+__all__ = ["KINDS", "Ask", "Draft", "Kind", "Place", "Variant", "find_kind"]

@@ -1,0 +1,159 @@
+"""What every kind of candidate is: places where it could happen, and drafts of what to try there."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from dagrow.build import Network
+from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, Structure, cost, site
+from dagrow.methods import Method, Request
+from dagrow.planner.trial import Trial
+from dagrow.spec.graph import EdgeId
+from dagrow.statistics import SiteLayout, Statistics, Target
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of every draft.
+
+    Attributes:
+        method: makes the neurons.
+        request: how many, and what counts as significant.
+        shrinkages: each is tried; the held-out loss chooses.
+        with_update: new neurons bring the best update of their children's weights along, at one amplitude.
+        pointwise: fan-out of new convolution channels only at the centre of the kernel.
+        room: parameters and multiply-adds that may still be added; infinite for no limit.
+        removal: what a removal may add to the loss.
+    """
+
+    method: Method
+    request: Request
+    shrinkages: tuple[float, ...]
+    with_update: bool = False
+    pointwise: bool = False
+    room: tuple[float, float] = (float("inf"), float("inf"))
+    removal: float = 0.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to fill a draft: a trial with the shrinkage and the scores that it came from."""
+
+    trial: Trial
+    shrinkage: float
+    scores: tuple[float, ...]
+    noise_level: float
+    neurons: int
+    cost: Cost
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is no amplitude to be searched: all is done as it stands."""
+        return self.trial.change.features is None and not self.trial.change.updates
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An insertion to be measured.
+
+    Attributes:
+        kind: of insertion.
+        place: node or edge.
+        variants: ways to make it; empty when there is nothing to try.
+        reason: why there is nothing to try.
+        limit: what it may add to the loss; 0 for what must gain.
+    """
+
+    kind: str
+    place: str
+    variants: tuple[Variant, ...]
+    reason: str = ""
+    limit: float = 0.0
+
+
+_PLAIN = NodeTemplate()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a candidate could be.
+
+    Attributes:
+        label: for people, and to tell it from others.
+        base: the graph as it is.
+        sources: inputs and nodes whose outputs it reads anew; empty for what stays at one node.
+        targets: nodes whose pre-activations change.
+        structure: nodes and edges that come and go; None for a change of weights or sizes only.
+        node: the node that grows, or whose weights change.
+        edge: the edge that is replaced or taken away.
+        template: what new nodes and edges are like.
+    """
+
+    label: str
+    base: Dag
+    node: str
+    sources: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    structure: Structure | None = None
+    edge: EdgeId | None = None
+    template: NodeTemplate = _PLAIN
+
+    @property
+    def activation(self) -> str | None:
+        """Of the new neurons; None for a new edge alone."""
+        declared = None if self.structure is None else self.structure.nodes.get(self.node)
+        new = declared is not None and self.node not in self.base.spec.nodes
+        return declared.activation if declared is not None and new else None
+
+    @cached_property
+    def dag(self) -> Dag:
+        """The graph with the new nodes and edges in it."""
+        return self.base if self.structure is None else Dag.of(self.structure.applied(self.base.spec))
+
+    @cached_property
+    def site(self) -> Site | FixedSize:
+        """How new features of the node would enter and leave it."""
+        return site(self.dag, self.node)
+
+    @property
+    def needs_site(self) -> bool:
+        """Whether new neurons go into a new node, which must be able to take them."""
+        return self.activation is not None
+
+    def cost(self, size: int | None = None) -> Cost:
+        """What it adds to the graph, with ``size`` features in a new node."""
+        structure = self.structure
+        if structure is None:
+            return Cost(0, 0)
+        if size is not None:
+            structure = structure.with_size(self.node, size)
+        return cost(Dag.of(structure.applied(self.base.spec))).minus(cost(self.base))
+
+
+class Kind(ABC):
+    """One kind of insertion or removal. A new one is a file here and a line in the registry."""
+
+    name: ClassVar[str]
+    screened: ClassVar[bool] = False
+    """Whether its places are pairs of nodes, so many that a cheap bound must choose among them first."""
+
+    @abstractmethod
+    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
+        """Everywhere it could happen, and where it cannot and why."""
+
+    def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:
+        """The statistics that it takes at one place: best updates, and sites of new neurons."""
+        return (), ()
+
+    @abstractmethod
+    def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
+        """What to try at one place."""
+
+
+def refused(label: str, reason: str) -> FixedSize:
+    """A place where nothing can be done."""
+    return FixedSize(label, reason)

@@ -1,0 +1,77 @@
+"""A new edge between two nodes, with the best weights that it can have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network
+from dagrow.graph import Dag, FixedSize, NodeTemplate, new_edge
+from dagrow.mutation import Change, WeightUpdate
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, refused
+from dagrow.planner.trial import Trial
+from dagrow.statistics import NodeMoments, SiteLayout, Statistics, Target, solve_update, split_update
+
+
+class NewEdge(Kind):
+    """A new edge ``u -> v``.
+
+    Its weights are what it adds to the joint best update of all edges into v: the edges that are there make room
+    for it, so that exactly the part of its features that they cannot express is new.
+    """
+
+    name = "edge"
+    screened = True
+
+    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
+        kernels = tuple(dict.fromkeys(template.kernel for template in templates))
+        found: list[Place | FixedSize] = []
+        for u in (*dag.spec.inputs, *dag.order):
+            for v in dag.order:
+                if u == v or v in dag.ancestors[u] or (u, v) in dag.spec.edges:
+                    continue
+                seen: list[object] = []
+                for kernel in kernels:
+                    structure = new_edge(dag, u, v, kernel)
+                    if structure in seen:
+                        continue
+                    seen.append(structure)
+                    label = f"{u} -> {v}" + (f", kernel {kernel}" if len(seen) > 1 else "")
+                    if isinstance(structure, str):
+                        found.append(refused(label, structure))
+                    else:
+                        found.append(Place(label, dag, v, (u,), (v,), structure, template=NodeTemplate(kernel=kernel)))
+        return found
+
+    def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:
+        return (Target(place.node), Target(place.node, place.dag, place.label)), ()
+
+    def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
+        dtype, added = next(iter(network.parameters())).dtype, place.cost()
+        if any(more > left for more, left in zip(added, ask.room, strict=True)):
+            return Draft(self.name, place.label, (), "over the budget")
+        before, after = statistics.nodes[place.node], statistics.nodes[place.label]
+        variants = []
+        for shrinkage in ask.shrinkages:
+            old = solve_update(place.base, place.node, before, shrinkage)
+            new = solve_update(place.dag, place.node, after, shrinkage)
+            own = new.shape[1] - old.shape[1]
+            # The new edge is the last, before the constant.
+            dW = new - torch.cat([old[:, :-1], old.new_zeros(len(old), own), old[:, -1:]], dim=1)
+            score, noise = self._scores(new, after, old, before, statistics.samples)
+            if score <= max(ask.request.significance * noise, 1e-6 * before.v_goal_squared**0.5):
+                continue
+            update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype))
+            trial = Trial(network, place.dag, Change(updates=(update,), structure=place.structure))
+            variants.append(Variant(trial, shrinkage, (score,), noise, 0, added))
+        return Draft(self.name, place.label, tuple(variants), "" if variants else "explains nothing above the noise")
+
+    @staticmethod
+    def _scores(dW: Tensor, new: NodeMoments, old_dW: Tensor, old: NodeMoments, samples: int) -> tuple[float, float]:
+        """What the edge explains of the desired update beyond the others, as a root, and what chance would explain."""
+        before = float((old_dW.T * old.N).sum())
+        drop = float((dW.T * new.N).sum()) - before
+        chance = (dW.shape[1] - old_dW.shape[1]) / max(1, samples) * max(0.0, old.v_goal_squared - before)
+        return max(0.0, drop) ** 0.5, chance**0.5

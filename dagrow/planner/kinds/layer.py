@@ -1,0 +1,152 @@
+"""An edge replaced by a node that keeps its function, and new neurons in that node: depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network
+from dagrow.build.emit import edge_module
+from dagrow.graph import Dag, FixedSize, NodeTemplate, Site, split_edge
+from dagrow.mutation import Constant, NewFeatures, WeightUpdate
+from dagrow.ops import ACTIVATIONS, Activation, channels
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, refused
+from dagrow.planner.kinds.neurons import draft_neurons
+from dagrow.spec.graph import EdgeId
+from dagrow.statistics import SiteLayout, Statistics, Target
+
+SMALL = 0.01
+"""Size of values at which an activation that is a line nowhere is used as if it were one."""
+
+FAR = 5.0
+"""Root mean squares by which values are shifted into the part where an activation is a line."""
+
+
+class NewLayer(Kind):
+    """``u -> v`` becomes ``u -> h -> v``.
+
+    h holds units that hand on what the edge wrote, and new neurons beside them; see `Activation.line`. Pairs of
+    units do that exactly, other activations nearly so; the loss of that is part of the measured gain.
+    """
+
+    name = "layer"
+    screened = True
+
+    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
+        activations = tuple(dict.fromkeys(template.activation for template in templates))
+        found: list[Place | FixedSize] = []
+        for edge in (edge for edge, op in dag.spec.edges.items() if op.parametrised):
+            for activation in activations:
+                label = f"{edge.source} -> new -> {edge.target} (replacing {edge}"
+                label += f", {activation})" if len(activations) > 1 else ")"
+                found.append(_cheaper_split(dag, edge, NodeTemplate(activation), label))
+        return found
+
+    def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:
+        assert isinstance(place.site, Site)
+        return (), (SiteLayout(place.dag, place.site, pointwise, place.label),)
+
+    def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
+        assert isinstance(place, Split)
+        kept, constant = place.kept, _same_function(network, place, statistics)
+        added = lambda count: place.cost(kept + count)  # noqa: E731
+        return draft_neurons(self.name, network, place, statistics, ask, added, constant, kept)
+
+
+@dataclass(frozen=True)
+class Split(Place):
+    """An edge that a node replaces.
+
+    Attributes:
+        early: whether the old weights go before the new node, or behind it.
+    """
+
+    early: bool = True
+
+    @property
+    def function(self) -> Activation:
+        """The activation of the new node."""
+        return ACTIVATIONS[self.template.activation]
+
+    @property
+    def values(self) -> int:
+        """How many values are handed on at each position."""
+        return channels(self.dag.merged(self.node))
+
+    @property
+    def kept(self) -> int:
+        """How many units hand them on."""
+        return 2 * self.values if self.function.line == "pairs" else self.values
+
+
+def _cheaper_split(dag: Dag, edge: EdgeId, template: NodeTemplate, label: str) -> Place | FixedSize:
+    """The way with fewer parameters to replace an edge."""
+    places, reasons = [], []
+    for early in (True, False):
+        structure = split_edge(dag, edge, template, early)
+        if isinstance(structure, str):
+            reasons.append(structure)
+            continue
+        ends = (edge.source,), (edge.target,)
+        places.append(Split(label, dag, next(iter(structure.nodes)), *ends, structure, edge, template, early))
+    if not places:
+        return refused(label, reasons[0])
+    return min(places, key=lambda place: place.cost(place.kept).parameters)
+
+
+def _same_function(network: Network, place: Split, statistics: Statistics) -> Constant:
+    """The units that hand on what the replaced edge wrote or read, and its removal."""
+    (into,), (out,) = place.dag.incoming[place.node], place.dag.outgoing[place.node]
+    assert place.edge is not None
+    state, layer = network.state_dict(), edge_module(place.edge)
+    W, bias = state[f"{layer}.weight"], state.get(f"{layer}.bias")
+    eye = torch.eye(place.values, dtype=W.dtype, device=W.device)
+    if place.early:
+        rows, offset = W, eye.new_zeros(place.values) if bias is None else bias
+        columns, constant = place.dag.op(out).weight(eye, place.dag.merged(place.node)), eye.new_zeros(len(W))
+    else:
+        rows, offset = place.dag.op(into).weight(eye, place.dag.output(into.source)), eye.new_zeros(place.values)
+        columns, constant = W, eye.new_zeros(len(W)) if bias is None else bias
+    signs, scale, shift, gain = _units(place, _rms(rows, offset, statistics, place))
+    fan_in = torch.cat([rows * _first(scale * sign, rows) for sign in signs])
+    fan_in_bias = torch.cat([(offset * sign + shift) * scale for sign in signs])
+    fan_out = torch.cat([columns * (sign * gain / scale).view(1, -1, *[1] * (columns.dim() - 2)) for sign in signs], 1)
+    if place.early:
+        constant = constant - shift
+    features = NewFeatures(
+        place.node, {into: (fan_in, fan_in_bias if place.dag.op(into).has_bias else None)}, {out: fan_out}
+    )
+    removal = WeightUpdate(place.edge.target, {place.edge: (-W, None if bias is None else -bias)})
+    return Constant(features, (removal,), {out: constant} if place.dag.op(out).has_bias else {})
+
+
+def _units(place: Split, rms: Tensor) -> tuple[tuple[float, ...], Tensor, Tensor, float]:
+    """Signs of the units of each value, and per value the factor before the activation, the shift, and the gain behind.
+
+    A value z comes back as the sum over signs of ``sign * gain / scale * act(scale * (sign * z + shift)) - shift``.
+    """
+    act, one = place.function, torch.ones_like(rms)
+    if act.line == "exact":
+        return (1.0,), one, 0 * one, 1.0
+    if act.line == "pairs":
+        return (1.0, -1.0), one, 0 * one, 1 / (act.slope_left + act.slope_right)
+    if act.line == "shifted":
+        return (1.0,), one, FAR * rms, 1 / act.slope_right
+    return (1.0,), SMALL / rms.clamp(min=torch.finfo(rms.dtype).tiny), 0 * one, 1 / act.slope_right
+
+
+def _rms(rows: Tensor, offset: Tensor, statistics: Statistics, place: Split) -> Tensor:
+    """Root mean square of each value over samples and positions."""
+    layout, S = statistics.layouts[place.label], statistics.sites[place.label].S
+    alpha = rows.flatten(1).double().T
+    if layout.has_bias:
+        alpha = torch.cat([alpha, offset.double().unsqueeze(0)])
+    counted = sum(float(weights.sum()) for weights in layout.images.values())
+    return ((alpha * (S @ alpha)).sum(0) / counted).clamp(min=0).sqrt().to(rows.dtype)
+
+
+def _first(factors: Tensor, rows: Tensor) -> Tensor:
+    return factors.view(-1, *[1] * (rows.dim() - 1))

@@ -1,0 +1,155 @@
+"""Drafts of new neurons, wherever they go: how many the budget allows, one variant per shrinkage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network
+from dagrow.graph import Cost, Dag
+from dagrow.methods import Neurons
+from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
+from dagrow.ops import ACTIVATIONS
+from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
+from dagrow.planner.trial import Trial
+from dagrow.statistics import SiteLayout, Statistics, lasting_edges, solve_update, split_update
+
+CostOf = Callable[[int], Cost]
+"""What so many new neurons add to the graph."""
+
+
+def draft_neurons(
+    kind: str,
+    network: Network,
+    place: Place,
+    statistics: Statistics,
+    ask: Ask,
+    added: CostOf,
+    constant: Constant | None = None,
+    kept: int = 0,
+) -> Draft:
+    """What to try at one place where neurons can be added.
+
+    Args:
+        kind: of insertion.
+        network: to grow.
+        place: where.
+        statistics: with the moments of the place's site.
+        ask: what is asked.
+        added: what so many neurons cost.
+        constant: what comes along whatever the amplitude.
+        kept: features of the new node that are there besides the neurons.
+    """
+    room = _affordable(ask, added)
+    if room < 1:
+        return Draft(kind, place.label, (), "over the budget")
+    request = replace(ask.request, neurons=min(room, ask.request.neurons))
+    layout, moments = statistics.layouts[place.label], statistics.sites[place.label]
+    variants = []
+    for shrinkage in ask.shrinkages:
+        neurons = ask.method(moments, replace(request, shrinkage=shrinkage))
+        if neurons.count == 0:
+            continue
+        updates = _updates(place, layout, neurons, statistics, ask)
+        trial = neuron_trial(network, layout, neurons, updates)
+        structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
+        trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
+        scores = tuple(neurons.scores.tolist())
+        variants.append(Variant(trial, shrinkage, scores, neurons.noise_level, neurons.count, added(neurons.count)))
+    reason = "" if variants else "no singular value above the noise"
+    return Draft(kind, place.label, tuple(variants), reason)
+
+
+def _affordable(ask: Ask, added: CostOf) -> int:
+    """How many neurons the budget allows, at most as many as asked for."""
+    if all(left == float("inf") for left in ask.room):
+        return ask.request.neurons
+    one, two = added(1), added(2)
+    counts = [
+        int((left - (first - (second - first))) // (second - first))
+        for left, first, second in zip(ask.room, one, two, strict=True)
+        if second > first and left < float("inf")
+    ]
+    return min((ask.request.neurons, *counts))
+
+
+def _updates(
+    place: Place, layout: SiteLayout, neurons: Neurons, statistics: Statistics, ask: Ask
+) -> tuple[WeightUpdate, ...]:
+    """What goes with the neurons: the updates that the method asks for, or the best ones.
+
+    Only of children that no other child feeds: there the cached inputs stay valid.
+    """
+    children = [reading.edge.target for reading in layout.site.readings]
+    first = _uppermost(place.base, children)
+    if neurons.fan_in_fixed:
+        pairs = zip(children, neurons.updates, strict=True)
+        found = [(child, dW) for child, dW in pairs if child in first and place.base.node(child).merge == "sum"]
+    elif ask.with_update:
+        found = [(child, solve_update(place.base, child, statistics.nodes[child])) for child in first]
+    else:
+        found = []
+    return tuple(_update(place, child, dW, neurons.fan_in_fixed) for child, dW in found)
+
+
+def _update(place: Place, child: str, dW: Tensor, lasting: bool) -> WeightUpdate:
+    """An update of all edges, or of those only that last."""
+    edges = lasting_edges(place.base, place.dag, child) if lasting else None
+    return WeightUpdate(child, split_update(place.base, child, dW, torch.float64, edges))
+
+
+def _uppermost(dag: Dag, children: Sequence[str]) -> tuple[str, ...]:
+    return tuple(child for child in dict.fromkeys(children) if not dag.ancestors[child] & set(children))
+
+
+def neuron_trial(
+    network: Network, layout: SiteLayout, neurons: Neurons, updates: tuple[WeightUpdate, ...] = ()
+) -> Trial:
+    """Neurons in matrix form as a change of unit size: both sides normalised together (thesis 4.17).
+
+    With updates along, the unit is the method's own scale instead: the update's size is part of it. Where the
+    fan-in is fixed, each neuron's two sides get the same norm if the activation lets them.
+    """
+    dtype, alpha, omega = next(iter(network.parameters())).dtype, neurons.alpha, neurons.omega
+    if not layout.has_bias:
+        alpha = torch.cat([alpha, alpha.new_zeros(1, alpha.shape[1])])
+    if neurons.fan_in_fixed:
+        return _fixed_trial(network, layout, alpha, omega, updates, dtype)
+    K = omega.shape[0]
+    a, w = (float(x.square().sum() / K) ** 0.5 or 1.0 for x in (alpha, omega))
+    scale = a * w
+    features = new_features(layout, alpha / a, omega / w, dtype)
+    scaled = tuple(_cast(update.scaled(1 / scale), dtype) for update in updates)
+    return Trial(network, layout.dag, Change(features, scaled), layout.site, scale)
+
+
+def _fixed_trial(
+    network: Network,
+    layout: SiteLayout,
+    alpha: Tensor,
+    omega: Tensor,
+    updates: tuple[WeightUpdate, ...],
+    dtype: torch.dtype,
+) -> Trial:
+    names = (layout.site.node, *layout.site.passed)
+    if all(ACTIVATIONS[layout.dag.node(name).activation].homogeneous for name in names):
+        a, w = alpha.norm(dim=0), omega.norm(dim=1)
+        balance = torch.where((a > 0) & (w > 0), (w / a).sqrt(), 1.0)
+        alpha, omega = alpha * balance, omega / balance.unsqueeze(1)
+    features = new_features(layout, alpha, omega, dtype)
+    change = Change(features, tuple(_cast(update, dtype) for update in updates))
+    return Trial(network, layout.dag, change, layout.site, 1.0, fan_in_fixed=True)
+
+
+def new_features(layout: SiteLayout, alpha: Tensor, omega: Tensor, dtype: torch.dtype) -> NewFeatures:
+    """Matrices as the weights of the edges around a node."""
+    fan_in, fan_out = layout.split_fan_in(alpha, dtype), layout.split_fan_out(omega, dtype)
+    return NewFeatures(layout.site.node, fan_in, fan_out, layout.site.passed)
+
+
+def _cast(update: WeightUpdate, dtype: torch.dtype) -> WeightUpdate:
+    weights = {e: (w.to(dtype), None if b is None else b.to(dtype)) for e, (w, b) in update.weights.items()}
+    return replace(update, weights=weights)

@@ -1,0 +1,52 @@
+"""A new node between two nodes, or between several: linear neurons where they help, non-linear ones otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dagrow.build import Network
+from dagrow.graph import Dag, FixedSize, NodeTemplate, Site, new_node
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, refused
+from dagrow.planner.kinds.neurons import draft_neurons
+from dagrow.statistics import SiteLayout, Statistics, Target
+
+
+class NewNode(Kind):
+    """A new node ``u -> h -> v``, beside whatever leads from u to v already."""
+
+    name = "node"
+    screened = True
+
+    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
+        found: list[Place | FixedSize] = []
+        for u in (*dag.spec.inputs, *dag.order):
+            for v in dag.order:
+                if u != v and v not in dag.ancestors[u]:
+                    found += [between(dag, (u,), (v,), template, templates) for template in templates]
+        return found
+
+    def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:
+        assert isinstance(place.site, Site)
+        return (), (SiteLayout(place.dag, place.site, pointwise, place.label),)
+
+    def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
+        return draft_neurons(self.name, network, place, statistics, ask, place.cost)
+
+
+def between(
+    dag: Dag,
+    parents: Sequence[str],
+    children: Sequence[str],
+    template: NodeTemplate,
+    templates: Sequence[NodeTemplate],
+) -> Place | FixedSize:
+    """The place of a new node between some parents and some children; the label tells templates apart."""
+    traits = [str(own) for own, all_ in zip(template, zip(*templates, strict=True), strict=True) if len({*all_}) > 1]
+    label = " -> ".join((", ".join(parents), "new", ", ".join(children))) + (
+        f" ({', '.join(traits)})" if traits else ""
+    )
+    structure = new_node(dag, parents, children, template)
+    if isinstance(structure, str):
+        return refused(label, structure)
+    name = next(name for name in structure.nodes if name not in dag.spec.nodes)
+    return Place(label, dag, name, tuple(parents), tuple(children), structure, template=template)

@@ -1,0 +1,106 @@
+"""A whole edge or node taken away, what remains compensating as well as it can: the mirror of insertion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network
+from dagrow.build.emit import edge_module
+from dagrow.errors import SpecError
+from dagrow.graph import Dag, FixedSize, NodeTemplate, Structure
+from dagrow.methods import Metric
+from dagrow.mutation import Change, Constant, WeightUpdate
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, refused
+from dagrow.planner.trial import Trial
+from dagrow.spec.graph import EdgeId
+from dagrow.statistics import SiteLayout, Statistics, Target, edge_widths, split_update
+
+
+class Remove(Kind):
+    """An edge with weights, or a node with all its edges.
+
+    The remaining edges into each child take over what they can of what it loses (least squares). The loss may rise
+    by `Ask.removal` at most.
+    """
+
+    name = "remove"
+
+    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
+        edges = [edge for edge, op in dag.spec.edges.items() if op.parametrised]
+        nodes = [name for name in dag.order if name not in dag.spec.outputs]
+        found = [_place(dag, str(edge), (edge,), Structure(removed_edges=(edge,)), edge) for edge in edges]
+        for name in nodes:
+            found.append(_place(dag, name, dag.outgoing[name], Structure(removed_nodes=(name,)), None))
+        return found
+
+    def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:
+        return tuple(Target(name) for name in place.targets), ()
+
+    def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
+        updates = []
+        for edge in _lost(place):
+            moments = statistics.nodes[edge.target]
+            layer = edge_module(edge)
+            state = network.state_dict()
+            W, bias = state[f"{layer}.weight"], state.get(f"{layer}.bias")
+            dW = _compensation(place, edge, moments.S, W, bias, min(ask.shrinkages))
+            weights = {
+                e: (w.to(W.dtype), None if b is None else b.to(W.dtype))
+                for e, (w, b) in split_update(place.dag, edge.target, dW, torch.float64).items()
+            }
+            updates.append(WeightUpdate(edge.target, {edge: (-W, None if bias is None else -bias), **weights}))
+        trial = Trial(network, place.dag, Change(structure=place.structure, constant=Constant(updates=tuple(updates))))
+        variant = Variant(trial, min(ask.shrinkages), (), 0.0, 0, place.cost())
+        return Draft(self.name, place.label, (variant,), limit=ask.removal)
+
+
+def _lost(place: Place) -> tuple[EdgeId, ...]:
+    """The edges whose effect on a child is lost."""
+    return (place.edge,) if place.edge is not None else place.base.outgoing[place.label]
+
+
+def _place(
+    dag: Dag, label: str, lost: Sequence[EdgeId], structure: Structure, edge: EdgeId | None
+) -> Place | FixedSize:
+    children = tuple(dict.fromkeys(e.target for e in lost))
+    for e in lost:
+        others = [other for other in dag.incoming[e.target] if other != e]
+        if dag.node(e.target).merge == "concat":
+            return refused(label, f"'{e.target}' is a concat: its size would change")
+        if not dag.op(e).parametrised:
+            return refused(label, f"the {dag.op(e).name} edge {e} has no weights to be taken over")
+        if any(not dag.op(o).has_layout or dag.op(o).output_groups > 1 for o in (e, *others) if dag.op(o).parametrised):
+            return refused(label, f"an edge into '{e.target}' has no statistics")
+        if dag.ancestors[e.target] & set(children):
+            return refused(label, "its children feed one another")
+    place = Place(label, dag, children[0], targets=children, structure=structure, edge=edge)
+    try:
+        _ = place.dag
+    except SpecError as error:
+        return refused(label, error.problems[0].message)
+    return place
+
+
+def _compensation(place: Place, lost: EdgeId, S: Tensor, W: Tensor, bias: Tensor | None, shrinkage: float) -> Tensor:
+    """``[M, F]`` over what remains at the child: the best fit of what the lost edge wrote."""
+    index = {}
+    start = 0
+    for edge, width in edge_widths(place.base, lost.target).items():
+        index[edge] = torch.arange(start, start + width, device=S.device)
+        start += width
+    constant = torch.tensor([start], device=S.device)
+    gone = index.pop(lost)
+    rest = torch.cat([*index.values(), constant])
+    carried = any(place.base.op(edge).has_bias for edge in index)
+    used = rest if carried else rest[:-1]
+    rows = W.flatten(1).double()
+    cross = S[used][:, gone] @ rows.T
+    if bias is not None:
+        cross = cross + S[used][:, constant] @ bias.double().unsqueeze(0)
+    dW = rows.new_zeros(len(rows), len(rest))
+    if used.numel():
+        dW[:, : used.numel()] = Metric(S[used][:, used], shrinkage).solve(cross).T
+    return dW

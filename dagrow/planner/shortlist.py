@@ -1,0 +1,106 @@
+"""Which places are worth solving: all of a few, the most promising of many, and unions of good ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from dagrow.graph import Dag, FixedSize, NodeTemplate, Site
+from dagrow.ops import channels
+from dagrow.planner.kinds import Kind, Place
+from dagrow.planner.kinds.node import between
+
+UNION = 3
+"""Parents or children that a union has at most."""
+GOOD = 0.5
+"""Bound of a member of a union, at least, relative to the best one."""
+
+
+class Entry(NamedTuple):
+    """A place of a kind."""
+
+    kind: Kind
+    place: Place
+
+
+class Shortlist(NamedTuple):
+    """What goes on to be solved.
+
+    Attributes:
+        entries: in the order of the graph.
+        refused: places that turned out to be no places, and why.
+        considered: how many there were.
+    """
+
+    entries: tuple[Entry, ...]
+    refused: tuple[FixedSize, ...]
+    considered: int
+
+
+def shortlist(
+    entries: Sequence[Entry],
+    keep: int,
+    bound: Callable[[Place], float],
+    worth: Callable[[Place, float], float],
+    templates: Sequence[NodeTemplate],
+) -> Shortlist:
+    """Keeps what need not be screened, and the best of the rest.
+
+    Args:
+        entries: all legal places.
+        keep: how many screened places go on, unions besides.
+        bound: what a place could gain.
+        worth: the measure of the strategy, of a place and its bound.
+        templates: of new nodes.
+    """
+    screened = [entry for entry in entries if entry.kind.screened]
+    if len(screened) <= 1:
+        return _legal(entries, len(entries))
+    bounds = {id(entry): bound(entry.place) for entry in screened}
+    ranked = sorted(screened, key=lambda entry: -worth(entry.place, bounds[id(entry)]))
+    kept = {id(entry) for entry in ranked[:keep]}
+    chosen = [entry for entry in entries if not entry.kind.screened or id(entry) in kept]
+    unions = _unions([(entry, bounds[id(entry)]) for entry in ranked if entry.kind.name == "node"], templates)
+    return _legal([*chosen, *unions], len(entries) + len(unions))
+
+
+def _unions(ranked: Sequence[tuple[Entry, float]], templates: Sequence[NodeTemplate]) -> list[Entry]:
+    """One new node for several good parents of the best child, one for several good children of the best parent."""
+    if not ranked or ranked[0][1] <= 0:
+        return []
+    (kind, best), top = ranked[0]
+    good = [e.place for e, b in ranked if b >= GOOD * top and e.place.template == best.template]
+    parents = [p.sources[0] for p in good if p.targets == best.targets][:UNION]
+    children = [p.targets[0] for p in good if p.sources == best.sources][:UNION]
+    found = []
+    if len(parents) > 1:
+        found.append(between(best.base, parents, best.targets, best.template, templates))
+    if len(children) > 1:
+        ordered = sorted(children, key=best.base.order.index)
+        found.append(between(best.base, best.sources, ordered, best.template, templates))
+    return [Entry(kind, place) for place in found if isinstance(place, Place)]
+
+
+def _legal(entries: Sequence[Entry], considered: int) -> Shortlist:
+    legal, refused = [], []
+    for entry in entries:
+        place = entry.place
+        if place.needs_site and not isinstance(place.site, Site):
+            refused.append(FixedSize(place.label, place.site.reason))
+        else:
+            legal.append(entry)
+    return Shortlist(tuple(legal), tuple(refused), considered)
+
+
+def burden(dag: Dag, place: Place, neurons: int) -> tuple[int, int]:
+    """About how many parameters and multiply-adds a screened place adds, without its graph being made."""
+    assert place.structure is not None
+    features = sum(
+        op.feature_count(dag.output(edge.source))
+        for edge, op in place.structure.edges.items()
+        if edge.source in place.sources and op.parametrised
+    )
+    written = sum(channels(dag.merged(v)) for v in place.targets)
+    positions = max(dag.merged(v)[-1] ** 2 if len(dag.merged(v)) == 3 else 1 for v in place.targets)
+    parameters = features * written if place.activation is None else neurons * (features + written + 1)
+    return parameters, parameters * positions

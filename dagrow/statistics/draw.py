@@ -1,0 +1,160 @@
+"""A bounded random subset of the samples at a site, for methods to which moments do not say enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from dagrow.build import output_of
+from dagrow.graph import Dag, Reading
+from dagrow.methods import ChildSamples, SiteSamples
+from dagrow.ops import ACTIVATIONS, NORMS, channel_axis, from_positions, to_positions, with_channels
+from dagrow.spec.graph import EdgeId, NodeSpec
+from dagrow.statistics.node import split_update, weighted_edges
+from dagrow.statistics.products import with_constant
+from dagrow.statistics.site import SiteLayout
+from dagrow.statistics.snapshots import Snapshot, Snapshots
+
+MOST_SAMPLES = 2048
+"""Drawn for one site, at most."""
+
+MOST_VALUES = 2**21
+"""Values of the widest matrix of one site, at most."""
+
+
+@dataclass
+class Draws:
+    """The drawn samples of some sites: all sites in one pass over the data, when the first is asked for.
+
+    Which samples are drawn depends on their positions in the data alone. Held-out samples never are.
+
+    Args:
+        snapshots: of the network, with the desired updates of every child.
+        layouts: the sites.
+        updates: per child, the best update that v_proj leaves out.
+    """
+
+    snapshots: Snapshots
+    layouts: Sequence[SiteLayout]
+    updates: dict[str, Tensor]
+    _found: dict[str, SiteSamples] = field(default_factory=dict)
+
+    def of(self, layout: SiteLayout) -> Callable[[], SiteSamples]:
+        """Draws, or has drawn, the samples of a site."""
+
+        def samples() -> SiteSamples:
+            if not self._found:
+                self._draw()
+            return self._found[layout.key]
+
+        return samples
+
+    @torch.no_grad()
+    def _draw(self) -> None:
+        fit = sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())
+        shares = {layout.key: _size(self.snapshots.dag, layout) / max(1, fit) for layout in self.layouts}
+        parts: dict[str, list[tuple[Tensor, list[tuple[Tensor, Tensor]]]]] = {key: [] for key in shares}
+        for snapshot in self.snapshots.passing(goals=True):
+            for layout in self.layouts:
+                chosen = (~snapshot.batch.held & (snapshot.batch.lots < shares[layout.key])).nonzero().squeeze(1)
+                if chosen.numel():
+                    parts[layout.key].append(self._rows(snapshot, layout, chosen))
+        for layout in self.layouts:
+            found = parts[layout.key]
+            children = []
+            for i, reading in enumerate(layout.site.readings):
+                v, existing = (torch.cat([row[1][i][j] for row in found]) for j in (0, 1))
+                children.append(ChildSamples(v, existing, _reader(layout, reading)))
+            B = torch.cat([row[0] for row in found])
+            self._found[layout.key] = SiteSamples(B, tuple(children), _activation(layout.dag, layout.site.node))
+
+    def _rows(
+        self, snapshot: Snapshot, layout: SiteLayout, chosen: Tensor
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Features of the site, and per child v_proj and the features that it reads, of some samples."""
+        like = next(iter(snapshot.goals.values()))
+        B = torch.cat(_features(layout.dag, layout.site.node, snapshot, chosen, like), dim=2)
+        children = []
+        for reading in layout.site.readings:
+            dag, child = self.snapshots.dag, reading.edge.target
+            v = snapshot.goals[child][chosen].clone()
+            for edge, (weight, bias) in split_update(dag, child, self.updates[child], v.dtype).items():
+                slot = dag.slots(child)[edge]
+                done = dag.op(edge).run(output_of(snapshot.values, dag, edge.source, chosen), weight, bias)
+                v.narrow(channel_axis(v), slot.start, slot.stop - slot.start).sub_(done)
+            v = to_positions(v)[..., layout.dag.slots(child)[reading.edge]]
+            existing = torch.cat(_features(dag, child, snapshot, chosen, v, layout.dag), dim=2)
+            if not any(dag.op(edge).has_bias for edge in lasting_edges(dag, layout.dag, child)):
+                existing[..., -1] = 0
+            children.append((v, existing))
+        return B if layout.has_bias else B[..., :-1], children
+
+
+def lasting_edges(dag: Dag, after: Dag, node: str) -> tuple[EdgeId, ...]:
+    """The edges with weights into a node that are there before and after a change of the graph."""
+    return tuple(edge for edge in weighted_edges(dag, node) if edge in after.spec.edges)
+
+
+def _features(
+    dag: Dag, node: str, snapshot: Snapshot, chosen: Tensor, like: Tensor, after: Dag | None = None
+) -> list[Tensor]:
+    edges = lasting_edges(dag, after or dag, node)
+    outputs = [output_of(snapshot.values, dag, edge.source, chosen) for edge in edges]
+    blocks = with_constant([dag.op(e).features(x) for e, x in zip(edges, outputs, strict=True)], like)
+    n, positions = blocks[0].shape[:2]
+    return [block.expand(n, positions, -1) for block in blocks]
+
+
+def _size(dag: Dag, layout: SiteLayout) -> int:
+    """How many samples to draw."""
+    here = math.prod(layout.dag.merged(layout.site.node)) // layout.dag.size(layout.site.node)
+    widths = [here * layout.feature_count]
+    for reading in layout.site.readings:
+        child = reading.edge.target
+        positions = math.prod(dag.merged(child)) // dag.size(child)
+        known = sum(dag.op(e).feature_count(dag.output(e.source)) for e in weighted_edges(dag, child))
+        widths.append(positions * (known + layout.fan_out(reading)))
+    return max(32, min(MOST_SAMPLES, MOST_VALUES // max(widths)))
+
+
+def _activation(dag: Dag, name: str) -> Callable[[Tensor], Tensor]:
+    """Norm, activation and pool of a node on some new features, positions in, positions out."""
+    shape = dag.merged(name)
+
+    def activate(z: Tensor) -> Tensor:
+        return to_positions(_passed(dag.node(name), from_positions(z, with_channels(shape, z.shape[2]))))
+
+    return activate
+
+
+def _passed(node: NodeSpec, z: Tensor) -> Tensor:
+    """Norm with the statistics of these very values, activation and pool."""
+    if node.norm != "none":
+        nothing = z.new_zeros(z.shape[channel_axis(z)])
+        z = NORMS[node.norm].normalise(z, nothing, nothing, nn.Identity())
+    z = ACTIVATIONS[node.activation].function(z)
+    return z if node.pool is None else node.pool.run(z)
+
+
+def _reader(layout: SiteLayout, reading: Reading) -> Callable[[Tensor], Tensor]:
+    """How a child reads new features: ``[n, P', K]`` to ``[n, Q, K, fan_out]``."""
+    dag = layout.dag
+    node, merged = dag.node(layout.site.node), dag.merged(layout.site.node)
+    pooled = merged if node.pool is None else node.pool.output_shape(merged)
+
+    def read(h: Tensor) -> Tensor:
+        K = h.shape[2]
+        x = from_positions(h, with_channels(pooled, K))
+        flat = node.flatten and x.dim() > 2
+        for name in reading.through:
+            x = _passed(dag.node(name), x) if not flat else ACTIVATIONS[dag.node(name).activation].function(x)
+            flat = flat or (dag.node(name).flatten and x.dim() > 2)
+        if flat:
+            return x.flatten(2).unsqueeze(1) if x.dim() > 2 else torch.unflatten(x, 1, (K, -1)).unsqueeze(1)
+        return dag.op(reading.edge).fan_out_features(x, layout.pointwise)
+
+    return read
