@@ -22,6 +22,10 @@ def _single(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and value[0] == value[1] else value
 
 
+def _plain(pair: tuple[int, int]) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else "{}x{}".format(*pair)
+
+
 _short = PlainSerializer(_single)
 Extent = Annotated[int, Field(ge=1, le=4096)]
 Margin = Annotated[int, Field(ge=0, le=4096)]
@@ -54,6 +58,14 @@ class Conv2d(Op):
             if any(span % 2 for span in spans):
                 raise ValueError("padding 'same' needs an odd kernel; give the padding as a number")
         return self
+
+    @property
+    def label(self) -> str:
+        words = ["conv {}x{}".format(*self.kernel)]
+        words += [f"/{_plain(self.stride)}"] if self.stride != (1, 1) else []
+        words += [f"dilated {_plain(self.dilation)}"] if self.dilation != (1, 1) else []
+        words += [f"{self.groups} groups"] if self.groups > 1 else []
+        return " ".join(words)
 
     @property
     def has_bias(self) -> bool:
