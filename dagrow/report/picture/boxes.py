@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from textwrap import wrap
 
 from dagrow.ops import Shape
@@ -40,7 +41,7 @@ class Box:
         """Width and height."""
         bar = min(_PART * len(self.parts), _LONGEST_BAR)
         width = max(_NARROWEST, bar, *(line.width for line in self.lines)) + 2 * _MARGIN[0]
-        return width, self.text_height + 2 * _MARGIN[1] + (BAR + _GAP if self.parts else 0.0)
+        return _even(width), _even(self.text_height + 2 * _MARGIN[1] + (BAR + _GAP if self.parts else 0.0))
 
     @property
     def bar(self) -> tuple[float, float, float]:
@@ -78,7 +79,7 @@ def _facts(life: NodeLife) -> Iterator[str]:
         yield "output"
     size, first = dag.size(name), life.parts[0].features
     grown = f"{first} → {size}" if size != first else f"{size}"
-    yield f"{grown} {'channels' if len(dag.merged(name)) == 3 else 'features'}"
+    yield f"{grown} {'channel' if len(dag.merged(name)) == 3 else 'feature'}{'' if size == 1 else 's'}"
 
 
 def _details(life: NodeLife) -> Iterator[str]:
@@ -92,6 +93,11 @@ def _details(life: NodeLife) -> Iterator[str]:
         yield ", ".join([*words, *operations(node)])
     if dag.output(name) != (dag.size(name),):
         yield f"→ {_shape(dag.output(name))}"
+
+
+def _even(extent: float) -> float:
+    """Rounded up, so that centres lie on whole points and edges between them are straight."""
+    return 2.0 * ceil(extent / 2)
 
 
 def _shape(shape: Shape) -> str:

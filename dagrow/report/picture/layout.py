@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
+from typing import Any
 
 import graphlay
 
@@ -12,10 +14,19 @@ from dagrow.spec.graph import EdgeId
 Point = tuple[float, float]
 Size = tuple[float, float]
 
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "direction": "topbottom",
-    "spacing": {"layer_gap": 40.0, "node_gap": 34.0, "dummy_gap": 24.0, "edge_label_margin": 12.0},
+    "spacing": {"layer_gap": 40.0, "node_gap": 34.0, "dummy_gap": 30.0, "edge_label_margin": 12.0},
+    "routing": {"port_sides": "facing_only"},
 }
+_MORE_BENDS: dict[str, Any] = {"tuning": {"routing": {"step_flatten": 0.0}}}
+_TRIED: tuple[dict[str, Any], ...] = (
+    {},
+    *({**_MORE_BENDS, "seed": seed} for seed in range(4)),
+    {**_MORE_BENDS, "coords": {"placement": "brandes_koepf"}},
+)
+_CLEARANCE = 5.0
+"""graphlay straightens edges until some touch a box that they pass; the next way is tried if one comes so near."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ def place(boxes: Mapping[str, Size], labels: Mapping[EdgeId, Size]) -> Layout:
         graph.node(name, width=width, height=height)
     for edge, (width, height) in labels.items():
         graph.edge(edge.source, edge.target, label_size={"width": width, "height": height})
-    found = graphlay.layout(graph, options=_OPTIONS)
+    found = _clear(graph)
     rectangles = [_around(_point(node["center"]), boxes[name]) for name, node in zip(boxes, found.nodes, strict=True)]
     routes = [
         Route(tuple(_point(point) for point in line["points"]), _around(_point(line["label_anchor"]), size))
@@ -93,6 +104,18 @@ def place(boxes: Mapping[str, Size], labels: Mapping[EdgeId, Size]) -> Layout:
         width=right - left,
         height=bottom - top,
     )
+
+
+def _clear(graph: graphlay.Graph) -> graphlay.Layout:
+    """The first layout whose edges keep away from the boxes that they pass, or the best of all."""
+    tried: list[tuple[float, graphlay.Layout]] = []
+    for options in _TRIED:
+        found = graphlay.layout(graph, options={**_OPTIONS, **options})
+        distance = found.metrics()["min_edge_node_clearance"]
+        tried.append((inf if distance is None else distance, found))
+        if tried[-1][0] >= _CLEARANCE:
+            break
+    return max(tried, key=lambda entry: entry[0])[1]
 
 
 def _point(value: Mapping[str, float]) -> Point:
