@@ -15,7 +15,7 @@ from dagrow.report.words import operations
 
 BAR = 11.0
 _MARGIN, _GAP = (12.0, 8.0), 5.0
-_LETTERS, _NARROWEST, _PART, _LONGEST_BAR = 28, 74.0, 20.0, 240.0
+_LETTERS, _NARROWEST, _PART, _LONGEST_BAR, _END = 28, 74.0, 20.0, 240.0, 11.0
 _NAME_PIECE = re.compile(rf".{{1,{_LETTERS}}}(?:_|$)|.{{1,{_LETTERS}}}")
 
 
@@ -26,10 +26,12 @@ class Box:
     Attributes:
         lines: of text, from the top.
         parts: of the bar that shows which step brought how many features; none for a node that kept its size.
+        ends: how many edges end side by side at its upper or lower border.
     """
 
     lines: tuple[Line, ...]
     parts: tuple[Part, ...] = ()
+    ends: int = 0
 
     @property
     def text_height(self) -> float:
@@ -40,7 +42,7 @@ class Box:
     def size(self) -> tuple[float, float]:
         """Width and height."""
         bar = min(_PART * len(self.parts), _LONGEST_BAR)
-        width = max(_NARROWEST, bar, *(line.width for line in self.lines)) + 2 * _MARGIN[0]
+        width = max(_NARROWEST, bar, self.ends * _END, *(line.width for line in self.lines)) + 2 * _MARGIN[0]
         return _even(width), _even(self.text_height + 2 * _MARGIN[1] + (BAR + _GAP if self.parts else 0.0))
 
     @property
@@ -54,14 +56,14 @@ class Box:
         return _MARGIN[1]
 
 
-def box(life: NodeLife, number: int | None) -> Box:
-    """The box of a node; ``number`` is that of the step that removed it."""
+def box(life: NodeLife, number: int | None, ends: int) -> Box:
+    """The box of a node where so many edges end at one border; ``number`` is that of the step that removed it."""
     lines = [Line(piece, NAME, bold=True) for piece in _NAME_PIECE.findall(life.name)]
     lines += [Line(text) for text in _facts(life)]
     lines += [Line(piece, SMALL, MUTED) for text in _details(life) for piece in wrap(text, _LETTERS)]
     if number is not None:
         lines.append(Line(f"removed in step {number}", SMALL, MUTED))
-    return Box(tuple(lines), life.parts if len(life.parts) > 1 else ())
+    return Box(tuple(lines), life.parts if len(life.parts) > 1 else (), ends)
 
 
 def edge_label(life: EdgeLife, number: int | None) -> Line:

@@ -16,7 +16,7 @@ Size = tuple[float, float]
 
 _OPTIONS: dict[str, Any] = {
     "direction": "topbottom",
-    "spacing": {"layer_gap": 40.0, "node_gap": 34.0, "dummy_gap": 30.0, "edge_label_margin": 12.0},
+    "spacing": {"layer_gap": 46.0, "node_gap": 34.0, "dummy_gap": 30.0, "edge_label_margin": 12.0},
     "routing": {"port_sides": "facing_only"},
 }
 _MORE_BENDS: dict[str, Any] = {"tuning": {"routing": {"step_flatten": 0.0}}}

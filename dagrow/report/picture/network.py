@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
@@ -50,7 +51,11 @@ class Drawing:
         """Lays out all nodes and edges that a history ever had."""
         found = lives(history)
         numbers = {index: step.number for index, step in enumerate(history.steps, start=1)}
-        boxes = {name: box(life, numbers.get(life.gone or 0)) for name, life in found.nodes.items()}
+        above, below = (Counter(edge[end] for edge in found.edges) for end in (1, 0))
+        boxes = {
+            name: box(life, numbers.get(life.gone or 0), max(above[name], below[name]))
+            for name, life in found.nodes.items()
+        }
         labels = {
             # Where a whole node went, its box says so.
             edge: edge_label(life, None if any(found.nodes[end].gone for end in edge) else numbers.get(life.gone or 0))

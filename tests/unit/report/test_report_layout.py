@@ -111,7 +111,7 @@ def test_the_layout_depends_on_nothing_but_the_graph():
 def test_text_stays_inside_its_box():
     nodes = {LONG: {"size": 2, "norm": "batch", "activation": "softplus", "dropout": 0.25}, "y": {"size": 2}}
     drawing = Drawing.of(History(graph(nodes, {f"x -> {LONG}": "linear", f"{LONG} -> y": "linear"})))
-    found = box(drawing.lives.nodes[LONG], None)
+    found = box(drawing.lives.nodes[LONG], None, 1)
     assert len(LONG) == 80
     assert "".join(line.text for line in found.lines if line.bold) == LONG
     width, height = found.size
