@@ -5,7 +5,7 @@ finds where it lacks expressivity, measures what each possible insertion would g
 hands back plain PyTorch.
 """
 
-from dagrow.api import export
+from dagrow.api import export, show
 from dagrow.build import build
 from dagrow.errors import (
     DagrowError,
@@ -51,4 +51,5 @@ __all__ = [
     "register_method",
     "register_op",
     "save_graph",
+    "show",
 ]

@@ -87,6 +87,22 @@ def export(
     print(f"{files}: loaded back, outputs differ by {written.max_difference:.1e} at most")
 
 
+@app.command(epilog="Example: dagrow show runs/digits --out digits.png")
+def show(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|DIR", help="A run or graph file, or a directory that 'dagrow grow' has made.")
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(help="Picture to write, .svg or .png. [default: growth.svg in DIR, NAME.svg here for a file]"),
+    ] = None,
+) -> None:
+    """Draw a graph; for a run, its growth: what each step brought, and its gain."""
+    from dagrow.api import show as show_graph
+
+    print(show_graph(source, out))
+
+
 @app.command(epilog="Example: dagrow log runs/digits")
 def log(directory: RunDir) -> None:
     """Show the journal of a run as a table."""

@@ -1,5 +1,6 @@
 """The DAG over a spec: checks, order, shapes, costs, and where it can grow."""
 
+from dagrow.graph.changes import Changes, Difference, changes
 from dagrow.graph.cost import Cost, cost
 from dagrow.graph.dag import Dag
 from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
@@ -8,13 +9,16 @@ from dagrow.graph.sites import FixedSize, Reading, Site, site, sites
 from dagrow.graph.structure import Structure, fresh_name
 
 __all__ = [
+    "Changes",
     "Cost",
     "Dag",
+    "Difference",
     "FixedSize",
     "NodeTemplate",
     "Reading",
     "Site",
     "Structure",
+    "changes",
     "cost",
     "fresh_name",
     "leading_op",

@@ -87,6 +87,11 @@ class Op(BaseModel, ABC):
     parametrised: ClassVar[bool] = True
 
     @property
+    def label(self) -> str:
+        """The op in one or two words, for pictures."""
+        return self.name
+
+    @property
     def has_bias(self) -> bool:
         """Whether the edge adds a learned constant."""
         return False

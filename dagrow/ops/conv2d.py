@@ -23,6 +23,10 @@ def _single(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and value[0] == value[1] else value
 
 
+def _plain(pair: tuple[int, int]) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else "{}x{}".format(*pair)
+
+
 _short = PlainSerializer(_single)
 Extent = Annotated[int, Field(ge=1, le=4096)]
 Margin = Annotated[int, Field(ge=0, le=4096)]
@@ -70,6 +74,14 @@ class Conv2d(Op):
                 fields = {"kernel": kernel, "stride": tuple(strides), "padding": padding, "bias": False}
                 return cls.model_validate(fields)
         return None
+
+    @property
+    def label(self) -> str:
+        words = ["conv {}x{}".format(*self.kernel)]
+        words += [f"/{_plain(self.stride)}"] if self.stride != (1, 1) else []
+        words += [f"dilated {_plain(self.dilation)}"] if self.dilation != (1, 1) else []
+        words += [f"{self.groups} groups"] if self.groups > 1 else []
+        return " ".join(words)
 
     @property
     def has_bias(self) -> bool:

@@ -1,6 +1,19 @@
 """Tables, progress and pictures."""
 
+from dagrow.report.history import History, Step
+from dagrow.report.pictures import picture_format, write_picture
 from dagrow.report.progress import PlainLines, ProgressBar, Reporter, Silent
 from dagrow.report.table import number, table
 
-__all__ = ["PlainLines", "ProgressBar", "Reporter", "Silent", "number", "table"]
+__all__ = [
+    "History",
+    "PlainLines",
+    "ProgressBar",
+    "Reporter",
+    "Silent",
+    "Step",
+    "number",
+    "picture_format",
+    "table",
+    "write_picture",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dagrow.graph import Dag, FixedSize, cost, sites
 from dagrow.report.table import table
+from dagrow.report.words import operations
 from dagrow.spec.graph import NodeSpec
 
 
@@ -36,10 +37,4 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _parts(node: NodeSpec) -> str:
-    parts = ["concat"] if node.merge == "concat" else []
-    parts += [f"{node.norm} norm"] if node.norm != "none" else []
-    parts += [node.activation] if node.activation != "identity" else []
-    parts += [f"pool {node.pool.plain}"] if node.pool is not None else []
-    parts += ["flatten"] if node.flatten else []
-    parts += [f"dropout {node.dropout:g}"] if node.dropout else []
-    return ", ".join(parts)
+    return ", ".join([*(["concat"] if node.merge == "concat" else []), *operations(node)])

@@ -7,7 +7,7 @@ from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
 from dagrow.spec.run import BudgetSpec, DataSpec, GrowthSpec, NewNodeSpec, OptimizerSpec, RunSpec, TrainingSpec
 from dagrow.spec.schema import run_schema
 from dagrow.spec.source import Source
-from dagrow.spec.writing import dump_graph, dump_run, save_graph, write_atomically
+from dagrow.spec.writing import dump_graph, dump_run, plain_graph, save_graph, write_atomically
 
 __all__ = [
     "BudgetSpec",
@@ -27,6 +27,7 @@ __all__ = [
     "TrainingSpec",
     "dump_graph",
     "dump_run",
+    "plain_graph",
     "read_document",
     "read_graph",
     "read_run",

@@ -23,6 +23,11 @@ def dump_graph(spec: GraphSpec) -> str:
     return _text({"version": VERSION, "graph": _graph_sections(spec)})
 
 
+def plain_graph(spec: GraphSpec) -> dict[str, Any]:
+    """The graph section of such a file as plain data, for JSON; ``GraphSpec.model_validate`` takes it back."""
+    return _compact(spec)
+
+
 def dump_run(run: RunSpec) -> str:
     """The text of a run file with every default of data, training and growth written out."""
     sections = run.model_dump(mode="json", exclude_none=True)
@@ -43,8 +48,8 @@ def save_graph(spec: GraphSpec, path: str | Path) -> None:
     write_atomically(dump_graph(spec), path)
 
 
-def write_atomically(text: str, path: str | Path) -> None:
-    """Writes a text file through a temporary one in the same folder.
+def write_atomically(content: str | bytes, path: str | Path) -> None:
+    """Writes a file through a temporary one in the same folder; text as UTF-8.
 
     Raises:
         DagrowError: if it cannot be written there.
@@ -53,8 +58,8 @@ def write_atomically(text: str, path: str | Path) -> None:
     temporary = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         try:
-            with temporary.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with temporary.open("xb") as file:
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)

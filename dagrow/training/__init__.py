@@ -3,6 +3,7 @@
 from dagrow.training.directory import RunDirectory
 from dagrow.training.epochs import Objective, Score, TrainingError, evaluate, make_optimizer, train_epoch
 from dagrow.training.grow import grow
+from dagrow.training.history import growth_history
 from dagrow.training.journal import Journal, read_journal
 from dagrow.training.result import GrowthResult, history_table
 
@@ -15,6 +16,7 @@ __all__ = [
     "TrainingError",
     "evaluate",
     "grow",
+    "growth_history",
     "history_table",
     "make_optimizer",
     "read_journal",

@@ -19,7 +19,7 @@ from dagrow.objectives import LOSSES
 from dagrow.ops import position_count
 from dagrow.planner import Plan, apply, propose
 from dagrow.report import Reporter, Silent
-from dagrow.spec import RunSpec
+from dagrow.spec import RunSpec, plain_graph
 from dagrow.training.device import find_device
 from dagrow.training.directory import RunDirectory
 from dagrow.training.epochs import (
@@ -231,13 +231,14 @@ class _Loop:
             self.reporter.advance()
 
     def _event(self, event: str, **entries: Any) -> tuple[Score, Score]:
-        """Writes an event with the size of the network as it is, and its scores, which it returns."""
+        """Writes an event with the network as it is: its graph, size and scores; the scores are returned."""
         train, test = (self._score(samples) for samples in (self.split.train, self.split.test))
         size = cost(self.network.dag)
         self.journal.write(
             event,
             **entries,
             epoch=self.epoch,
+            graph=plain_graph(self.network.spec),
             parameters=size.parameters,
             multiply_adds=size.multiply_adds,
             train_loss=train.loss,

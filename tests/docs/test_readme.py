@@ -55,7 +55,7 @@ def test_the_two_commands_have_the_documented_form():
     assert dagrow.load_run(ROOT / first[4]).data.dataset is not None
     assert ".venv*/" in (ROOT / ".gitignore").read_text().splitlines()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {"test", "onnx"} <= set(extras)
+    assert {"test", "onnx", "plots"} <= set(extras)
 
 
 def test_ci_extracts_the_second_command_word_for_word():
@@ -141,7 +141,7 @@ def test_the_commands_of_the_block_work(elsewhere):
     (block,) = [block.text for block in blocks(README, "sh") if not block.mark]
     lines = [line.split("#")[0].split() for line in block.splitlines()]
     for words in lines:
-        if words[1] in ("log", "export"):
+        if words[1] in ("log", "export", "show"):
             if words[-1] == "onnx":
                 pytest.importorskip("onnxruntime")
                 words = [*words[:-1], "pt2"]

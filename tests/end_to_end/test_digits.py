@@ -202,6 +202,6 @@ def test_commands_on_what_is_no_run(tmp_path):
 
 
 def test_help_has_examples():
-    for name in ("grow", "check", "export", "log"):
+    for name in ("grow", "check", "export", "show", "log"):
         assert f"Example: dagrow {name} " in command(name, "--help").out
         assert name in command("--help").out

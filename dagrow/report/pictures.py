@@ -1,0 +1,54 @@
+"""Pictures as files: which formats there are, and what they need. The drawing itself is in `picture`."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from dagrow.errors import DagrowError, listed
+from dagrow.report.history import History
+from dagrow.spec import write_atomically
+
+FORMATS = ("svg", "png")
+_PACKAGES = ("matplotlib", "graphlay")
+
+
+def picture_format(path: Path) -> str:
+    """The format that the suffix of a file asks for.
+
+    Raises:
+        DagrowError: if it is none of those that can be drawn.
+    """
+    form = path.suffix.removeprefix(".").lower()
+    if form not in FORMATS:
+        allowed = listed(f".{name}" for name in FORMATS)
+        raise DagrowError(f"{path}: a picture ends with one of: {allowed}")
+    return form
+
+
+def write_picture(history: History, path: Path, *, title: str, note: str = "") -> None:
+    """Draws a graph or its growth.
+
+    Args:
+        history: what to draw.
+        path: the file; its suffix says the format.
+        title: stands above the picture.
+        note: a line below the title.
+
+    Raises:
+        DagrowError: if the suffix is unknown, a package is missing or the file cannot be written.
+    """
+    form = picture_format(path)
+    for package in _PACKAGES:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise DagrowError(f"a picture needs '{package}': pip install 'dagrow[plots]'") from error
+    from dagrow.report.picture.figure import draw
+
+    content = draw(history, form, title=title, note=note)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DagrowError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_atomically(content, path)
