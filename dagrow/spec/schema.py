@@ -46,7 +46,7 @@ def _graph(parts: dict[str, Schema]) -> None:
 def _node(fields: dict[str, Schema]) -> None:
     fields["norm"]["enum"] = ["none", *NORMS]
     fields["activation"]["enum"] = list(ACTIVATIONS)
-    kinds = ["max", "average", "global_average"]
+    kinds = ["max", "average", "global_average", "upsample"]
     fields["pool"]["anyOf"].insert(0, {"enum": kinds})
 
 
