@@ -7,6 +7,7 @@ import torch
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
 from dagrow.errors import GrowthError
+from dagrow.graph import Dag
 from dagrow.mutation.change import Change, WeightUpdate
 from dagrow.mutation.edits import Edit, added
 from dagrow.mutation.transaction import prepare
@@ -28,7 +29,7 @@ def apply_change(network: Network, change: Change, optimizer: torch.optim.Optimi
     dag, after = network.dag, network.spec
     state = {key: value.detach() for key, value in network.state_dict(keep_vars=True).items()}
     edits: dict[str, Edit] = {}
-    steps = [_update_edits(state, update) for update in change.updates]
+    steps = [_update_edits(state, dag, update) for update in change.updates]
     for edit in (edit for step in steps for edit in step):
         edits[edit.name] = edit
         state[edit.name] = edit.value
@@ -39,10 +40,11 @@ def apply_change(network: Network, change: Change, optimizer: torch.optim.Optimi
     prepare(network, after, list(edits.values()), optimizer).commit()
 
 
-def _update_edits(state: dict[str, torch.Tensor], update: WeightUpdate) -> list[Edit]:
+def _update_edits(state: dict[str, torch.Tensor], dag: Dag, update: WeightUpdate) -> list[Edit]:
     edits = []
     for edge, (weight, bias) in update.weights.items():
-        for key, change in (("weight", weight), ("bias", bias)):
+        op = dag.spec.edges.get(edge)
+        for key, change in (("weight", weight if op is None else op.stored(weight)), ("bias", bias)):
             name = f"{edge_module(edge)}.{key}"
             if change is None:
                 continue
