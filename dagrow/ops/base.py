@@ -29,6 +29,11 @@ def channels(shape: Shape) -> int:
     return shape[0] if len(shape) == 3 else shape[-1]
 
 
+def channel_axis(x: Tensor) -> int:
+    """The axis of a batch that holds the features: 1 of vectors and maps, 2 of tokens."""
+    return 2 if x.dim() == 3 else 1
+
+
 def with_channels(shape: Shape, count: int) -> Shape:
     """The same shape with another number of features."""
     return (count, *shape[1:]) if len(shape) == 3 else (*shape[:-1], count)
@@ -161,6 +166,19 @@ class Op(BaseModel, ABC):
         """Applies the edge with other weights, output features first: values in, values out."""
         raise ShapeError(f"'{self.name}' has no weights")
 
+    def weight_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+        """Derivative of ``sum(v * run(x, weight))`` by the weight, of the weight's shape.
+
+        Args:
+            x: values of the parent.
+            v: of the shape that the edge writes.
+            weight: gives the shape; a nonlinear op may need its value.
+        """
+        with torch.enable_grad():
+            W = weight.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.run(x.detach(), W, None), W, v)
+        return gradient
+
     def reads(self, source: Shape, pointwise: bool) -> Reads:
         """Which positions of the parent are read how often (thesis Lemma C.2.3); see `Reads`."""
         raise ShapeError(f"'{self.name}' has no weights")
@@ -183,14 +201,6 @@ class Op(BaseModel, ABC):
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
         """Turns ``[K, fan_out, M]`` into the weight that reads ``K`` new channels."""
         raise ShapeError(f"'{self.name}' has no weights")
-
-
-def dot_over_samples(left: Tensor, right: Tensor) -> Tensor:
-    """``sum over samples and positions of left^T right``: ``[n, P, F], [n, P, M] -> [F, M]``."""
-    if left.shape[1] == 1:
-        return left.squeeze(1).T @ right.squeeze(1)
-    # One product per sample keeps both factors in the cache; the sum over samples is cheap.
-    return torch.bmm(left.transpose(1, 2), right).sum(0)
 
 
 def weighted_dots(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
 
 from dagrow.ops.base import Op, Reads, Shape, ShapeError, weighted_dots
 
@@ -145,6 +146,12 @@ class Conv2d(Op):
         return nn.functional.conv2d(
             x, weight, bias, self.stride, self.margins, self.dilation, x.shape[1] // weight.shape[1]
         )
+
+    def weight_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+        groups = x.shape[1] // weight.shape[1]
+        step = self.stride, self.margins, self.dilation
+        gradient: Tensor = conv2d_weight(x, weight.shape, v, *step, groups)  # type: ignore[no-untyped-call]
+        return gradient
 
     def reads(self, source: Shape, pointwise: bool) -> Reads:
         counts = _read_counts(self, source, pointwise)

@@ -62,6 +62,9 @@ class Linear(Op):
     def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return nn.functional.linear(x, weight, bias)
 
+    def weight_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+        return v.flatten(0, -2).T @ x.flatten(0, -2)
+
     def reads(self, source: Shape, pointwise: bool) -> Reads:
         return Reads(fan_out=1, counts=torch.ones(position_count(source)))
 

@@ -57,15 +57,14 @@ class Shares:
 
     def __init__(self, trial: Trial, mirror: Trial | None, room: int) -> None:
         self.trial, self.mirror, self.update, self.room = trial, mirror, 0.0, room
-        features = trial.change.features
-        self.ones = None if features is None else next(iter(features.fan_out.values())).new_ones(features.count)
+        self.features = trial.change.features
         self.sums: dict[bool, Tensor] = {}
         self.kept: dict[int, Tensor] = {}
 
     def add(self, snapshot: Snapshot, updates: Mapping[str, Tensor]) -> None:
         """Adds one batch, given what the updates do on it."""
         self.update += _inner(updates, snapshot.goals)
-        if self.ones is None:
+        if self.features is None:
             return
         z = self.trial.fan_in_response(snapshot.values)
         if z.numel() * z.element_size() <= self.room:
@@ -73,21 +72,20 @@ class Shares:
             self.kept[snapshot.number] = z
         for image, own in ((self.trial, z), (self.mirror, -z)):
             if image is not None:
-                share = _shares(image, own, self.ones, snapshot.goals)
-                side = image is self.mirror
+                share, side = image.shares(own, snapshot.goals), image is self.mirror
                 self.sums[side] = self.sums[side] + share if side in self.sums else share
 
     def oriented(self, loss: Mean) -> Oriented:
         """The trial with the better images, and what the loss does there."""
         trial, total = self.trial, self.update
-        if False in self.sums:
+        if self.features is not None:
             best = self.sums[False]
             if True in self.sums:
                 # By a clear margin, so that rounding cannot flip a neuron that has no better side.
                 mirror = self.sums[True]
                 flip = mirror > best + 1e-6 * (best.abs() + mirror.abs())
                 best = torch.where(flip, mirror, best)
-                signs = torch.where(flip, -1.0, 1.0).to(self.ones)
+                signs = torch.where(flip, -1.0, 1.0).to(next(iter(self.features.fan_out.values())))
                 trial = self._with_sides(flip, signs)
                 self.kept = {number: _flipped(z, signs) for number, z in self.kept.items()}
             total = float(best.sum())
@@ -117,15 +115,6 @@ class Shares:
 def _chosen(flip: Tensor, mirrored: Tensor, own: Tensor) -> Tensor:
     """Per feature, the number of its side; a flattened feature has one per position."""
     return torch.where(flip.repeat_interleave(own.numel() // flip.numel()), mirrored, own)
-
-
-def _shares(trial: Trial, z: Tensor, ones: Tensor, goals: Mapping[str, Tensor]) -> Tensor:
-    with torch.enable_grad():
-        multipliers = ones.detach().clone().requires_grad_()
-        deltas = trial.feature_slope(z, multipliers)
-        parts = [(goals[name] * delta).sum() for name, delta in deltas.items()]
-        (share,) = torch.autograd.grad(sum(parts[1:], start=parts[0]), multipliers)
-    return share.double()
 
 
 def _flipped(z: Tensor, signs: Tensor) -> Tensor:

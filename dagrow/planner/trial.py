@@ -6,7 +6,7 @@ added to the child's pre-activation; the suffix of the graph does the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from dagrow.build import Network, Value, output
-from dagrow.graph import Dag, Site
+from dagrow.graph import Dag, Reading, Site
 from dagrow.mutation import Change, NewFeatures, WeightUpdate
-from dagrow.ops import ACTIVATIONS, NORMS, Activation, channels
+from dagrow.ops import ACTIVATIONS, NORMS, Activation, channel_axis, channels
 
 Values = dict[Value, Tensor]
 """Cached values of a forward pass."""
@@ -185,13 +185,13 @@ class Trial:
         z = self.fan_in_response(values) if z is None else z
         if self.pinned is not None:
             fan_in, fan_out = self.factors(self.pinned)
-            return Response(updates, None, _total((constant, self._respond(features, z * fan_in, fan_out, None))))
+            return Response(updates, None, _total((constant, self._respond(features, z * fan_in, fan_out))))
         if self.linear:
-            return Response(_total((updates, self._respond(features, z, 1.0, None))), None, constant)
+            return Response(_total((updates, self._respond(features, z, 1.0))), None, constant)
 
         def bent(amplitude: float) -> Deltas:
             fan_in, fan_out = self.factors(amplitude)
-            return self._respond(features, z * fan_in, fan_out, None)
+            return self._respond(features, z * fan_in, fan_out)
 
         return Response(updates, bent, constant, z)
 
@@ -235,18 +235,27 @@ class Trial:
                 _add(deltas, update.node, self._placed(update.node, self.dag.slots(update.node)[edge], part))
         return deltas
 
-    def feature_slope(self, z: Tensor, multipliers: Tensor) -> Deltas:
-        """Derivative by the amplitude at 0 of what the new features do, each multiplied by a number.
+    def shares(self, z: Tensor, goals: Mapping[str, Tensor]) -> Tensor:
+        """What each new feature takes off the summed loss per unit of amplitude, at amplitude 0.
 
         Args:
             z: their pre-activations at unit size.
-            multipliers: ``[K]``; ones give the derivative, its gradient by them the share of each neuron.
+            goals: ``v_goal`` of every node that changes.
+
+        Returns:
+            ``[K]`` float64; their sum is ``-dL/dg``.
         """
         features = self.change.features
-        if features is None:
-            return {}
-        small = None if self.normed else Activation.infinitesimal
-        return self._respond(features, z, 1.0, small, multipliers)
+        assert features is not None
+        total = torch.zeros(features.count, dtype=torch.float64, device=z.device)
+        for reading, b in self._reached(z, None if self.normed else Activation.infinitesimal):
+            edge, weight = reading.edge, features.fan_out[reading.edge]
+            slot = self.dag.slots(edge.target)[edge]
+            v = goals[edge.target]
+            v = v.narrow(channel_axis(v), slot.start, slot.stop - slot.start)
+            inner = (self.dag.op(edge).weight_gradient(b, v, weight) * weight).transpose(0, 1)
+            total += inner.reshape(features.count, -1).sum(1, dtype=torch.float64)
+        return total
 
     def fan_in_response(self, values: Values) -> Tensor:
         """Pre-activations of the new features at unit size."""
@@ -271,32 +280,27 @@ class Trial:
             z = self._tail(passed, z, None)
         raise AssertionError(f"'{name}' is not passed")
 
-    def _respond(
-        self,
-        features: NewFeatures,
-        z: Tensor,
-        fan_out: float,
-        activation: Callable[[Activation, Tensor], Tensor] | None,
-        multipliers: Tensor | None = None,
-    ) -> Deltas:
+    def _respond(self, features: NewFeatures, z: Tensor, fan_out: float) -> Deltas:
         """What the children get of new features with pre-activations ``z``."""
-        assert self.site is not None
         deltas: Deltas = {}
+        for reading, b in self._reached(z, None):
+            target, weight = reading.edge.target, features.fan_out[reading.edge]
+            part = self.dag.op(reading.edge).run(b, weight * fan_out, None)
+            _add(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
+        return deltas
+
+    def _reached(
+        self, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None
+    ) -> Iterator[tuple[Reading, Tensor]]:
+        """Each edge that reads the new features, with what comes to it of their pre-activations ``z``."""
+        assert self.site is not None
         reached: dict[tuple[str, ...], Tensor] = {(): self._tail(self.site.node, z, activation)}
         for reading in self.site.readings:
             for index, name in enumerate(reading.through):
                 path = reading.through[: index + 1]
                 if path not in reached:
                     reached[path] = self._tail(name, reached[path[:-1]], activation)
-            b = reached[reading.through]
-            target, weight = reading.edge.target, features.fan_out[reading.edge]
-            if multipliers is not None:
-                # On the fan-out, where the effect is linear whatever norms and activations are passed.
-                columns = multipliers.repeat_interleave(weight.shape[1] // multipliers.numel())
-                weight = weight * columns.view(1, -1, *[1] * (weight.dim() - 2))
-            part = self.dag.op(reading.edge).run(b, weight * fan_out, None)
-            _add(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
-        return deltas
+            yield reading, reached[reading.through]
 
     def _tail(self, name: str, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None) -> Tensor:
         """Norm, activation, pool, flatten and dropout of a node, on its new features alone."""
@@ -321,7 +325,7 @@ class Trial:
         size = channels(self.dag.merged(target))
         if slot.stop - slot.start == size:
             return part
-        axis = 1 if part.dim() != 3 else 2
+        axis = channel_axis(part)
         shape = list(part.shape)
         shape[axis] = size
         whole = part.new_zeros(shape)

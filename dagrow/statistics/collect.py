@@ -17,7 +17,7 @@ from torch import Tensor
 from dagrow.build import output
 from dagrow.graph import Dag, Reading, Site, cost
 from dagrow.methods import SiteMoments
-from dagrow.ops import to_positions
+from dagrow.ops import channel_axis, to_positions
 from dagrow.statistics.node import (
     NodeMoments,
     node_features,
@@ -25,7 +25,7 @@ from dagrow.statistics.node import (
     split_update,
     weighted_edges,
 )
-from dagrow.statistics.products import dot, gram
+from dagrow.statistics.products import add_gram, dot, symmetric
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot, Snapshots
 from dagrow.statistics.sums import Sums
@@ -142,7 +142,7 @@ class _Task:
             sums.add("signed", part.weights[1].abs().sum())
             blocks = {node: node_features(self.dag, node, part.outputs) for node in featured}
             for node in self.nodes:
-                sums.add(f"S {node}", gram(blocks[node]))
+                add_gram(_square(sums, f"S {node}", blocks[node]), blocks[node])
                 sums.add(f"N {node}", dot(blocks[node], to_positions(part.goals[node])))
                 sums.add(f"v {node}", part.goals[node].square().sum())
             for layout in self.layouts:
@@ -150,7 +150,7 @@ class _Task:
                 if layout.plain_factor is None:
                     sums.add(f"mean {here}", torch.cat([block.sum((0, 1)) for block in blocks[here]]))
                 if layout.plain_factor is None or here not in self.nodes:
-                    sums.add(f"metric {here}", layout.metric_sum(blocks[here]))
+                    layout.add_metric(_square(sums, f"metric {here}", blocks[here]), blocks[here])
                 for reading in layout.site.readings if goal else ():
                     self._add_moments("goal", layout, reading, blocks[here], part, sums)
                 for reading in layout.site.readings if cross else ():
@@ -189,7 +189,7 @@ class _Task:
     def _without_update(self, node: str, dW: Tensor, part: _Portion) -> Tensor:
         """``v_goal - dW* B``, the update run as the edges themselves would."""
         v = part.goals[node].clone()
-        axis = 2 if v.dim() == 3 else 1
+        axis = channel_axis(v)
         for edge, (weight, bias) in split_update(self.dag, node, dW, v.dtype).items():
             slot = self.dag.slots(node)[edge]
             done = self.dag.op(edge).run(part.outputs[edge.source], weight, bias)
@@ -216,13 +216,15 @@ class _Task:
 
     def node_moments(self, node: str, sums: Sums) -> NodeMoments:
         """The means at one node."""
-        return NodeMoments(sums.mean(f"S {node}"), sums.mean(f"N {node}"), float(sums.mean(f"v {node}")), self._dtype)
+        return NodeMoments(
+            symmetric(sums.mean(f"S {node}")), sums.mean(f"N {node}"), float(sums.mean(f"v {node}")), self._dtype
+        )
 
     def site_moments(self, layout: SiteLayout, sums: Sums, residual: Sums) -> SiteMoments:
         """The means at one site, children side by side; without the constant where no edge carries a bias."""
         here, factor = layout.site.node, layout.plain_factor
         own = f"metric {here}" in sums
-        S = sums.mean(f"metric {here}") if own else (factor or 1.0) * sums.mean(f"S {here}")
+        S = symmetric(sums.mean(f"metric {here}") if own else (factor or 1.0) * sums.mean(f"S {here}"))
         # Signs were drawn for some samples only: as many as there are would give a smaller mean.
         signed = (sums.samples / max(1.0, float(sums.total("signed")))) ** 0.5
 
@@ -309,6 +311,11 @@ class _Portion:
     def with_goals(self, goals: dict[str, Tensor]) -> _Portion:
         """The same samples with other desired updates."""
         return _Portion(self.outputs, goals, self.weights)
+
+
+def _square(sums: Sums, name: str, blocks: Sequence[Tensor]) -> Tensor:
+    width = sum(block.shape[2] for block in blocks)
+    return sums.buffer(name, (width, width), blocks[0])
 
 
 def _name(layout: SiteLayout, reading: Reading) -> str:

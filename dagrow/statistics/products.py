@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dagrow.ops import dot_over_samples
-
 _WIDE = 384
 """From here a symmetric product is made of halves, so that the lower triangle is not computed."""
 
@@ -23,30 +21,42 @@ def with_constant(blocks: Sequence[Tensor]) -> list[Tensor]:
     return [*blocks, blocks[0].new_ones(1, 1, 1).expand(n, positions, 1)]
 
 
-def gram(blocks: Sequence[Tensor], weights: Tensor | None = None) -> Tensor:
-    """``sum B^T w B`` over samples and positions: ``[F, F]``.
+def add_gram(total: Tensor, blocks: Sequence[Tensor], weights: Tensor | None = None) -> None:
+    """Adds ``sum B^T w B`` over samples and positions to the upper triangle of ``total``; see `symmetric`.
 
     Args:
+        total: ``[F, F]``.
         blocks: together ``[samples, positions, F]``.
         weights: ``[positions]``, 1 if left out.
     """
     parts = [piece for block in blocks for piece in _halves(block)]
     left = parts if weights is None else [part * weights.unsqueeze(1) for part in parts]
     sizes = [part.shape[2] for part in parts]
-    starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
-    total = parts[0].new_empty(starts[-1], starts[-1])
-    for i in range(len(parts)):
-        for j in range(i, len(parts)):
-            product = dot_over_samples(left[i], parts[j])
-            total[starts[i] : starts[i + 1], starts[j] : starts[j + 1]] = product
-            if i != j:
-                total[starts[j] : starts[j + 1], starts[i] : starts[i + 1]] = product.T
-    return total
+    for i, rows in enumerate(torch.split(total, sizes)):
+        for j, corner in enumerate(torch.split(rows, sizes, dim=1)[i:], start=i):
+            _add_dot(corner, left[i], parts[j])
+
+
+def symmetric(total: Tensor) -> Tensor:
+    """The whole of a symmetric matrix of which `add_gram` made the upper triangle."""
+    return total.triu() + total.triu(1).T
 
 
 def dot(blocks: Sequence[Tensor], right: Tensor) -> Tensor:
-    """``sum B^T R``: ``[F, M]`` for ``R [samples, positions, M]``."""
-    return torch.cat([dot_over_samples(block, right) for block in blocks])
+    """``sum B^T R`` over samples and positions: ``[F, M]`` for ``R [samples, positions, M]``."""
+    total = right.new_zeros(sum(block.shape[2] for block in blocks), right.shape[2])
+    for rows, block in zip(torch.split(total, [block.shape[2] for block in blocks]), blocks, strict=True):
+        _add_dot(rows, block, right)
+    return total
+
+
+def _add_dot(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """``[n, P, F], [n, P, M]``, added to ``[F, M]``."""
+    if left.shape[1] == 1:
+        total.addmm_(left.squeeze(1).T, right.squeeze(1))
+    else:
+        # One product per sample keeps both factors in the cache; the sum over samples is cheap.
+        total.add_(torch.bmm(left.transpose(1, 2), right).sum(0))
 
 
 def _halves(block: Tensor) -> Sequence[Tensor]:

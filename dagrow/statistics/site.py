@@ -18,7 +18,7 @@ from dagrow.graph import Dag, Reading, Site
 from dagrow.ops import from_positions, position_count, to_positions, with_channels
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics.node import edge_widths
-from dagrow.statistics.products import gram
+from dagrow.statistics.products import add_gram
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,11 @@ class SiteLayout:
                 block = to_positions(pool.averaged(from_positions(block, shape)))
         return block
 
-    def metric_sum(self, blocks: Sequence[Tensor]) -> Tensor:
-        """``sum of w B^T B`` over all images: the site's S times the number of samples, ``[F, F]``."""
-        total: Tensor | None = None
+    def add_metric(self, total: Tensor, blocks: Sequence[Tensor]) -> None:
+        """Adds ``sum of w B^T B`` over all images, the site's S, to the upper triangle of ``total [F, F]``."""
         for key, weights in self.images.items():
             w = weights.to(blocks[0].device, blocks[0].dtype)
-            part = gram(self.image(blocks, key), None if bool((w == 1).all()) else w)
-            total = part if total is None else total + part
-        if total is None:
-            return blocks[0].new_zeros(self.feature_count, self.feature_count)
-        return total
+            add_gram(total, self.image(blocks, key), None if bool((w == 1).all()) else w)
 
     def moments(self, reading: Reading, blocks: Sequence[Tensor], v: Tensor, weights: Tensor) -> Tensor:
         """``sum of B^T v`` as one child sees it, under several weightings of the samples.

@@ -31,6 +31,17 @@ class Sums:
         if count + 1 >= _RECENT or value.dtype == torch.float64:
             self._settle(name)
 
+    def buffer(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """A tensor of that shape, dtype and device as ``like``, to add to in place; it counts as one addition."""
+        recent, count = self._recent.get(name, (None, 0))
+        if recent is not None and count >= _RECENT:
+            self._settle(name)
+            recent, count = None, 0
+        if recent is None:
+            recent = like.new_zeros(shape)
+        self._recent[name] = (recent, count + 1)
+        return recent
+
     def _settle(self, name: str) -> None:
         recent, _ = self._recent.pop(name, (None, 0))
         if recent is None:
