@@ -23,8 +23,8 @@ class Loss:
         mean: ``(output, target) -> scalar``, the mean over the samples.
         prepare: turns targets as stored into ones of the right dtype and shape for an output of this shape
             (of one sample), or says what is wrong with them.
-        correct: how many samples are right, ``(output, target) -> 0-d tensor``, or None for regression. Of a
-            map, the share of its pixels.
+        correct: ``(output, target) -> [n]``, 1 where a sample is right, 0 where not, of a map the share of
+            its pixels; None for regression.
     """
 
     name: str
@@ -79,16 +79,15 @@ def _bits(target: Tensor, output: Shape) -> Tensor:
 
 
 def _right_label(output: Tensor, target: Tensor) -> Tensor:
-    return _count(output.argmax(1) == target)
+    return _by_sample(output.argmax(1) == target)
 
 
 def _right_bits(output: Tensor, target: Tensor) -> Tensor:
-    return _count(((output > 0) == (target > 0.5)).all(dim=1))
+    return _by_sample(((output > 0) == (target > 0.5)).all(dim=1))
 
 
-def _count(right: Tensor) -> Tensor:
-    """``[n]`` or ``[n, height, width]`` to a number of samples."""
-    return right.sum() if right.dim() == 1 else right.flatten(1).double().mean(1).sum()
+def _by_sample(right: Tensor) -> Tensor:
+    return right.double().reshape(len(right), -1).mean(1)
 
 
 LOSSES: dict[str, Loss] = {

@@ -40,8 +40,9 @@ class Objective:
         if correct is None:
             return None
         if isinstance(output, Tensor):
-            return float(correct(output, target))
-        return min(float(correct(o, t)) for o, t in zip(output, target, strict=True))
+            output, target = (output,), (target,)
+        parts = [correct(o, t) for o, t in zip(output, target, strict=True)]
+        return float(torch.stack(parts).amin(0).sum())
 
 
 @dataclass(frozen=True)
