@@ -19,7 +19,7 @@ from torch import Tensor
 from dagrow.methods.metric import Metric
 from dagrow.methods.samples import ChildSamples, SiteSamples
 
-RIDGE = 1e-4
+RIDGE = 1e-3
 """Of a neuron's own mean square, added to G in the search: what X~ must exceed to count. A neuron that is dead, or
 linear on all samples, has nothing but rounding in X~ and gains 0 instead of 0/0."""
 

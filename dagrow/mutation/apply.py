@@ -13,7 +13,7 @@ from dagrow.mutation.change import Change, NewFeatures
 from dagrow.mutation.edits import Edit, added
 from dagrow.mutation.transaction import prepare
 from dagrow.mutation.widen import widen_edits, widened_spec
-from dagrow.ops import NORMS
+from dagrow.ops import NORMS, Op
 from dagrow.spec.graph import EdgeId
 
 
@@ -37,9 +37,9 @@ def apply_change(network: Network, change: Change, optimizer: torch.optim.Optimi
     for update in change.all_updates:
         for edge, weights in update.weights.items():
             if edge in structure.edges:
-                fresh.update(_layer(edge, weights))
+                fresh.update(_layer(structure.edges[edge], edge, weights))
             elif edge not in gone:
-                for edit in _update_edits(state, edge, weights):
+                for edit in _update_edits(state, dag, edge, weights):
                     # An edit is made from the updated values, so the last one of a tensor has them all.
                     edits[edit.name], state[edit.name] = edit, edit.value
     after, features = structure.applied(dag.spec), change.all_features
@@ -52,19 +52,23 @@ def apply_change(network: Network, change: Change, optimizer: torch.optim.Optimi
     prepare(network, after, list(edits.values()), optimizer, fresh).commit()
 
 
-def _update_edits(state: dict[str, Tensor], edge: EdgeId, weights: tuple[Tensor, Tensor | None]) -> list[Edit]:
+def _update_edits(
+    state: dict[str, Tensor], dag: Dag, edge: EdgeId, weights: tuple[Tensor, Tensor | None]
+) -> list[Edit]:
+    if edge not in dag.spec.edges:
+        raise GrowthError(f"the change was made for another network: the edge {edge} does not fit")
     edits = []
-    for name, change in _layer(edge, weights).items():
+    for name, change in _layer(dag.op(edge), edge, weights).items():
         if name not in state or state[name].shape != change.shape:
             raise GrowthError(f"the change was made for another network: {name} does not fit")
         edits.append(added(name, state[name], change))
     return edits
 
 
-def _layer(edge: EdgeId, weights: tuple[Tensor, Tensor | None]) -> dict[str, Tensor]:
+def _layer(op: Op, edge: EdgeId, weights: tuple[Tensor, Tensor | None]) -> dict[str, Tensor]:
     """The tensors of an edge by their keys."""
     path = edge_module(edge)
-    entries = {f"{path}.weight": weights[0], f"{path}.bias": weights[1]}
+    entries = {f"{path}.weight": op.stored(weights[0]), f"{path}.bias": weights[1]}
     return {key: value for key, value in entries.items() if value is not None}
 
 
@@ -72,9 +76,9 @@ def _new_node(features: NewFeatures, after: Dag) -> dict[str, Tensor]:
     """The tensors of a new node: edges into it and out of it, and its norm."""
     fresh: dict[str, Tensor] = {}
     for edge, weights in features.fan_in.items():
-        fresh.update(_layer(edge, weights))
+        fresh.update(_layer(after.op(edge), edge, weights))
     for edge, weight in features.fan_out.items():
-        fresh.update(_layer(edge, (weight, None)))
+        fresh.update(_layer(after.op(edge), edge, (weight, None)))
     norm = after.node(features.node).norm
     if norm != "none":
         entries = NORMS[norm].new_entries(*features.statistics[features.node])

@@ -65,15 +65,18 @@ def layer_steps(
 def _tables(network: Network, after: Dag, fresh: Mapping[str, Tensor]) -> list[Modules]:
     """The tables of submodules that change: of nodes that stay, then that of the network."""
     example = next(iter((*network.parameters(), *network.buffers())), torch.zeros(()))
-    tables, nodes = [], {}
+    tables: list[Modules] = []
+    nodes: dict[str, nn.Module | None] = {}
     for name in after.order:
-        old = network.get_submodule(name) if name in network.spec.nodes else None
+        old = network._modules.get(name)
         kept = {} if old is None else old._modules
         layers: dict[str, nn.Module | None] = {}
         with torch.device("meta"):
             made = node_layers(after, name)
         for key, layer in made.items():
             layers[key] = kept.get(key) or _filled(f"{name}.{key}", layer, fresh, example).train(network.training)
+        if not made:
+            continue
         if old is None:
             holder = nn.Module().train(network.training)
             holder._modules = layers
@@ -82,7 +85,7 @@ def _tables(network: Network, after: Dag, fresh: Mapping[str, Tensor]) -> list[M
             nodes[name] = old
             if list(layers) != list(kept):
                 tables.append(Modules(old, kept, layers))
-    return [*tables, Modules(network, network._modules, dict(nodes))]
+    return [*tables, Modules(network, network._modules, nodes)]
 
 
 def _filled(path: str, layer: nn.Module, fresh: Mapping[str, Tensor], example: Tensor) -> nn.Module:

@@ -52,8 +52,8 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
     _check_edges(dag, place, features)
     edits: list[Edit] = []
     for edge, (weight, bias) in features.fan_in.items():
-        layer = edge_module(edge)
-        edits.append(_inserted(state, f"{layer}.weight", 0, at, weight))
+        layer, op = edge_module(edge), dag.op(edge)
+        edits.append(_inserted(state, f"{layer}.weight", op.weight_axes[0], at, op.stored(weight)))
         if bias is not None:
             edits.append(_inserted(state, f"{layer}.bias", 0, at, bias))
     edits += _norm_edits(state, dag, features, node, at)
@@ -63,7 +63,8 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
         block = features.fan_out[reading.edge]
         if block.shape[1] != width:
             raise GrowthError(f"the change brings {block.shape[1]} columns for {reading.edge}, {width} are needed")
-        edits.append(_inserted(state, f"{edge_module(reading.edge)}.weight", 1, start, block))
+        layer, op = edge_module(reading.edge), dag.op(reading.edge)
+        edits.append(_inserted(state, f"{layer}.weight", op.weight_axes[1], start, op.stored(block)))
         for index, name in enumerate(reading.through):
             if name not in seen:
                 seen.add(name)

@@ -23,7 +23,8 @@ class Loss:
         mean: ``(output, target) -> scalar``, the mean over the samples.
         prepare: turns targets as stored into ones of the right dtype and shape for an output of this shape
             (of one sample), or says what is wrong with them.
-        correct: how many samples are right, ``(output, target) -> 0-d tensor``, or None for regression.
+        correct: ``(output, target) -> [n]``, 1 where a sample is right, 0 where not, of a map the share of
+            its pixels; None for regression.
     """
 
     name: str
@@ -32,25 +33,24 @@ class Loss:
     correct: Callable[[Tensor, Tensor], Tensor] | None
 
 
-def _features(loss: str, output: Shape) -> int:
-    if len(output) != 1:
+def _no_tokens(loss: str, output: Shape) -> None:
+    if len(output) == 2:
         raise DataError(
-            f"{loss} needs an output of shape [features], this one has {list(output)}; "
-            "flatten or pool it (only mse compares maps and tokens)"
+            f"{loss} needs an output of shape [features] or [channels, height, width], this one has {list(output)}; "
+            "flatten or pool it (only mse compares tokens)"
         )
-    return output[0]
 
 
 def _labels(target: Tensor, output: Shape) -> Tensor:
-    features = _features("cross_entropy", output)
-    if target.dim() == 2 and target.shape[1] == 1:
+    _no_tokens("cross_entropy", output)
+    if target.dim() == len(output) + 1 and target.shape[1] == 1:
         target = target.squeeze(1)
-    if target.dim() != 1:
-        found = list(target.shape[1:])
-        raise DataError(f"cross_entropy takes one label per sample, not targets of shape {found}")
+    if target.shape[1:] != output[1:]:
+        found, each = list(target.shape[1:]), f"pixel of {list(output[1:])}" if output[1:] else "sample"
+        raise DataError(f"cross_entropy takes one label per {each}, not targets of shape {found}")
     if target.is_floating_point() and not torch.equal(target, target.round()):
         raise DataError("cross_entropy takes whole-number labels; these have fractions (regression? use mse)")
-    labels = target.long()
+    labels, features = target.long(), output[0]
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= features:
         raise DataError(
@@ -61,7 +61,8 @@ def _labels(target: Tensor, output: Shape) -> Tensor:
 
 
 def _values(target: Tensor, output: Shape) -> Tensor:
-    values = target.float().unsqueeze(1) if target.dim() == 1 else target.float()
+    # One number, or one map, may come without the axis that counts it.
+    values = target.float().unsqueeze(1) if target.dim() == len(output) != 2 else target.float()
     if values.shape[1:] != output:
         found = list(values.shape[1:])
         raise DataError(f"targets have shape {found} per sample, the output has {list(output)}")
@@ -69,7 +70,7 @@ def _values(target: Tensor, output: Shape) -> Tensor:
 
 
 def _bits(target: Tensor, output: Shape) -> Tensor:
-    _features("binary_cross_entropy", output)
+    _no_tokens("binary_cross_entropy", output)
     values = _values(target, output)
     if not bool(((values >= 0) & (values <= 1)).all()):
         found = f"{float(values.min()):g} to {float(values.max()):g}"
@@ -78,11 +79,15 @@ def _bits(target: Tensor, output: Shape) -> Tensor:
 
 
 def _right_label(output: Tensor, target: Tensor) -> Tensor:
-    return (output.argmax(1) == target).sum()
+    return _by_sample(output.argmax(1) == target)
 
 
 def _right_bits(output: Tensor, target: Tensor) -> Tensor:
-    return ((output > 0) == (target > 0.5)).all(dim=1).sum()
+    return _by_sample(((output > 0) == (target > 0.5)).all(dim=1))
+
+
+def _by_sample(right: Tensor) -> Tensor:
+    return right.double().reshape(len(right), -1).mean(1)
 
 
 LOSSES: dict[str, Loss] = {

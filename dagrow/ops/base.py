@@ -85,6 +85,12 @@ class Op(BaseModel, ABC):
 
     name: ClassVar[str]
     parametrised: ClassVar[bool] = True
+    weight_axes: ClassVar[tuple[int, int]] = (0, 1)
+    """Axes of the output and of the input features in the layer's weight. Everywhere else they are the first two."""
+
+    def stored(self, weight: Tensor) -> Tensor:
+        """A weight as the layer keeps it."""
+        return weight.movedim((0, 1), self.weight_axes)
 
     @property
     def label(self) -> str:
@@ -172,11 +178,15 @@ class Op(BaseModel, ABC):
         raise ShapeError(f"'{self.name}' has no weights")
 
     def weight(self, rows: Tensor, source: Shape) -> Tensor:
-        """Turns ``[k, feature_count]`` rows into the weight of ``k`` output features."""
+        """Turns ``[k, feature_count]`` rows into the weight of ``k`` output features, which come first."""
         raise ShapeError(f"'{self.name}' has no weights")
 
+    def rows(self, weight: Tensor) -> Tensor:
+        """The inverse of `weight`: the weight of ``k`` output features as ``[k, feature_count]``."""
+        return weight.flatten(1)
+
     def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Applies the edge with other weights: values in, values out."""
+        """Applies the edge with other weights, output features first: values in, values out."""
         raise ShapeError(f"'{self.name}' has no weights")
 
     def weight_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:

@@ -13,12 +13,12 @@ from torch.nn.grad import conv2d_weight
 from dagrow.ops.base import Op, Reads, Shape, ShapeError, weighted_dots
 
 
-def _pair(value: Any) -> Any:
+def two(value: Any) -> Any:
     """``3`` stands for ``(3, 3)``; anything else is left to pydantic."""
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _single(value: Any) -> Any:
+def single(value: Any) -> Any:
     """The short form of a pair with equal halves, for files."""
     return value[0] if isinstance(value, tuple) and value[0] == value[1] else value
 
@@ -27,11 +27,11 @@ def _plain(pair: tuple[int, int]) -> str:
     return str(pair[0]) if pair[0] == pair[1] else "{}x{}".format(*pair)
 
 
-_short = PlainSerializer(_single)
+short_pair = PlainSerializer(single)
 Extent = Annotated[int, Field(ge=1, le=4096)]
 Margin = Annotated[int, Field(ge=0, le=4096)]
-Pair = Annotated[tuple[Extent, Extent], BeforeValidator(_pair), _short]
-Padding = Annotated[tuple[Margin, Margin] | Literal["same"], BeforeValidator(_pair), _short]
+Pair = Annotated[tuple[Extent, Extent], BeforeValidator(two), short_pair]
+Padding = Annotated[tuple[Margin, Margin] | Literal["same"], BeforeValidator(two), short_pair]
 
 
 class Conv2d(Op):
@@ -143,14 +143,14 @@ class Conv2d(Op):
             "groups": (self.groups, 1),
             "bias": (self.bias, True),
         }
-        return {key: _single(value) for key, (value, default) in options.items() if value != default}
+        return {key: single(value) for key, (value, default) in options.items() if value != default}
 
     def module(self, source: Shape, target: Shape) -> nn.Module:
         return nn.Conv2d(source[0], target[0], self.kernel, **self._arguments(source, target))
 
     def export_line(self, source: Shape, target: Shape) -> str:
         options = "".join(f", {key}={value!r}" for key, value in self._arguments(source, target).items())
-        return f"nn.Conv2d({source[0]}, {target[0]}, {_single(self.kernel)!r}{options})"
+        return f"nn.Conv2d({source[0]}, {target[0]}, {single(self.kernel)!r}{options})"
 
     def parameter_count(self, source: Shape, target: Shape) -> int:
         return target[0] * (self.feature_count(source) // self.groups + self.bias)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dagrow.errors import DagrowError, did_you_mean, listed
 from dagrow.ops.base import Op, Shape
 from dagrow.ops.conv2d import Conv2d
+from dagrow.ops.conv_transpose2d import ConvTranspose2d
 from dagrow.ops.identity import Identity
 from dagrow.ops.linear import Linear
 
-_OPS: dict[str, type[Op]] = {op.name: op for op in (Linear, Conv2d, Identity)}
+_OPS: dict[str, type[Op]] = {op.name: op for op in (Linear, Conv2d, ConvTranspose2d, Identity)}
 
 
 def register_op(op: type[Op]) -> type[Op]:

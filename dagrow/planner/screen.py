@@ -29,6 +29,8 @@ NEURONS = 48
 """Random neurons that stand for all that a new node could compute."""
 STEPS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Relative to where the first-order gain would be the whole loss."""
+WIDEST = 384
+"""Features of one node that enter a fit, at most."""
 RIDGE = 1e-4
 
 
@@ -146,9 +148,19 @@ class Screen:
         key = (source, op, pool, place.activation)
         if key not in self._features:
             values = self._sample[0][output(source)]
-            plain = self._rows(op.features(values if pool is None else pool.run(values))).double()
+            plain = self._narrow(self._rows(op.features(values if pool is None else pool.run(values))))
             self._features[key] = plain if place.activation is None else self._neurons(plain, place.activation)
         return self._features[key]
+
+    def _narrow(self, features: Tensor) -> Tensor:
+        """Features as they are, or as many random mixtures of them as are still cheap."""
+        width = features.shape[1]
+        if width <= WIDEST:
+            return features.double()
+        generator = torch.Generator().manual_seed(self.seed)
+        mixing = torch.randn(width, WIDEST, generator=generator, dtype=torch.float64) / width**0.5
+        mixed: Tensor = features @ mixing.to(features)
+        return mixed.double()
 
     def _neurons(self, plain: Tensor, activation: str) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from dagrow.methods import METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
-from dagrow.ops import ACTIVATIONS, NORMS, find_op, op_names
+from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
 from dagrow.spec.files import VERSION
 from dagrow.spec.run import DATASETS, RunSpec, option_names
 
@@ -46,8 +46,7 @@ def _graph(parts: dict[str, Schema]) -> None:
 def _node(fields: dict[str, Schema]) -> None:
     fields["norm"]["enum"] = ["none", *NORMS]
     fields["activation"]["enum"] = list(ACTIVATIONS)
-    kinds = ["max", "average", "global_average"]
-    fields["pool"]["anyOf"].insert(0, {"enum": kinds})
+    fields["pool"]["anyOf"].insert(0, {"enum": list(get_args(Pool.model_fields["kind"].annotation))})
 
 
 def _optimizer(parts: dict[str, Schema]) -> None:

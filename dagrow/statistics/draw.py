@@ -22,8 +22,11 @@ from dagrow.statistics.snapshots import Snapshot, Snapshots
 MOST_SAMPLES = 2048
 """Drawn for one site, at most."""
 
-MOST_VALUES = 2**21
+MOST_VALUES = 2**20
 """Values of the widest matrix of one site, at most."""
+
+TRIED = 16
+"""New neurons that a method looks at together, about: each is as many columns at a child as it has weights there."""
 
 
 @dataclass
@@ -117,7 +120,7 @@ def _size(dag: Dag, layout: SiteLayout) -> int:
         child = reading.edge.target
         positions = math.prod(dag.merged(child)) // dag.size(child)
         known = sum(dag.op(e).feature_count(dag.output(e.source)) for e in weighted_edges(dag, child))
-        widths.append(positions * (known + layout.fan_out(reading)))
+        widths.append(positions * (known + TRIED * layout.fan_out(reading)))
     return max(32, min(MOST_SAMPLES, MOST_VALUES // max(widths)))
 
 

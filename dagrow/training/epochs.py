@@ -34,14 +34,15 @@ class Objective:
         parts = [self.loss.mean(o, t) for o, t in zip(output, target, strict=True)]
         return sum(parts[1:], start=parts[0])
 
-    def right(self, output: Any, target: Any) -> int | None:
-        """How many samples are right at every output; None for a regression."""
+    def right(self, output: Any, target: Any) -> float | None:
+        """How many samples are right at every output, maps by the share of their pixels; None for a regression."""
         correct = self.loss.correct
         if correct is None:
             return None
         if isinstance(output, Tensor):
-            return int(correct(output, target))
-        return min(int(correct(o, t)) for o, t in zip(output, target, strict=True))
+            output, target = (output,), (target,)
+        parts = [correct(o, t) for o, t in zip(output, target, strict=True)]
+        return float(torch.stack(parts).amin(0).sum())
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def evaluate(network: Network, objective: Objective, samples: Samples, batch_siz
     """The score in eval mode; the network's mode is left as it was."""
     training = network.training
     network.eval()
-    total, right, count = 0.0, 0, 0
+    total, right, count = 0.0, 0.0, 0
     known = True
     for x, y in samples.batches(batch_size):
         output = forward(network, x)
@@ -139,7 +140,7 @@ def evaluate(network: Network, objective: Objective, samples: Samples, batch_siz
         total, count = total + float(objective(output, y)) * size, count + size
         correct = objective.right(output, y)
         known = known and correct is not None
-        right += correct or 0
+        right += correct or 0.0
     network.train(training)
     return Score(total / count, right / count if known else None)
 

@@ -41,12 +41,11 @@ MODELS: dict[str, type[BaseModel]] = {
     "Inputs": InputSpec,
     "Nodes": NodeSpec,
     "Pools": Pool,
-    **{f"Edge op: {name}": find_op(name) for name in ("linear", "conv2d", "identity")},
+    **{f"Edge op: {name}": find_op(name) for name in ("linear", "conv2d", "conv_transpose2d", "identity")},
     "data": DataSpec,
     "training": TrainingSpec,
     "Optimizer": OptimizerSpec,
     "growth": GrowthSpec,
-    "New node": NewNodeSpec,
     "New node": NewNodeSpec,
     "Budget": BudgetSpec,
 }

@@ -41,16 +41,30 @@ def offsets(op):
     return list(itertools.product(range(op.kernel[0]), range(op.kernel[1])))
 
 
+OUTSIDE = (-1, -1)
+
+
 def read_position(op, j, offset):
-    """The position q(j, offset) that output position j of a convolution reads."""
+    """The position q(j, offset) that output position j of a convolution reads.
+
+    A transposed one writes from q to ``q stride - margin + offset dilation``; in between, j reads nothing.
+    """
+    if op.name == "conv_transpose2d":
+        steps = [j[i] + margins(op)[i] - offset[i] * op.dilation[i] for i in range(2)]
+        fits = all(step % s == 0 for step, s in zip(steps, op.stride, strict=True))
+        return tuple(step // s for step, s in zip(steps, op.stride, strict=True)) if fits else OUTSIDE
     return tuple(j[i] * op.stride[i] - margins(op)[i] + offset[i] * op.dilation[i] for i in range(2))
 
 
 def edge_features(op, b, j):
-    """What an edge reads for its output position j: ``[F]``, channel-major for a convolution."""
+    """What an edge reads for its output position j: ``[F]``, channel-major for a convolution.
+
+    A transposed convolution reads from left to right as well, so its kernel backwards.
+    """
     if op.name == "linear":
         return at(b, j)
-    patch = np.stack([at(b, read_position(op, j, o)) for o in offsets(op)], axis=1)
+    kernel = offsets(op)[::-1] if op.name == "conv_transpose2d" else offsets(op)
+    patch = np.stack([at(b, read_position(op, j, o)) for o in kernel], axis=1)
     return patch.reshape(-1)
 
 
@@ -122,9 +136,11 @@ def residuals(dag, node, samples):
 
 
 def pooled(pool, image):
-    """Average pooling of one sample's map or tokens, also in place of max pooling."""
+    """Average pooling of one sample's map or tokens, also in place of max pooling; upsampling is itself."""
     if pool.kind == "global_average":
         return np.mean([at(image, p) for p in positions(image)], axis=0)
+    if pool.kind == "upsample":
+        return np.kron(image, np.ones((1, pool.kernel, pool.kernel)))
     step = pool.kernel if pool.stride is None else pool.stride
     heights = [(e + 2 * pool.padding - pool.kernel) // step + 1 for e in image.shape[1:]]
     out = np.zeros((image.shape[0], *heights))

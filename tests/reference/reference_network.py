@@ -133,6 +133,9 @@ def forward(model, xs):
                 written.append(x)
             elif op.name == "linear":
                 written.append(x @ weight.T + (0 if bias is None else bias))
+            elif op.name == "conv_transpose2d":
+                spread = (op.stride, op.padding, op.output_padding, 1, op.dilation)
+                written.append(functional.conv_transpose2d(x, weight, bias, *spread))
             else:
                 padding = "same" if op.padding == "same" else op.padding
                 written.append(functional.conv2d(x, weight, bias, op.stride, padding, op.dilation, op.groups))
@@ -151,6 +154,8 @@ def _after(node, z):
         pool = node.pool
         if pool.kind == "global_average":
             z = z.mean(dim=(2, 3)) if z.dim() == 4 else z.mean(dim=1)
+        elif pool.kind == "upsample":
+            z = z.repeat_interleave(pool.kernel, 2).repeat_interleave(pool.kernel, 3)
         else:
             function = functional.max_pool2d if pool.kind == "max" else functional.avg_pool2d
             z = function(z, pool.kernel, pool.stride, pool.padding)

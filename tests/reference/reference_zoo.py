@@ -10,6 +10,10 @@ def conv(**fields):
     return {"op": "conv2d", **fields}
 
 
+def transposed(**fields):
+    return {"op": "conv_transpose2d", **fields}
+
+
 def node(size, activation="identity", **fields):
     return {"size": size, "activation": activation, **fields}
 
@@ -92,6 +96,22 @@ ZOO = {
             "x->h": conv(kernel=(3, 2), stride=(2, 1), padding=(1, 1), dilation=(1, 2)),
             "h->k": conv(kernel=2, dilation=(2, 1), stride=(1, 2), padding=1),
             "k->y": "linear",
+        },
+    ),
+    "down and up again": graph(
+        {"x": [1, 5, 4]},
+        {
+            "h": node(2, "relu", pool=MAX),
+            "k": node(2, "selu", norm="batch"),
+            "c": {"merge": "concat", "activation": "tanh", "pool": {"kind": "upsample", "kernel": 2}},
+            "y": node(3, pool="global_average"),
+        },
+        {
+            "x->h": conv(padding=1),
+            "h->k": transposed(kernel=(3, 2), padding=(1, 0), output_padding=1),
+            "k->c": transposed(kernel=3, stride=(1, 2), padding=1, output_padding=(0, 1), bias=False, size=2),
+            "h->c": transposed(kernel=(2, 1), stride=(2, 5), output_padding=(0, 4), size=1),
+            "c->y": conv(kernel=3, stride=2),
         },
     ),
     "concat of maps, pool, flatten": graph(

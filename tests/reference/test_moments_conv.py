@@ -25,8 +25,19 @@ steps = st.tuples(st.integers(1, 2), st.integers(1, 2))
 
 @st.composite
 def convolutions(draw):
-    """Any convolution: unequal kernel sides, strides and dilations, padding beyond the kernel, 'same'."""
-    if draw(st.booleans()):
+    """Any convolution: unequal kernel sides, strides and dilations, padding beyond the kernel, 'same', transposed."""
+    case = draw(st.sampled_from(["plain", "same", "transposed"]))
+    if case == "transposed":
+        stride = draw(steps)
+        return find_op("conv_transpose2d")(
+            kernel=draw(pairs),
+            stride=stride,
+            padding=draw(st.tuples(st.integers(0, 2), st.integers(0, 2))),
+            output_padding=tuple(draw(st.integers(0, s - 1)) for s in stride),
+            dilation=draw(steps),
+            bias=draw(st.booleans()),
+        )
+    if case == "same":
         odd = st.sampled_from([1, 3])
         return find_op("conv2d")(
             kernel=(draw(odd), draw(odd)), dilation=draw(steps), padding="same", bias=draw(st.booleans())
@@ -69,8 +80,13 @@ def test_features_are_unfolded_patches(op, shape, seed):
     fitting(op, shape)
     x = normal(2, *shape, seed=seed)
     found = op.features(x)
-    stride, dilation, kernel = op.stride, op.dilation, op.kernel
-    expected = functional.unfold(x, kernel, dilation, loops.margins(op), stride).transpose(1, 2)
+    if op.name == "conv2d":
+        stride, dilation, kernel = op.stride, op.dilation, op.kernel
+        expected = functional.unfold(x, kernel, dilation, loops.margins(op), stride).transpose(1, 2)
+    else:
+        out = itertools.product(*map(range, op.output_shape(shape, 1)[1:]))
+        patches = [[loops.edge_features(op, sample, j) for sample in x.numpy()] for j in out]
+        expected = torch.tensor(np.array(patches)).transpose(0, 1)
     assert torch.equal(found, expected)
     weight = normal(3, op.feature_count(shape), seed=seed + 1)
     run = op.run(x, op.weight(weight, shape), None)
@@ -118,6 +134,7 @@ POOLS = {
     "max": {"kind": "max", "kernel": 2},
     "average": {"kind": "average", "kernel": 2},
     "overlapping": {"kind": "average", "kernel": 3, "stride": 2, "padding": 1},
+    "upsampling": {"kind": "upsample", "kernel": 2},
     "max with padding": {"kind": "max", "kernel": 2, "stride": 1, "padding": 1},
 }
 

@@ -76,6 +76,16 @@ GRAPHS = {
     "max pool, tanh": maps(activation="tanh", pool=POOL),
     "average pool": maps(activation="leaky_relu", pool={"kind": "average", "kernel": 2}),
     "maps with batch norm": maps(activation="relu", norm="batch", pool=POOL),
+    "upsampling": maps(activation="selu", pool={"kind": "upsample", "kernel": 2}),
+    "transposed": graph(
+        {"x": [2, 3, 3]},
+        {"h": {"size": 2, "activation": "relu"}, "k": {"size": 2, "activation": "tanh", "flatten": True}, "y": 2},
+        {
+            "x->h": {"op": "conv_transpose2d", "bias": False},
+            "h->k": {"op": "conv_transpose2d", "kernel": 3, "padding": 1, "output_padding": 1},
+            "k->y": "linear",
+        },
+    ),
     "tokens": graph(
         {"x": [3, 4]},
         {"h": {"size": 2, "activation": "selu", "pool": "global_average"}, "y": 2},

@@ -102,7 +102,8 @@ def _same_function(network: Network, place: Split, statistics: Statistics) -> Co
     (into,), (out,) = place.dag.incoming[place.node], place.dag.outgoing[place.node]
     assert place.edge is not None
     state, layer = network.state_dict(), edge_module(place.edge)
-    W, bias = state[f"{layer}.weight"], state.get(f"{layer}.bias")
+    op = place.base.op(place.edge)
+    W, bias = op.stored(state[f"{layer}.weight"]), state.get(f"{layer}.bias")
     eye = torch.eye(place.values, dtype=W.dtype, device=W.device)
     if place.early:
         rows, offset = W, eye.new_zeros(place.values) if bias is None else bias
@@ -141,7 +142,8 @@ def _units(place: Split, rms: Tensor) -> tuple[tuple[float, ...], Tensor, Tensor
 def _rms(rows: Tensor, offset: Tensor, statistics: Statistics, place: Split) -> Tensor:
     """Root mean square of each value over samples and positions."""
     layout, S = statistics.layouts[place.label], statistics.sites[place.label].S
-    alpha = rows.flatten(1).double().T
+    (into,) = place.dag.incoming[place.node]
+    alpha = place.dag.op(into).rows(rows).double().T
     if layout.has_bias:
         alpha = torch.cat([alpha, offset.double().unsqueeze(0)])
     counted = sum(float(weights.sum()) for weights in layout.images.values())

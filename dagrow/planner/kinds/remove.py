@@ -45,7 +45,7 @@ class Remove(Kind):
             moments = statistics.nodes[edge.target]
             layer = edge_module(edge)
             state = network.state_dict()
-            W, bias = state[f"{layer}.weight"], state.get(f"{layer}.bias")
+            W, bias = place.base.op(edge).stored(state[f"{layer}.weight"]), state.get(f"{layer}.bias")
             dW = _compensation(place, edge, moments.S, W, bias, min(ask.shrinkages))
             weights = {
                 e: (w.to(W.dtype), None if b is None else b.to(W.dtype))
@@ -96,7 +96,7 @@ def _compensation(place: Place, lost: EdgeId, S: Tensor, W: Tensor, bias: Tensor
     rest = torch.cat([*index.values(), constant])
     carried = any(place.base.op(edge).has_bias for edge in index)
     used = rest if carried else rest[:-1]
-    rows = W.flatten(1).double()
+    rows = place.base.op(lost).rows(W).double()
     cross = S[used][:, gone] @ rows.T
     if bias is not None:
         cross = cross + S[used][:, constant] @ bias.double().unsqueeze(0)

@@ -125,6 +125,34 @@ ZOO: dict[str, GraphSpec] = {
         },
         "y",
     ),
+    "down and up": graph(
+        {"x": [2, 4, 6]},
+        {
+            "h": {"size": 3, "norm": "batch", "activation": "relu", "pool": {"kind": "max"}},
+            "u": {"size": 2, "activation": "tanh"},
+            "v": {"size": 2, "activation": "selu", "pool": {"kind": "upsample", "kernel": 2}},
+            "c": {"merge": "concat"},
+            "y": {"size": 2},
+        },
+        {
+            "x -> h": conv(padding="same"),
+            "h -> u": "conv_transpose2d",
+            "h -> v": conv(1),
+            "u -> c": "identity",
+            "v -> c": "identity",
+            "x -> c": conv(1, size=1),
+            "c -> y": {
+                "op": "conv_transpose2d",
+                "kernel": [3, 2],
+                "stride": [2, 1],
+                "padding": [1, 0],
+                "output_padding": [1, 0],
+                "dilation": [1, 2],
+                "bias": False,
+            },
+        },
+        "y",
+    ),
     "tokens": graph(
         {"x": [5, 3]},
         {
@@ -193,6 +221,8 @@ def _edge(op: Any, x: Tensor, state: dict[str, Tensor], key: str) -> Tensor:
     weight, bias = state[f"{key}.weight"], state.get(f"{key}.bias")
     if op.name == "linear":
         return x @ weight.T + (0 if bias is None else bias)
+    if op.name == "conv_transpose2d":
+        return F.conv_transpose2d(x, weight, bias, op.stride, op.padding, op.output_padding, 1, op.dilation)
     padding = (
         [d * (k - 1) // 2 for k, d in zip(op.kernel, op.dilation, strict=True)] if op.padding == "same" else op.padding
     )
@@ -209,7 +239,9 @@ def _tail(node: Any, z: Tensor, state: dict[str, Tensor], name: str) -> Tensor:
     z = ACTIVATIONS[node.activation].function(z)
     if node.pool is not None and node.pool.kind == "global_average":
         return z.flatten(2).mean(2) if z.dim() == 4 else z.mean(1)
-    if node.pool is not None:
+    if node.pool is not None and node.pool.kind == "upsample":
+        z = z.repeat_interleave(node.pool.kernel, 2).repeat_interleave(node.pool.kernel, 3)
+    elif node.pool is not None:
         pool = F.max_pool2d if node.pool.kind == "max" else F.avg_pool2d
         z = pool(z, node.pool.kernel, node.pool.stride, node.pool.padding)
     return z.flatten(1) if node.flatten else z

@@ -30,6 +30,16 @@ def map_dag(shape: tuple[int, int, int], channels: int) -> Dag:
     )
 
 
+def token_dag(shape: tuple[int, int], features: int) -> Dag:
+    """Its output has as many tokens as the input."""
+    return _dag(
+        inputs={"x": {"shape": list(shape)}},
+        nodes={"y": {"size": features}},
+        edges={"x -> y": "linear"},
+        outputs=["y"],
+    )
+
+
 def two_by_two_dag(sizes: tuple[int, int] = (2, 3), outputs: tuple[int, int] = (4, 4)) -> Dag:
     """Inputs a and b, outputs p and q."""
     return _dag(

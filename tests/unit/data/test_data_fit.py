@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 import pytest
 import torch
-from data_graphs import map_dag, vector_dag
+from data_graphs import map_dag, token_dag, vector_dag
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,16 +47,48 @@ def load(path, dag, loss):
     return load_data(DataSpec(npz=path), dag, LOSSES[loss], 0)
 
 
-def test_maps_are_targets_of_mse_only(write_npz):
+def test_maps_are_targets_in_the_shape_of_the_output(write_npz):
     x, y = np.zeros((4, 1, 3, 3)), np.ones((4, 2, 3, 3))
     path = write_npz(x_train=x, y_train=y)
-    dag = map_dag((1, 3, 3), 2)
-    assert load(path, dag, "mse").train.xy()[1].shape[1:] == (2, 3, 3)
+    for loss in ("mse", "binary_cross_entropy"):
+        assert load(path, map_dag((1, 3, 3), 2), loss).train.xy()[1].shape[1:] == (2, 3, 3)
+        with pytest.raises(DataError, match=r"shape \[2, 3, 3\] per sample, the output has \[3, 3, 3\]"):
+            load(path, map_dag((1, 3, 3), 3), loss)
+    with pytest.raises(DataError, match=r"one label per pixel of \[3, 3\], not targets of shape \[2, 3, 3\]"):
+        load(path, map_dag((1, 3, 3), 2), "cross_entropy")
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 3), (4, 1, 3, 3)])
+def test_a_label_for_each_pixel(write_npz, shape):
+    labels = np.arange(36, dtype=np.uint8).reshape(shape) % 3
+    path = write_npz(x_train=np.zeros((4, 1, 3, 3)), y_train=labels, x_test=np.zeros((4, 1, 3, 3)), y_test=labels)
+    y = load(path, map_dag((1, 3, 3), 3), "cross_entropy").train.xy()[1]
+    assert torch.equal(y, torch.from_numpy(labels).long().reshape(4, 3, 3))
+    with pytest.raises(DataError, match="labels run from 0 to 2, but the output has 2 features"):
+        load(path, map_dag((1, 3, 3), 2), "cross_entropy")
+    for loss in ("mse", "binary_cross_entropy"):
+        path = write_npz(x_train=np.zeros((4, 1, 3, 3)), y_train=labels.clip(max=1))
+        assert load(path, map_dag((1, 3, 3), 1), loss).train.xy()[1].shape[1:] == (1, 3, 3)
+
+
+def test_tokens_are_targets_of_mse_only(write_npz):
+    path = write_npz(x_train=np.zeros((4, 2, 3)), y_train=np.zeros((4, 2, 5)))
+    assert load(path, token_dag((2, 3), 5), "mse").train.xy()[1].shape[1:] == (2, 5)
     for loss in ("cross_entropy", "binary_cross_entropy"):
-        with pytest.raises(DataError, match=r"output 'y': .* needs an output of shape \[features\]"):
-            load(path, dag, loss)
-    with pytest.raises(DataError, match=r"shape \[2, 3, 3\] per sample, the output has \[3, 3, 3\]"):
-        load(path, map_dag((1, 3, 3), 3), "mse")
+        with pytest.raises(DataError, match=r"output 'y': .* needs an output of shape \[features\] or \[channels"):
+            load(path, token_dag((2, 3), 5), loss)
+
+
+def test_right_answers_by_sample_and_by_pixel():
+    maps = torch.zeros(2, 3, 2, 2)
+    maps[0, 1], maps[1, 2] = 1, 1
+    labels = torch.tensor([[[1, 1], [1, 0]], [[2, 0], [0, 0]]])
+    right = LOSSES["cross_entropy"].correct
+    assert right(maps, labels).tolist() == [0.75, 0.25]
+    assert right(maps[:, :, 0, 1], labels[:, 0, 1]).tolist() == [1, 0]
+    bits = LOSSES["binary_cross_entropy"].correct
+    assert bits(2 * maps - 1, maps).tolist() == [1, 1]
+    assert bits(2 * maps[:, 1:2] - 1, (labels == 1).float().unsqueeze(1)).tolist() == [0.75, 1]
 
 
 def test_targets_that_a_loss_cannot_take(write_npz):

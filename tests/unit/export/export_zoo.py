@@ -65,6 +65,33 @@ ZOO: dict[str, GraphSpec] = {
         {"x -> c": {"op": "conv2d", "kernel": 3}},
         "c",
     ),
+    "down_and_up": graph(
+        {"x": [2, 4, 6]},
+        {
+            "h": {"size": 3, "norm": "batch", "activation": "relu", "pool": {"kind": "max"}},
+            "u": {"size": 2, "activation": "tanh"},
+            "v": {"size": 2, "activation": "selu", "pool": {"kind": "upsample", "kernel": 2}},
+            "c": {"merge": "concat"},
+            "y": {"size": 2},
+        },
+        {
+            "x -> h": {"op": "conv2d", "kernel": 3, "padding": "same"},
+            "h -> u": "conv_transpose2d",
+            "h -> v": {"op": "conv2d", "kernel": 1},
+            "u -> c": "identity",
+            "v -> c": "identity",
+            "c -> y": {
+                "op": "conv_transpose2d",
+                "kernel": [3, 2],
+                "stride": [2, 1],
+                "padding": [1, 0],
+                "output_padding": [1, 0],
+                "dilation": [1, 2],
+                "bias": False,
+            },
+        },
+        "y",
+    ),
     "tokens": graph(
         {"x": [5, 4]},
         {

@@ -30,6 +30,33 @@ def test_frozen_parameters_stay_frozen():
     losses_step(model, X, optimizer)
 
 
+def test_moments_of_a_weight_with_its_input_features_first():
+    model = network(
+        {
+            "inputs": {"x": {"shape": [2, 3, 3]}},
+            "nodes": {"h": {"size": 3, "activation": "tanh"}, "y": {"size": 2}},
+            "edges": {"x -> h": "conv_transpose2d", "h -> y": "conv_transpose2d"},
+            "outputs": ["y"],
+        }
+    )
+    x = torch.randn(4, 2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    optimizer = optim.Adam(model.parameters())
+    losses_step(model, x, optimizer)
+    kept = {"h.from_x.weight": (slice(None), slice(3)), "y.from_h.weight": (slice(3),)}
+    old = {name: optimizer.state[model.get_parameter(name)]["exp_avg"].clone() for name in kept}
+    weights = {name: model.get_parameter(name).detach().clone() for name in kept}
+    data = [(x, nn.functional.interpolate(x, scale_factor=4.0).square())]
+    plan = propose(model, nn.functional.mse_loss, data, neurons=2, shrinkage=0, significance=0)
+    apply(model, plan.best, optimizer)
+    for name, place in kept.items():
+        parameter = model.get_parameter(name)
+        moments = optimizer.state[parameter]["exp_avg"]
+        assert parameter.shape == moments.shape != old[name].shape
+        assert torch.equal(parameter[place], weights[name])
+        assert torch.equal(moments[place], old[name])
+        assert moments.count_nonzero() == old[name].count_nonzero()
+
+
 def test_gradients_are_reindexed():
     model = network(MLP)
     (model(X) - 1).square().mean().backward()

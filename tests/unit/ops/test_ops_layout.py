@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dagrow.ops import ShapeError, find_op, from_positions, position_count, to_positions
 from dagrow.ops.conv2d import Conv2d
+from dagrow.ops.conv_transpose2d import ConvTranspose2d
 from dagrow.ops.identity import Identity
 from dagrow.ops.linear import Linear
 
@@ -38,6 +39,25 @@ def convolutions(draw: st.DrawFn, groups: bool = True) -> tuple[Conv2d, tuple[in
 
 
 @st.composite
+def transposed(draw: st.DrawFn) -> tuple[ConvTranspose2d, tuple[int, int, int], int]:
+    stride = (draw(small), draw(small))
+    op = ConvTranspose2d(
+        kernel=(draw(st.integers(1, 4)), draw(st.integers(1, 4))),
+        stride=stride,
+        padding=(draw(st.integers(0, 3)), draw(st.integers(0, 3))),
+        output_padding=tuple(draw(st.integers(0, s - 1)) for s in stride),
+        dilation=(draw(small), draw(small)),
+        bias=draw(st.booleans()),
+    )
+    source = (draw(small), draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    try:
+        op.output_shape(source, None)
+    except ShapeError:
+        assume(False)
+    return op, source, draw(small)
+
+
+@st.composite
 def linears(draw: st.DrawFn) -> tuple[Linear, tuple[int, ...], int]:
     shape = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=2)))
     return Linear(bias=draw(st.booleans())), shape, draw(st.integers(1, 5))
@@ -48,7 +68,7 @@ def values(shape: tuple[int, ...], count: int = 2) -> Tensor:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.one_of(convolutions(), linears()))
+@given(st.one_of(convolutions(), transposed(), linears()))
 def test_shapes_costs_and_lines_are_those_of_the_layer(case):
     op, source, size = case
     target = op.output_shape(source, size)
@@ -57,12 +77,13 @@ def test_shapes_costs_and_lines_are_those_of_the_layer(case):
     assert op.parameter_count(source, target) == sum(p.numel() for p in layer.parameters())
     assert op.has_bias == (layer.bias is not None)
     assert repr(eval(op.export_line(source, target), {"nn": nn})) == repr(layer)
-    # Each weight works once per position of the output.
-    assert op.multiply_adds(source, target) == layer.weight.numel() * position_count(target)
+    # Each weight works once per position of the output, of the input where the convolution is transposed.
+    positions = position_count(source if op.name == "conv_transpose2d" else target)
+    assert op.multiply_adds(source, target) == layer.weight.numel() * positions
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.one_of(convolutions(groups=False), linears()))
+@given(st.one_of(convolutions(groups=False), transposed(), linears()))
 def test_the_edge_is_features_times_weight(case):
     op, source, size = case
     target = op.output_shape(source, size)
@@ -70,12 +91,14 @@ def test_the_edge_is_features_times_weight(case):
     x = values(source)
     features = op.features(x)
     assert features.shape == (2, position_count(target), op.feature_count(source))
-    rows = layer.weight.detach().flatten(1)
-    assert torch.equal(op.weight(rows, source), layer.weight)
+    rows = values((size, op.feature_count(source)), 1).squeeze(0)
+    weight = op.weight(rows, source)
+    with torch.no_grad():
+        layer.weight.copy_(op.stored(weight))
     expected = layer(x)
     product = features @ rows.T + (0 if layer.bias is None else layer.bias)
     torch.testing.assert_close(from_positions(product, target), expected, rtol=1e-11, atol=1e-12)
-    torch.testing.assert_close(op.run(x, layer.weight, layer.bias), expected, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(op.run(x, weight, layer.bias), expected, rtol=1e-11, atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -95,7 +118,7 @@ def test_groups_read_their_slice_of_the_features(case):
 
 
 @settings(max_examples=60, deadline=None)
-@given(convolutions(groups=False), st.sampled_from(["transposed", "channels last", "slice"]))
+@given(st.one_of(convolutions(groups=False), transposed()), st.sampled_from(["transposed", "channels last", "slice"]))
 def test_features_of_any_memory_layout(case, layout):
     op, source, _ = case
     x = values(source, 3)
@@ -156,6 +179,28 @@ def test_the_identity(shape):
 def test_fields_that_make_no_convolution(fields, message):
     with pytest.raises(ValueError, match=message):
         Conv2d(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"output_padding": 2}, r"output_padding \[2, 2\] must be less than stride \[2, 2\]"),
+        ({"stride": (2, 1), "output_padding": (0, 1)}, "must be less than stride"),
+        ({"padding": "same"}, "padding"),
+        ({"groups": 2}, "groups"),
+        ({"kernel": 0}, "kernel"),
+    ],
+)
+def test_fields_that_make_no_transposed_convolution(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ConvTranspose2d(**fields)
+
+
+def test_maps_that_a_transposed_convolution_cannot_make():
+    with pytest.raises(ShapeError, match=r"padding \[2, 2\] leaves nothing of the map \[1, 1, 1\]"):
+        ConvTranspose2d(padding=2).output_shape((1, 1, 1), 1)
+    with pytest.raises(ShapeError, match=r"'conv_transpose2d' reads maps \[channels, height, width\], not \[4\]"):
+        ConvTranspose2d().output_shape((4,), 1)
 
 
 def test_short_forms():

@@ -90,6 +90,17 @@ def test_pools_on_maps(kind, kernel, stride, padding, shape):
     assert torch.equal(pool.averaged(x), windows)
 
 
+@given(st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)))
+def test_upsampling(factor, shape):
+    pool, x = Pool(kind="upsample", kernel=factor), torch.randn(2, *shape, dtype=torch.float64)
+    expected = x.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    assert pool.output_shape(shape) == tuple(expected.shape[1:])
+    layer = pool.module(shape)
+    assert repr(eval(pool.export_line(shape), {"nn": nn})) == repr(layer)
+    for found in (pool.run(x), pool.averaged(x), layer(x)):
+        assert torch.equal(found, expected)
+
+
 @given(st.lists(st.integers(1, 4), min_size=2, max_size=3))
 def test_the_global_average(shape):
     pool, shape = Pool.model_validate("global_average"), tuple(shape)
@@ -108,6 +119,10 @@ def test_pools_that_make_no_sense():
         Pool(kind="max", kernel=3, padding=2)
     with pytest.raises(ValueError, match="'global_average' takes no kernel, stride or padding"):
         Pool(kind="global_average", kernel=3)
+    with pytest.raises(ValueError, match="'upsample' takes no stride or padding"):
+        Pool(kind="upsample", kernel=2, stride=2)
+    with pytest.raises(ShapeError, match=r"pool 'upsample' takes maps \[channels, height, width\], not \[4\]"):
+        Pool(kind="upsample").output_shape((4,))
     with pytest.raises(ValueError, match="kind"):
         Pool(kind="median")
     assert Pool(kind="max", kernel=3).plain == "max 3"

@@ -111,7 +111,7 @@ def test_its_fields_and_shapes_are_checked():
 
 
 def test_before_registration_it_is_unknown():
-    with pytest.raises(ValueError, match=r"unknown op 'scaled'.*allowed: linear, conv2d, identity"):
+    with pytest.raises(ValueError, match=r"unknown op 'scaled'.*allowed: linear, conv2d, conv_transpose2d, identity"):
         spec()
     with pytest.raises(DagrowError, match=r"unknown op 'liner' \(did you mean 'linear'\?\); allowed: linear"):
         find_op("liner")

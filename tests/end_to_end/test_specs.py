@@ -1,0 +1,100 @@
+"""Every graph in specs/, on drawn data: it checks, runs, grows as promised, and leaves as plain PyTorch."""
+
+import importlib.util
+
+import pytest
+import torch
+from command_tools import ROOT, command
+from safetensors.torch import load_file
+
+import dagrow
+from dagrow.objectives import LOSSES
+from dagrow.planner import KINDS
+from dagrow.training import Objective
+
+SPECS = sorted((ROOT / "specs").glob("*.yaml"))
+SAMPLES = 12
+FEW = {"resnet18": ["h1", "h4"], "vgg11": ["c1", "c3", "h"]}
+"""Where the large graphs grow here."""
+
+
+def drawn(run, dag):
+    """Two batches of noise in the shapes that the graph and the loss ask for."""
+    generator = torch.Generator().manual_seed(0)
+
+    def target(shape):
+        if run.training.loss == "cross_entropy":
+            return torch.randint(shape[0], (SAMPLES, *shape[1:]), generator=generator)
+        return torch.rand(SAMPLES, *shape, generator=generator, dtype=torch.float64)
+
+    inputs = run.graph.inputs.values()
+    x = [torch.randn(SAMPLES, *entry.shape, generator=generator, dtype=torch.float64) for entry in inputs]
+    y = [target(dag.output(name)) for name in run.graph.outputs]
+    batches = [tuple(tuple(t[part] for t in ts) for ts in (x, y)) for part in (slice(0, 8), slice(8, SAMPLES))]
+    return [(x, y if len(y) > 1 else y[0]) for x, y in batches]
+
+
+def mean_loss(model, loss, data):
+    with torch.no_grad():
+        return sum(float(loss(model(*x), y)) * len(x[0]) for x, y in data) / SAMPLES
+
+
+def step(model, loss, data, optimizer):
+    """One of training, which fills the optimizer's state and the norms' statistics; then eval mode again."""
+    model.train()
+    optimizer.zero_grad()
+    loss(model(*data[0][0]), data[0][1]).backward()
+    optimizer.step()
+    model.eval()
+
+
+@pytest.mark.parametrize("file", SPECS, ids=lambda file: file.stem)
+def test_it_is_described(file):
+    outcome = command("check", file)
+    assert outcome.code == 0, outcome
+    assert "can be widened" in outcome.out
+    assert all(name in outcome.out for name in dagrow.load_graph(file).nodes)
+    assert file.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("file", SPECS, ids=lambda file: file.stem)
+def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
+    run = dagrow.load_run(file)
+    model = dagrow.build(run.graph, seed=0).double()
+    loss, data = Objective(LOSSES[run.training.loss]), drawn(run, model.dag)
+    optimizer = torch.optim.Adam(model.parameters())
+    step(model, loss, data, optimizer)
+    options = {"neurons": 2, "shrinkage": 0, "significance": 0, "keep": (2, 2), "removal": 1e9}
+    few = FEW.get(file.stem) if kind not in ("remove", "edge") else None
+    plan = dagrow.propose(model, loss, data, candidates=[kind], nodes=few, **options)
+    if plan.stages.considered == 0:
+        # A chain has nothing to be taken away.
+        assert kind == "remove"
+        assert all(place.reason for place in plan.fixed)
+        return
+    assert plan.best is not None
+    before, size = mean_loss(model, loss, data), sum(p.numel() for p in model.parameters())
+    assert plan.loss == pytest.approx(before, rel=1e-9)
+    dagrow.apply(model, plan.best, optimizer)
+    assert before - mean_loss(model, loss, data) == pytest.approx(plan.best.gain, rel=1e-5)
+    assert sum(p.numel() for p in model.parameters()) == size + plan.best.cost.parameters
+    step(model, loss, data, optimizer)
+    check_copies(model.float(), [tuple(t.float() for t in x) for x, _ in data], tmp_path)
+
+
+def check_copies(model, inputs, folder):
+    """The network rebuilt from its saved graph and as plain Python gives what it gives."""
+    dagrow.save_graph(model.spec, folder / "graph.yaml")
+    rebuilt = dagrow.build(dagrow.load_graph(folder / "graph.yaml"))
+    rebuilt.load_state_dict(model.state_dict())
+    dagrow.export(model, to="python", out=folder / "plain")
+    source = importlib.util.spec_from_file_location("grown_model", folder / "plain" / "model.py")
+    plain = importlib.util.module_from_spec(source)
+    source.loader.exec_module(plain)
+    (kind,) = [entry for entry in vars(plain).values() if isinstance(entry, type)]
+    exported = kind()
+    exported.load_state_dict(load_file(folder / "plain" / "weights.safetensors"))
+    for x in inputs:
+        for other in (rebuilt, exported):
+            torch.testing.assert_close(other.eval()(*x), model(*x), rtol=1e-4, atol=1e-4)
