@@ -14,7 +14,7 @@ FIRST = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1)
 BELOW = (1e-8, 1e-7, 1e-6, 1e-5)
 ABOVE = (1e2, 1e3, 1e4)
 STEP = 1.6
-"""Between the points of a search that looks around what is known from elsewhere."""
+"""Between the points of a search that goes down from what gained elsewhere."""
 WIDENINGS = 4
 PARABOLAS = 2
 RESOLUTION = 1e-3
@@ -29,7 +29,7 @@ class AmplitudeSearch:
 
     Attributes:
         scale: the amplitude that counts as 1.
-        around: relative amplitude to look around, where it is known from elsewhere; None looks everywhere.
+        around: relative amplitude that gained elsewhere, which is taken if it gains here; None looks everywhere.
         start: the loss at amplitude 0.
         parabolas: points at the vertex of a parabola at the end, at most.
         losses: what is known, by amplitude relative to the scale.
@@ -46,11 +46,15 @@ class AmplitudeSearch:
     def ask(self) -> tuple[float, ...]:
         """The next relative amplitudes to try; empty when the search is over."""
         if not self.losses:
-            return FIRST if self.around is None else (self.around / STEP, self.around, self.around * STEP)
+            return FIRST if self.around is None else (self.around,)
         tried = sorted(self.losses)
         best = self._lowest()
         if self.around is not None:
-            return self._next_near(tried, best)
+            if best is not None or self._widened >= WIDENINGS:
+                return ()
+            # Where it was looked for elsewhere there is no gain here: perhaps with less.
+            self._widened += 1
+            return (tried[0] / STEP**2, tried[0] / STEP)
         if best is None:
             # Nothing in the middle: look at both ends of the range, then give up.
             return BELOW if tried[0] > BELOW[0] else ABOVE if tried[-1] < ABOVE[-1] else ()
@@ -64,25 +68,10 @@ class AmplitudeSearch:
             return (best / 100, best / 10) if low else (best * 10, best * 100)
         return self._refine(tried, best)
 
-    def _next_near(self, tried: list[float], best: float | None) -> tuple[float, ...]:
-        """Walks if the best is at an end, then parabolas."""
-        if best is None:
-            # Where it was looked for elsewhere there is no gain here: perhaps with less.
-            if self._widened >= WIDENINGS:
-                return ()
-            self._widened += 1
-            return (tried[0] / STEP**2, tried[0] / STEP)
-        if best in (tried[0], tried[-1]) and self._widened < WIDENINGS:
-            self._widened += 1
-            return (best / STEP,) if best == tried[0] else (best * STEP,)
-        return self._refine(tried, best)
-
     def _refine(self, tried: list[float], best: float) -> tuple[float, ...]:
         self._refined += 1
         if self._refined == 1:
-            if self.around is None:
-                return _between(tried, best)
-            self._refined += 1
+            return _between(tried, best)
         if self._refined <= 1 + self.parabolas:
             vertex = _vertex(tried, best, self.losses)
             return () if vertex is None else (vertex,)

@@ -73,7 +73,7 @@ class Findings:
 def measure(snapshots: Snapshots, drafts: list[Draft], finalists: int, where: str) -> Findings:
     """What each draft would gain.
 
-    Where samples are many, a part of them finds the amplitudes, and all of them decide around these.
+    Where samples are many, a part of them finds the amplitudes, and all of them decide there.
 
     Args:
         snapshots: of the network.
@@ -145,8 +145,8 @@ class _Final:
     search: AmplitudeSearch | None = None
 
     def again(self) -> AmplitudeSearch:
-        """Starts the search on all samples, around what was found."""
-        self.search = AmplitudeSearch(around=self.track.search.amplitude, parabolas=0)
+        """Starts the search on all samples, at what was found."""
+        self.search = AmplitudeSearch(around=self.track.search.amplitude)
         return self.search
 
     @property

@@ -38,8 +38,9 @@ def add_gram(total: Tensor, blocks: Sequence[Tensor], weights: Tensor | None = N
 
 
 def symmetric(total: Tensor) -> Tensor:
-    """The whole of a symmetric matrix of which `add_gram` made the upper triangle."""
-    return total.triu() + total.triu(1).T
+    """Makes the upper triangle, which `add_gram` made, the whole of a symmetric matrix; in place."""
+    upper = total.triu(1)
+    return total.triu_().add_(upper.T)
 
 
 def dot(blocks: Sequence[Tensor], right: Tensor) -> Tensor:

@@ -94,8 +94,8 @@ class Stream:
                 self._check_repeat(count, inputs, size)
                 index = np.arange(first, first + size, dtype=np.uint64)
                 held = torch.from_numpy(_uniform(index, salt=1) < self.held_out)
-                few = torch.from_numpy(_few(index, FEW_SAMPLES))
-                noisy = torch.from_numpy(_few(index, NOISE_SAMPLES))
+                few = torch.from_numpy(_few(index, FEW_SAMPLES, 1 / 32))
+                noisy = torch.from_numpy(_few(index, NOISE_SAMPLES, 1 / 16))
                 signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)) * noisy
                 device, dtype = inputs[0].device, example.dtype
                 lots = torch.from_numpy(_uniform(index, salt=4))
@@ -189,9 +189,9 @@ def _uniform(index: np.ndarray[Any, np.dtype[np.uint64]], salt: int) -> np.ndarr
     return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
-def _few(index: np.ndarray[Any, np.dtype[np.uint64]], first: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Enough samples for an estimate: the first ones, and a sixteenth of the later ones."""
-    return (index < first) | (_uniform(index, salt=3) < 0.0625)
+def _few(index: np.ndarray[Any, np.dtype[np.uint64]], first: int, share: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Enough samples for an estimate: the first ones, and a share of the later ones."""
+    return (index < first) | (_uniform(index, salt=3) < share)
 
 
 class _same_order:
