@@ -112,7 +112,8 @@ def _filled(path: str, layer: nn.Module, fresh: Mapping[str, Tensor], example: T
             found = "missing" if value is None else list(value.shape)
             raise GrowthError(f"the change does not fit: {path}.{name} needs {list(tensor.shape)}, it is {found}")
         else:
-            tensor.data = value.detach().to(example.device, example.dtype, copy=True)
+            own = value.detach().to(example.device, example.dtype)
+            tensor.data = own.clone(memory_format=torch.contiguous_format)
     return layer
 
 
