@@ -117,9 +117,7 @@ def _filled(path: str, layer: nn.Module, fresh: Mapping[str, Tensor], example: T
     return layer
 
 
-def _group_steps(
-    network: Network, layers: Layers, after: Dag, optimizer: torch.optim.Optimizer
-) -> list[Step]:
+def _group_steps(network: Network, layers: Layers, after: Dag, optimizer: torch.optim.Optimizer) -> list[Step]:
     """New parameters join the group of a neighbour's, lost ones leave theirs."""
     old = {id(parameter) for parameter in network.parameters()}
     new = {

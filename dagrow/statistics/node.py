@@ -126,7 +126,7 @@ def solve_update(
         metric = Metric(S[index][:, index], shrinkage, moments.precision)
         dW[block.outputs, index] = best_update(metric, N[index, block.outputs])
     widths = edge_widths(dag, node)
-    *parts, constant = dW.split([*widths.values(), 1], dim=1)
+    *parts, constant = torch.split(dW, [*widths.values(), 1], dim=1)
     kept = [part for edge, part in zip(widths, parts, strict=True) if edges is None or edge in edges]
     return torch.cat([*kept, constant], dim=1)
 

@@ -26,7 +26,9 @@ class _Drawing:
     def graph(self):
         rng = self.rng
         for name in ("x", "z")[: 1 + (rng.random() < 0.25)]:
-            shape = [rng.randint(1, 2), 4, 4] if self.maps and (name == "x" or rng.random() < 0.5) else [rng.randint(2, 4)]
+            shape = (
+                [rng.randint(1, 2), 4, 4] if self.maps and (name == "x" or rng.random() < 0.5) else [rng.randint(2, 4)]
+            )
             self.inputs[name] = shape
             self.shapes[name] = tuple(shape)
         outputs = 2 if rng.random() < 0.15 and self.count > 3 else 1
@@ -73,7 +75,11 @@ class _Drawing:
     def after(self, name):
         """The positions of a child of this node."""
         shape = self.shapes[name]
-        return () if len(shape) == 1 else self.rng.choice((shape[1:], shape[1:], tuple(-(-side // 2) for side in shape[1:])))
+        return (
+            ()
+            if len(shape) == 1
+            else self.rng.choice((shape[1:], shape[1:], tuple(-(-side // 2) for side in shape[1:])))
+        )
 
     def op(self, source, positions):
         """An edge from a node to values at these positions, None where there is none."""

@@ -1,7 +1,11 @@
 """Every candidate of 200 random graphs: it can be applied, and does what it promised and nothing else."""
 
 import copy
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -42,7 +46,7 @@ def asked(seed):
     rng = random.Random(1000 + seed)
     return {
         "candidates": list(KINDS),
-        "method": ("tiny", "nonlinear", "tiny", "random")[seed % 4 if seed % 8 < 4 else (seed + 1) % 4],
+        "method": ("tiny", "random", "nonlinear", "random", "random")[seed % 5],
         "neurons": 2,
         "shrinkage": rng.choice((0, 1e-2)),
         "significance": 0,
@@ -104,11 +108,22 @@ def check_optimizer(model, optimizer, before, state):
                     assert float(now[key].sum()) == pytest.approx(float(old[key].sum()), rel=1e-12, abs=1e-14)
 
 
-def check(model, optimizer, loss, data, plan, candidate, values):
+def check_rebuilt(grown, outs, x):
+    """A network built from the grown spec has the same state dict, and with it the same outputs."""
+    rebuilt = build(grown.spec, seed=1).double().train(grown.training)
+    assert list(rebuilt.state_dict()) == list(grown.state_dict())
+    rebuilt.load_state_dict(grown.state_dict())
+    with torch.no_grad():
+        again = rebuilt(*x)
+    for one, other in zip(outs, again if isinstance(again, tuple) else (again,), strict=True):
+        assert torch.equal(one, other)
+
+
+def check(model, optimizer, loss, data, plan, candidate, values, rebuild):
     """Applies one candidate to a copy and looks at all that it promised."""
     x, _ = data[0]
-    state = {name: copy.deepcopy(optimizer.state[p]) for name, p in model.named_parameters() if p in optimizer.state}
     before = dict(model.named_parameters())
+    state = {name: optimizer.state[p] for name, p in before.items() if p in optimizer.state}
     grown, carried = copy.deepcopy((model, optimizer))
     apply(grown, candidate, carried)
     check_acyclic(grown.spec)
@@ -117,39 +132,66 @@ def check(model, optimizer, loss, data, plan, candidate, values):
     size = sum(p.numel() for p in grown.parameters())
     assert size == sum(p.numel() for p in before.values()) + candidate.cost.parameters
 
-    rebuilt = build(grown.spec, seed=1).double().train(grown.training)
-    assert list(rebuilt.state_dict()) == list(grown.state_dict())
-    rebuilt.load_state_dict(grown.state_dict())
     names = untouched(model.dag, candidate)
     outputs = len(model.spec.outputs)
-    with torch.no_grad():
-        found = probe(grown, grown.dag, [output(name) for name in names])(*x)
-        again = rebuilt(*x)
-    for name, value in zip(names, found[outputs:], strict=True):
-        assert torch.equal(value, values[name]), name
-    for one, other in zip(found[:outputs], again if outputs > 1 else (again,), strict=True):
-        assert torch.equal(one, other)
+    if names or rebuild:
+        with torch.no_grad():
+            seen = probe(copy.deepcopy(grown), grown.dag, [output(name) for name in names])(*x)
+        for name, value in zip(names, seen[outputs:], strict=True):
+            assert torch.equal(value, values[name]), name
+    if rebuild:
+        check_rebuilt(copy.deepcopy(grown), seen[:outputs], x)
     drop = plan.loss - mean_loss(grown, loss, data)
-    assert drop == pytest.approx(candidate.gain, rel=1e-5, abs=1e-11 * max(1.0, abs(plan.loss)))
+    # Weights of nearly dependent features may be long, and then round.
+    rounding = 1e-11 + torch.finfo(torch.float64).eps * max(float(p.detach().abs().amax()) for p in grown.parameters())
+    assert drop == pytest.approx(candidate.gain, rel=1e-5, abs=rounding)
 
 
 @pytest.mark.parametrize("decade", range(GRAPHS // 10))
 def test_every_candidate_does_what_it_promised(decade):
-    applied = 0
+    applied = dict.fromkeys(KINDS, 0)
     for seed in range(10 * decade, 10 * decade + 10):
         model, optimizer, loss, data = setting(seed)
         plan = propose(model, loss, data, **asked(seed))
         assert plan.loss == pytest.approx(mean_loss(copy.deepcopy(model), loss, data), rel=1e-12)
         assert all(place.reason for place in plan.fixed)
+        names = model.dag.order
         with torch.no_grad():
-            names = model.dag.order
             found = probe(copy.deepcopy(model), model.dag, [output(name) for name in names])(*data[0][0])
         values = dict(zip(names, found[len(model.spec.outputs) :], strict=True))
         for candidate in plan.candidates:
             if candidate.rejected:
                 assert candidate.gain == candidate.amplitude == 0
                 assert candidate.trial is None
-                continue
-            check(model, optimizer, loss, data, plan, candidate, values)
-            applied += 1
-    assert applied > 50
+            else:
+                # A rebuilt network is the dearest of the checks: a quarter of the candidates of each kind.
+                rebuild = applied[candidate.kind] % 4 == 0
+                check(model, optimizer, loss, data, plan, candidate, values, rebuild)
+                applied[candidate.kind] += 1
+    assert min(applied.values()) >= 3
+    assert sum(applied.values()) > 100
+
+
+ORDERED = """
+from test_every_candidate import asked, setting
+from dagrow.planner import propose
+for seed in (2, 6, 11, 16):
+    model, _, loss, data = setting(seed)
+    for keep in ((10**6, 10**6), (3, 2)):
+        plan = propose(model, loss, data, **{**asked(seed), "keep": keep})
+        for c in plan.candidates:
+            print(c.kind, c.place, c.neurons, repr(c.gain), repr(c.amplitude), c.cost, c.rejected)
+        print([place.node for place in plan.fixed], plan.stages)
+"""
+
+
+def test_the_order_of_candidates_is_the_same_under_any_hash_seed():
+    here = Path(__file__).parent
+    found = set()
+    for seed in ("0", "1", "2"):
+        paths = os.pathsep.join([str(here), str(here.parents[1])])
+        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", ORDERED]
+        found.add(subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout)
+    assert len(found) == 1
+    assert found.pop().count("\n") > 200
