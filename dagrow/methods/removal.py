@@ -45,11 +45,14 @@ class Target:
         return self.samples.read(outputs).flatten(0, 1)
 
     def split(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """``(A, X~)`` with ``X = basis A + X~``, of columns ``[rows, K]``."""
+        """``(A, X~)`` with ``X = basis A + X~``, of columns ``[rows, K]``; X~ is 0 where it might be rounding of X."""
         A = self.basis.T @ X
         left = X - self.basis @ A
         again = self.basis.T @ left  # what rounding left of a long X
-        return A + again, left - self.basis @ again
+        left = left - self.basis @ again
+        # Half of the digits must be sound: a large omega would make much of the others.
+        real = left.square().sum(0) > torch.finfo(X.dtype).eps * X.square().sum(0)
+        return A + again, left * real
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,7 @@ class Removal:
         for target in self.targets:
             X = target.columns(outputs)[:, 0]
             _, left = target.split(X)
-            # Beside a long X, what is left of it may be its rounding.
-            real = left.square().sum(0) > (8 * torch.finfo(X.dtype).eps) ** 2 * len(X) * X.square().sum(0)
-            new, _ = orthonormal(left * real)
+            new, _ = orthonormal(left)
             effect = new.T @ target.v[0]
             drop += float(effect.double().square().sum())
             basis = torch.cat([target.basis, new], 1)
@@ -134,10 +135,9 @@ class Removal:
         outputs, omegas, updates = self.samples.activate(Z), [], []
         for target in self.targets:
             A, left = target.split(target.columns(outputs).flatten(1))
-            left = left.double()
-            metric = Metric(left.T @ left, precision=Z.dtype)
+            new, mixing = orthonormal(left)
             unit = self.size * len(Z) ** 0.5
-            omega = metric.solve(left.T @ target.v[0].double()) * unit
+            omega = mixing @ (new.T @ target.v[0]).double() * unit
             omegas.append(omega.view(Z.shape[2], -1))
             updates.append(-(target.mixing @ (A.double() @ omega)).T)
         return torch.cat(omegas, 1), tuple(updates)
@@ -148,11 +148,15 @@ def orthonormal(features: Tensor) -> tuple[Tensor, Tensor]:
     largest = features.abs().amax(0)
     scale = torch.where(largest > 0, 1 / largest, 0.0)
     basis, mixing = features * scale, torch.diag(scale.double())
-    for _ in range(2):  # Cholesky QR, twice: once is not orthonormal where the features nearly depend on each other
+    # Cholesky QR, twice: once is not orthonormal where the features nearly depend on each other.
+    for again in (False, True):
         if not basis.shape[1]:
             break
         metric = Metric(basis.T @ basis, precision=features.dtype)
         root = metric.unwhiten(torch.eye(metric.rank, dtype=torch.float64, device=basis.device))
+        if not again:
+            # Of length 1, unless it is rounding of the products that the metric took for a direction.
+            root = root[:, (basis @ root.to(basis)).square().sum(0) > 0.5]
         basis, mixing = basis @ root.to(basis), mixing @ root
     return basis, mixing
 

@@ -6,7 +6,7 @@ is built from its spec have the same state dict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,9 @@ from dagrow.mutation.optimizer_state import find_slot
 
 Step = tuple[Callable[[], Any], Callable[[], Any]]
 """An assignment and how to take it back."""
+
+Layers = dict[str, dict[str, nn.Module | None]]
+"""Per node, its layers and those of the edges into it."""
 
 
 class Modules(NamedTuple):
@@ -52,39 +55,49 @@ def layer_steps(
     """
     if (network.spec.nodes.keys(), network.spec.edges.keys()) == (after.spec.nodes.keys(), after.spec.edges.keys()):
         return []
-    tables = _tables(network, after, fresh)
     wanted = [output(name) for name in after.spec.outputs]
     code = emit(after, [output(name) for name in after.spec.inputs], wanted, single=len(wanted) == 1)
+    # A module of fx holds its layers in the order in which the code calls them.
+    order = dict.fromkeys(str(call.target).partition(".")[0] for call in code.nodes if call.op == "call_module")
+    layers = _layers(network, after, order, fresh)
+    tables = _tables(network, layers)
     steps = [table.step for table in tables]
     steps.append((_setter(network, "graph", code), _setter(network, "graph", network.graph)))
     if optimizer is not None:
-        steps += _group_steps(network, tables[-1].after, after, optimizer)
+        steps += _group_steps(network, layers, after, optimizer)
     return steps
 
 
-def _tables(network: Network, after: Dag, fresh: Mapping[str, Tensor]) -> list[Modules]:
-    """The tables of submodules that change: of nodes that stay, then that of the network."""
+def _layers(network: Network, after: Dag, order: Iterable[str], fresh: Mapping[str, Tensor]) -> Layers:
+    """The layers of every node that has some: those that stay, and new ones."""
     example = next(iter((*network.parameters(), *network.buffers())), torch.zeros(()))
-    tables: list[Modules] = []
-    nodes: dict[str, nn.Module | None] = {}
-    for name in after.order:
+    found: Layers = {}
+    for name in order:
         old = network._modules.get(name)
         kept = {} if old is None else old._modules
-        layers: dict[str, nn.Module | None] = {}
         with torch.device("meta"):
             made = node_layers(after, name)
-        for key, layer in made.items():
-            layers[key] = kept.get(key) or _filled(f"{name}.{key}", layer, fresh, example).train(network.training)
-        if not made:
-            continue
+        found[name] = {
+            key: kept.get(key) or _filled(f"{name}.{key}", layer, fresh, example).train(network.training)
+            for key, layer in made.items()
+        }
+    return found
+
+
+def _tables(network: Network, layers: Layers) -> list[Modules]:
+    """The tables of submodules that change: of nodes that stay, then that of the network."""
+    tables: list[Modules] = []
+    nodes: dict[str, nn.Module | None] = {}
+    for name, own in layers.items():
+        old = network._modules.get(name)
         if old is None:
             holder = nn.Module().train(network.training)
-            holder._modules = layers
+            holder._modules = own
             nodes[name] = holder
         else:
             nodes[name] = old
-            if list(layers) != list(kept):
-                tables.append(Modules(old, kept, layers))
+            if list(own) != list(old._modules):
+                tables.append(Modules(old, old._modules, own))
     return [*tables, Modules(network, network._modules, nodes)]
 
 
@@ -99,16 +112,18 @@ def _filled(path: str, layer: nn.Module, fresh: Mapping[str, Tensor], example: T
             found = "missing" if value is None else list(value.shape)
             raise GrowthError(f"the change does not fit: {path}.{name} needs {list(tensor.shape)}, it is {found}")
         else:
-            tensor.data = value.detach().to(example.device, example.dtype, copy=True)
+            own = value.detach().to(example.device, example.dtype)
+            tensor.data = own.clone(memory_format=torch.contiguous_format)
     return layer
 
 
-def _group_steps(
-    network: Network, nodes: Mapping[str, nn.Module | None], after: Dag, optimizer: torch.optim.Optimizer
-) -> list[Step]:
+def _group_steps(network: Network, layers: Layers, after: Dag, optimizer: torch.optim.Optimizer) -> list[Step]:
     """New parameters join the group of a neighbour's, lost ones leave theirs."""
     old = {id(parameter) for parameter in network.parameters()}
-    new = {name: list(module.parameters()) for name, module in nodes.items() if module is not None}
+    new = {
+        name: [p for layer in own.values() if layer is not None for p in layer.parameters()]
+        for name, own in layers.items()
+    }
     stay = {id(parameter) for parameters in new.values() for parameter in parameters}
     lists: dict[int, list[nn.Parameter]] = {
         index: [p for p in group["params"] if id(p) not in old or id(p) in stay]

@@ -46,6 +46,7 @@ class Evaluator:
         self.snapshots, self.loss = snapshots, snapshots.loss
         self.network, self.dag = snapshots.network, snapshots.dag
         self.held_out = snapshots.stream.held_out > 0
+        self._drops = self.network.training and any(node.dropout > 0 for node in self.dag.spec.nodes.values())
         self._suffixes: dict[tuple[str, ...], tuple[fx.GraphModule, tuple[Value, ...]]] = {}
         for trial in trials:
             if trial.changed not in self._suffixes:
@@ -209,7 +210,7 @@ class Evaluator:
                 arguments.append(values[value])
             else:
                 arguments.append(changed(value.node, None if value.stage == "delta" else values[value]))
-        if self.network.training:
+        if self._drops:
             # The same dropout at every amplitude.
             torch.manual_seed(_BATCH_SEED)
         results: tuple[Tensor, ...] = module(*arguments)

@@ -70,8 +70,8 @@ class UpdateBlock:
     features: Tensor
 
 
-def update_blocks(dag: Dag, node: str) -> tuple[UpdateBlock, ...]:
-    """Splits the best update of a node into independent least-squares problems."""
+def update_blocks(dag: Dag, node: str, used: Sequence[EdgeId] | None = None) -> tuple[UpdateBlock, ...]:
+    """Splits the best update of a node, or of some edges into it, into independent least-squares problems."""
     edges, slots = weighted_edges(dag, node), dag.slots(node)
     widths = edge_widths(dag, node)
     starts = dict(zip(edges, _starts(list(widths.values())), strict=True))
@@ -83,7 +83,7 @@ def update_blocks(dag: Dag, node: str) -> tuple[UpdateBlock, ...]:
     blocks = []
     ordered = sorted(borders)
     for low, high in itertools.pairwise(ordered):
-        inside = [e for e in edges if slots[e].start <= low and high <= slots[e].stop]
+        inside = [e for e in edges if slots[e].start <= low and high <= slots[e].stop and (used is None or e in used)]
         if not inside:
             continue
         parts = [starts[e] + _group(dag.op(e), slots[e], low, widths[e]) for e in inside]
@@ -104,19 +104,31 @@ def _group(op: Op, slot: slice, low: int, width: int) -> Tensor:
     return torch.arange(group * width // groups, (group + 1) * width // groups)
 
 
-def solve_update(dag: Dag, node: str, moments: NodeMoments, shrinkage: float = 0.0) -> Tensor:
-    """The best update of all edges into a node, jointly (thesis Prop. 3.2.2).
+def solve_update(
+    dag: Dag, node: str, moments: NodeMoments, shrinkage: float = 0.0, edges: Sequence[EdgeId] | None = None
+) -> Tensor:
+    """The best update of the edges into a node, jointly (thesis Prop. 3.2.2).
+
+    Args:
+        dag: the graph.
+        node: which the edges enter.
+        moments: over the features of all edges with weights.
+        shrinkage: of the metric.
+        edges: which are updated; all with weights if left out.
 
     Returns:
-        ``[M, F]`` float64, the constant last; 0 where an edge has no such weight.
+        ``[M, F]`` float64 over the features of these edges, the constant last; 0 where an edge has no such weight.
     """
     S, N = moments.S, moments.N
     dW = S.new_zeros(N.shape[1], S.shape[0])
-    for block in update_blocks(dag, node):
+    for block in update_blocks(dag, node, edges):
         index = block.features.to(S.device)
         metric = Metric(S[index][:, index], shrinkage, moments.precision)
         dW[block.outputs, index] = best_update(metric, N[index, block.outputs])
-    return dW
+    widths = edge_widths(dag, node)
+    *parts, constant = torch.split(dW, [*widths.values(), 1], dim=1)
+    kept = [part for edge, part in zip(widths, parts, strict=True) if edges is None or edge in edges]
+    return torch.cat([*kept, constant], dim=1)
 
 
 def split_update(

@@ -14,6 +14,9 @@ from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, refused
 from dagrow.planner.trial import Trial
 from dagrow.statistics import NodeMoments, SiteLayout, Statistics, Target, solve_update, split_update
 
+LEAST = 1e-4
+"""Relative to the root of ``E||v_goal||^2``: an edge that explains less is not told from rounding."""
+
 
 class NewEdge(Kind):
     """A new edge ``u -> v``.
@@ -61,7 +64,7 @@ class NewEdge(Kind):
             # The new edge is the last, before the constant.
             dW = new - torch.cat([old[:, :-1], old.new_zeros(len(old), own), old[:, -1:]], dim=1)
             score, noise = self._scores(new, after, old, before, statistics.samples)
-            if score <= max(ask.request.significance * noise, 1e-6 * before.v_goal_squared**0.5):
+            if score <= max(ask.request.significance * noise, LEAST * before.v_goal_squared**0.5):
                 continue
             update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype))
             trial = Trial(network, place.dag, Change(updates=(update,), structure=place.structure))

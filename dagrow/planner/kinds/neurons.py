@@ -15,6 +15,7 @@ from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
 from dagrow.planner.trial import Trial
+from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, lasting_edges, solve_update, split_update
 
 CostOf = Callable[[int], Cost]
@@ -89,16 +90,20 @@ def _updates(
         pairs = zip(children, neurons.updates, strict=True)
         found = [(child, dW) for child, dW in pairs if child in first and place.base.node(child).merge == "sum"]
     elif ask.with_update:
-        found = [(child, solve_update(place.base, child, statistics.nodes[child])) for child in first]
+        found = [
+            (child, solve_update(place.base, child, statistics.nodes[child], edges=_lasting(place, child)))
+            for child in first
+        ]
     else:
         found = []
-    return tuple(_update(place, child, dW, neurons.fan_in_fixed) for child, dW in found)
+    return tuple(
+        WeightUpdate(child, split_update(place.base, child, dW, torch.float64, _lasting(place, child)))
+        for child, dW in found
+    )
 
 
-def _update(place: Place, child: str, dW: Tensor, lasting: bool) -> WeightUpdate:
-    """An update of all edges, or of those only that last."""
-    edges = lasting_edges(place.base, place.dag, child) if lasting else None
-    return WeightUpdate(child, split_update(place.base, child, dW, torch.float64, edges))
+def _lasting(place: Place, child: str) -> tuple[EdgeId, ...]:
+    return lasting_edges(place.base, place.dag, child)
 
 
 def _uppermost(dag: Dag, children: Sequence[str]) -> tuple[str, ...]:
