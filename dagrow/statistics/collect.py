@@ -7,33 +7,27 @@ convolutions the second pass is cheaper.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dagrow.build import output_of
 from dagrow.graph import Dag, Reading, Site, cost
 from dagrow.methods import SiteMoments, SiteSamples
 from dagrow.ops import channel_axis, to_positions
 from dagrow.statistics.draw import Draws
 from dagrow.statistics.node import (
     NodeMoments,
-    node_features,
     solve_update,
     split_update,
     weighted_edges,
 )
+from dagrow.statistics.portions import Place, Portion, portions, positions_at, widest
 from dagrow.statistics.products import add_gram, dot, symmetric
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot, Snapshots
 from dagrow.statistics.sums import Sums
-
-_CHUNK_BYTES = 8 * 2**20
-"""Features are made for so many bytes of samples at a time, to stay in the cache and bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +135,22 @@ class _Task:
         self.wanted = tuple((target.dag or dag, target.node) for target in targets)
         self.grown = tuple((layout.dag, layout.site.node) for layout in layouts)
 
+    def portions(
+        self, snapshot: Snapshot, sums: Sums, read: Sequence[Place], featured: Sequence[Place] | None = None
+    ) -> Iterator[Portion]:
+        """The samples of a batch that are not held out, a few at a time; `sums` is told how many.
+
+        Args:
+            snapshot: of the batch.
+            sums: what they will be added to.
+            read: graphs and nodes whose parents' outputs are wanted.
+            featured: those of them whose features will be made; all if left out.
+        """
+        self._dtype = self.precision or next(iter(snapshot.goals.values())).dtype
+        sums.count(int((~snapshot.batch.held).sum()))
+        width = widest(read if featured is None else featured, self.layouts)
+        yield from portions(snapshot, self.nodes, read, width, self._dtype)
+
     def two_passes_are_cheaper(self, cached: bool) -> bool:
         """Multiply-adds per sample of the cross moments, against those of a second look.
 
@@ -151,7 +161,7 @@ class _Task:
         for layout in self.layouts:
             for reading in layout.site.readings:
                 child = reading.edge.target
-                per_position = layout.feature_count * layout.fan_out(reading) * _positions(self.dag, child)
+                per_position = layout.feature_count * layout.fan_out(reading) * positions_at(self.dag, child)
                 widths = (
                     self.dag.op(e).feature_count(self.dag.output(e.source)) for e in weighted_edges(self.dag, child)
                 )
@@ -161,7 +171,7 @@ class _Task:
 
     def first_pass(self, snapshot: Snapshot, sums: Sums, goal: bool, cross: bool) -> None:
         """Adds S, N and, if asked, the moments of ``v_goal`` at the sites and the cross moments of one batch."""
-        for part in self._portions(snapshot, sums, (*self.wanted, *self.grown)):
+        for part in self.portions(snapshot, sums, (*self.wanted, *self.grown)):
             sums.add("signed", part.weights[1].abs().sum())
             for target, (dag, node) in zip(self.targets, self.wanted, strict=True):
                 blocks, key = part.features(dag, node), target.key
@@ -188,7 +198,7 @@ class _Task:
     def second_pass(self, snapshot: Snapshot, residual: Sums, updates: dict[str, Tensor]) -> None:
         """Adds the moments of ``v_goal`` and ``v_proj`` of one batch."""
         children = [(self.dag, node) for node in updates]
-        for part in self._portions(snapshot, residual, (*self.grown, *children), self.grown):
+        for part in self.portions(snapshot, residual, (*self.grown, *children), self.grown):
             projected = {node: self._without_update(node, dW, part) for node, dW in updates.items()}
             for layout in self.layouts:
                 blocks = part.features(layout.dag, layout.site.node)
@@ -201,7 +211,7 @@ class _Task:
         layout: SiteLayout,
         reading: Reading,
         blocks: list[Tensor],
-        part: _Portion,
+        part: Portion,
         sums: Sums,
     ) -> None:
         """``B^T v`` plainly and with random signs."""
@@ -213,7 +223,7 @@ class _Task:
         if signed:
             sums.add(f"noise {_name(layout, reading)}", signed[0])
 
-    def _without_update(self, node: str, dW: Tensor, part: _Portion) -> Tensor:
+    def _without_update(self, node: str, dW: Tensor, part: Portion) -> Tensor:
         """``v_goal - dW* B``, the update run as the edges themselves would."""
         v = part.goals[node].clone()
         axis = channel_axis(v)
@@ -277,89 +287,6 @@ class _Task:
             precision=self._dtype,
             samples=samples,
         )
-
-    def _portions(
-        self,
-        snapshot: Snapshot,
-        sums: Sums,
-        read: Sequence[tuple[Dag, str]],
-        featured: Sequence[tuple[Dag, str]] | None = None,
-    ) -> Iterator[_Portion]:
-        """The samples of a batch that are not held out, a few at a time.
-
-        Args:
-            snapshot: of the batch.
-            sums: told how many samples come.
-            read: graphs and nodes whose parents' outputs are wanted.
-            featured: those of them whose features will be made; all if left out.
-        """
-        batch = snapshot.batch
-        fit = ~batch.held
-        count = int(fit.sum())
-        if count == 0:
-            return
-        sums.count(count)
-        sources = {e.source: dag for dag, node in read for e in weighted_edges(dag, node)}
-        example = next(iter(snapshot.goals.values()))
-        self._dtype = dtype = self.precision or example.dtype
-        weights = torch.stack([torch.ones_like(batch.signs), batch.signs]).to(dtype)
-        index = None if count == batch.size else fit.nonzero().squeeze(1)
-        step = max(
-            1,
-            _CHUNK_BYTES // (self._feature_bytes(read if featured is None else featured) * dtype.itemsize // 4),
-        )
-        for start in range(0, count, step):
-            rows = slice(start, start + step) if index is None else index[start : start + step]
-            yield _Portion(
-                {u: output_of(snapshot.values, dag, u, rows).to(dtype) for u, dag in sources.items()},
-                {node: snapshot.goals[node][rows].to(dtype) for node in self.nodes},
-                weights[:, rows],
-            )
-
-    def _feature_bytes(self, featured: Sequence[tuple[Dag, str]]) -> int:
-        """Bytes that the widest matrix of one sample takes in float32: features, or goals carried back."""
-        widths = [
-            4 * dag.op(e).feature_count(dag.output(e.source)) * _positions(dag, node)
-            for dag, node in featured
-            for e in weighted_edges(dag, node)
-        ]
-        for layout in self.layouts:
-            for reading in layout.site.readings:
-                carried = layout.fan_out(reading) * layout.outputs(reading)
-                widths.append(4 * carried * _positions(layout.dag, layout.site.node))
-        return max(widths, default=4)
-
-
-def _positions(dag: Dag, node: str) -> int:
-    return math.prod(dag.merged(node)) // dag.size(node)
-
-
-@dataclass(frozen=True)
-class _Portion:
-    """Some samples of a batch.
-
-    Attributes:
-        outputs: by node.
-        goals: desired updates by node.
-        weights: ``[2, n]``, ones and signs.
-    """
-
-    outputs: dict[str, Tensor]
-    goals: dict[str, Tensor]
-    weights: Tensor
-    _blocks: dict[Any, list[Tensor]] = field(default_factory=dict)
-
-    def features(self, dag: Dag, node: str) -> list[Tensor]:
-        """The features of all edges into a node, made once for all that read the same."""
-        key = tuple((edge.source, dag.op(edge)) for edge in weighted_edges(dag, node)) or node
-        if key not in self._blocks:
-            like = next(iter(self.outputs.values())) if key != node else to_positions(self.goals[node])
-            self._blocks[key] = node_features(dag, node, self.outputs, like)
-        return self._blocks[key]
-
-    def with_goals(self, goals: dict[str, Tensor]) -> _Portion:
-        """The same samples with other desired updates."""
-        return replace(self, goals=goals)
 
 
 def _square(sums: Sums, name: str, blocks: Sequence[Tensor]) -> Tensor:
