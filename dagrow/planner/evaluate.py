@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
-from dagrow.build import Network, Value, suffix
+from dagrow.build import Network, Value
 from dagrow.planner.orient import Mean, Oriented, Shares
 from dagrow.planner.response import Deltas, Response, Values
 from dagrow.planner.trial import Trial
@@ -39,17 +39,12 @@ class Evaluator:
 
     Args:
         snapshots: of the network, with the desired updates of every node that a trial changes.
-        trials: all that may be asked about.
     """
 
-    def __init__(self, snapshots: Snapshots, trials: Sequence[Trial]) -> None:
+    def __init__(self, snapshots: Snapshots) -> None:
         self.snapshots, self.loss = snapshots, snapshots.loss
         self.network, self.dag = snapshots.network, snapshots.dag
         self.held_out = snapshots.stream.held_out > 0
-        self._suffixes: dict[tuple[str, ...], tuple[fx.GraphModule, tuple[Value, ...]]] = {}
-        for trial in trials:
-            if trial.changed not in self._suffixes:
-                self._suffixes[trial.changed] = suffix(self.network, self.dag, trial.changed)
         self._responses: dict[tuple[int, int, str], Response] = {}
         self._scouts: tuple[_Look, ...] | None = None
         self._fan_in: dict[tuple[int, int], Tensor] = {}
@@ -202,7 +197,7 @@ class Evaluator:
         self, trial: Trial, values: Values, changed: Callable[[str, Tensor | None], Tensor]
     ) -> tuple[Tensor, ...]:
         """The outputs with the trial's changes added to the pre-activations that it changes."""
-        module, given = self._suffixes[trial.changed]
+        module, given = self.snapshots.suffix(trial.changed)
         arguments = []
         for value in given:
             if value.node not in trial.changed or value.stage == "output":

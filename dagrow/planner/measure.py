@@ -81,7 +81,7 @@ def measure(snapshots: Snapshots, drafts: list[Draft], finalists: int, where: st
         finalists: how many go on after a first look at their amplitudes, where ``where`` ranks by gain.
         where: the strategy.
     """
-    evaluator = Evaluator(snapshots, [v.trial for draft in drafts for v in draft.variants])
+    evaluator = Evaluator(snapshots)
     scouting = evaluator.may_scout
     tracks = _tracks(evaluator, drafts)
     _run(evaluator, [(track.trial, track.search) for track in tracks], scouting, passes=1)
