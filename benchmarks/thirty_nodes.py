@@ -1,15 +1,17 @@
 """What a growth step costs on a graph of many nodes when every pair of them is proposed.
 
-    python benchmarks/thirty_nodes.py [mlp] [conv] [--samples 10000] [--threads 1 2] [--profile]
+    python benchmarks/thirty_nodes.py [mlp] [conv] [--samples 20000] [--threads 1 2] [--profile]
 
 ``mlp``: a random DAG of 30 hidden nodes, 24 to 40 features each, behind 64 inputs; ten classes. ``conv``: 8 nodes of
 maps. One step (propose and apply: widen, edge, node, layer, with every default) against one forward and backward pass
-over the same batches.
+over the same batches, for a network as it is built, and after an epoch of Adam. Samples: those that a run would take
+(`samples: auto`), if not given.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import cProfile
 import importlib
 import pstats
@@ -21,10 +23,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.functional import cross_entropy
 
 import dagrow
+from dagrow.build import Network
 from dagrow.report import table
-from dagrow.training.sampling import batch_that_fits
+from dagrow.training.sampling import batch_that_fits, samples_needed
 
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -77,12 +81,12 @@ def teacher_data(shape: list[int], samples: int, batch: int) -> Batches:
     return list(zip(x.split(batch), y.split(batch), strict=True))
 
 
-def forward_and_backward(model: torch.fx.GraphModule, data: Batches) -> float:
+def forward_and_backward(model: Network, data: Batches) -> float:
     """Seconds of one plain pass over the data."""
     started = time.perf_counter()
     for x, y in data:
         model.zero_grad()
-        torch.nn.functional.cross_entropy(model(x), y).backward()
+        cross_entropy(model(x), y).backward()
     return time.perf_counter() - started
 
 
@@ -91,15 +95,17 @@ def clocks(seconds: dict[str, float]) -> Iterator[None]:
     """Within it, the stages of a proposal add up their time."""
     # The functions of these names hide the modules.
     propose, measure = (importlib.import_module(f"dagrow.planner.{name}") for name in ("propose", "measure"))
+    tiny = importlib.import_module("dagrow.methods.tiny")
     stages: list[tuple[str, Any, str]] = [
         ("places", propose, "_places"),
         ("bounds", propose, "shortlist"),
         ("statistics", propose, "collect"),
-        ("search", propose, "measure"),
+        ("measuring", propose, "measure"),
         ("orient", measure.Evaluator, "orient"),
         ("first look and line searches", measure.Evaluator, "search"),
         ("gains", measure.Evaluator, "measure"),
-        *((f"draft {name}", type(propose.find_kind(name)), "draft") for name in KINDS),
+        ("drafts", propose, "make_drafts"),
+        ("nonlinear", tiny, "nonlinear"),
     ]
     kept = [(owner, name, getattr(owner, name)) for _, owner, name in stages]
     for stage, owner, name in stages:
@@ -122,49 +128,51 @@ def _timed(function: Callable[..., Any], stage: str, seconds: dict[str, float]) 
     return run
 
 
-def step(graph: dict[str, Any], data: Batches, seed: int = 0) -> tuple[float, float, dagrow.Plan]:
-    """Seconds of one proposal and of one insertion, and the plan."""
-    model = dagrow.build(dagrow.GraphSpec.model_validate(graph), seed=1).eval()
+def trained(model: Network, data: Batches) -> Network:
+    """The model after one epoch of Adam."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
+    for x, y in data:
+        for part, target in zip(x.split(128), y.split(128), strict=True):
+            optimizer.zero_grad()
+            cross_entropy(model(part), target).backward()
+            optimizer.step()
+    return model
+
+
+def step(model: Network, data: Batches) -> tuple[float, float, dagrow.Plan]:
+    """Seconds of one proposal and of one insertion into a copy, and the plan."""
+    model = copy.deepcopy(model)
     started = time.perf_counter()
-    plan = dagrow.propose(model, torch.nn.functional.cross_entropy, data, candidates=KINDS, neurons=8, seed=seed)
+    plan = dagrow.propose(model, cross_entropy, data, candidates=KINDS, neurons=8)
     proposed = time.perf_counter()
     if plan.best is not None:
         dagrow.apply(model, plan.best)
     return proposed - started, time.perf_counter() - proposed, plan
 
 
-def run(name: str, graph: dict[str, Any], samples: int, repeats: int) -> None:
+def run(name: str, model: Network, data: Batches, repeats: int) -> None:
     """Measures one work item and prints ratio and stages."""
-    spec = dagrow.GraphSpec.model_validate(graph)
-    model = dagrow.build(spec, seed=1).eval()
-    data = teacher_data(graph["inputs"]["x"]["shape"], samples, batch_that_fits(model.dag))
-    forward_and_backward(model, data)
-    step(graph, data[:1])
-    plain = [forward_and_backward(model, data) for _ in range(repeats)]
-    times, stages = [], []
+    step(model, data)
+    plain, times, stages = [], [], []
     for _ in range(repeats):
+        # Machines are shared: what is compared must be of the same minutes.
+        plain.append(forward_and_backward(model, data))
         seconds: dict[str, float] = {}
         with clocks(seconds):
-            proposing, applying, plan = step(graph, data)
+            proposing, applying, plan = step(model, data)
         times.append(proposing + applying)
         stages.append({**seconds, "apply": applying})
-        # Machines are shared: what both sides are measured against must be of the same minutes.
         plain.append(forward_and_backward(model, data))
     floor, whole = statistics.median(plain), statistics.median(times)
-    print(f"\n{name}: {samples} samples in {len(data)} batches, {torch.get_num_threads()} threads, {plan.stages}")
-    best = plan.best
+    samples, best = sum(len(x) for x, _ in data), plan.best
+    print(f"\n{name}: {samples} samples in {len(data)} batches, threads: {torch.get_num_threads()}, {plan.stages}")
     print(
         f"best: {'none' if best is None else f'{best.kind} {best.place}, gain {best.gain:.4g}'}; loss {plan.loss:.4g}"
     )
-    rows = [
-        [stage, f"{(own := statistics.median(s.get(stage, 0.0) for s in stages)):.3f}", f"{own / floor:.2f}"]
-        for stage in stages[0]
-    ]
-    rows = [
-        ["forward and backward pass", f"{floor:.3f}", "1.00"],
-        ["step", f"{whole:.3f}", f"{whole / floor:.2f}"],
-        *rows,
-    ]
+    rows = [["forward and backward pass", f"{floor:.3f}", "1.0"], ["step", f"{whole:.3f}", f"{whole / floor:.1f}"]]
+    for stage in dict.fromkeys(stage for each in stages for stage in each):
+        own = statistics.median(each.get(stage, 0.0) for each in stages)
+        rows.append([f"  {stage}", f"{own:.3f}", f"{own / floor:.1f}"])
     print(table(("", "seconds", "passes"), rows))
 
 
@@ -172,22 +180,26 @@ def main() -> None:
     """Runs the chosen work items."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("items", nargs="*", help="mlp, conv; both if left out")
-    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--samples", type=int, help="those that a run would take if left out")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--profile", action="store_true", help="where the time of one step goes, by function")
     arguments = parser.parse_args()
     graphs = {"mlp": random_dag(30, seed=0), "conv": conv_dag(8, seed=0)}
-    for threads in arguments.threads:
-        torch.set_num_threads(threads)
-        for name in arguments.items or list(graphs):
-            samples = arguments.samples if name == "mlp" else max(1, arguments.samples // 5)
-            run(f"{name}", graphs[name], samples, arguments.repeats)
+    for name in arguments.items or list(graphs):
+        graph = graphs[name]
+        model = dagrow.build(dagrow.GraphSpec.model_validate(graph), seed=1).eval()
+        samples = arguments.samples or samples_needed(model.dag, everywhere=True)
+        data = teacher_data(graph["inputs"]["x"]["shape"], samples, batch_that_fits(model.dag))
+        for state in ("as built", "after an epoch"):
+            for threads in arguments.threads:
+                torch.set_num_threads(threads)
+                run(f"{name}, {state}", model, data, arguments.repeats)
             if arguments.profile:
                 profiler = cProfile.Profile()
-                data = teacher_data(graphs[name]["inputs"]["x"]["shape"], samples, 2048)
-                profiler.runcall(step, graphs[name], data)
+                profiler.runcall(step, model, data)
                 pstats.Stats(profiler).sort_stats("cumulative").print_stats(70)
+            model = trained(model, data)
 
 
 if __name__ == "__main__":

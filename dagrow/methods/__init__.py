@@ -2,13 +2,12 @@
 
 from dagrow.methods.best_update import best_update, explained
 from dagrow.methods.metric import Metric
-from dagrow.methods.moments import EFFORT, Neurons, Request, SiteMoments
+from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.registry import METHODS, Method, find_method, register_method
 from dagrow.methods.removal import orthonormal
 from dagrow.methods.samples import ChildSamples, SiteSamples
 
 __all__ = [
-    "EFFORT",
     "METHODS",
     "ChildSamples",
     "Method",

@@ -11,17 +11,16 @@ from dataclasses import replace
 
 from dagrow.build import Network
 from dagrow.graph import cost
-from dagrow.methods import EFFORT
 from dagrow.planner.kinds import Ask, Draft, Place
 from dagrow.planner.shortlist import Entry
 from dagrow.statistics import Statistics
 
-SEARCHES = 8
+SEARCHES = 4
 """Searches of one proposal, at most."""
 SHRINKAGES = 3
 """Of one place, at most."""
-PASSES = 2
-"""What all searches may cost where that is more than the effort of one, in forward and backward passes."""
+PASSES, LEAST = 1, 1e9
+"""What all searches together may cost, about: so many forward and backward passes, but no fewer multiply-adds."""
 
 
 def make_drafts(
@@ -48,7 +47,7 @@ def make_drafts(
     if len(open_) > SEARCHES:
         open_ = sorted(open_, key=lambda index: -worth(entries[index].place))[:SEARCHES]
     shrinkages = _spread(ask.shrinkages, min(SHRINKAGES, SEARCHES // len(open_)))
-    effort = max(EFFORT, PASSES * 3.0 * cost(network.dag).multiply_adds * statistics.samples)
+    effort = max(LEAST, PASSES * 3.0 * cost(network.dag).multiply_adds * statistics.samples)
     each = replace(ask.request, effort=effort / (len(open_) * len(shrinkages)))
     search = replace(ask, shrinkages=shrinkages, request=each)
     for index in open_:

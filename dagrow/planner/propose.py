@@ -121,7 +121,7 @@ def propose(
             return promise(where, bound, *burden(dag, place, neurons))
 
         screen = Screen(snapshots, seed)
-        chosen = shortlist(entries, keep[0], screen.bound, worth, templates)
+        chosen = shortlist(entries, keep[0], screen.bounds, worth, templates)
         needed = [entry.kind.needed(entry.place, pointwise) for entry in chosen.entries]
         statistics = collect(
             snapshots,
@@ -133,7 +133,9 @@ def propose(
         if statistics.samples == stream.samples:
             # So few samples that none was held out: all of them do both jobs.
             stream.held_out = 0.0
-        drafts = make_drafts(network, chosen.entries, statistics, ask, lambda place: worth(place, screen.bound(place)))
+        drafts = make_drafts(
+            network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place]))
+        )
         found = measure(snapshots, drafts, keep[1], where)
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))
     return Plan(

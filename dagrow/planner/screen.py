@@ -9,21 +9,23 @@ noise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dagrow.build import Value, merged, output
 from dagrow.graph import leading_op
 from dagrow.methods import Metric, orthonormal
 from dagrow.ops import ACTIVATIONS, to_positions
 from dagrow.planner.kinds.base import Place
-from dagrow.statistics import Snapshots, joined, node_features, rows, weighted_edges
+from dagrow.statistics import Snapshots, edge_widths, joined, node_features, rows, weighted_edges
 
-SAMPLES = 1024
-"""Looked at, at most."""
+SAMPLES, MOST_SAMPLES = 512, 1024
+"""Looked at: so many, and `PER_FEATURE` for each feature that a node reads already, up to the second number."""
+PER_FEATURE = 6
 ROWS = 4096
 """Samples times positions that enter a fit, at most."""
 NEURONS = 48
@@ -34,9 +36,15 @@ TRIED = 128
 """Samples on which the search along v_proj is done, at most."""
 WIDEST = 384
 """Features of one node that enter a fit, at most."""
+WIDTHS = 16
+"""Columns are compared in groups of one width: of multiples of this."""
 RIDGE = 1e-4
 FRESH = 1e-4
 """Part of a feature's square that must be new at a target: less than this is rounding, or as good as there."""
+
+
+_Key = tuple[object, ...]
+"""Names what some sources offer."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,17 @@ class _Residual:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What some sources offer: ``[rows, any]`` and its Gram matrix."""
+    """What some sources offer: ``[rows, any]`` and its Gram matrix; 0 fills up to one of few widths."""
 
     values: Tensor
     gram: Tensor
+
+    @staticmethod
+    def of(parts: Sequence[Tensor]) -> _Columns:
+        """Of several sources, side by side."""
+        values = torch.cat(list(parts), 1)
+        values = nn.functional.pad(values, (0, -values.shape[1] % WIDTHS))
+        return _Columns(values, values.T @ values)
 
 
 class Screen:
@@ -76,28 +91,36 @@ class Screen:
         self.dag, self.snapshots, self.seed = snapshots.dag, snapshots, seed
         self._residuals: dict[str, _Residual] = {}
         self._features: dict[object, Tensor] = {}
-        self._columns: dict[object, _Columns] = {}
-        self._shares: dict[object, float] = {}
+        self._columns: dict[_Key, _Columns] = {}
+        self._shares: dict[tuple[_Key, str], float] = {}
 
     @torch.no_grad()
-    def bound(self, place: Place) -> float:
-        """What a place could gain, roughly; 0 where nothing can be said."""
-        return sum(self._one(place, target) for target in place.targets)
+    def bounds(self, places: Sequence[Place]) -> list[float]:
+        """What each place could gain, roughly; 0 where nothing can be said."""
+        pairs = [[(self._known(place, target), target) for target in place.targets] for place in places]
+        self._compare({pair for each in pairs for pair in each if pair not in self._shares})
+        return [sum(self._residuals[target].gain * self._shares[known, target] for known, target in p) for p in pairs]
 
-    def _one(self, place: Place, target: str) -> float:
-        residual = self._residual(target)
-        if residual.gain <= 0 or residual.squared <= 0:
-            return 0.0
+    def _known(self, place: Place, target: str) -> _Key:
+        """What a place offers a target, as a key; empty where nothing is to be gained, or nothing leads there."""
+        if self._residual(target).gain <= 0 or self._residual(target).squared <= 0:
+            return ()
         seen = [self._seen(place, source, target) for source in self._sources(place)]
-        known = tuple(key for key in seen if key is not None)
-        if not known:
-            return 0.0
-        if (known, target) not in self._shares:
+        return tuple(key for key in seen if key is not None)
+
+    def _compare(self, pairs: set[tuple[_Key, str]]) -> None:
+        """The shares of all pairs, those of one target and one width at once."""
+        groups: dict[tuple[str, int], list[_Key]] = {}
+        for known, target in pairs:
+            if not known:
+                self._shares[known, target] = 0.0
+                continue
             if known not in self._columns:
-                values = torch.cat([self._features[key] for key in known], 1)
-                self._columns[known] = _Columns(values, values.T @ values)
-            self._shares[known, target] = _share(self._columns[known], residual)
-        return residual.gain * self._shares[known, target]
+                self._columns[known] = _Columns.of([self._features[key] for key in known])
+            groups.setdefault((target, self._columns[known].values.shape[1]), []).append(known)
+        for (target, _), keys in groups.items():
+            found = _shares([self._columns[known] for known in keys], self._residual(target))
+            self._shares.update({(known, target): share for known, share in zip(keys, found, strict=True)})
 
     def _sources(self, place: Place) -> tuple[str, ...]:
         """What new features would read: the place's sources, or what a node that is there reads already."""
@@ -107,12 +130,14 @@ class Screen:
     def _sample(self) -> tuple[dict[Value, Tensor], dict[str, Tensor], object]:
         """Values, desired updates and targets of the sample, as one batch."""
         fit = sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())
+        widest = max((sum(edge_widths(self.dag, node).values()) for node in self.snapshots.nodes), default=0)
+        share = min(max(SAMPLES, PER_FEATURE * widest), MOST_SAMPLES) / max(1, fit)
         values: list[dict[Value, Tensor]] = []
         goals: list[dict[str, Tensor]] = []
         wanted = []
         for snapshot in self.snapshots.passing(goals=True):
             batch = snapshot.batch
-            index = (~batch.held & (batch.lots < SAMPLES / max(1, fit))).nonzero().squeeze(1)
+            index = (~batch.held & (batch.lots < share)).nonzero().squeeze(1)
             if index.numel():
                 values.append({value: x[index] for value, x in snapshot.values.items()})
                 goals.append({name: x[index] for name, x in snapshot.goals.items()})
@@ -147,16 +172,23 @@ class Screen:
 
     def _potential(self, node: str, direction: Tensor) -> float:
         """What the loss gains along a direction given sample by sample."""
-        values, goals, wanted = self._sample
+        values, goals, _ = self._sample
         base = values[merged(node)]
         step = direction.transpose(1, 2).reshape(base.shape) if base.dim() == 4 else direction.reshape(base.shape)
         slope = float((goals[node] * step).sum()) / len(base)
         if not slope > 0:
             return 0.0
         few = slice(TRIED)
-        start = self._losses(node, base[few], step[few], [0.0])[0]
-        losses = self._losses(node, base[few], step[few], [t * abs(start) / slope for t in STEPS])
-        return max((start - loss for loss in losses if loss == loss), default=0.0)
+        losses = self._losses(node, base[few], step[few], [t * abs(self._start) / slope for t in STEPS])
+        return max((self._start - loss for loss in losses if loss == loss), default=0.0)
+
+    @cached_property
+    def _start(self) -> float:
+        """The loss of the first samples as it is."""
+        values, _, wanted = self._sample
+        few = torch.arange(min(TRIED, len(next(iter(values.values())))))
+        outs = tuple(values[output(name)][few] for name in self.dag.spec.outputs)
+        return float(self.snapshots.loss(outs[0] if len(outs) == 1 else outs, rows(wanted, few)))
 
     def _losses(self, node: str, base: Tensor, step: Tensor, amplitudes: list[float]) -> list[float]:
         """The losses of the first samples with steps added to a pre-activation."""
@@ -207,28 +239,24 @@ class Screen:
         return ACTIVATIONS[activation].function(z)
 
 
-def _share(columns: _Columns, residual: _Residual) -> float:
-    """The share of v_proj that some columns explain beyond what is there, adjusted for their number."""
+def _shares(columns: Sequence[_Columns], residual: _Residual) -> list[float]:
+    """The share of v_proj that each of some columns explain beyond what is there, adjusted for their number."""
     size, rank = residual.basis.shape
-    known, explained = (residual.both @ columns.values).tensor_split([rank])
+    known, explained = (residual.both @ torch.stack([c.values for c in columns])).tensor_split([rank], dim=1)
+    gram = torch.stack([c.gram for c in columns])
     # What is there already is taken off; v_proj has nothing of it.
-    left = columns.gram - known.T @ known
-    squares = left.diagonal()
-    fresh = (squares > FRESH * columns.gram.diagonal()).nonzero().squeeze(1)
-    if not fresh.numel():
-        return 0.0
-    if len(fresh) < len(squares):
-        left, explained, squares = left[fresh][:, fresh], explained[:, fresh], squares[fresh]
-    scale = squares.rsqrt()
-    correlation = left * scale * scale.unsqueeze(1)
-    correlation.diagonal().add_(RIDGE)
+    left = gram - known.transpose(1, 2) @ known
+    squares = left.diagonal(dim1=1, dim2=2)
+    fresh = squares > FRESH * gram.diagonal(dim1=1, dim2=2)
+    scale = torch.where(fresh, squares.rsqrt(), 0.0)
+    correlation = left * scale.unsqueeze(1) * scale.unsqueeze(2)
+    # The rows of those that are not fresh are 0.
+    correlation.diagonal(dim1=1, dim2=2).add_(torch.where(fresh, RIDGE, 1.0))
     L, _ = torch.linalg.cholesky_ex(correlation)
-    whitened = torch.linalg.solve_triangular(L, (explained * scale).T, upper=False)
-    share = float(whitened.square().sum()) / residual.squared
-    if not share >= 0:
-        return 0.0
-    count = len(fresh)
+    whitened = torch.linalg.solve_triangular(L, (explained * scale.unsqueeze(1)).transpose(1, 2), upper=False)
+    share = (whitened.square().sum((1, 2)) / residual.squared).nan_to_num(0.0, 1.0).clamp(max=1.0)
+    count = fresh.sum(1)
     free = size - rank - 1
-    if free <= count:
-        return min(1.0, share) / 2
-    return max(0.0, 1 - (1 - share) * free / (free - count))
+    adjusted = 1 - (1 - share) * free / (free - count).clamp(min=1)
+    found: list[float] = torch.where(count < free, adjusted.clamp(min=0), share / 2).tolist()
+    return found

@@ -40,7 +40,7 @@ class Shortlist(NamedTuple):
 def shortlist(
     entries: Sequence[Entry],
     keep: int,
-    bound: Callable[[Place], float],
+    bounds_of: Callable[[Sequence[Place]], list[float]],
     worth: Callable[[Place, float], float],
     templates: Sequence[NodeTemplate],
 ) -> Shortlist:
@@ -49,14 +49,15 @@ def shortlist(
     Args:
         entries: all legal places.
         keep: how many places go on where a choice is made, unions besides.
-        bound: what a place could gain.
+        bounds_of: what each of some places could gain.
         worth: the measure of the strategy, of a place and its bound.
         templates: of new nodes.
     """
     if sum(entry.kind.screened for entry in entries) <= 1:
         return _legal(entries, len(entries))
     screened = [entry for entry in entries if entry.kind.screened or entry.kind.competes]
-    bounds = {id(entry): bound(entry.place) for entry in screened}
+    found = bounds_of([entry.place for entry in screened])
+    bounds = {id(entry): bound for entry, bound in zip(screened, found, strict=True)}
     ranked = sorted(screened, key=lambda entry: -worth(entry.place, bounds[id(entry)]))
     out = {id(entry) for entry in ranked[keep:]}
     chosen = [entry for entry in entries if id(entry) not in out]

@@ -102,7 +102,8 @@ def _cheaper_split(dag: Dag, edge: EdgeId, template: NodeTemplate, label: str) -
 
 def _parameters(place: Split) -> int:
     """Of the two new edges, without the graph being made: places are many."""
-    assert place.structure is not None and place.edge is not None
+    assert place.structure is not None
+    assert place.edge is not None
     base, edge = place.base, place.edge
     shape = with_channels(base.written(edge) if place.early else base.output(edge.source), place.kept)
     first, second = place.structure.edges.values()
