@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dagrow.build import Value, merged, output
 from dagrow.graph import leading_op
 from dagrow.methods import Metric, orthonormal
-from dagrow.ops import ACTIVATIONS, to_positions
+from dagrow.ops import ACTIVATIONS, Op, Pool, to_positions
 from dagrow.planner.kinds.base import Place
 from dagrow.statistics import Snapshots, edge_widths, joined, node_features, rows, weighted_edges
 
@@ -91,6 +91,8 @@ class Screen:
         self.dag, self.snapshots, self.seed = snapshots.dag, snapshots, seed
         self._residuals: dict[str, _Residual] = {}
         self._features: dict[object, Tensor] = {}
+        self._ways: list[tuple[Op, Pool | None]] = []
+        self._numbers: dict[object, int | None] = {}
         self._columns: dict[_Key, _Columns] = {}
         self._shares: dict[tuple[_Key, str], float] = {}
 
@@ -208,17 +210,28 @@ class Screen:
 
     def _seen(self, place: Place, source: str, target: str) -> object | None:
         """What ``source`` offers at the positions of ``target``, as a key: its features, or random neurons of them."""
-        found = leading_op(self.dag, source, target, place.template.kernel)
+        found = self._way(source, target, place.template.kernel)
         if found is None:
             return None
-        op, pool = found
+        number, (op, pool) = found
         activation = place.activation if place.structure is not None else self.dag.node(place.node).activation
-        key = (source, op, pool, activation)
+        key = (source, number, activation)
         if key not in self._features:
             values = self._sample[0][output(source)]
             plain = self._narrow(self._rows(op.features(values if pool is None else pool.run(values))))
             self._features[key] = plain if activation is None else self._neurons(plain, activation)
         return key
+
+    def _way(self, source: str, target: str, kernel: int) -> tuple[int, tuple[Op, Pool | None]] | None:
+        """What leads from one node to another, with a number that tells it from others; pairs are many, ways few."""
+        ends = (self.dag.output(source), self.dag.merged(target), kernel)
+        if ends not in self._numbers:
+            way = leading_op(self.dag, source, target, kernel)
+            if way is not None and way not in self._ways:
+                self._ways.append(way)
+            self._numbers[ends] = None if way is None else self._ways.index(way)
+        number = self._numbers[ends]
+        return None if number is None else (number, self._ways[number])
 
     def _narrow(self, features: Tensor) -> Tensor:
         """Features as they are, or as many random mixtures of them as are still cheap."""

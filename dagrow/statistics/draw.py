@@ -19,8 +19,8 @@ from dagrow.statistics.products import with_constant
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot, Snapshots
 
-MOST_SAMPLES = 2048
-"""Drawn for one site, at most."""
+MOST_SAMPLES = 1024
+"""Drawn for one site where a new neuron reads few features."""
 
 PER_FEATURE = 8
 """Drawn for each feature that a new neuron reads, positions shared: of fewer, a search makes neurons that fit noise."""

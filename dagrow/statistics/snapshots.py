@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
-from dagrow.build import Network, Value, merged, output, probe, suffix
+from dagrow.build import Network, Suffix, Value, merged, output, probe, suffix
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
 from dagrow.statistics.stream import Batch, LossFunction, Stream
@@ -75,7 +75,7 @@ class Snapshots:
         self._kept: list[Snapshot] = []
         self._room = cache_bytes
         self._complete = self._seen = False
-        self._suffixes: dict[tuple[str, ...], tuple[fx.GraphModule, tuple[Value, ...]]] = {}
+        self._suffixes: dict[tuple[str, ...], tuple[Suffix, tuple[Value, ...]]] = {}
 
     def _read(self, sites: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
         """Nodes whose outputs are read: by what changes, by what lies below and beside a change, and outputs."""
@@ -120,7 +120,7 @@ class Snapshots:
         """All snapshots, if all of them are kept; None otherwise."""
         return self._kept if self._complete else None
 
-    def suffix(self, changed: tuple[str, ...]) -> tuple[fx.GraphModule, tuple[Value, ...]]:
+    def suffix(self, changed: tuple[str, ...]) -> tuple[Suffix, tuple[Value, ...]]:
         """The part of the network below a change, made once for all who ask (see `dagrow.build.suffix`)."""
         if changed not in self._suffixes:
             self._suffixes[changed] = suffix(self.network, self.dag, changed)
