@@ -153,23 +153,24 @@ def step(model: Network, data: Batches) -> tuple[float, float, dagrow.Plan]:
 def run(name: str, model: Network, data: Batches, repeats: int) -> None:
     """Measures one work item and prints ratio and stages."""
     step(model, data)
-    plain, times, stages = [], [], []
+    plain, times, ratios, stages = [], [], [], []
     for _ in range(repeats):
-        # Machines are shared: what is compared must be of the same minutes.
-        plain.append(forward_and_backward(model, data))
         seconds: dict[str, float] = {}
+        # Machines are shared: what is compared must be of the same second.
+        before = forward_and_backward(model, data)
         with clocks(seconds):
             proposing, applying, plan = step(model, data)
+        plain.append((before + forward_and_backward(model, data)) / 2)
         times.append(proposing + applying)
+        ratios.append(times[-1] / plain[-1])
         stages.append({**seconds, "apply": applying})
-        plain.append(forward_and_backward(model, data))
-    floor, whole = statistics.median(plain), statistics.median(times)
+    floor, whole, ratio = (statistics.median(each) for each in (plain, times, ratios))
     samples, best = sum(len(x) for x, _ in data), plan.best
     print(f"\n{name}: {samples} samples in {len(data)} batches, threads: {torch.get_num_threads()}, {plan.stages}")
     print(
         f"best: {'none' if best is None else f'{best.kind} {best.place}, gain {best.gain:.4g}'}; loss {plan.loss:.4g}"
     )
-    rows = [["forward and backward pass", f"{floor:.3f}", "1.0"], ["step", f"{whole:.3f}", f"{whole / floor:.1f}"]]
+    rows = [["forward and backward pass", f"{floor:.3f}", "1.0"], ["step", f"{whole:.3f}", f"{ratio:.1f}"]]
     for stage in dict.fromkeys(stage for each in stages for stage in each):
         own = statistics.median(each.get(stage, 0.0) for each in stages)
         rows.append([f"  {stage}", f"{own:.3f}", f"{own / floor:.1f}"])
