@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, fx
@@ -44,7 +44,52 @@ def output_of(values: Mapping[Value, Tensor], dag: Dag, name: str, rows: Any = s
     return pool.run(output_of(values, dag, edge.source, rows))
 
 
-def suffix(network: Network, dag: Dag, changed: Sequence[str]) -> tuple[fx.GraphModule, tuple[Value, ...]]:
+class Suffix:
+    """The part of a network below a change. It runs its graph node by node: to compile code for a few runs costs more.
+
+    Args:
+        network: whose layers it calls.
+        graph: from given values to a tuple of outputs.
+    """
+
+    def __init__(self, network: Network, graph: fx.Graph) -> None:
+        self._given = [node for node in graph.nodes if node.op == "placeholder"]
+        self._calls = [(node, _function(network, node)) for node in graph.nodes if node.op.startswith("call")]
+        self._results: Any = next(iter(reversed(graph.nodes))).args[0]
+
+    def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """The outputs."""
+        values: dict[fx.Node, Any] = dict(zip(self._given, given, strict=True))
+        for node, function in self._calls:
+            values[node] = function(*_filled(node.args, values))
+        return tuple(values[node] for node in self._results)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that it calls."""
+        return tuple(str(node.target) for node, _ in self._calls if node.op == "call_module")
+
+
+def _filled(arguments: Iterable[Any], values: Mapping[fx.Node, Any]) -> list[Any]:
+    """Arguments with values in place of nodes."""
+    filled: list[Any] = []
+    for argument in arguments:
+        if isinstance(argument, fx.Node):
+            filled.append(values[argument])
+        else:
+            filled.append(_filled(argument, values) if isinstance(argument, list | tuple) else argument)
+    return filled
+
+
+def _function(network: Network, node: fx.Node) -> Callable[..., Any]:
+    if callable(node.target):
+        return node.target
+    is_layer = node.op == "call_module"
+    found: Callable[..., Any] = network.get_submodule(node.target) if is_layer else getattr(Tensor, node.target)
+    return found
+
+
+def suffix(network: Network, dag: Dag, changed: Sequence[str]) -> tuple[Suffix, tuple[Value, ...]]:
     """The part of the network below a change of some pre-activations (see `cut`).
 
     Args:
@@ -53,9 +98,9 @@ def suffix(network: Network, dag: Dag, changed: Sequence[str]) -> tuple[fx.Graph
         changed: nodes whose pre-activations will be given.
 
     Returns:
-        A module from the given values to the tuple of outputs, and the list of those values: those of the
+        What leads from the given values to the tuple of outputs, and the list of those values: those of the
         changed nodes first, then the values beside the change that are needed as well.
     """
     outputs = [output(name) for name in dag.spec.outputs]
     given = cut(dag, changed, outputs)
-    return fx.GraphModule(network, emit(dag, given, outputs), class_name="Suffix"), given
+    return Suffix(network, emit(dag, given, outputs)), given

@@ -4,6 +4,7 @@ from dagrow.methods.best_update import best_update, explained
 from dagrow.methods.metric import Metric
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.registry import METHODS, Method, find_method, register_method
+from dagrow.methods.removal import orthonormal
 from dagrow.methods.samples import ChildSamples, SiteSamples
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "best_update",
     "explained",
     "find_method",
+    "orthonormal",
     "register_method",
 ]

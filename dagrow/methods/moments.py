@@ -15,6 +15,9 @@ from torch import Tensor
 
 from dagrow.methods.samples import SiteSamples
 
+EFFORT = 4e9
+"""Multiply-adds: some tenths of a second on one core."""
+
 
 @dataclass(frozen=True)
 class SiteMoments:
@@ -80,9 +83,11 @@ class Request:
         shrinkage: rho of the metric.
         significance: scores must exceed this multiple of the noise level; 0 keeps all that is not rounding.
         seed: for methods that draw.
+        effort: multiply-adds that a search on samples may take, about.
     """
 
     neurons: int
     shrinkage: float = 0.0
     significance: float = 1.0
     seed: int = 0
+    effort: float = EFFORT

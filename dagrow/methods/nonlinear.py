@@ -20,8 +20,6 @@ from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.removal import Removal
 from dagrow.methods.starts import starts
 
-BUDGET = 4e9
-"""Multiply-adds of one search: some tenths of a second on one core. Where a neuron costs much, fewer are tried."""
 POLISHED = (4, 32)
 """Least and most starts that are polished per draw, the best of all."""
 TRIED = (24, 1000)
@@ -58,7 +56,7 @@ def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
         fan_in = FanIn(samples, moments, request.shrinkage)
         if removal.size == 0 or fan_in.rank == 0:
             return _none(moments)
-        search = _Search(fan_in, generator)
+        search = _Search(fan_in, generator, request.effort)
         pools = search.best(removal)
         noise_level = search.noise_level(removal, pools[1:]) if noise else 0.0
         # What rounding leaves of a v_proj that is really 0, as in `tiny`.
@@ -105,8 +103,8 @@ def _balanced(alpha: Tensor, omega: Tensor) -> tuple[Tensor, Tensor]:
 class _Search:
     """The search at one site; weights W are in the coordinates of its fan-ins."""
 
-    def __init__(self, fan_in: FanIn, generator: torch.Generator) -> None:
-        self.fan_in, self.generator = fan_in, generator
+    def __init__(self, fan_in: FanIn, generator: torch.Generator, effort: float) -> None:
+        self.fan_in, self.generator, self.effort = fan_in, generator, effort
         activate, z = fan_in.samples.activate, fan_in.E[..., :4]
         once, twice = activate(z), activate(2 * z)
         self.homogeneous = torch.allclose(twice, 2 * once, rtol=1e-4, atol=1e-5 * float(once.abs().amax()))
@@ -119,7 +117,8 @@ class _Search:
         """Polished weights ``[rank, k]`` for each draw, from starts and ``more`` of them."""
         fan_in, draws = self.fan_in, removal.draws
         cost, size = self._cost(removal)
-        affordable = BUDGET / (3 * cost * draws)  # a slope costs two evaluations more
+        # Where a neuron costs much, fewer are tried; a slope costs two evaluations more.
+        affordable = self.effort / (3 * cost * draws)
         polished = _within(affordable / STEPS[1], POLISHED)
         each = []
         for index in range(draws):

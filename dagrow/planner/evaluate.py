@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
-from dagrow.build import Network, Value, suffix
+from dagrow.build import Network, Value
 from dagrow.planner.orient import Mean, Oriented, Shares
 from dagrow.planner.response import Deltas, Response, Values
 from dagrow.planner.trial import Trial
@@ -24,6 +24,13 @@ _BATCH_SEED = 0x6A09
 
 _JOINED_VALUES = 2**20
 """Values per node up to which scouts are joined: what fits the processor's cache."""
+
+
+_TOGETHER = 4096
+"""Samples times amplitudes up to which a suffix is run once for all of them: it is the calls that cost there."""
+
+Changed = Callable[[str, Tensor | None], Tensor]
+"""See `Response.at`."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +46,13 @@ class Evaluator:
 
     Args:
         snapshots: of the network, with the desired updates of every node that a trial changes.
-        trials: all that may be asked about.
     """
 
-    def __init__(self, snapshots: Snapshots, trials: Sequence[Trial]) -> None:
+    def __init__(self, snapshots: Snapshots) -> None:
         self.snapshots, self.loss = snapshots, snapshots.loss
         self.network, self.dag = snapshots.network, snapshots.dag
         self.held_out = snapshots.stream.held_out > 0
         self._drops = self.network.training and any(node.dropout > 0 for node in self.dag.spec.nodes.values())
-        self._suffixes: dict[tuple[str, ...], tuple[fx.GraphModule, tuple[Value, ...]]] = {}
-        for trial in trials:
-            if trial.changed not in self._suffixes:
-                self._suffixes[trial.changed] = suffix(self.network, self.dag, trial.changed)
         self._responses: dict[tuple[int, int, str], Response] = {}
         self._scouts: tuple[_Look, ...] | None = None
         self._fan_in: dict[tuple[int, int], Tensor] = {}
@@ -82,8 +84,8 @@ class Evaluator:
             start.add(self._loss(look.outputs, look.target, look.mask), look.size)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
                 response = self._response(trial, look)
-                for amplitude in amplitudes:
-                    outs = self._run_suffix(trial, look.values, response.at(amplitude))
+                changes = [response.at(amplitude) for amplitude in amplitudes]
+                for amplitude, outs in zip(amplitudes, self._outputs(trial, look, changes), strict=True):
                     means[amplitude].add(self._loss(outs, look.target, look.mask), look.size)
         return start.value, [{a: mean.value for a, mean in means.items()} for means in sums]
 
@@ -121,21 +123,29 @@ class Evaluator:
         return both[0], both[1:]
 
     @torch.no_grad()
-    def orient(self, trials: Sequence[Trial]) -> list[Oriented]:
+    def orient(self, trials: Sequence[Trial], scouting: bool = False, sides: bool = True) -> list[Oriented]:
         """Chooses the better of each neuron and its mirror image, and says what the loss does at amplitude 0.
 
         Where the activation has a kink (or a norm or a max pool comes in between), a neuron and its mirror
         image differ at first order, so the data decide, neuron by neuron.
 
+        Args:
+            trials: at unit size.
+            scouting: ask a part of the samples only.
+            sides: whether there is a choice; otherwise all neurons stay as they are.
+
         Returns:
             Per trial, the trial to search and what the loss does there at first order.
         """
-        shares = [Shares(trial, self._mirror(trial), self._room // (4 * len(trials))) for trial in trials]
+        room = 0 if scouting else self._room // (4 * max(1, len(trials)))
+        shares = [Shares(trial, self._mirror(trial) if sides else None, room) for trial in trials]
         loss = Mean()
-        for snapshot in self.snapshots.passing(goals=True) if shares else ():
+        for whole in self.snapshots.passing(goals=True) if shares else ():
+            snapshot = _scouts(whole) if scouting else whole
             loss.add(self._loss(snapshot.outputs, snapshot.batch.target, None), snapshot.batch.size)
             for share in shares:
-                share.add(snapshot, self._updates(share.trial, snapshot))
+                deltas = share.trial.update_slope(snapshot.values) if scouting else self._updates(share.trial, whole)
+                share.add(snapshot, deltas)
         found = [share.oriented(loss) for share in shares]
         for share, result in zip(shares, found, strict=True):
             for number, z in share.kept.items():
@@ -199,22 +209,35 @@ class Evaluator:
         for key in [key for key in self._responses if key[0] in gone]:
             self._room += self._responses.pop(key).bytes
 
-    def _run_suffix(
-        self, trial: Trial, values: Values, changed: Callable[[str, Tensor | None], Tensor]
-    ) -> tuple[Tensor, ...]:
+    def _outputs(self, trial: Trial, look: _Look, changes: Sequence[Changed]) -> Iterator[tuple[Tensor, ...]]:
+        """The outputs with each of some changes; in one run where samples are few and do not see one another."""
+        few = len(look.outputs[0]) * len(changes) <= _TOGETHER
+        if self.network.training or not few or len(changes) < 2:
+            for changed in changes:
+                yield self._run_suffix(trial, look.values, changed)
+            return
+        module, given = self.snapshots.suffix(trial.changed)
+        arguments = [
+            torch.cat([self._argument(trial, look.values, value, changed) for changed in changes]) for value in given
+        ]
+        yield from zip(*(out.chunk(len(changes)) for out in module(*arguments)), strict=True)
+
+    def _run_suffix(self, trial: Trial, values: Values, changed: Changed) -> tuple[Tensor, ...]:
         """The outputs with the trial's changes added to the pre-activations that it changes."""
-        module, given = self._suffixes[trial.changed]
-        arguments = []
-        for value in given:
-            if value.node not in trial.changed or value.stage == "output":
-                arguments.append(values[value])
-            else:
-                arguments.append(changed(value.node, None if value.stage == "delta" else values[value]))
+        module, given = self.snapshots.suffix(trial.changed)
+        arguments = [self._argument(trial, values, value, changed) for value in given]
         if self._drops:
             # The same dropout at every amplitude.
             torch.manual_seed(_BATCH_SEED)
         results: tuple[Tensor, ...] = module(*arguments)
         return results
+
+    @staticmethod
+    def _argument(trial: Trial, values: Values, value: Value, changed: Changed) -> Tensor:
+        """What the suffix is given for a value."""
+        if value.node not in trial.changed or value.stage == "output":
+            return values[value]
+        return changed(value.node, None if value.stage == "delta" else values[value])
 
     def _loss(self, outs: Any, target: Any, mask: Tensor | None) -> float:
         if mask is not None:
@@ -292,6 +315,21 @@ def _joined(looks: Sequence[_Look]) -> _Look:
     outs = tuple(torch.cat(parts) for parts in zip(*(look.outputs for look in looks), strict=True))
     target = joined([look.target for look in looks])
     return _Look(0, "scouts", values, outs, target, None, None, sum(look.size for look in looks))
+
+
+def _scouts(snapshot: Snapshot) -> Snapshot:
+    """The scouts of a batch alone."""
+    index = snapshot.batch.scouts.nonzero().squeeze(1)
+    batch = snapshot.batch
+    few = replace(
+        batch,
+        target=rows(batch.target, index),
+        size=len(index),
+        **{name: getattr(batch, name)[index] for name in ("held", "signs", "scouts", "lots")},
+    )
+    values = _Lazy(lambda value: snapshot.values[value][index], snapshot.values)
+    outs = tuple(x[index] for x in snapshot.outputs)
+    return Snapshot(snapshot.number, few, values, outs, {name: g[index] for name, g in snapshot.goals.items()})
 
 
 @contextmanager

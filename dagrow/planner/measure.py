@@ -81,11 +81,14 @@ def measure(snapshots: Snapshots, drafts: list[Draft], finalists: int, where: st
         finalists: how many go on after a first look at their amplitudes, where ``where`` ranks by gain.
         where: the strategy.
     """
-    evaluator = Evaluator(snapshots, [v.trial for draft in drafts for v in draft.variants])
+    evaluator = Evaluator(snapshots)
     scouting = evaluator.may_scout
     tracks = _tracks(evaluator, drafts)
     _run(evaluator, [(track.trial, track.search) for track in tracks], scouting, passes=1)
     tracks, behind = _front(_best_variants(evaluator, tracks), finalists, where)
+    if scouting:
+        exact = evaluator.orient([track.first_order.trial for track in tracks], sides=False)
+        tracks = [replace(track, first_order=oriented) for track, oriented in zip(tracks, exact, strict=True)]
     _run(evaluator, [(track.trial, track.search) for track in tracks], scouting)
     _search_updates(evaluator, tracks, scouting)
     final = {track.draft: _Final(track, *track.finished()) for track in tracks}
@@ -172,7 +175,7 @@ def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
     variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if not variant.fixed]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
     tracks = []
-    for (index, variant), oriented in zip(variants, evaluator.orient(ready), strict=True):
+    for (index, variant), oriented in zip(variants, evaluator.orient(ready, evaluator.may_scout), strict=True):
         trial = oriented.trial
         if trial.change.features is not None and not trial.fan_in_fixed:
             trial = trial.without_updates()

@@ -13,6 +13,7 @@ from dagrow.graph import Dag, FixedSize, NodeTemplate, cost
 from dagrow.methods import Request, find_method
 from dagrow.mutation import apply_change
 from dagrow.planner.candidate import Candidate
+from dagrow.planner.drafts import make_drafts
 from dagrow.planner.evaluate import untouched
 from dagrow.planner.kinds import Ask, Kind, Place, find_kind
 from dagrow.planner.measure import measure
@@ -72,8 +73,8 @@ def propose(
         with_update: new neurons bring along the best update of their children, at one amplitude.
         new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
         removal: what a removal may add to the loss.
-        keep: how many new edges, nodes and layers are solved, and how many candidates are searched to the end;
-            the rest fall out after a cheap bound and after a first look.
+        keep: how many places are solved where pairs of nodes are among them, and how many candidates are searched
+            to the end; the rest fall out after a cheap bound and after a first look.
         max_parameters: the network may have no more afterwards.
         max_multiply_adds: likewise, for one sample.
         turn: where the ``naive`` strategy starts.
@@ -101,7 +102,15 @@ def propose(
     room = tuple(float("inf") if top is None else top - used for top, used in zip(limits, now, strict=True))
     request = Request(neurons, significance=significance, seed=seed)
     pointwise = fan_out == "pointwise"
-    ask = Ask(find_method(method), request, shrinkages, with_update, pointwise, (room[0], room[1]), removal)
+    ask = Ask(
+        find_method(method),
+        request,
+        shrinkages,
+        with_update=with_update,
+        pointwise=pointwise,
+        room=(room[0], room[1]),
+        removal=removal,
+    )
     templates = [NodeTemplate(*each) for each in NewNodeSpec.model_validate(new_node or {}).combinations]
     entries, fixed = _places([find_kind(name) for name in candidates], dag, templates, nodes)
     stream = Stream(data, network, share)
@@ -111,7 +120,8 @@ def propose(
         def worth(place: Place, bound: float) -> float:
             return promise(where, bound, *burden(dag, place, neurons))
 
-        chosen = shortlist(entries, keep[0], Screen(snapshots, seed).bound, worth, templates)
+        screen = Screen(snapshots, seed)
+        chosen = shortlist(entries, keep[0], screen.bounds, worth, templates)
         needed = [entry.kind.needed(entry.place, pointwise) for entry in chosen.entries]
         statistics = collect(
             snapshots,
@@ -123,7 +133,9 @@ def propose(
         if statistics.samples == stream.samples:
             # So few samples that none was held out: all of them do both jobs.
             stream.held_out = 0.0
-        drafts = [kind.draft(network, place, statistics, ask) for kind, place in chosen.entries]
+        drafts = make_drafts(
+            network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place]))
+        )
         found = measure(snapshots, drafts, keep[1], where)
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))
     return Plan(

@@ -3,35 +3,48 @@
 From a bounded sample, once per node and not per pair: the features of u, the residual v_proj of v, and what the
 loss would gain if v_proj could be had in full (a short line search along it). A place's bound is that gain times
 the share of v_proj that the features of its sources explain, linearly for a new edge, through random neurons for
-a new node; the share is adjusted for what as many features would explain of noise.
+a new node or more features of one that is there; the share is adjusted for what as many features would explain of
+noise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dagrow.build import Value, merged, output, suffix
+from dagrow.build import Value, merged, output
 from dagrow.graph import leading_op
-from dagrow.methods import Metric
-from dagrow.ops import ACTIVATIONS, to_positions
+from dagrow.methods import Metric, orthonormal
+from dagrow.ops import ACTIVATIONS, Op, Pool, to_positions
 from dagrow.planner.kinds.base import Place
-from dagrow.statistics import Snapshots, joined, node_features, rows, weighted_edges
+from dagrow.statistics import Snapshots, edge_widths, joined, node_features, rows, weighted_edges
 
-SAMPLES = 1024
-"""Looked at, at most."""
+SAMPLES, MOST_SAMPLES = 512, 1024
+"""Looked at: so many, and `PER_FEATURE` for each feature that a node reads already, up to the second number."""
+PER_FEATURE = 6
 ROWS = 4096
 """Samples times positions that enter a fit, at most."""
 NEURONS = 48
 """Random neurons that stand for all that a new node could compute."""
 STEPS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Relative to where the first-order gain would be the whole loss."""
+TRIED = 128
+"""Samples on which the search along v_proj is done, at most."""
 WIDEST = 384
 """Features of one node that enter a fit, at most."""
+WIDTHS = 16
+"""Columns are compared in groups of one width: of multiples of this."""
 RIDGE = 1e-4
+FRESH = 1e-4
+"""Part of a feature's square that must be new at a target: less than this is rounding, or as good as there."""
+
+
+_Key = tuple[object, ...]
+"""Names what some sources offer."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +52,31 @@ class _Residual:
     """What is to be gained at one node.
 
     Attributes:
-        Q: ``[rows, rank]`` orthonormal basis of what the node reads already.
-        v_proj: ``[rows, M]``.
+        basis: ``[rows, rank]`` orthonormal, of what the node reads already.
+        both: ``[rank + M, rows]``, the basis and v_proj, one below the other.
         squared: of v_proj, summed.
         gain: drop of the loss if v_proj could be had in full.
     """
 
-    Q: Tensor
-    v_proj: Tensor
+    basis: Tensor
+    both: Tensor
     squared: float
     gain: float
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What some sources offer: ``[rows, any]`` and its Gram matrix; 0 fills up to one of few widths."""
+
+    values: Tensor
+    gram: Tensor
+
+    @staticmethod
+    def of(parts: Sequence[Tensor]) -> _Columns:
+        """Of several sources, side by side."""
+        values = torch.cat(list(parts), 1)
+        values = nn.functional.pad(values, (0, -values.shape[1] % WIDTHS))
+        return _Columns(values, values.T @ values)
 
 
 class Screen:
@@ -63,32 +91,55 @@ class Screen:
         self.dag, self.snapshots, self.seed = snapshots.dag, snapshots, seed
         self._residuals: dict[str, _Residual] = {}
         self._features: dict[object, Tensor] = {}
+        self._ways: list[tuple[Op, Pool | None]] = []
+        self._numbers: dict[object, int | None] = {}
+        self._columns: dict[_Key, _Columns] = {}
+        self._shares: dict[tuple[_Key, str], float] = {}
 
     @torch.no_grad()
-    def bound(self, place: Place) -> float:
-        """What a place could gain, roughly; 0 where nothing can be said."""
-        return sum(self._one(place, target) for target in place.targets)
+    def bounds(self, places: Sequence[Place]) -> list[float]:
+        """What each place could gain, roughly; 0 where nothing can be said."""
+        pairs = [[(self._known(place, target), target) for target in place.targets] for place in places]
+        self._compare({pair for each in pairs for pair in each if pair not in self._shares})
+        return [sum(self._residuals[target].gain * self._shares[known, target] for known, target in p) for p in pairs]
 
-    def _one(self, place: Place, target: str) -> float:
-        residual = self._residual(target)
-        if residual.gain <= 0 or residual.squared <= 0:
-            return 0.0
-        columns = [self._seen(place, source, target) for source in place.sources]
-        known = [column for column in columns if column is not None]
-        if not known:
-            return 0.0
-        return residual.gain * _share(torch.cat(known, 1), residual)
+    def _known(self, place: Place, target: str) -> _Key:
+        """What a place offers a target, as a key; empty where nothing is to be gained, or nothing leads there."""
+        if self._residual(target).gain <= 0 or self._residual(target).squared <= 0:
+            return ()
+        seen = [self._seen(place, source, target) for source in self._sources(place)]
+        return tuple(key for key in seen if key is not None)
+
+    def _compare(self, pairs: set[tuple[_Key, str]]) -> None:
+        """The shares of all pairs, those of one target and one width at once."""
+        groups: dict[tuple[str, int], list[_Key]] = {}
+        for known, target in pairs:
+            if not known:
+                self._shares[known, target] = 0.0
+                continue
+            if known not in self._columns:
+                self._columns[known] = _Columns.of([self._features[key] for key in known])
+            groups.setdefault((target, self._columns[known].values.shape[1]), []).append(known)
+        for (target, _), keys in groups.items():
+            found = _shares([self._columns[known] for known in keys], self._residual(target))
+            self._shares.update({(known, target): share for known, share in zip(keys, found, strict=True)})
+
+    def _sources(self, place: Place) -> tuple[str, ...]:
+        """What new features would read: the place's sources, or what a node that is there reads already."""
+        return place.sources or tuple(edge.source for edge in weighted_edges(self.dag, place.node))
 
     @cached_property
     def _sample(self) -> tuple[dict[Value, Tensor], dict[str, Tensor], object]:
         """Values, desired updates and targets of the sample, as one batch."""
         fit = sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())
+        widest = max((sum(edge_widths(self.dag, node).values()) for node in self.snapshots.nodes), default=0)
+        share = min(max(SAMPLES, PER_FEATURE * widest), MOST_SAMPLES) / max(1, fit)
         values: list[dict[Value, Tensor]] = []
         goals: list[dict[str, Tensor]] = []
         wanted = []
         for snapshot in self.snapshots.passing(goals=True):
             batch = snapshot.batch
-            index = (~batch.held & (batch.lots < SAMPLES / max(1, fit))).nonzero().squeeze(1)
+            index = (~batch.held & (batch.lots < share)).nonzero().squeeze(1)
             if index.numel():
                 values.append({value: x[index] for value, x in snapshot.values.items()})
                 goals.append({name: x[index] for name, x in snapshot.goals.items()})
@@ -109,90 +160,116 @@ class Screen:
             v = to_positions(goals[node])
             sources = {edge.source: values[output(edge.source)] for edge in weighted_edges(self.dag, node)}
             blocks = node_features(self.dag, node, sources, v)
-            B = self._rows(torch.cat([b.expand(*v.shape[:2], -1) for b in blocks], 2)).double()
-            V = self._rows(v).double()
-            Q = _basis(B)
-            V = V - Q @ (Q.T @ V)
+            B = torch.cat([b.expand(*v.shape[:2], -1) for b in blocks], 2)
+            Q, mixing = orthonormal(self._rows(B))
+            V = self._rows(v)
+            effect = Q.T @ V
+            V = V - Q @ effect
             # The residual at all positions: for the search along it.
-            everywhere = torch.cat([b.expand(*v.shape[:2], -1) for b in blocks], 2).double()
-            dW = Metric(B.T @ B, RIDGE).solve(B.T @ self._rows(v).double())
-            direction = (v.double() - everywhere @ dW).to(v.dtype)
-            self._residuals[node] = _Residual(Q, V, float(V.square().sum()), self._potential(node, direction))
+            direction = v - B @ (mixing.to(B) @ effect)
+            gain = self._potential(node, direction)
+            both = torch.cat([Q, V], 1).T.contiguous()
+            self._residuals[node] = _Residual(Q, both, float(V.square().sum(dtype=torch.float64)), gain)
         return self._residuals[node]
 
     def _potential(self, node: str, direction: Tensor) -> float:
         """What the loss gains along a direction given sample by sample."""
-        values, goals, wanted = self._sample
-        network, loss = self.snapshots.network, self.snapshots.loss
-        module, given = suffix(network, self.dag, (node,))
+        values, goals, _ = self._sample
         base = values[merged(node)]
         step = direction.transpose(1, 2).reshape(base.shape) if base.dim() == 4 else direction.reshape(base.shape)
-
-        def at(amplitude: float) -> float:
-            changed = base + amplitude * step
-            outs = module(*(changed if value.node == node else values[value] for value in given))
-            return float(loss(outs[0] if len(outs) == 1 else outs, wanted))
-
-        start, slope = at(0.0), float((goals[node] * step).sum()) / len(base)
+        slope = float((goals[node] * step).sum()) / len(base)
         if not slope > 0:
             return 0.0
-        found = [start - at(t * abs(start) / slope) for t in STEPS]
-        return max((gain for gain in found if gain == gain), default=0.0)
+        few = slice(TRIED)
+        losses = self._losses(node, base[few], step[few], [t * abs(self._start) / slope for t in STEPS])
+        return max((self._start - loss for loss in losses if loss == loss), default=0.0)
 
-    def _seen(self, place: Place, source: str, target: str) -> Tensor | None:
-        """What ``source`` offers at the positions of ``target``: its features, or random neurons of them."""
-        found = leading_op(self.dag, source, target, place.template.kernel)
+    @cached_property
+    def _start(self) -> float:
+        """The loss of the first samples as it is."""
+        values, _, wanted = self._sample
+        few = torch.arange(min(TRIED, len(next(iter(values.values())))))
+        outs = tuple(values[output(name)][few] for name in self.dag.spec.outputs)
+        return float(self.snapshots.loss(outs[0] if len(outs) == 1 else outs, rows(wanted, few)))
+
+    def _losses(self, node: str, base: Tensor, step: Tensor, amplitudes: list[float]) -> list[float]:
+        """The losses of the first samples with steps added to a pre-activation."""
+        values, _, wanted = self._sample
+        module, given = self.snapshots.suffix((node,))
+        target = rows(wanted, torch.arange(len(base), device=base.device))
+        beside = {value: values[value][: len(base)] for value in given if value.node != node}
+        losses: list[float] = []
+        # All at once, unless samples see one another.
+        for part in [[a] for a in amplitudes] if self.snapshots.network.training else [amplitudes]:
+            changed = torch.cat([base + amplitude * step for amplitude in part])
+            repeated = {value: torch.cat([x] * len(part)) for value, x in beside.items()}
+            outs = module(*(changed if value.node == node else repeated[value] for value in given))
+            for each in zip(*(out.chunk(len(part)) for out in outs), strict=True):
+                losses.append(float(self.snapshots.loss(each[0] if len(each) == 1 else each, target)))
+        return losses
+
+    def _seen(self, place: Place, source: str, target: str) -> object | None:
+        """What ``source`` offers at the positions of ``target``, as a key: its features, or random neurons of them."""
+        found = self._way(source, target, place.template.kernel)
         if found is None:
             return None
-        op, pool = found
-        key = (source, op, pool, place.activation)
+        number, (op, pool) = found
+        activation = place.activation if place.structure is not None else self.dag.node(place.node).activation
+        key = (source, number, activation)
         if key not in self._features:
             values = self._sample[0][output(source)]
             plain = self._narrow(self._rows(op.features(values if pool is None else pool.run(values))))
-            self._features[key] = plain if place.activation is None else self._neurons(plain, place.activation)
-        return self._features[key]
+            self._features[key] = plain if activation is None else self._neurons(plain, activation)
+        return key
+
+    def _way(self, source: str, target: str, kernel: int) -> tuple[int, tuple[Op, Pool | None]] | None:
+        """What leads from one node to another, with a number that tells it from others; pairs are many, ways few."""
+        ends = (self.dag.output(source), self.dag.merged(target), kernel)
+        if ends not in self._numbers:
+            way = leading_op(self.dag, source, target, kernel)
+            if way is not None and way not in self._ways:
+                self._ways.append(way)
+            self._numbers[ends] = None if way is None else self._ways.index(way)
+        number = self._numbers[ends]
+        return None if number is None else (number, self._ways[number])
 
     def _narrow(self, features: Tensor) -> Tensor:
         """Features as they are, or as many random mixtures of them as are still cheap."""
         width = features.shape[1]
         if width <= WIDEST:
-            return features.double()
+            return features
         generator = torch.Generator().manual_seed(self.seed)
         mixing = torch.randn(width, WIDEST, generator=generator, dtype=torch.float64) / width**0.5
         mixed: Tensor = features @ mixing.to(features)
-        return mixed.double()
+        return mixed
 
     def _neurons(self, plain: Tensor, activation: str) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
-        S = plain.T @ plain / len(plain)
-        metric = Metric(S, RIDGE)
+        metric = Metric(plain.T @ plain / len(plain), RIDGE)
         draw = torch.randn(metric.rank, NEURONS, generator=generator, dtype=torch.float64).to(plain.device)
-        shift = torch.randn(NEURONS, generator=generator, dtype=torch.float64).to(plain.device)
-        z = plain @ metric.unwhiten(draw / max(1, metric.rank) ** 0.5) + shift
+        shift = torch.randn(NEURONS, generator=generator, dtype=torch.float64).to(plain)
+        z = plain @ metric.unwhiten(draw / max(1, metric.rank) ** 0.5).to(plain) + shift
         return ACTIVATIONS[activation].function(z)
 
 
-def _basis(B: Tensor) -> Tensor:
-    """An orthonormal basis of the columns, near-dependent ones left out."""
-    scale = B.square().sum(0).sqrt()
-    B = B[:, scale > 0] / scale[scale > 0]
-    U: Tensor
-    U, values, _ = torch.linalg.svd(B, full_matrices=False)
-    return U[:, values > 1e-6 * values.max().clamp(min=1e-300)] if values.numel() else U
-
-
-def _share(columns: Tensor, residual: _Residual) -> float:
-    """The share of v_proj that some columns explain beyond what is there, adjusted for their number."""
-    size = len(columns)
-    norms = columns.square().sum(0)
-    left = columns - residual.Q @ (residual.Q.T @ columns)
-    fresh = left.square().sum(0) > 1e-8 * norms
-    left = left[:, fresh]
-    if left.shape[1] == 0:
-        return 0.0
-    metric = Metric(left.T @ left, RIDGE)
-    share = float(metric.whiten(left.T @ residual.v_proj).square().sum()) / residual.squared
-    free = size - residual.Q.shape[1] - 1
-    if free <= metric.rank:
-        return max(0.0, share) / 2
-    return max(0.0, 1 - (1 - share) * free / (free - metric.rank))
+def _shares(columns: Sequence[_Columns], residual: _Residual) -> list[float]:
+    """The share of v_proj that each of some columns explain beyond what is there, adjusted for their number."""
+    size, rank = residual.basis.shape
+    known, explained = (residual.both @ torch.stack([c.values for c in columns])).tensor_split([rank], dim=1)
+    gram = torch.stack([c.gram for c in columns])
+    # What is there already is taken off; v_proj has nothing of it.
+    left = gram - known.transpose(1, 2) @ known
+    squares = left.diagonal(dim1=1, dim2=2)
+    fresh = squares > FRESH * gram.diagonal(dim1=1, dim2=2)
+    scale = torch.where(fresh, squares.rsqrt(), 0.0)
+    correlation = left * scale.unsqueeze(1) * scale.unsqueeze(2)
+    # The rows of those that are not fresh are 0.
+    correlation.diagonal(dim1=1, dim2=2).add_(torch.where(fresh, RIDGE, 1.0))
+    L, _ = torch.linalg.cholesky_ex(correlation)
+    whitened = torch.linalg.solve_triangular(L, (explained * scale.unsqueeze(1)).transpose(1, 2), upper=False)
+    share = (whitened.square().sum((1, 2)) / residual.squared).nan_to_num(0.0, 1.0).clamp(max=1.0)
+    count = fresh.sum(1)
+    free = size - rank - 1
+    adjusted = 1 - (1 - share) * free / (free - count).clamp(min=1)
+    found: list[float] = torch.where(count < free, adjusted.clamp(min=0), share / 2).tolist()
+    return found

@@ -40,7 +40,7 @@ class Shortlist(NamedTuple):
 def shortlist(
     entries: Sequence[Entry],
     keep: int,
-    bound: Callable[[Place], float],
+    bounds_of: Callable[[Sequence[Place]], list[float]],
     worth: Callable[[Place, float], float],
     templates: Sequence[NodeTemplate],
 ) -> Shortlist:
@@ -48,18 +48,19 @@ def shortlist(
 
     Args:
         entries: all legal places.
-        keep: how many screened places go on, unions besides.
-        bound: what a place could gain.
+        keep: how many places go on where a choice is made, unions besides.
+        bounds_of: what each of some places could gain.
         worth: the measure of the strategy, of a place and its bound.
         templates: of new nodes.
     """
-    screened = [entry for entry in entries if entry.kind.screened]
-    if len(screened) <= 1:
+    if sum(entry.kind.screened for entry in entries) <= 1:
         return _legal(entries, len(entries))
-    bounds = {id(entry): bound(entry.place) for entry in screened}
+    screened = [entry for entry in entries if entry.kind.screened or entry.kind.competes]
+    found = bounds_of([entry.place for entry in screened])
+    bounds = {id(entry): bound for entry, bound in zip(screened, found, strict=True)}
     ranked = sorted(screened, key=lambda entry: -worth(entry.place, bounds[id(entry)]))
-    kept = {id(entry) for entry in ranked[:keep]}
-    chosen = [entry for entry in entries if not entry.kind.screened or id(entry) in kept]
+    out = {id(entry) for entry in ranked[keep:]}
+    chosen = [entry for entry in entries if id(entry) not in out]
     unions = _unions([(entry, bounds[id(entry)]) for entry in ranked if entry.kind.name == "node"], templates)
     return _legal([*chosen, *unions], len(entries) + len(unions))
 
@@ -94,13 +95,13 @@ def _legal(entries: Sequence[Entry], considered: int) -> Shortlist:
 
 def burden(dag: Dag, place: Place, neurons: int) -> tuple[int, int]:
     """About how many parameters and multiply-adds a screened place adds, without its graph being made."""
-    assert place.structure is not None
-    features = sum(
-        op.feature_count(dag.output(edge.source))
-        for edge, op in place.structure.edges.items()
-        if edge.source in place.sources and op.parametrised
-    )
+    if place.structure is None:
+        read = {edge: dag.op(edge) for edge in dag.incoming[place.node]}
+    else:
+        read = {edge: op for edge, op in place.structure.edges.items() if edge.source in place.sources}
+    features = sum(op.feature_count(dag.output(edge.source)) for edge, op in read.items() if op.parametrised)
     written = sum(channels(dag.merged(v)) for v in place.targets)
     positions = max(dag.merged(v)[-1] ** 2 if len(dag.merged(v)) == 3 else 1 for v in place.targets)
-    parameters = features * written if place.activation is None else neurons * (features + written + 1)
+    only_edge = place.structure is not None and place.activation is None
+    parameters = features * written if only_edge else neurons * (features + written + 1)
     return parameters, parameters * positions

@@ -216,7 +216,7 @@ class GrowthSpec(SpecPart):
     new_node: NewNodeSpec = NewNodeSpec()
     keep: tuple[Count, Count] = Field(
         default=(16, 8),
-        description="new edges, nodes and layers that are solved, and candidates that are searched to the end",
+        description="places that are solved where pairs of nodes are among them, and candidates searched to the end",
     )
     removal: float | None = Field(
         default=None,

@@ -19,11 +19,14 @@ from dagrow.statistics.products import with_constant
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot, Snapshots
 
-MOST_SAMPLES = 2048
-"""Drawn for one site, at most."""
+MOST_SAMPLES = 1024
+"""Drawn for one site where a new neuron reads few features."""
 
-MOST_VALUES = 2**20
-"""Values of the widest matrix of one site, at most."""
+PER_FEATURE = 8
+"""Drawn for each feature that a new neuron reads, positions shared: of fewer, a search makes neurons that fit noise."""
+
+MOST_VALUES = 2**20, 2**23
+"""Values of the widest matrix of one site: up to so many for `MOST_SAMPLES`, and in any case at most."""
 
 TRIED = 16
 """New neurons that a method looks at together, about: each is as many columns at a child as it has weights there."""
@@ -121,7 +124,9 @@ def _size(dag: Dag, layout: SiteLayout) -> int:
         positions = math.prod(dag.merged(child)) // dag.size(child)
         known = sum(dag.op(e).feature_count(dag.output(e.source)) for e in weighted_edges(dag, child))
         widths.append(positions * (known + TRIED * layout.fan_out(reading)))
-    return max(32, min(MOST_SAMPLES, MOST_VALUES // max(widths)))
+    plenty, most = (values // max(widths) for values in MOST_VALUES)
+    needed = PER_FEATURE * layout.feature_count // here
+    return max(32, min(MOST_SAMPLES, plenty), min(needed, most))
 
 
 def _activation(dag: Dag, name: str) -> Callable[[Tensor], Tensor]:

@@ -52,7 +52,8 @@ def step(model, loss, data, optimizer):
 def test_it_is_described(file):
     outcome = command("check", file)
     assert outcome.code == 0, outcome
-    assert "can be widened" in outcome.out
+    # The output alone keeps its size.
+    assert "can be widened" in outcome.out or len(dagrow.load_graph(file).nodes) == 1
     assert all(name in outcome.out for name in dagrow.load_graph(file).nodes)
     assert file.read_text().startswith("# ")
 
@@ -69,8 +70,8 @@ def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
     few = FEW.get(file.stem) if kind not in ("remove", "edge") else None
     plan = dagrow.propose(model, loss, data, candidates=[kind], nodes=few, **options)
     if plan.stages.considered == 0:
-        # A chain has nothing to be taken away.
-        assert kind == "remove"
+        # A chain has nothing to be taken away; one node, the output, grows only by new nodes and layers.
+        assert kind == "remove" or len(model.dag.order) == 1
         assert all(place.reason for place in plan.fixed)
         return
     assert plan.best is not None

@@ -28,6 +28,7 @@ class Ask:
         pointwise: fan-out of new convolution channels only at the centre of the kernel.
         room: parameters and multiply-adds that may still be added; infinite for no limit.
         removal: what a removal may add to the loss.
+        samples: whether methods may search on samples, or have to do with moments.
     """
 
     method: Method
@@ -37,6 +38,7 @@ class Ask:
     pointwise: bool = False
     room: tuple[float, float] = (float("inf"), float("inf"))
     removal: float = 0.0
+    samples: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Draft:
         variants: ways to make it; empty when there is nothing to try.
         reason: why there is nothing to try.
         limit: what it may add to the loss; 0 for what must gain.
+        open: whether samples could tell more than the moments did.
     """
 
     kind: str
@@ -73,6 +76,7 @@ class Draft:
     variants: tuple[Variant, ...]
     reason: str = ""
     limit: float = 0.0
+    open: bool = False
 
 
 _PLAIN = NodeTemplate()
@@ -140,6 +144,8 @@ class Kind(ABC):
     name: ClassVar[str]
     screened: ClassVar[bool] = False
     """Whether its places are pairs of nodes, so many that a cheap bound must choose among them first."""
+    competes: ClassVar[bool] = False
+    """Whether its places take part in that choice where there is one; alone, all of them are solved."""
 
     @abstractmethod
     def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:

@@ -12,7 +12,7 @@ from dagrow.build import Network
 from dagrow.build.emit import edge_module
 from dagrow.graph import Dag, FixedSize, NodeTemplate, Site, split_edge
 from dagrow.mutation import Constant, NewFeatures, WeightUpdate
-from dagrow.ops import ACTIVATIONS, Activation, channels
+from dagrow.ops import ACTIVATIONS, Activation, with_channels
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, refused
 from dagrow.planner.kinds.neurons import draft_neurons
 from dagrow.spec.graph import EdgeId
@@ -74,7 +74,10 @@ class Split(Place):
     @property
     def values(self) -> int:
         """How many values are handed on at each position."""
-        return channels(self.dag.merged(self.node))
+        assert self.structure is not None
+        size = self.structure.nodes[self.node].size
+        assert size is not None
+        return size
 
     @property
     def kept(self) -> int:
@@ -94,7 +97,17 @@ def _cheaper_split(dag: Dag, edge: EdgeId, template: NodeTemplate, label: str) -
         places.append(Split(label, dag, next(iter(structure.nodes)), *ends, structure, edge, template, early))
     if not places:
         return refused(label, reasons[0])
-    return min(places, key=lambda place: place.cost(place.kept).parameters)
+    return min(places, key=_parameters)
+
+
+def _parameters(place: Split) -> int:
+    """Of the two new edges, without the graph being made: places are many."""
+    assert place.structure is not None
+    assert place.edge is not None
+    base, edge = place.base, place.edge
+    shape = with_channels(base.written(edge) if place.early else base.output(edge.source), place.kept)
+    first, second = place.structure.edges.values()
+    return first.parameter_count(base.output(edge.source), shape) + second.parameter_count(shape, base.written(edge))
 
 
 def _same_function(network: Network, place: Split, statistics: Statistics) -> Constant:

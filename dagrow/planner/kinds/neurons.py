@@ -49,6 +49,9 @@ def draft_neurons(
         return Draft(kind, place.label, (), "over the budget")
     request = replace(ask.request, neurons=min(room, ask.request.neurons))
     layout, moments = statistics.layouts[place.label], statistics.sites[place.label]
+    can_search = moments.samples is not None
+    if not ask.samples:
+        moments = replace(moments, samples=None)
     variants = []
     for shrinkage in ask.shrinkages:
         neurons = ask.method(moments, replace(request, shrinkage=shrinkage))
@@ -61,7 +64,7 @@ def draft_neurons(
         scores = tuple(neurons.scores.tolist())
         variants.append(Variant(trial, shrinkage, scores, neurons.noise_level, neurons.count, added(neurons.count)))
     reason = "" if variants else "no singular value above the noise"
-    return Draft(kind, place.label, tuple(variants), reason)
+    return Draft(kind, place.label, tuple(variants), reason, open=can_search and not ask.samples and not variants)
 
 
 def _affordable(ask: Ask, added: CostOf) -> int:

@@ -16,6 +16,7 @@ class Widen(Kind):
     """More features at a node."""
 
     name = "widen"
+    competes = True
 
     def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
         found = [site(dag, node) for node in dag.order]

@@ -109,8 +109,7 @@ def test_a_changed_node_below_another_is_given_what_is_added():
 def test_nothing_above_a_change_is_run():
     model = zoo_network("sum and skip")
     view, given = suffix(model, model.dag, ["k"])
-    assert "h.from_x" not in view.code
-    assert "k.from_x" not in view.code
+    assert not {"h.from_x", "k.from_x"} & set(view.layers)
     assert [tuple(value) for value in given] == [("k", "merged"), ("h", "output")]
 
 

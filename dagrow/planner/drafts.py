@@ -1,0 +1,63 @@
+"""Drafts of all places that were chosen: from moments everywhere, then by search on samples where these say nothing.
+
+A search costs a thousand times what a closed form does, so all of them share one effort: few places are searched, the
+most promising ones, and the more they are, the fewer shrinkages are tried at each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from dagrow.build import Network
+from dagrow.graph import cost
+from dagrow.planner.kinds import Ask, Draft, Place
+from dagrow.planner.shortlist import Entry
+from dagrow.statistics import Statistics
+
+SEARCHES = 4
+"""Searches of one proposal, at most."""
+SHRINKAGES = 3
+"""Of one place, at most."""
+PASSES, LEAST = 1, 1e9
+"""What all searches together may cost, about: so many forward and backward passes, but no fewer multiply-adds."""
+
+
+def make_drafts(
+    network: Network,
+    entries: Sequence[Entry],
+    statistics: Statistics,
+    ask: Ask,
+    worth: Callable[[Place], float],
+) -> list[Draft]:
+    """What to try at each place.
+
+    Args:
+        network: to be changed.
+        entries: the places.
+        statistics: over as many samples as are looked at.
+        ask: what is asked of each.
+        worth: by which places are chosen for a search; asked only where they are many.
+    """
+    closed = replace(ask, samples=False)
+    drafts = [kind.draft(network, place, statistics, closed) for kind, place in entries]
+    open_ = [index for index, draft in enumerate(drafts) if draft.open]
+    if not open_:
+        return drafts
+    if len(open_) > SEARCHES:
+        open_ = sorted(open_, key=lambda index: -worth(entries[index].place))[:SEARCHES]
+    shrinkages = _spread(ask.shrinkages, min(SHRINKAGES, SEARCHES // len(open_)))
+    effort = max(LEAST, PASSES * 3.0 * cost(network.dag).multiply_adds * statistics.samples)
+    each = replace(ask.request, effort=effort / (len(open_) * len(shrinkages)))
+    search = replace(ask, shrinkages=shrinkages, request=each)
+    for index in open_:
+        kind, place = entries[index]
+        drafts[index] = kind.draft(network, place, statistics, search)
+    return drafts
+
+
+def _spread(values: tuple[float, ...], count: int) -> tuple[float, ...]:
+    """Some of the values, evenly, those at the ends left out: of seven the 4th, or the 2nd, 4th and 6th."""
+    if count >= len(values):
+        return values
+    return tuple(values[(2 * i + 1) * len(values) // (2 * count)] for i in range(count))
