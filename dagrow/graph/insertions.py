@@ -52,13 +52,13 @@ def new_edge(dag: Dag, source: str, target: str, kernel: int) -> Structure | str
     op, pool = found
     if pool is None:
         return Structure(ends, {EdgeId(source, target): op})
-    pooled = pool.output_shape(dag.output(source))
+    node, identity = NodeSpec(pool=pool), find_op("identity")()
     for edge in dag.outgoing[source]:
-        if dag.output(edge.target) == pooled and not dag.op(edge).parametrised:
+        alone = dag.incoming[edge.target] == (edge,) and dag.op(edge) == identity
+        if alone and dag.node(edge.target).model_copy(update={"size": None}) == node:
             return f"'{edge.target}' holds the average of '{source}' already"
     name = fresh_name(dag.spec, f"{source}_mean")
-    node = NodeSpec(pool=pool)
-    edges = {EdgeId(source, name): find_op("identity")(), EdgeId(name, target): op}
+    edges = {EdgeId(source, name): identity, EdgeId(name, target): op}
     return Structure({name: node, **ends}, edges)
 
 

@@ -132,7 +132,7 @@ def _group_steps(network: Network, layers: Layers, after: Dag, optimizer: torch.
     for name, parameters in new.items():
         for parameter in parameters:
             if id(parameter) not in old:
-                lists[_group_beside(optimizer, after, name, new)].append(parameter)
+                lists[_group_beside(optimizer, after, name, network)].append(parameter)
     steps: list[Step] = []
     for index, group in enumerate(optimizer.param_groups):
         params = lists[index]
@@ -149,13 +149,12 @@ def _group_steps(network: Network, layers: Layers, after: Dag, optimizer: torch.
     return steps
 
 
-def _group_beside(
-    optimizer: torch.optim.Optimizer, after: Dag, name: str, layers: Mapping[str, list[nn.Parameter]]
-) -> int:
+def _group_beside(optimizer: torch.optim.Optimizer, after: Dag, name: str, network: Network) -> int:
     """The group of the nearest trained parameter: of the node itself, its children, its parents, else the first."""
-    neighbours = [name, *(e.target for e in after.outgoing[name]), *(e.source for e in after.incoming[name])]
-    for neighbour in neighbours:
-        for parameter in layers.get(neighbour, ()):
+    for near in (name, *(e.target for e in after.outgoing[name]), *(e.source for e in after.incoming[name])):
+        layers = network._modules.get(near)
+        # As they are before the change: those that are lost still say where they belonged.
+        for parameter in () if layers is None else layers.parameters():
             slot = find_slot(optimizer, parameter)
             if slot is not None:
                 return next(i for i, group in enumerate(optimizer.param_groups) if group is slot[0])

@@ -162,8 +162,8 @@ def apply(
         model: the network that the candidate was proposed for, or a copy of it.
         candidate: from a `Plan`.
         optimizer: whose parameter groups and moments go along.
-        insert: ``amplitude`` as measured; ``silent`` with the same fan-in and fan-out 0, so that nothing
-            jumps and training does the rest.
+        insert: ``amplitude`` as measured; ``silent`` with the same fan-in and fan-out 0 (a new edge with
+            weights 0), so that nothing jumps and training does the rest.
 
     Raises:
         GrowthError: if the candidate was rejected, or the network has changed since.

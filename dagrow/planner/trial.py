@@ -86,13 +86,14 @@ class Trial:
         return (1.0, amplitude) if self.fan_out_only else (amplitude**0.5, amplitude**0.5)
 
     def scaled(self, amplitude: float, silent: bool = False) -> Change:
-        """The change as it is inserted; ``silent`` leaves the fan-out at 0."""
+        """The change as it is inserted; ``silent`` leaves fan-out and updates at 0, so that nothing jumps."""
         fan_in, fan_out = self.factors(amplitude)
+        loud = 0.0 if silent else 1.0
         features = self.change.features
         return replace(
             self.change,
-            features=features and features.scaled(fan_in, 0.0 if silent else fan_out),
-            updates=tuple(update.scaled(amplitude) for update in self.change.updates),
+            features=features and features.scaled(fan_in, loud * fan_out),
+            updates=tuple(update.scaled(loud * amplitude) for update in self.change.updates),
         )
 
     def with_statistics(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> Trial:
