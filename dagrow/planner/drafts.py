@@ -15,7 +15,7 @@ from dagrow.planner.kinds import Ask, Draft, Place
 from dagrow.planner.shortlist import Entry
 from dagrow.statistics import Statistics
 
-SEARCHES = 4
+SEARCHES = 3
 """Searches of one proposal, at most."""
 SHRINKAGES = 3
 """Of one place, at most."""
