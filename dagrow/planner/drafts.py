@@ -15,12 +15,12 @@ from dagrow.planner.kinds import Ask, Draft, Place
 from dagrow.planner.shortlist import Entry
 from dagrow.statistics import Statistics
 
-SEARCHES = 4
+SEARCHES = 3
 """Searches of one proposal, at most."""
 SHRINKAGES = 3
 """Of one place, at most."""
-PASSES, LEAST = 1, 1e9
-"""What all searches together may cost, about: so many forward and backward passes, but no fewer multiply-adds."""
+PASSES, LEAST = 0.5, 5e8
+"""What all searches together may cost, about: this part of a forward and backward pass, but no fewer multiply-adds."""
 
 
 def make_drafts(

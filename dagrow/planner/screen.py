@@ -28,11 +28,11 @@ SAMPLES, MOST_SAMPLES = 512, 1024
 PER_FEATURE = 6
 ROWS = 4096
 """Samples times positions that enter a fit, at most."""
-NEURONS = 48
+NEURONS = 32
 """Random neurons that stand for all that a new node could compute."""
 STEPS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Relative to where the first-order gain would be the whole loss."""
-TRIED = 128
+TRIED = 64
 """Samples on which the search along v_proj is done, at most."""
 WIDEST = 384
 """Features of one node that enter a fit, at most."""
