@@ -6,6 +6,7 @@ runs only the part of the graph below. Nothing larger than a batch is kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,13 +33,23 @@ _TOGETHER = 4096
 Changed = Callable[[str, Tensor | None], Tensor]
 """See `Response.at`."""
 
+_PARTS = 12
+"""Of the held-out samples, by which the standard error of a gain is known."""
+
 
 @dataclass(frozen=True)
 class Measured:
-    """Mean losses, over all samples and over the held-out ones (NaN where none are held out)."""
+    """Mean losses.
+
+    Attributes:
+        everywhere: over all samples.
+        held_out: over the held-out ones; NaN where none are held out.
+        error: standard error of the held-out gain; 0 where the samples are too few to know.
+    """
 
     everywhere: float
     held_out: float
+    error: float = 0.0
 
 
 class Evaluator:
@@ -111,16 +122,15 @@ class Evaluator:
     @torch.no_grad()
     def measure(self, asked: Sequence[tuple[Trial, float]]) -> tuple[Measured, list[Measured]]:
         """One pass: losses as they are and with each trial at its amplitude, on all samples and held out."""
-        start = (Mean(), Mean())
-        sums = [(Mean(), Mean()) for _ in asked]
+        start, *sums = [_Losses() for _ in range(len(asked) + 1)]
         for snapshot in self.snapshots.passing():
             batch, values = snapshot.batch, snapshot.values
-            self._add_both(start, snapshot.outputs, batch)
-            for (trial, amplitude), means in zip(asked, sums, strict=True):
+            parts = [(batch.lots * _PARTS).long().eq(part) & batch.held for part in range(_PARTS)]
+            self._add(start, snapshot.outputs, batch, parts)
+            for (trial, amplitude), losses in zip(asked, sums, strict=True):
                 changed = self._run_suffix(trial, values, trial.prepare(values).at(amplitude))
-                self._add_both(means, changed, batch)
-        both = [Measured(first.value, second.value) for first, second in (start, *sums)]
-        return both[0], both[1:]
+                self._add(losses, changed, batch, parts)
+        return start.measured(start), [losses.measured(start) for losses in sums]
 
     @torch.no_grad()
     def orient(self, trials: Sequence[Trial], scouting: bool = False, sides: bool = True) -> list[Oriented]:
@@ -244,11 +254,31 @@ class Evaluator:
             outs = rows(outs, mask)
         return float(self.loss(outs[0] if len(outs) == 1 else outs, target))
 
-    def _add_both(self, means: tuple[Mean, Mean], outs: Any, batch: Batch) -> None:
-        means[0].add(self._loss(outs, batch.target, None), batch.size)
-        held = int(batch.held.sum())
-        if held:
-            means[1].add(self._loss(outs, rows(batch.target, batch.held), batch.held), held)
+    def _add(self, losses: _Losses, outs: Any, batch: Batch, parts: Sequence[Tensor]) -> None:
+        losses.everywhere.add(self._loss(outs, batch.target, None), batch.size)
+        for mean, part in zip(losses.parts, parts, strict=True):
+            count = int(part.sum())
+            if count:
+                mean.add(self._loss(outs, rows(batch.target, part), part), count)
+
+
+class _Losses:
+    """Losses over all samples, and over each part of the held-out ones."""
+
+    def __init__(self) -> None:
+        self.everywhere, self.parts = Mean(), [Mean() for _ in range(_PARTS)]
+
+    def measured(self, start: _Losses) -> Measured:
+        """The means, and the error of the gain over ``start``: parts are independent samples of it."""
+        counts = [part.count for part in self.parts if part.count]
+        gains = [a.sum - b.sum for a, b in zip(start.parts, self.parts, strict=True) if b.count]
+        total, whole = sum(counts), sum(part.sum for part in self.parts)
+        if len(counts) < _PARTS / 2:
+            return Measured(self.everywhere.value, whole / total if total else math.nan)
+        each = sum(gains) / total
+        spread = sum((gain - each * count) ** 2 for gain, count in zip(gains, counts, strict=True))
+        error = (spread * len(counts) / (len(counts) - 1)) ** 0.5 / total
+        return Measured(self.everywhere.value, whole / total, error)
 
 
 class _Lazy(dict[Value, Tensor]):

@@ -70,7 +70,9 @@ class Findings:
     searched: int
 
 
-def measure(snapshots: Snapshots, drafts: list[Draft], finalists: int, where: str) -> Findings:
+def measure(
+    snapshots: Snapshots, drafts: list[Draft], finalists: int, where: str, significance: float = 0.0
+) -> Findings:
     """What each draft would gain.
 
     Where samples are many, a part of them finds the amplitudes, and all of them decide there.
@@ -80,6 +82,7 @@ def measure(snapshots: Snapshots, drafts: list[Draft], finalists: int, where: st
         drafts: to be measured.
         finalists: how many go on after a first look at their amplitudes, where ``where`` ranks by gain.
         where: the strategy.
+        significance: what adds parameters must gain this multiple of the gain's standard error, on held-out samples.
     """
     evaluator = Evaluator(snapshots)
     scouting = evaluator.may_scout
@@ -101,11 +104,14 @@ def measure(snapshots: Snapshots, drafts: list[Draft], finalists: int, where: st
     if evaluator.held_out or constant or not winners:
         before, after = evaluator.measure(list(winners.values()))
         start, held = before.everywhere, before.held_out if evaluator.held_out else None
-        gains = {i: (start - m.everywhere, before.held_out - m.held_out) for i, m in zip(winners, after, strict=True)}
+        gains = {
+            i: (start - m.everywhere, before.held_out - m.held_out, significance * m.error)
+            for i, m in zip(winners, after, strict=True)
+        }
     else:
         # The search saw every sample already.
         held, start = None, next(iter(final[i].start for i in winners))
-        gains = {i: (start - final[i].loss, math.nan) for i in winners}
+        gains = {i: (start - final[i].loss, math.nan, 0.0) for i in winners}
     candidates = []
     for i, draft in enumerate(drafts):
         result = _Result(winners.get(i), gains.get(i), held is not None)
@@ -250,17 +256,17 @@ class _Result:
 
     Attributes:
         winner: the change and its amplitude; None where no amplitude gains.
-        gains: over all samples and over the held-out ones; None where not measured.
+        gains: over all samples and over the held-out ones, and what the latter must exceed; None where not measured.
         held: whether there are held-out samples.
     """
 
     winner: tuple[Trial, float] | None
-    gains: tuple[float, float] | None
+    gains: tuple[float, float, float] | None
     held: bool
 
     def candidate(self, draft: Draft, variant: Variant, slope: float | None) -> Candidate:
         """The candidate of the draft: with its gains, or with the reason why it is rejected."""
-        (gain, held_gain), rejected = self.gains or (0.0, 0.0), ""
+        (gain, held_gain, needed), rejected = self.gains or (0.0, 0.0, 0.0), ""
         if self.winner is None:
             rejected = "no amplitude lowers the loss"
         elif variant.fixed:
@@ -268,6 +274,8 @@ class _Result:
             rejected = "" if worst >= -draft.limit else f"the loss would rise by {-worst:.3g}"
         elif not gain > 0:
             rejected = "gains only on held-out samples" if self.held else "gains only on a part of the samples"
+        elif self.held and variant.cost.parameters > 0 and held_gain <= needed:
+            rejected = f"a held-out gain of {held_gain:.3g} may be chance"
         trial, amplitude = (None, 0.0) if rejected or self.winner is None else self.winner
         return Candidate(
             kind=draft.kind,

@@ -68,7 +68,8 @@ def propose(
             held-out samples choose.
         held_out: share of the samples kept from the statistics, which chooses shrinkage and amplitude; left
             out, a fifth with ``auto`` and none otherwise.
-        significance: singular values must exceed this multiple of their noise level; 0 keeps all.
+        significance: singular values must exceed this multiple of their noise level, and a held-out gain this
+            multiple of its standard error; 0 keeps all.
         fan_out: of new convolution channels: the full kernel, or its centre.
         with_update: new neurons bring along the best update of their children, at one amplitude.
         new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
@@ -136,7 +137,7 @@ def propose(
         drafts = make_drafts(
             network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place]))
         )
-        found = measure(snapshots, drafts, keep[1], where)
+        found = measure(snapshots, drafts, keep[1], where, significance)
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))
     return Plan(
         ranked(found.candidates, where, order, turn),

@@ -73,8 +73,10 @@ class NewEdge(Kind):
 
     @staticmethod
     def _scores(dW: Tensor, new: NodeMoments, old_dW: Tensor, old: NodeMoments, samples: int) -> tuple[float, float]:
-        """What the edge explains of the desired update beyond the others, as a root, and what chance would explain."""
+        """What the edge explains of the desired update beyond the others, as a root, and what chance may explain."""
         before = float((old_dW.T * old.N).sum())
         drop = float((dW.T * new.N).sum()) - before
-        chance = (dW.shape[1] - old_dW.shape[1]) / max(1, samples) * max(0.0, old.v_goal_squared - before)
-        return max(0.0, drop) ** 0.5, chance**0.5
+        own = dW.shape[1] - old_dW.shape[1]
+        chance = own / max(1, samples) * max(0.0, old.v_goal_squared - before)
+        # Chance explains that much on average, with the spread of a chi-square: two deviations more are rare.
+        return max(0.0, drop) ** 0.5, (chance * (1 + 2 * (2 / own) ** 0.5)) ** 0.5
