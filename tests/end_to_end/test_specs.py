@@ -74,6 +74,10 @@ def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
         assert kind == "remove" or len(model.dag.order) == 1
         assert all(place.reason for place in plan.fixed)
         return
+    if len(model.dag.order) == 1 and plan.stages.drafted == 0:
+        # Samples fewer than features: the one edge that is there explains all of them.
+        assert sum(model.dag.output(name)[-1] for name in run.graph.inputs) > SAMPLES
+        return
     assert plan.best is not None
     before, size = mean_loss(model, loss, data), sum(p.numel() for p in model.parameters())
     assert plan.loss == pytest.approx(before, rel=1e-9)
