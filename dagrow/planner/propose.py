@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
+from pydantic import ValidationError
 
 from dagrow.build import Network
-from dagrow.errors import GrowthError, did_you_mean, listed
+from dagrow.errors import GrowthError, SpecError, did_you_mean, listed
 from dagrow.graph import Dag, FixedSize, NodeTemplate, cost
 from dagrow.methods import Request, find_method
 from dagrow.mutation import apply_change
@@ -21,6 +23,7 @@ from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.screen import Screen
 from dagrow.planner.shortlist import Entry, burden, shortlist
 from dagrow.planner.where import find_where, promise, ranked
+from dagrow.spec.problems import problems_of
 from dagrow.spec.run import NewNodeSpec
 from dagrow.statistics import LossFunction, Snapshots, Stream, collect
 
@@ -87,6 +90,7 @@ def propose(
 
     Raises:
         GrowthError: if the request names what does not exist, or the loss is no number.
+        SpecError: if ``new_node`` does.
         DataError: if the data are empty, or change from pass to pass.
     """
     network = _as_network(model)
@@ -96,6 +100,9 @@ def propose(
     share = (0.2 if shrinkage == "auto" else 0.0) if held_out is None else held_out
     if not 0.0 <= share < 1.0:
         raise GrowthError(f"held_out is a share of the samples, from 0 to less than 1, not {share}")
+    _check_limits(keep, removal, significance)
+    if fan_out not in ("full", "pointwise"):
+        raise GrowthError(f"fan_out is 'full' or 'pointwise', not '{fan_out}'")
     find_where(where)
     dag = network.dag
     now = cost(dag)
@@ -112,8 +119,9 @@ def propose(
         room=(room[0], room[1]),
         removal=removal,
     )
-    templates = [NodeTemplate(*each) for each in NewNodeSpec.model_validate(new_node or {}).combinations]
-    entries, fixed = _places([find_kind(name) for name in candidates], dag, templates, nodes)
+    templates = _templates(new_node)
+    kinds = [find_kind(name) for name in ((candidates,) if isinstance(candidates, str) else candidates)]
+    entries, fixed = _places(kinds, dag, templates, nodes)
     stream = Stream(data, network, share)
     with untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)
@@ -195,6 +203,31 @@ def _shrinkages(shrinkage: float | str) -> tuple[float, ...]:
     if isinstance(shrinkage, str) or not 0 <= shrinkage < float("inf"):
         raise GrowthError(f"shrinkage is 'auto' or a number from 0, not {shrinkage!r}")
     return (float(shrinkage),)
+
+
+def _check_limits(keep: Sequence[int], removal: float, significance: float) -> None:
+    whole = isinstance(keep, (tuple, list)) and all(isinstance(n, int) and not isinstance(n, bool) for n in keep)
+    if not whole or len(keep) != 2 or min(keep) < 1:
+        raise GrowthError(
+            f"keep is two whole numbers from 1 (how many are solved, and searched to the end), not {keep}"
+        )
+    for name, value in (("removal", removal), ("significance", significance)):
+        if not 0.0 <= value < float("inf"):
+            raise GrowthError(f"{name} is a number from 0, not {value}")
+
+
+def _templates(new_node: NewNodeSpec | Mapping[str, Any] | None) -> list[NodeTemplate]:
+    """Every activation, norm and kernel that is asked for.
+
+    Raises:
+        SpecError: if one of them is unknown.
+    """
+    try:
+        spec = NewNodeSpec.model_validate({} if new_node is None else new_node)
+    except ValidationError as error:
+        found = problems_of(error, NewNodeSpec, new_node, lambda path: None)
+        raise SpecError([replace(problem, path=("new_node", *problem.path)) for problem in found]) from error
+    return [NodeTemplate(*each) for each in spec.combinations]
 
 
 def _places(

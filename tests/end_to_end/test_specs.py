@@ -67,7 +67,7 @@ def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
     optimizer = torch.optim.Adam(model.parameters())
     step(model, loss, data, optimizer)
     options = {"neurons": 2, "shrinkage": 0, "significance": 0, "keep": (2, 2), "removal": 1e9}
-    few = FEW.get(file.stem) if kind not in ("remove", "edge") else None
+    few = FEW.get(file.stem) if kind != "remove" and (file.stem, kind) != ("vgg11", "edge") else None
     plan = dagrow.propose(model, loss, data, candidates=[kind], nodes=few, **options)
     if plan.stages.considered == 0:
         # A chain has nothing to be taken away; one node, the output, grows only by new nodes and layers.

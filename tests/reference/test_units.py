@@ -1,6 +1,7 @@
 """Decisions do not depend on the units of the loss, the targets or the inputs."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -41,6 +42,11 @@ def plan_of(model, x, y, way, loss=squared, **options):
     return propose(model, loss, batches(x, y, [100, 100]), **options, **way)
 
 
+def _words(reason):
+    """A reason without its figures, which are in the unit of the loss."""
+    return re.sub(r"[\d.e+-]+", "", reason)
+
+
 def same_decisions(plan, other, factor):
     """The same places in the same order, as many neurons, the same shrinkage, gains in the new unit."""
     assert plan.best is not None
@@ -50,8 +56,8 @@ def same_decisions(plan, other, factor):
             # Found by ascent: rounding may lead to another of many optima; their units are tested by powers of two.
             assert two.gain == pytest.approx(factor * one.gain, rel=0.2)
             continue
-        decided = (one.kind, one.place, one.neurons, one.shrinkage, one.rejected)
-        assert decided == (two.kind, two.place, two.neurons, two.shrinkage, two.rejected)
+        decided = (one.kind, one.place, one.neurons, one.shrinkage, _words(one.rejected))
+        assert decided == (two.kind, two.place, two.neurons, two.shrinkage, _words(two.rejected))
         assert two.gain == pytest.approx(factor * one.gain, rel=1e-6)
 
 
