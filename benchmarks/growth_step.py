@@ -288,7 +288,7 @@ def main() -> None:
             conv_data(),
             [0.0, *torch.logspace(0, 2.5, 19).tolist()],
             [(145, 2_000 * 1024), (28, 2_000 * 1024)],
-            max(1, arguments.repeats // 3),
+            (arguments.repeats + 1) // 2,
             statistical_threshold=0.0,
         )
 

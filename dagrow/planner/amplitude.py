@@ -14,7 +14,7 @@ FIRST = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1)
 BELOW = (1e-8, 1e-7, 1e-6, 1e-5)
 ABOVE = (1e2, 1e3, 1e4)
 STEP = 1.6
-"""Between the points of a search that goes down from what gained elsewhere."""
+"""Between the points of a search that starts at what gained elsewhere."""
 WIDENINGS = 4
 PARABOLAS = 2
 RESOLUTION = 1e-3
@@ -29,7 +29,7 @@ class AmplitudeSearch:
 
     Attributes:
         scale: the amplitude that counts as 1.
-        around: relative amplitude that gained elsewhere, which is taken if it gains here; None looks everywhere.
+        around: relative amplitude that gained elsewhere: where the search starts; None looks everywhere.
         start: the loss at amplitude 0.
         parabolas: points at the vertex of a parabola at the end, at most.
         losses: what is known, by amplitude relative to the scale.
@@ -46,15 +46,15 @@ class AmplitudeSearch:
     def ask(self) -> tuple[float, ...]:
         """The next relative amplitudes to try; empty when the search is over."""
         if not self.losses:
-            return FIRST if self.around is None else (self.around,)
+            return FIRST if self.around is None else (self.around, self.around * STEP)
         tried = sorted(self.losses)
         best = self._lowest()
         if self.around is not None:
-            if best is not None or self._widened >= WIDENINGS:
+            if best not in (None, tried[-1]) or self._widened >= WIDENINGS:
                 return ()
-            # Where it was looked for elsewhere there is no gain here: perhaps with less.
+            # Where it was looked for elsewhere there is no gain here: perhaps with less. Or more is better still.
             self._widened += 1
-            return (tried[0] / STEP**2, tried[0] / STEP)
+            return (tried[0] / STEP**2, tried[0] / STEP) if best is None else (best * STEP,)
         if best is None:
             # Nothing in the middle: look at both ends of the range, then give up.
             return BELOW if tried[0] > BELOW[0] else ABOVE if tried[-1] < ABOVE[-1] else ()

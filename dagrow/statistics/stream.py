@@ -94,7 +94,7 @@ class Stream:
                 self._check_repeat(count, inputs, size)
                 index = np.arange(first, first + size, dtype=np.uint64)
                 held = torch.from_numpy(_uniform(index, salt=1) < self.held_out)
-                few = torch.from_numpy(_few(index, FEW_SAMPLES, 1 / 32))
+                few = torch.from_numpy(_few(index, FEW_SAMPLES, 1 / 16))
                 noisy = torch.from_numpy(_few(index, NOISE_SAMPLES, 1 / 16))
                 signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)) * noisy
                 device, dtype = inputs[0].device, example.dtype
