@@ -275,7 +275,7 @@ class _Result:
         elif not gain > 0:
             rejected = "gains only on held-out samples" if self.held else "gains only on a part of the samples"
         elif self.held and variant.cost.parameters > 0 and held_gain <= needed:
-            rejected = f"a held-out gain of {held_gain:.3g} may be chance"
+            rejected = "its held-out gain may be chance"
         trial, amplitude = (None, 0.0) if rejected or self.winner is None else self.winner
         return Candidate(
             kind=draft.kind,
