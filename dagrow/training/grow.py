@@ -17,7 +17,7 @@ from dagrow.export import export_network
 from dagrow.graph import Dag, cost, load_run
 from dagrow.objectives import LOSSES
 from dagrow.ops import position_count
-from dagrow.planner import Plan, apply, propose
+from dagrow.planner import Plan, apply, find_places, propose
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec, plain_graph
 from dagrow.training.device import find_device
@@ -64,6 +64,7 @@ def grow(
     """
     spec = run if isinstance(run, RunSpec) else load_run(run)
     dag = Dag.of(spec.graph)
+    find_places(dag, spec.growth.candidates, spec.growth.nodes, spec.growth.new_node)
     place = find_device(device)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
@@ -276,4 +277,6 @@ def _considered(plan: Plan) -> str:
     ]
     if len(others) > _SHOWN:
         lines.append(f"    and {len(others) - _SHOWN} more, see the journal")
+    if not plan.candidates:
+        lines = [f"    {place.node}: {place.reason}" for place in plan.fixed[:_SHOWN]]
     return "\n".join(lines) or "    no other place could grow"
