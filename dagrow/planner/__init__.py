@@ -2,8 +2,8 @@
 
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.kinds import KINDS
-from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.places import find_places
+from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
 from dagrow.planner.where import WHERE
 
