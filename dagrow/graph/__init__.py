@@ -1,7 +1,7 @@
 """The DAG over a spec: checks, order, shapes, costs, and where it can grow."""
 
 from dagrow.graph.changes import Changes, Difference, changes
-from dagrow.graph.cost import Cost, cost
+from dagrow.graph.cost import Cost, cost, norm_parameters
 from dagrow.graph.dag import Dag
 from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
 from dagrow.graph.load import load_graph, load_run
@@ -26,6 +26,7 @@ __all__ = [
     "load_run",
     "new_edge",
     "new_node",
+    "norm_parameters",
     "site",
     "sites",
     "split_edge",

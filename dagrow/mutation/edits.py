@@ -23,11 +23,16 @@ class Edit:
     places: tuple[Tensor | None, ...]
 
     def carry(self, old: Tensor, fresh: Tensor) -> Tensor:
-        """``fresh`` with the entries of ``old`` (of the parameter's old shape) put where they belong now."""
+        """``fresh`` with the entries of ``old`` put where they belong now.
+
+        Args:
+            old: of the parameter's old shape, or of extent 1 along axes that it does not tell apart.
+            fresh: likewise, of the new shape.
+        """
         moved = fresh.clone()
         axes = [
-            torch.arange(size, device=old.device) if place is None else place.to(old.device)
-            for size, place in zip(old.shape, self.places, strict=True)
+            torch.arange(size, device=old.device) if place is None or told == 1 != now else place.to(old.device)
+            for size, place, told, now in zip(old.shape, self.places, fresh.shape, self.value.shape, strict=True)
         ]
         moved[torch.meshgrid(*axes, indexing="ij")] = old.to(fresh.dtype)
         return moved

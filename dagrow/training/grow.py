@@ -16,7 +16,7 @@ from dagrow.data import Batches, Samples, Split, load_data
 from dagrow.export import export_network
 from dagrow.graph import Dag, cost, load_run
 from dagrow.objectives import LOSSES
-from dagrow.ops import position_count
+from dagrow.ops import NORMS, position_count
 from dagrow.planner import Plan, apply, propose
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec, plain_graph
@@ -77,8 +77,10 @@ def grow(
 def _check_batches(dag: Dag, samples: int) -> None:
     """Batch norm on vectors learns from two samples or more."""
     for name in dag.order:
-        if samples == 1 and dag.node(name).norm == "batch" and position_count(dag.merged(name)) == 1:
-            raise TrainingError(f"norm 'batch' of '{name}' needs batches of at least 2 samples, not 1")
+        norm = dag.node(name).norm
+        over_samples = norm != "none" and NORMS[norm].over_samples
+        if samples == 1 and over_samples and position_count(dag.merged(name)) == 1:
+            raise TrainingError(f"norm '{norm}' of '{name}' needs batches of at least 2 samples, not 1")
 
 
 class _Loop:
