@@ -133,7 +133,7 @@ class AdaRad(torch.optim.Optimizer):
         own = (square / capacity).flatten()
         rate = (squares / capacities).sqrt() / (own + group["eps"]).sqrt()
 
-        turn = rate.unsqueeze(1) * self._across_now(state, group, phi, heading, axis)
+        turn = torch.where(length > 0, rate.unsqueeze(1) * self._across_now(state, group, phi, heading, axis), 0.0)
         amount = turn.norm(dim=1, keepdim=True)
         aside = torch.where(amount > 0, turn / amount, 0.0)
         angle = group["lr"] * amount

@@ -67,16 +67,19 @@ class Loops:
                 if self.removal and layer < len(self.W) - 1 and not self.W[layer][:, j].any():
                     self._remove(layer, j)
                     alt = True
-            if new_units and layer in new_units:
-                self._add(layer, new_units[layer])
             if alt and self.beta_arith is not None:
                 for j in range(self.W[layer + 1].shape[1]):
                     w, tilde = self.W[layer + 1][:, j], self.phi_tilde[layer + 1][:, j]
-                    self.phi_tilde[layer + 1][:, j] = tilde - (tilde @ w) / (w @ w) * w
+                    if w.any():  # everything is across a fan-in of 0
+                        self.phi_tilde[layer + 1][:, j] = tilde - (tilde @ w) / (w @ w) * w
+        # Lines 22 to 25, after the last removal: an entry for a unit that goes in this iteration would go with it.
+        for layer in sorted(new_units or {}, reverse=True):
+            self._add(layer, (new_units or {})[layer])
 
     def _unit(self, layer: int, j: int, g: Tensor) -> None:
         w = self.W[layer][:, j].clone()
-        r = (g @ w) / (w @ w) * w
+        # A fan-in of 0 has no direction: all of its gradient is radial.
+        r = (g @ w) / (w @ w) * w if w.any() else g
         phi = g - r
         self.phi_bar[layer][j] = (1 - self.beta) * self.phi_bar[layer][j] + self.beta * float(phi @ phi)
         self.c[layer][j] = (1 - self.beta) * self.c[layer][j] + self.beta
@@ -89,8 +92,8 @@ class Loops:
             self.phi_tilde[layer][:, j] = (1 - self.beta_arith) * self.phi_tilde[layer][:, j] + self.beta_arith * phi
             self.a[layer][j] = (1 - self.beta_arith) * self.a[layer][j] + self.beta_arith
             phi_adj = factor * self.phi_tilde[layer][:, j] / self.a[layer][j]
+        angle = self.alpha_phi * float(phi_adj.norm()) if w.any() else 0.0
         w = w - self.alpha_r * r
-        angle = self.alpha_phi * float(phi_adj.norm())
         before = w
         w = rotated(w, angle, -phi_adj)
         if self.beta_arith is not None:
