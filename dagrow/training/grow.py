@@ -12,6 +12,7 @@ from dagrow.errors import SpecError
 from dagrow.graph import Dag, load_run, nonparametric_problems
 from dagrow.objectives import LOSSES
 from dagrow.ops import NORMS, position_count
+from dagrow.planner import find_places
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
 from dagrow.training.device import find_device
@@ -47,6 +48,7 @@ def grow(
         DagrowError: one of its kinds, for whatever a person can mend; a directory that exists stays whole.
     """
     spec = run if isinstance(run, RunSpec) else load_run(run)
+    find_places(Dag.of(spec.graph), spec.growth.candidates, spec.growth.nodes, spec.growth.new_node)
     place = find_device(device)
     task = _task(spec, place)
     state = RunState.fresh(spec, place)
