@@ -22,6 +22,7 @@ from dagrow.training.epochs import TrainingError
 from dagrow.training.loop import Loop
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
+from dagrow.training.rewind import split_held_out
 from dagrow.training.state import RunState, Task
 
 
@@ -126,7 +127,8 @@ def _task(spec: RunSpec, device: torch.device) -> Task:
         raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
-    return Task.of(spec, split.to(device))
+    split, held_out = split_held_out(spec, split.to(device))
+    return Task.of(spec, split, held_out)
 
 
 def _check_batches(dag: Dag, samples: int) -> None:
