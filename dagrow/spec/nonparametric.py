@@ -13,7 +13,7 @@ class PenaltySpec(SpecPart):
     """Shrinks the fan-in or the fan-out of every unit; a unit that is left with none is removed."""
 
     side: Literal["fan_in", "fan_out"] = Field(default="fan_in", description="the weights of a unit that are shrunk")
-    p: Literal[1, 2] = Field(default=2, description="of the p-norm: 1 shrinks each weight, 2 a side as a whole")
+    p: int = Field(default=2, ge=1, le=2, description="of the p-norm: 1 shrinks each weight, 2 a side as a whole")
     strength: float = Field(default=0.001, gt=0.0, le=1e6, allow_inf_nan=False, description="lambda")
 
 
