@@ -62,7 +62,8 @@ def test_norms(name, shape):
     torch.testing.assert_close(y.mean(axes), torch.zeros_like(y.mean(axes)), rtol=0, atol=1e-5)
     assert norm.per_feature == norm.over_samples
     larger = norm.module(shape)(x * 100)
-    assert norm.undoes_scale == torch.allclose(norm.module(shape)(x * 0.1), larger, atol=0.1)
+    difference = (norm.module(shape)(x * 0.1) - larger).abs().median()
+    assert norm.undoes_scale == (float(difference.detach()) < 0.05)
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 4, 5)])
