@@ -33,7 +33,7 @@ class Edit:
         moved = fresh.clone()
         axes = []
         for axis, (place, told, now) in enumerate(zip(self.places, fresh.shape, self.value.shape, strict=True)):
-            if place is None or told == 1 != now:
+            if place is None or told == 1 != now or old.shape[axis] != len(place):
                 axes.append(torch.arange(old.shape[axis], device=old.device))
                 continue
             kept = (place >= 0).nonzero().flatten()

@@ -12,6 +12,7 @@ from dagrow.build import Network, build
 from dagrow.build.units import fan_outs
 from dagrow.errors import GrowthError
 from dagrow.mutation import add_units, remove_units
+from dagrow.objectives.adarad_m import AdaRadM
 
 
 def inputs_of(model: Network, samples: int = 6) -> list[torch.Tensor]:
@@ -83,6 +84,19 @@ def test_units_that_nothing_reads_can_go(case):
     assert {k: v.shape for k, v in model.state_dict().items()} == {k: v.shape for k, v in built.state_dict().items()}
     assert sum(p.numel() for p in model.parameters()) < sum(p.numel() for p in kept.parameters())
     stepped(model)
+
+
+def test_entries_per_unit_survive_a_node_that_shrinks_to_one_unit_and_grows_again():
+    model = network(MLP)
+    optimizer = AdaRadM(model.parameters())
+    losses_step(model, torch.ones(3, 4, dtype=torch.float64), optimizer)
+    kept = optimizer.state[model.k.from_h.weight]["capacity"].clone()
+    remove_units(model, "h", torch.tensor([False, True, True]), optimizer)
+    assert torch.equal(optimizer.state[model.k.from_h.weight]["capacity"], kept)
+    add_units(model, "h", 2, torch.Generator().manual_seed(0), optimizer)
+    assert torch.equal(optimizer.state[model.k.from_h.weight]["capacity"], kept)
+    assert optimizer.state[model.h.from_x.weight]["capacity"].flatten().count_nonzero() == 1
+    losses_step(model, torch.ones(3, 4, dtype=torch.float64), optimizer)
 
 
 def test_new_fan_ins_have_expected_squared_length_one():
