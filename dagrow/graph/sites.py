@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagrow.graph.dag import Dag
-from dagrow.ops import NORMS
+from dagrow.ops import NORMS, position_count
 from dagrow.spec.graph import EdgeId
 
 
@@ -27,6 +27,36 @@ class Reading:
     edge: EdgeId
     through: tuple[str, ...]
     flattened: bool
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where the features of a node stand among those that an edge reads: side by side, in their order.
+
+    Attributes:
+        start: of the first one.
+        width: entries per feature; one per position where maps were flattened, channel major.
+        widths: the same in each concat node passed on the way.
+    """
+
+    start: int
+    width: int
+    widths: tuple[int, ...]
+
+
+def span(dag: Dag, node: str, reading: Reading) -> Span:
+    """Follows the features of a node to an edge that reads them."""
+    start, width, widths = 0, 1, []
+    names = (node, *reading.through)
+    for name, following in zip(names, (*reading.through, None), strict=True):
+        if dag.node(name).flatten and len(dag.merged(name)) > 1:
+            pool, shape = dag.node(name).pool, dag.merged(name)
+            positions = position_count(shape if pool is None else pool.output_shape(shape))
+            start, width = start * positions, width * positions
+        if following is not None:
+            start += dag.slots(following)[EdgeId(name, following)].start
+            widths.append(width)
+    return Span(start, width, tuple(widths))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dagrow.spec.document import Document, read_document
 from dagrow.spec.files import read_graph, read_run
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
+from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 from dagrow.spec.run import (
     BudgetSpec,
     CheckpointSpec,
@@ -31,10 +32,13 @@ __all__ = [
     "NewNodeSpec",
     "NodeSpec",
     "OptimizerSpec",
+    "PenaltySpec",
+    "RewindSpec",
     "RunSpec",
     "Source",
     "SpecPart",
     "TrainingSpec",
+    "UnitsSpec",
     "dump_graph",
     "dump_run",
     "plain_graph",

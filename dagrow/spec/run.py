@@ -23,6 +23,7 @@ from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecPart, one_of
+from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
@@ -138,6 +139,7 @@ class TrainingSpec(SpecPart):
 
     loss: Annotated[str, one_of(LOSSES, "loss")] = "cross_entropy"
     optimizer: OptimizerSpec = OptimizerSpec()
+    penalty: PenaltySpec | None = Field(default=None, description="on the fan-in or fan-out of units")
     batch_size: Count = Field(default=128, description="samples per gradient step")
     epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
     final_epochs: Epochs = Field(default=10, description="passes after the last growth step")
@@ -145,6 +147,7 @@ class TrainingSpec(SpecPart):
         default=False,
         description="after each insertion, take the closed-form best update of the existing weights",
     )
+    rewind: RewindSpec | None = Field(default=None, description="smaller steps, and steps taken back")
     checkpoint: CheckpointSpec = CheckpointSpec()
 
 
@@ -227,6 +230,7 @@ class GrowthSpec(SpecPart):
         default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
     )
     patience: Count = Field(default=3, description="growth steps in a row without gain before growth ends")
+    units: UnitsSpec | None = Field(default=None, description="units added while training, unmeasured")
     new_node: NewNodeSpec = NewNodeSpec()
     keep: tuple[Count, Count] = Field(
         default=(16, 8),

@@ -12,8 +12,10 @@ from dagrow.training.journal import SCHEMA
 from dagrow.training.progress import Progress, Unit, epochs_planned, growth_is_over, next_unit
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
+from dagrow.training.rewind import after_pass
 from dagrow.training.state import RunState, Task
 from dagrow.training.told import step_text
+from dagrow.training.units import UnitTraffic
 
 
 class Loop:
@@ -60,12 +62,24 @@ class Loop:
         self._enter("final training" if over else f"step {state.progress.step + 1}: training", planned)
         started = time.perf_counter()
         batches = self.task.split.train.shuffled_batches(spec.training.batch_size, state.order)
-        loss = train_epoch(state.network, self.task.objective, state.optimizer, batches)
+        units = UnitTraffic(
+            spec,
+            state.network,
+            state.optimizer,
+            epoch=state.progress.epoch,
+            batches=len(batches),
+            adding=state.rewind is None or state.rewind.adding,
+            shrinking=state.rewind is None or state.rewind.shrinking,
+        )
+        loss = train_epoch(state.network, self.task.objective, state.optimizer, batches, units.after_batch)
         seconds = round(time.perf_counter() - started, 3)
-        done = state.progress.after_epoch()
-        self.record.write("epoch", epoch=done.epoch, running_loss=loss, seconds=seconds)
+        state.progress = done = state.progress.after_epoch()
+        self.record.write("epoch", epoch=done.epoch, running_loss=loss, seconds=seconds, **units.entries())
         self.reporter.advance()
-        return done
+        if told := after_pass(self.task, state, sum(units.removed.values())):
+            self.record.write("rewind", epoch=done.epoch, what=told)
+            self.reporter.say(f"epoch {done.epoch}: {told}")
+        return state.progress
 
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1
