@@ -4,6 +4,8 @@ from dagrow.spec.document import Document, read_document
 from dagrow.spec.files import read_graph, read_run
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
+from dagrow.spec.identity import graph_hash
+from dagrow.spec.patch import GraphPatch, TablePatch
 from dagrow.spec.run import BudgetSpec, DataSpec, GrowthSpec, NewNodeSpec, OptimizerSpec, RunSpec, TrainingSpec
 from dagrow.spec.schema import run_schema
 from dagrow.spec.source import Source
@@ -15,6 +17,7 @@ __all__ = [
     "Document",
     "EdgeId",
     "FrozenDict",
+    "GraphPatch",
     "GraphSpec",
     "GrowthSpec",
     "InputSpec",
@@ -24,9 +27,11 @@ __all__ = [
     "RunSpec",
     "Source",
     "SpecPart",
+    "TablePatch",
     "TrainingSpec",
     "dump_graph",
     "dump_run",
+    "graph_hash",
     "plain_graph",
     "read_document",
     "read_graph",

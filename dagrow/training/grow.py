@@ -19,7 +19,7 @@ from dagrow.objectives import LOSSES
 from dagrow.ops import position_count
 from dagrow.planner import Plan, apply, propose
 from dagrow.report import Reporter, Silent
-from dagrow.spec import RunSpec, plain_graph
+from dagrow.spec import RunSpec
 from dagrow.training.device import find_device
 from dagrow.training.directory import RunDirectory
 from dagrow.training.epochs import (
@@ -31,7 +31,9 @@ from dagrow.training.epochs import (
     make_optimizer,
     train_epoch,
 )
-from dagrow.training.journal import SCHEMA, Journal, candidate_entry, plan_entry
+from dagrow.training.events import SCHEMA
+from dagrow.training.journal import Journal, candidate_entry, plan_entry
+from dagrow.training.recorded import graph_entries, last_graph
 from dagrow.training.result import GrowthResult, inserted_text
 from dagrow.training.sampling import batch_that_fits, samples_needed
 
@@ -130,8 +132,6 @@ class _Loop:
             apply(self.network, best, self.optimizer, insert=growth.insert)
             if self.spec.training.best_updates:
                 entries["updates"] = self._update(data)
-            if growth.removal is not None:
-                entries["removed"] = self._remove(data, growth.removal)
             entries["seconds"] = round(time.perf_counter() - started, 3)
             self._save()
             _, test = self._event("growth", **entries, inserted=candidate_entry(best))
@@ -141,6 +141,8 @@ class _Loop:
                 f"amplitude {best.amplitude:.3g}; now {cost(self.network.dag).parameters} parameters, test {test}"
             )
             self.reporter.say(_considered(plan))
+            if growth.removal is not None:
+                self._remove(step, data, growth.removal)
 
     def _propose(self, step: int) -> tuple[Plan, Batches]:
         growth = self.spec.growth
@@ -201,7 +203,7 @@ class _Loop:
                 made.append(candidate_entry(plan.best))
         return made
 
-    def _remove(self, data: Batches, limit: float) -> dict[str, Any] | None:
+    def _remove(self, step: int, data: Batches, limit: float) -> None:
         """Takes away the edge or node that the loss misses least, if it misses it that little."""
         plan = propose(
             self.network,
@@ -212,11 +214,13 @@ class _Loop:
             held_out=self.spec.growth.held_out,
             removal=limit,
         )
-        if plan.best is None:
-            return None
-        apply(self.network, plan.best, self.optimizer)
-        self.reporter.say(f"    removed {plan.best.place}, gain {plan.best.gain:.4g}")
-        return candidate_entry(plan.best)
+        best = plan.best
+        if best is not None:
+            apply(self.network, best, self.optimizer)
+            self._save()
+            self.reporter.say(f"    removed {best.place}, gain {best.gain:.4g}")
+        removed = None if best is None else candidate_entry(best)
+        self._event("removal", step=step, plan=plan_entry(plan), removed=removed)
 
     def _train(self, epochs: int, what: str) -> None:
         training = self.spec.training
@@ -238,7 +242,7 @@ class _Loop:
             event,
             **entries,
             epoch=self.epoch,
-            graph=plain_graph(self.network.spec),
+            **graph_entries(self.network.spec, last_graph(self.journal.events)),
             parameters=size.parameters,
             multiply_adds=size.multiply_adds,
             train_loss=train.loss,

@@ -12,8 +12,6 @@ from typing import Any
 from dagrow.errors import RunError
 from dagrow.planner import Candidate, Plan
 
-SCHEMA = 1
-
 
 @dataclass
 class Journal:
