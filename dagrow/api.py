@@ -11,9 +11,11 @@ from dagrow.build import Network
 from dagrow.errors import DagrowError, ExportError
 from dagrow.export import Exported, export_network
 from dagrow.graph import load_graph, load_run
-from dagrow.report import History, picture_format, write_picture
+from dagrow.report import GraphDiff, History, picture_format, write_picture
 from dagrow.spec import GraphSpec
-from dagrow.training import RunDirectory, growth_history, read_journal
+from dagrow.training import Moment, Replay, RunDirectory, compare, growth_history, moment, read_journal, replay_run
+
+AnyGraph = GraphSpec | torch.fx.GraphModule | str | Path
 
 _FOREIGN = "the model must come from dagrow.build: only such a module knows its graph"
 
@@ -68,6 +70,50 @@ def show(graph_or_dir: GraphSpec | torch.fx.GraphModule | str | Path, out: str |
     path = subject.path if out is None else Path(out)
     write_picture(subject.history, path, title=subject.title, note=subject.note)
     return path
+
+
+def diff(
+    before: GraphSpec | torch.fx.GraphModule | str | Path, after: GraphSpec | torch.fx.GraphModule | str | Path
+) -> GraphDiff:
+    """What differs between two graphs: nodes, edges, sizes, parameters, multiply-adds. Print the answer.
+
+    Args:
+        before: a graph spec, a network from `build`, a run or graph file, a run directory for its graph as it is
+            now, or ``"DIR@STEP"`` for the graph of a run after that growth step; ``start`` and ``end`` are steps too.
+        after: the same.
+
+    Returns:
+        The difference; false if the graphs are the same.
+
+    Raises:
+        SpecError: if a file is not that of a graph.
+        RunError: if there is no such directory or step.
+    """
+    return compare(_moment(before, "before"), _moment(after, "after"))
+
+
+def replay(directory: str | Path, to: int | None = None) -> Replay:
+    """Makes the graph of one growth step again, from the first graph and the changes that the journal tells.
+
+    Args:
+        directory: of a run, which may be going on.
+        to: the step, 0 for the start; the last if left out.
+
+    Returns:
+        The graph, and whether it is identical to the one that was there: their hashes are compared at each step.
+
+    Raises:
+        RunError: if that is no run directory, or there is no such step.
+    """
+    return replay_run(directory, to)
+
+
+def _moment(given: AnyGraph, name: str) -> Moment:
+    if isinstance(given, Network):
+        return Moment(given.spec, name)
+    if isinstance(given, torch.nn.Module):
+        raise DagrowError(_FOREIGN)
+    return Moment(given, name) if isinstance(given, GraphSpec) else moment(given)
 
 
 class _Subject(NamedTuple):

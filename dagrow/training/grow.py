@@ -33,8 +33,9 @@ from dagrow.training.epochs import (
 )
 from dagrow.training.events import SCHEMA
 from dagrow.training.journal import Journal, candidate_entry, plan_entry
+from dagrow.training.log import inserted_text
 from dagrow.training.recorded import graph_entries, last_graph
-from dagrow.training.result import GrowthResult, inserted_text
+from dagrow.training.result import GrowthResult
 from dagrow.training.sampling import batch_that_fits, samples_needed
 
 _SCORING_BATCH = 1_024

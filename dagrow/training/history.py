@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from dagrow.report import History, Step
+from dagrow.training.log import inserted_text
 from dagrow.training.recorded import read_graph_entry
-from dagrow.training.result import inserted_text
 
 
 def growth_history(events: Sequence[Mapping[str, Any]]) -> History | None:

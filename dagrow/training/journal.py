@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dagrow.errors import RunError
 from dagrow.planner import Candidate, Plan
 
 
@@ -34,28 +33,6 @@ class Journal:
                 file.write(json.dumps(line, allow_nan=False) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-
-
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    """The events of a journal file.
-
-    Raises:
-        RunError: if the file is missing or not a journal.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: cannot be read as a journal ({error})") from error
-    events = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            event = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise RunError(f"{path}:{number}: not a line of a journal ({error})") from error
-        if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-            raise RunError(f"{path}:{number}: not a line of a journal (no 'event')")
-        events.append(event)
-    return events
 
 
 def plan_entry(plan: Plan) -> dict[str, Any]:
