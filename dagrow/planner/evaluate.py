@@ -6,50 +6,30 @@ runs only the part of the graph below. Nothing larger than a batch is kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dagrow.build import Network, Value
-from dagrow.planner.orient import Mean, Oriented, Shares
+from dagrow.planner.looks import Look, joined_looks, look_at, scouts_of
+from dagrow.planner.losses import PARTS, Losses, Mean, Measured
+from dagrow.planner.orient import Oriented, Shares
 from dagrow.planner.response import Deltas, Response, Values
 from dagrow.planner.trial import Trial
-from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, joined, rows
+from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, rows
 
 _BATCH_SEED = 0x6A09
 
 _JOINED_VALUES = 2**20
 """Values per node up to which scouts are joined: what fits the processor's cache."""
-
-
 _TOGETHER = 4096
 """Samples times amplitudes up to which a suffix is run once for all of them: it is the calls that cost there."""
 
 Changed = Callable[[str, Tensor | None], Tensor]
 """See `Response.at`."""
-
-_PARTS = 12
-"""Of the held-out samples, by which the standard error of a gain is known."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Mean losses.
-
-    Attributes:
-        everywhere: over all samples.
-        held_out: over the held-out ones; NaN where none are held out.
-        error: standard error of the held-out gain; 0 where the samples are too few to know.
-    """
-
-    everywhere: float
-    held_out: float
-    error: float = 0.0
 
 
 class Evaluator:
@@ -65,7 +45,7 @@ class Evaluator:
         self.held_out = snapshots.stream.held_out > 0
         self._drops = self.network.training and any(node.dropout > 0 for node in self.dag.spec.nodes.values())
         self._responses: dict[tuple[int, int, str], Response] = {}
-        self._scouts: tuple[_Look, ...] | None = None
+        self._scouts: tuple[Look, ...] | None = None
         self._fan_in: dict[tuple[int, int], Tensor] = {}
         self._update_deltas: dict[tuple[int, int], Deltas] = {}
         self._room = CACHE_BYTES
@@ -100,14 +80,14 @@ class Evaluator:
                     means[amplitude].add(self._loss(outs, look.target, look.mask), look.size)
         return start.value, [{a: mean.value for a, mean in means.items()} for means in sums]
 
-    def _looks(self, scouting: bool) -> Iterator[_Look]:
+    def _looks(self, scouting: bool) -> Iterator[Look]:
         """The samples that a search is over: those held out if there are any, the scouts among them if asked."""
         if scouting and self._scouts is not None:
             yield from self._scouts
             return
         looks = []
         for snapshot in self.snapshots.passing():
-            look = _look(snapshot, self.held_out, scouting, self.network.training)
+            look = look_at(snapshot, self.held_out, scouting, self.network.training)
             if look is not None and scouting and self.snapshots.cached() is not None:
                 looks.append(look)
             elif look is not None:
@@ -116,16 +96,16 @@ class Evaluator:
             widest = max(value.numel() // len(value) for value in snapshot.values.values())
             few = widest * sum(look.size for look in looks) <= _JOINED_VALUES
             # Scouts are few per batch: one small batch of all of them costs a tenth of the calls.
-            self._scouts = (_joined(looks),) if few else tuple(looks)
+            self._scouts = (joined_looks(looks),) if few else tuple(looks)
             yield from self._scouts
 
     @torch.no_grad()
     def measure(self, asked: Sequence[tuple[Trial, float]]) -> tuple[Measured, list[Measured]]:
         """One pass: losses as they are and with each trial at its amplitude, on all samples and held out."""
-        start, *sums = [_Losses() for _ in range(len(asked) + 1)]
+        start, *sums = [Losses() for _ in range(len(asked) + 1)]
         for snapshot in self.snapshots.passing():
             batch, values = snapshot.batch, snapshot.values
-            parts = [(batch.lots * _PARTS).long().eq(part) & batch.held for part in range(_PARTS)]
+            parts = [(batch.lots * PARTS).long().eq(part) & batch.held for part in range(PARTS)]
             self._add(start, snapshot.outputs, batch, parts)
             for (trial, amplitude), losses in zip(asked, sums, strict=True):
                 changed = self._run_suffix(trial, values, trial.prepare(values).at(amplitude))
@@ -151,7 +131,7 @@ class Evaluator:
         shares = [Shares(trial, self._mirror(trial) if sides else None, room) for trial in trials]
         loss = Mean()
         for whole in self.snapshots.passing(goals=True) if shares else ():
-            snapshot = _scouts(whole) if scouting else whole
+            snapshot = scouts_of(whole) if scouting else whole
             loss.add(self._loss(snapshot.outputs, snapshot.batch.target, None), snapshot.batch.size)
             for share in shares:
                 deltas = share.trial.update_slope(snapshot.values) if scouting else self._updates(share.trial, whole)
@@ -188,7 +168,7 @@ class Evaluator:
             known[name] = (mean.to(dtype), variance.to(dtype))
         return trial.with_statistics(known) if known else trial
 
-    def _response(self, trial: Trial, look: _Look) -> Response:
+    def _response(self, trial: Trial, look: Look) -> Response:
         """The trial on some samples; kept for the next pass over the same ones while there is room."""
         key = (id(trial), look.number, look.part)
         if key in self._responses:
@@ -219,7 +199,7 @@ class Evaluator:
         for key in [key for key in self._responses if key[0] in gone]:
             self._room += self._responses.pop(key).bytes
 
-    def _outputs(self, trial: Trial, look: _Look, changes: Sequence[Changed]) -> Iterator[tuple[Tensor, ...]]:
+    def _outputs(self, trial: Trial, look: Look, changes: Sequence[Changed]) -> Iterator[tuple[Tensor, ...]]:
         """The outputs with each of some changes; in one run where samples are few and do not see one another."""
         few = len(look.outputs[0]) * len(changes) <= _TOGETHER
         if self.network.training or not few or len(changes) < 2:
@@ -254,112 +234,12 @@ class Evaluator:
             outs = rows(outs, mask)
         return float(self.loss(outs[0] if len(outs) == 1 else outs, target))
 
-    def _add(self, losses: _Losses, outs: Any, batch: Batch, parts: Sequence[Tensor]) -> None:
+    def _add(self, losses: Losses, outs: Any, batch: Batch, parts: Sequence[Tensor]) -> None:
         losses.everywhere.add(self._loss(outs, batch.target, None), batch.size)
         for mean, part in zip(losses.parts, parts, strict=True):
             count = int(part.sum())
             if count:
                 mean.add(self._loss(outs, rows(batch.target, part), part), count)
-
-
-class _Losses:
-    """Losses over all samples, and over each part of the held-out ones."""
-
-    def __init__(self) -> None:
-        self.everywhere, self.parts = Mean(), [Mean() for _ in range(_PARTS)]
-
-    def measured(self, start: _Losses) -> Measured:
-        """The means, and the error of the gain over ``start``: parts are independent samples of it."""
-        counts = [part.count for part in self.parts if part.count]
-        gains = [a.sum - b.sum for a, b in zip(start.parts, self.parts, strict=True) if b.count]
-        total, whole = sum(counts), sum(part.sum for part in self.parts)
-        if len(counts) < _PARTS / 2:
-            return Measured(self.everywhere.value, whole / total if total else math.nan)
-        each = sum(gains) / total
-        spread = sum((gain - each * count) ** 2 for gain, count in zip(gains, counts, strict=True))
-        error = (spread * len(counts) / (len(counts) - 1)) ** 0.5 / total
-        return Measured(self.everywhere.value, whole / total, error)
-
-
-class _Lazy(dict[Value, Tensor]):
-    """Values of some samples, each cut out or joined when it is first asked for."""
-
-    def __init__(self, make: Callable[[Value], Tensor], known: Values) -> None:
-        super().__init__()
-        self.make, self.known = make, known
-
-    def __contains__(self, value: object) -> bool:
-        return value in self.known
-
-    def __missing__(self, value: Value) -> Tensor:
-        self[value] = self.make(value)
-        return self[value]
-
-
-@dataclass(frozen=True)
-class _Look:
-    """Samples that a search asks about.
-
-    Attributes:
-        number: of the batch, 0 for the joined scouts.
-        part: which of its samples, as a key.
-        values: what the network makes of them.
-        outputs: of the network.
-        target: for the loss.
-        mask: which of the outputs count; None for all.
-        index: which of the batch's samples these are; None for all of them, or for those of several batches.
-        size: how many samples count.
-    """
-
-    number: int
-    part: str
-    values: Values
-    outputs: tuple[Tensor, ...]
-    target: Any
-    mask: Tensor | None
-    index: Tensor | None
-    size: int
-
-
-def _look(snapshot: Snapshot, held_out: bool, scouting: bool, training: bool) -> _Look | None:
-    """The samples of a batch that count, None if there are none."""
-    batch, values, outs = snapshot.batch, snapshot.values, snapshot.outputs
-    if not held_out and not scouting:
-        return _Look(snapshot.number, "all", values, outs, batch.target, None, None, batch.size)
-    mask = batch.held if not scouting else batch.scouts & batch.held if held_out else batch.scouts
-    size = int(mask.sum())
-    if size == 0:
-        return None
-    target, part = rows(batch.target, mask), "scouts" if scouting else "held out"
-    if training:
-        # Samples see one another in batch statistics: all are run, some count.
-        return _Look(snapshot.number, part, values, outs, target, mask, None, size)
-    index = mask.nonzero().squeeze(1)
-    some = _Lazy(lambda value: values[value][index], values)
-    return _Look(snapshot.number, part, some, tuple(x[index] for x in outs), target, None, index, size)
-
-
-def _joined(looks: Sequence[_Look]) -> _Look:
-    """Several looks as one; only in eval mode, where samples do not see one another."""
-    values = _Lazy(lambda value: torch.cat([look.values[value] for look in looks]), looks[0].values)
-    outs = tuple(torch.cat(parts) for parts in zip(*(look.outputs for look in looks), strict=True))
-    target = joined([look.target for look in looks])
-    return _Look(0, "scouts", values, outs, target, None, None, sum(look.size for look in looks))
-
-
-def _scouts(snapshot: Snapshot) -> Snapshot:
-    """The scouts of a batch alone."""
-    index = snapshot.batch.scouts.nonzero().squeeze(1)
-    batch = snapshot.batch
-    few = replace(
-        batch,
-        target=rows(batch.target, index),
-        size=len(index),
-        **{name: getattr(batch, name)[index] for name in ("held", "signs", "scouts", "lots")},
-    )
-    values = _Lazy(lambda value: snapshot.values[value][index], snapshot.values)
-    outs = tuple(x[index] for x in snapshot.outputs)
-    return Snapshot(snapshot.number, few, values, outs, {name: g[index] for name, g in snapshot.goals.items()})
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dagrow.planner.losses import Mean
 from dagrow.planner.trial import Trial
 from dagrow.statistics import Snapshot
 
@@ -127,20 +128,3 @@ def _inner(deltas: Mapping[str, Tensor], goals: Mapping[str, Tensor]) -> float:
     return sum(
         float((goals[name] * delta).flatten(1).sum(1).sum(dtype=torch.float64)) for name, delta in deltas.items()
     )
-
-
-class Mean:
-    """A mean over samples from means over batches."""
-
-    def __init__(self) -> None:
-        self.sum, self.count = 0.0, 0
-
-    def add(self, mean: float, count: int) -> None:
-        """Adds the mean of a batch."""
-        self.sum += mean * count
-        self.count += count
-
-    @property
-    def value(self) -> float:
-        """The mean so far, NaN before the first sample."""
-        return self.sum / self.count if self.count else math.nan

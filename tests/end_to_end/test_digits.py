@@ -193,7 +193,8 @@ def test_a_device_that_is_not_there(tmp_path, device):
 
 def test_commands_on_what_is_no_run(tmp_path):
     assert command("log", tmp_path / "no").refusal().endswith("give one that 'dagrow grow' has made")
-    assert "cannot be read as a journal" in command("log", tmp_path).refusal()
+    for name in ("log", "replay"):
+        assert command(name, tmp_path).refusal() == f"{tmp_path} is no run directory: there is no journal.jsonl in it"
     message = command("export", tmp_path).refusal()
     assert (
         message
@@ -202,6 +203,6 @@ def test_commands_on_what_is_no_run(tmp_path):
 
 
 def test_help_has_examples():
-    for name in ("grow", "check", "export", "show", "log"):
+    for name in ("grow", "check", "export", "show", "log", "diff", "replay"):
         assert f"Example: dagrow {name} " in command(name, "--help").out
         assert name in command("--help").out
