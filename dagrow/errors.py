@@ -5,6 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+
+MOST_PROBLEMS = 50
+"""Told of one file; how many more there are is said."""
+
+MOST_NAMES = 60
+"""Listed in one message; how many more there are is said."""
+
+_LONGEST, _COMPARED = 200, 2_000
+"""Letters of a name, and names, up to which a near one is looked for."""
 
 
 class DagrowError(Exception):
@@ -58,15 +68,22 @@ class SpecError(DagrowError):
     def __init__(self, problems: Sequence[Problem], file: str | None = None) -> None:
         self.problems = tuple(problems)
         self.file = file
-        super().__init__("\n".join(problem.render(file) for problem in self.problems))
+        lines = [problem.render(file) for problem in self.problems[:MOST_PROBLEMS]]
+        if len(self.problems) > MOST_PROBLEMS:
+            lines.append(f"and {len(self.problems) - MOST_PROBLEMS} more problems")
+        super().__init__("\n".join(lines))
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """``" (did you mean 'relu'?)"`` when one of ``allowed`` is near to ``name``, else the empty string."""
-    near = difflib.get_close_matches(name, sorted(allowed), n=1, cutoff=0.6)
+    if len(name) > _LONGEST:
+        return ""
+    near = difflib.get_close_matches(name, sorted(islice(allowed, _COMPARED)), n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
 def listed(names: Iterable[str]) -> str:
     """``a, b, c`` for messages that name what is allowed, in the order given."""
-    return ", ".join(names)
+    every = list(names)
+    more = [f"and {len(every) - MOST_NAMES} more"] if len(every) > MOST_NAMES else []
+    return ", ".join([*every[:MOST_NAMES], *more])
