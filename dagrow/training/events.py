@@ -47,6 +47,13 @@ class CandidateEntry(Entry):
     rejected: str = Field(description="why it is not to be inserted; empty if it may be")
 
 
+class FixedEntry(Entry):
+    """A place where nothing can be done."""
+
+    node: str
+    reason: str
+
+
 class PlanEntry(Entry):
     """One look at the network: all that could have been done."""
 
@@ -56,6 +63,7 @@ class PlanEntry(Entry):
     where: str
     stages: dict[str, int] = Field(description="how many candidates came how far")
     candidates: list[CandidateEntry] = Field(description="best first")
+    fixed: list[FixedEntry] = Field(description="places that cannot be, and why")
 
 
 class Event(Entry):
