@@ -5,7 +5,7 @@ finds where it lacks expressivity, measures what each possible insertion would g
 hands back plain PyTorch.
 """
 
-from dagrow.api import diff, export, replay, show
+from dagrow.api import diff, export, replay, revert, show
 from dagrow.build import build
 from dagrow.errors import (
     DagrowError,
@@ -52,6 +52,7 @@ __all__ = [
     "register_method",
     "register_op",
     "replay",
+    "revert",
     "save_graph",
     "show",
 ]

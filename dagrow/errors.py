@@ -32,6 +32,10 @@ class GrowthError(DagrowError):
     """A proposal or an insertion was asked for that this graph does not allow."""
 
 
+class NumbersError(GrowthError):
+    """Infinite or NaN values where a decision needs numbers: in samples, loss, gradients or their statistics."""
+
+
 class OptimizerError(DagrowError):
     """An optimizer whose state cannot be carried through growth."""
 

@@ -29,6 +29,10 @@ RunDir = Annotated[str, typer.Argument(metavar="DIR", help="A run directory that
 def grow(
     run: RunFile,
     out: Annotated[str | None, typer.Option(help="Run directory to make. [default: runs/NAME]")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the run in --out that was stopped; RUN.yaml may be its directory."),
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change an entry of the file.")
     ] = None,
@@ -39,15 +43,17 @@ def grow(
     from dagrow.graph import load_run
     from dagrow.report import PlainLines, ProgressBar
     from dagrow.training import grow as grow_network
+    from dagrow.training import run_to_continue
 
+    source, target = run_to_continue(run, out) if resume else (run, out)
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
-    spec = load_run(run, overrides)
+    spec = load_run(source, overrides)
     console = Console()
     if console.is_terminal:
         with ProgressBar(console) as bar:
-            result = grow_network(spec, out=out, device=device, reporter=bar)
+            result = grow_network(spec, out=target, resume=resume, device=device, reporter=bar)
     else:
-        result = grow_network(spec, out=out, device=device, reporter=PlainLines())
+        result = grow_network(spec, out=target, resume=resume, device=device, reporter=PlainLines())
     print(f"\n{result}\n")
     size = sum(parameter.numel() for parameter in result.model.parameters())
     print(f"test {result.test}; {size} parameters")
@@ -149,6 +155,22 @@ def replay(
         save_graph(made.graph, out)
     if not made.identical:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: dagrow revert runs/digits --to 2 --out runs/second")
+def revert(
+    directory: RunDir,
+    to: Annotated[str, typer.Option(metavar="STEP", help="A growth step; 0 or start is the start.")],
+    out: Annotated[str | None, typer.Option(help="New directory. [default: DIR, what it holds is kept aside]")] = None,
+) -> None:
+    """Make a run stand again as it stood after a growth step; grow --resume goes on from there."""
+    from dagrow.api import revert as revert_run
+    from dagrow.training import read_step
+
+    step = read_step(to)
+    if step is None:
+        raise DagrowError("the end is where the run stands; give a growth step, or 0 for the start")
+    print(revert_run(directory, step, out))
 
 
 def main(arguments: list[str] | None = None) -> None:

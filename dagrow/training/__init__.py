@@ -3,7 +3,7 @@
 from dagrow.training.directory import RunDirectory
 from dagrow.training.epochs import Objective, Score, TrainingError, evaluate, make_optimizer, train_epoch
 from dagrow.training.events import SCHEMA, journal_schema
-from dagrow.training.grow import grow
+from dagrow.training.grow import grow, run_to_continue
 from dagrow.training.history import growth_history
 from dagrow.training.inspection import Moment, compare, moment, read_step, replay_run, run_directory
 from dagrow.training.journal import Journal
@@ -11,6 +11,8 @@ from dagrow.training.log import candidates_table, history_table
 from dagrow.training.reading import read_journal
 from dagrow.training.recorded import Replay
 from dagrow.training.result import GrowthResult
+from dagrow.training.revert import Reverted
+from dagrow.training.revert import revert as revert_run
 
 __all__ = [
     "SCHEMA",
@@ -19,6 +21,7 @@ __all__ = [
     "Moment",
     "Objective",
     "Replay",
+    "Reverted",
     "RunDirectory",
     "Score",
     "TrainingError",
@@ -34,6 +37,8 @@ __all__ = [
     "read_journal",
     "read_step",
     "replay_run",
+    "revert_run",
     "run_directory",
+    "run_to_continue",
     "train_epoch",
 ]

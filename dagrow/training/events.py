@@ -105,14 +105,14 @@ class EpochEvent(Event):
 class StepEvent(GraphEvent):
     """A line of one growth step."""
 
-    step: int = Field(ge=1)
+    step: int = Field(ge=1, le=10**9)
 
 
 class GrowthEvent(StepEvent):
     """A growth step: all that was considered, and what was inserted."""
 
     event: Literal["growth"]
-    plan: PlanEntry
+    plan: PlanEntry | None = Field(description="null if there were no numbers to make candidates of")
     inserted: CandidateEntry | None
     reason: str | None = Field(default=None, description="why nothing was inserted")
     updates: list[CandidateEntry] | None = Field(default=None, description="best updates made after it")
@@ -135,6 +135,22 @@ class WarningEvent(Event):
     message: str
 
 
+class CheckpointEvent(Event):
+    """The state after a growth step, or at the start, is kept for good: ``dagrow revert`` can go back there."""
+
+    event: Literal["checkpoint"]
+    step: int = Field(ge=0)
+    graph_hash: Hash
+
+
+class StoppedEvent(Event):
+    """The run could not go on."""
+
+    event: Literal["stopped"]
+    step: int
+    reason: str
+
+
 class EndEvent(GraphEvent):
     """The network at the end of the run."""
 
@@ -142,7 +158,7 @@ class EndEvent(GraphEvent):
 
 
 AnyEvent = Annotated[
-    StartEvent | EpochEvent | GrowthEvent | RemovalEvent | WarningEvent | EndEvent,
+    StartEvent | EpochEvent | GrowthEvent | RemovalEvent | CheckpointEvent | WarningEvent | StoppedEvent | EndEvent,
     Field(discriminator="event"),
 ]
 LINE: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)

@@ -9,6 +9,7 @@ import torch
 
 from dagrow.build.network import derived_seed
 from dagrow.data import Batches
+from dagrow.errors import NumbersError
 from dagrow.planner import Candidate, Plan, apply, propose
 from dagrow.training.journal import candidate_entry, plan_entry
 from dagrow.training.sampling import batch_that_fits, samples_needed
@@ -20,13 +21,13 @@ class StepOutcome:
     """What a growth step did.
 
     Attributes:
-        plan: all candidates.
+        plan: all candidates; None if there were no numbers to make them of.
         made: the one that was made; None if none was.
         entries: what the journal says of it.
         data: the samples that it looked at.
     """
 
-    plan: Plan
+    plan: Plan | None
     made: Candidate | None
     entries: dict[str, Any]
     data: Batches
@@ -42,7 +43,10 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     """
     growth = task.spec.growth
     data = _look(task, state)
-    plan = _propose(task, state, data, number)
+    try:
+        plan = _propose(task, state, data, number)
+    except NumbersError as error:
+        return StepOutcome(None, None, {"step": number, "plan": None, "inserted": None, "reason": str(error)}, data)
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     if plan.best is None:
         return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"}, data)

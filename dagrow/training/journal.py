@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dagrow.errors import RunError
 from dagrow.planner import Candidate, Plan
+from dagrow.training.disk import disk_errors
+from dagrow.training.reading import MAX_BYTES, events_of
+
+
+@dataclass(frozen=True)
+class JournalPosition:
+    """A place between two events.
+
+    Attributes:
+        bytes: length of the file up to there.
+        sha256: of these bytes.
+    """
+
+    bytes: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
 
 
 @dataclass
@@ -18,21 +36,84 @@ class Journal:
 
     Attributes:
         path: of the file; None for none.
-        events: all events of this process.
+        events: all events of the run.
     """
 
     path: Path | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._size, self._digest = 0, hashlib.sha256()
+
+    @classmethod
+    def continued(cls, path: Path, position: JournalPosition) -> Journal:
+        """A journal cut back to an earlier place, to be written on from there.
+
+        Raises:
+            RunError: if the file does not hold what it held up to there, or cannot be written.
+        """
+        content = content_up_to(path, position)
+        journal = cls(path, events_of(content, path))
+        journal._count(content)
+        with disk_errors(path.parent):
+            if path.exists():
+                os.truncate(path, position.bytes)
+        return journal
+
+    @property
+    def position(self) -> JournalPosition:
+        """The place behind the last event."""
+        return JournalPosition(self._size, self._digest.hexdigest())
+
     def write(self, event: str, **entries: Any) -> None:
-        """Adds one event; what is no JSON number (inf, nan) is written as null."""
+        """Adds one event; what is no JSON number (inf, nan) is written as null.
+
+        Raises:
+            RunError: if it cannot be written; the file is as it was then.
+        """
         line = {"event": event, **_plain(entries)}
-        self.events.append(line)
+        content = (json.dumps(line, allow_nan=False) + "\n").encode("utf-8")
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, allow_nan=False) + "\n")
-                file.flush()
+            with disk_errors(self.path.parent):
+                self._append(self.path, content)
+        self._count(content)
+        self.events.append(line)
+
+    def _append(self, path: Path, content: bytes) -> None:
+        # A file that someone took away is not made anew: it would lack its beginning.
+        with path.open("r+b" if self._size else "wb", buffering=0) as file:
+            file.seek(self._size)
+            try:
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    os.truncate(path, self._size)
+                raise
+
+    def _count(self, content: bytes) -> None:
+        self._size += len(content)
+        self._digest.update(content)
+
+
+def content_up_to(path: Path, position: JournalPosition) -> bytes:
+    """The bytes of a journal up to a place.
+
+    Raises:
+        RunError: if they are not what they were.
+    """
+    try:
+        content = b""
+        if position.bytes:
+            with path.open("rb") as file:
+                content = file.read(min(position.bytes, MAX_BYTES))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read as a journal ({error.strerror or error})") from error
+    if hashlib.sha256(content).hexdigest() != position.sha256:
+        raise RunError(f"{path}: was changed or cut off since it was written")
+    return content
 
 
 def plan_entry(plan: Plan) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def history_table(events: Sequence[Entries]) -> str:
     lines = [table(_HEADER, body, left=2)]
     warnings = [event for event in events if event["event"] == "warning"]
     lines += [f"warning{_when(event)}: {printable(event.get('message', ''))}" for event in warnings]
+    lines += [f"stopped: {printable(event.get('reason', ''))}" for event in events if event["event"] == "stopped"]
     if not any(event["event"] == "end" for event in events):
         done = max((event.get("epoch", 0) for event in events), default=0)
         lines.append(f"this run has not come to its end; {done} epochs are done")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -33,30 +35,53 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
             _refuse(path, None, "is no file")
         if path.stat().st_size > MAX_BYTES:
             _refuse(path, None, f"has more than {MAX_BYTES >> 20} MB: this is no journal")
-        events: list[dict[str, Any]] = []
-        number = values = 0
         with path.open("rb") as file:
-            while line := file.readline(MAX_LINE + 1):
-                number += 1
-                if len(line) > MAX_LINE:
-                    _refuse(path, number, f"a line of more than {MAX_LINE >> 20} MB")
-                values += line.count(b",") + line.count(b"[") + line.count(b"{")
-                if values > MAX_VALUES:
-                    _refuse(path, number, f"more than {MAX_VALUES} values")
-                try:
-                    events.append(_event(line))
-                except ValueError as error:
-                    if line.endswith(b"\n"):
-                        _refuse(path, number, f"not a line of a journal ({error})")
+            return list(_events(file, path))
     except FileNotFoundError:
         raise RunError(f"{path.parent} is no run directory: there is no {path.name} in it") from None
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return events
+
+
+def events_of(content: bytes, path: Path) -> list[dict[str, Any]]:
+    """The events in some content of a journal.
+
+    Raises:
+        RunError: if a line is none, named after ``path``.
+    """
+    return list(_events(io.BytesIO(content), path))
+
+
+def last_event(path: Path) -> dict[str, Any]:
+    """The last event of a journal; an empty one if there is none, or its line was not written to the end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - MAX_LINE))
+            return _event((file.read(MAX_LINE).splitlines() or [b""])[-1])
+    except (OSError, ValueError):
+        return {}
+
+
+def _events(file: IO[bytes], path: Path) -> Iterator[dict[str, Any]]:
+    number = values = 0
+    while line := file.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            _refuse(path, number, f"a line of more than {MAX_LINE >> 20} MB")
+        values += line.count(b",") + line.count(b"[") + line.count(b"{")
+        if values > MAX_VALUES:
+            _refuse(path, number, f"more than {MAX_VALUES} values")
+        try:
+            event = _event(line)
+        except ValueError as error:
+            if line.endswith(b"\n"):
+                _refuse(path, number, f"not a line of a journal ({error})")
+            return
+        yield event
 
 
 def _refuse(path: Path, number: int | None, message: str) -> NoReturn:
-    raise RunError(": ".join(str(part) for part in (path, number, message) if part is not None)) from None
+    raise RunError(f"{path}: {message}" if number is None else f"{path}:{number}: {message}") from None
 
 
 def _event(line: bytes) -> dict[str, Any]:

@@ -78,6 +78,8 @@ def replays(events: Events) -> list[Replay]:
     """
     found: list[Replay] = []
     for event in events:
+        if event["event"] in ("epoch", "checkpoint", "warning", "stopped"):
+            continue
         if "graph_hash" not in event:
             if event["event"] in ("start", "growth"):
                 raise RunError(_OLD)

@@ -22,7 +22,7 @@ def step_text(outcome: StepOutcome, state: RunState, test: Score) -> str:
     """
     step, best = outcome.entries["step"], outcome.made
     if best is None:
-        return f"step {step}: {outcome.entries['reason']}\n{_others(outcome.plan)}"
+        return f"step {step}: {outcome.entries['reason']}\n{_others(outcome.plan)}".rstrip()
     held = "" if best.held_out_gain is None else f", held out {best.held_out_gain:.4g}"
     line = (
         f"step {step}: {inserted_text(outcome.entries['inserted'])}  gain {best.gain:.4g}{held}, "
@@ -38,8 +38,10 @@ def removal_text(outcome: StepOutcome) -> str:
     return f"    removed {outcome.made.place}, gain {outcome.made.gain:.4g}"
 
 
-def _others(plan: Plan) -> str:
+def _others(plan: Plan | None) -> str:
     """The candidates in short, the best left out."""
+    if plan is None:
+        return ""
     others = [c for c in plan.candidates if c is not plan.best]
     lines = [
         f"    also {c.kind} {c.place}: " + (c.rejected or f"+{c.neurons}, gain {c.decisive_gain:.4g}")
