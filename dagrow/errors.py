@@ -11,7 +11,7 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 MOST_PROBLEMS = 50
-"""Told of one file; how many more there are is said."""
+"""Of one kind that are told of one file; that there are more is said."""
 
 MOST_NAMES = 60
 """Listed in one message; how many more there are is said."""
@@ -75,10 +75,7 @@ class SpecError(DagrowError):
     def __init__(self, problems: Sequence[Problem], file: str | None = None) -> None:
         self.problems = tuple(problems)
         self.file = file
-        lines = [problem.render(file) for problem in self.problems[:MOST_PROBLEMS]]
-        if len(self.problems) > MOST_PROBLEMS:
-            lines.append(f"and {len(self.problems) - MOST_PROBLEMS} more problems")
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(problem.render(file) for problem in self.problems))
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ _SHOWN = 12
 def structure_problems(spec: GraphSpec) -> list[Problem]:
     """What is wrong with the names and the wiring; shapes are checked after this.
 
-    Of each kind of problem, one more is found than will be told: names are many in a file that was made to be so.
+    Of each kind, only as many are looked for as will be told: names are many in a file that was made to be so.
     """
     names = (_reserved_names, _shared_names, _unknown_ends, _bad_outputs)
     if problems := _first(check(spec) for check in names):
@@ -31,7 +31,12 @@ def structure_problems(spec: GraphSpec) -> list[Problem]:
 
 
 def _first(checks: Iterable[Iterator[Problem]]) -> list[Problem]:
-    return [problem for check in checks for problem in islice(check, MOST_PROBLEMS + 1)]
+    found: list[Problem] = []
+    for check in checks:
+        found += islice(check, MOST_PROBLEMS)
+        if next(check, None) is not None:
+            found.append(Problem((), "and more problems of this kind"))
+    return found
 
 
 def _reserved_names(spec: GraphSpec) -> Iterator[Problem]:

