@@ -7,10 +7,11 @@ import pytest
 from json_schema import accepts
 
 import dagrow
-from dagrow.errors import RunError
+import dagrow.training.growth_step as growth_step
+from dagrow.errors import NumbersError, RunError
 from dagrow.graph import load_run
 from dagrow.spec import GraphSpec, graph_hash, plain_graph
-from dagrow.training import growth_history
+from dagrow.training import growth_history, history_table
 from dagrow.training.events import LINE, SCHEMA, journal_schema
 from dagrow.training.recorded import replay_to, replays
 
@@ -123,3 +124,29 @@ def test_what_cannot_be_replayed_is_told(deep):
         replays([])
     with pytest.raises(RunError, match="there is no step 99; the journal has steps 0 to"):
         replay_to(deep, 99)
+
+
+def test_a_step_without_numbers_is_skipped_with_a_warning(tmp_path, monkeypatch):
+    """The run goes on; what happened is in the journal and in the table."""
+    real, calls = growth_step.propose, []
+
+    def once(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 1:
+            raise NumbersError("the gradient of the loss at 'h' is infinite or NaN in batch 1, though the loss is not")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(growth_step, "propose", once)
+    file = tmp_path / "run.yaml"
+    file.write_text(json.dumps({"graph": IRIS}))
+    events = dagrow.grow(load_run(file, SHORT), write=False).events
+    for event in events:
+        LINE.validate_python(json.loads(json.dumps(event)))
+    first, second = [event for event in events if event["event"] == "growth"][:2]
+    (warning,) = [event for event in events if event["event"] == "warning"]
+    assert (first["plan"], first["inserted"], first["change"]) == (None, None, {})
+    assert first["reason"] in warning["message"]
+    assert warning["step"] == 1
+    assert second["plan"] is not None
+    assert events[-1]["event"] == "end"
+    assert f"warning in step 1: nothing was inserted: {first['reason']}" in history_table(events)
