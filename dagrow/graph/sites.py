@@ -13,6 +13,9 @@ from dagrow.graph.dag import Dag
 from dagrow.ops import NORMS, position_count
 from dagrow.spec.graph import EdgeId
 
+MOST_PASSED = 100
+"""Concats that features may pass one after the other to be followed."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -95,7 +98,7 @@ def site(dag: Dag, name: str) -> Site | FixedSize:
         if not dag.op(edge).parametrised:
             return FixedSize(name, f"the {dag.op(edge).name} edge {edge} ties its size to that of '{edge.source}'")
     try:
-        readings = _readings(dag, name, (), flattened=False)
+        readings = _readings(dag, name, (), False, {})
     except _Fixed as fixed:
         return FixedSize(name, str(fixed))
     for end in dict.fromkeys((name, *(reading.edge.target for reading in readings))):
@@ -118,8 +121,23 @@ class _Fixed(Exception):
     """Why the size cannot change, on its way up."""
 
 
-def _readings(dag: Dag, name: str, through: tuple[str, ...], flattened: bool) -> list[Reading]:
+def _readings(
+    dag: Dag, name: str, through: tuple[str, ...], flattened: bool, known: dict[str, list[Reading]]
+) -> list[Reading]:
+    """Every edge that reads the features; of a concat that they reach again, one, to show that there are two ways.
+
+    Args:
+        dag: the graph.
+        name: where the features are.
+        through: concats that they passed.
+        flattened: whether positions have become features.
+        known: what was found behind each concat.
+    """
     node = dag.node(name)
+    if name in known:
+        return known[name][:1]
+    if len(through) > MOST_PASSED:
+        raise _Fixed(f"its features pass more than {MOST_PASSED} concats one after the other")
     if name in dag.spec.outputs:
         place = "an output" if not through else f"part of the output '{name}'"
         raise _Fixed(f"it is {place}: its size belongs to the task")
@@ -141,7 +159,8 @@ def _readings(dag: Dag, name: str, through: tuple[str, ...], flattened: bool) ->
                 raise _Fixed(f"op '{op.name}' of {edge} does not say how it reads new features (fan_out_moment)")
             found.append(Reading(edge, through, flattened))
         elif dag.node(edge.target).merge == "concat":
-            found += _readings(dag, edge.target, (*through, edge.target), flattened)
+            found += _readings(dag, edge.target, (*through, edge.target), flattened, known)
         else:
             raise _Fixed(f"the {op.name} edge {edge} ties its size to that of '{edge.target}'")
+    known[name] = found
     return found

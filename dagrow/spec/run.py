@@ -132,6 +132,7 @@ class CheckpointSpec(SpecPart):
         description="time after which the end of a pass is kept; 0 keeps every one. Each growth step is always kept",
     )
     epochs: Count | None = Field(default=None, description="passes after which the end of a pass is kept")
+    steps: bool = Field(default=True, description="whether the state after each growth step is kept for good")
 
 
 class TrainingSpec(SpecPart):

@@ -7,14 +7,14 @@ import time
 
 from dagrow.report import Reporter
 from dagrow.training.epochs import TrainingError, advice, train_epoch
-from dagrow.training.growth_step import growth_step
-from dagrow.training.journal import SCHEMA
+from dagrow.training.events import SCHEMA
+from dagrow.training.growth_step import growth_step, removal_step
 from dagrow.training.progress import Progress, Unit, epochs_planned, growth_is_over, next_unit
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.rewind import after_pass
 from dagrow.training.state import RunState, Task
-from dagrow.training.told import step_text
+from dagrow.training.told import removal_text, step_text
 from dagrow.training.units import UnitTraffic
 
 
@@ -88,9 +88,15 @@ class Loop:
         outcome = growth_step(self.task, state, number)
         seconds = round(time.perf_counter() - started, 3)
         self.reporter.advance()
+        if outcome.plan is None:
+            reason = f"nothing was inserted: {outcome.entries['reason']}"
+            self.record.write("warning", epoch=state.progress.epoch, step=number, message=reason)
         _, test = self.record.write_scored("growth", state, **outcome.entries, seconds=seconds)
         self.reporter.say(step_text(outcome, state, test))
-        return state.progress.after_growth(self.task.spec, outcome.inserted is not None)
+        if outcome.made is not None and (removal := removal_step(self.task, state, number, outcome.data)):
+            self.record.write_scored("removal", state, **removal.entries)
+            self.reporter.say(removal_text(removal))
+        return state.progress.after_growth(self.task.spec, outcome.made is not None)
 
     def _end(self) -> GrowthResult:
         network = self.state.network.eval()

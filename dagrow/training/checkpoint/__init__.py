@@ -4,19 +4,23 @@ from dagrow.training.checkpoint.content import (
     Checkpoint,
     capture,
     environment,
+    kept_network,
     network_parts,
     restore,
     restored_network,
 )
 from dagrow.training.checkpoint.files import CheckpointError
+from dagrow.training.checkpoint.steps import StepStore
 from dagrow.training.checkpoint.store import CheckpointStore
 
 __all__ = [
     "Checkpoint",
     "CheckpointError",
     "CheckpointStore",
+    "StepStore",
     "capture",
     "environment",
+    "kept_network",
     "network_parts",
     "restore",
     "restored_network",

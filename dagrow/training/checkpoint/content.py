@@ -149,6 +149,18 @@ def restored_network(
     return network, optimizer
 
 
+def kept_network(checkpoint: Checkpoint, folder: Path) -> Network:
+    """The network alone, on the CPU; random numbers are left as they are.
+
+    Raises:
+        CheckpointError: if its parts do not belong together.
+    """
+    try:
+        return _network(checkpoint.parts)
+    except _NO_CHECKPOINT as error:
+        raise _foreign(folder, error) from error
+
+
 def _network(parts: Mapping[str, Any]) -> Network:
     network, weights = build(GraphSpec.model_validate(parts["graph"]), seed=0), parts["weights"]
     for name, value in network.state_dict().items():
