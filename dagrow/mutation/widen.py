@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from dagrow.build.emit import edge_module
@@ -73,6 +74,34 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
     return edits
 
 
+def columns_of(dag: Dag, node: str, reading: Reading, features: Tensor) -> Tensor:
+    """Where a child reads some features that the node has already.
+
+    Args:
+        dag: the graph.
+        node: whose features they are.
+        reading: the child.
+        features: ``[K]`` their indices.
+
+    Returns:
+        ``[K, positions]`` input columns of the reading edge: one each, or one per position of a flattened map.
+    """
+    end, width, _ = _start_and_count(dag, node, reading, 1)
+    start = end - dag.size(node) * width
+    return start + features.unsqueeze(1) * width + torch.arange(width, device=features.device)
+
+
+def norm_entries_of(dag: Dag, node: str, name: str, features: Tensor) -> Tensor:
+    """Which entries of the norm of ``name``, the node itself or a concat that it passes, are those of some features."""
+    if name == node:
+        return features
+    reading = next(r for r in _growing(dag, node).readings if name in r.through)
+    upto = Reading(reading.edge, reading.through[: reading.through.index(name)], reading.flattened)
+    _, width, _ = _start_and_count(dag, node, upto, 1)
+    start = _position(dag, node, upto, name, 1) - dag.size(node) * width
+    return (start + features.unsqueeze(1) * width + torch.arange(width, device=features.device)).flatten()
+
+
 def _growing(dag: Dag, node: str) -> Site:
     place = site(dag, node) if node in dag.spec.nodes else FixedSize(node, "the graph has no such node")
     if isinstance(place, FixedSize):
@@ -107,6 +136,7 @@ def _norm_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures, name:
         return []
     mean, variance = features.statistics[name]
     entries = NORMS[dag.node(name).norm].new_entries(mean, variance)
+    entries.update(zip(("weight", "bias"), features.learned.get(name, ()), strict=False))
     return [
         _inserted(state, f"{name}.norm.{key}", 0, at, entry)
         for key, entry in entries.items()

@@ -38,6 +38,11 @@ class Norm(ABC):
         """What the layer's parameters and buffers hold for new features."""
         raise ShapeError(f"norm '{self.name}' cannot take in new features")
 
+    def scaled(self, z: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Normalised features times the layer's weight plus its bias, one of each per feature."""
+        shape = (1, -1, *[1] * (z.dim() - 2))
+        return z * weight.view(shape) + bias.view(shape)
+
 
 class BatchNorm(Norm):
     """``nn.BatchNorm1d`` on vectors, ``nn.BatchNorm2d`` on maps."""

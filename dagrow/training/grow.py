@@ -151,6 +151,8 @@ class _Loop:
             self.objective,
             data,
             method=growth.method,
+            completion=growth.completion,
+            noise=growth.noise,
             candidates=growth.candidates,
             nodes=growth.nodes,
             neurons=growth.neurons,
