@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagrow.errors import DagrowError, did_you_mean, listed
+from dagrow.errors import DagrowError, lookup
 from dagrow.methods.gradmax import gradmax
 from dagrow.methods.method import Formula, Method
 from dagrow.methods.moments import Neurons, Request, SiteMoments
@@ -50,9 +50,7 @@ def find_method(name: str) -> Method:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    if name not in METHODS:
-        raise DagrowError(f"unknown method '{name}'{did_you_mean(name, METHODS)}; allowed: {listed(METHODS)}")
-    return METHODS[name]
+    return lookup(METHODS, name, "method")
 
 
 def find_completion(name: str) -> Method:
@@ -61,10 +59,8 @@ def find_completion(name: str) -> Method:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    if name not in COMPLETIONS:
-        near = did_you_mean(name, COMPLETIONS)
-        raise DagrowError(f"unknown completion '{name}'{near}; allowed: {listed(COMPLETIONS)}")
-    return NOTHING if name == "none" else METHODS[name]
+    allowed = {entry: METHODS.get(entry, NOTHING) for entry in COMPLETIONS}
+    return lookup(allowed, name, "completion")
 
 
 def _nothing(moments: SiteMoments, request: Request) -> Neurons:
