@@ -4,7 +4,7 @@ from dagrow.mutation.apply import apply_change
 from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, WeightUpdate
 from dagrow.mutation.narrow import remove_units
 from dagrow.mutation.new_units import add_units
-from dagrow.mutation.widen import widened_spec
+from dagrow.mutation.widen import columns_of, norm_entries_of, widened_spec
 
 __all__ = [
     "Change",
@@ -14,6 +14,8 @@ __all__ = [
     "WeightUpdate",
     "add_units",
     "apply_change",
+    "columns_of",
+    "norm_entries_of",
     "remove_units",
     "widened_spec",
 ]

@@ -76,6 +76,8 @@ def _propose(task: Task, state: RunState, data: Batches, number: int) -> Plan:
         task.objective,
         data,
         method=growth.method,
+        completion=growth.completion,
+        noise=growth.noise,
         candidates=growth.candidates,
         nodes=growth.nodes,
         neurons=growth.neurons,
