@@ -92,10 +92,11 @@ def _copies(network: Network, layout: SiteLayout, neurons: Neurons, splits: Tens
     for name in (node, *layout.site.passed):
         if dag.node(name).norm != "none":
             entries = norm_entries_of(dag, node, name, splits)
-            mean, variance, weight, bias = (
-                state[f"{name}.norm.{key}"][entries] for key in ("running_mean", "running_var", "weight", "bias")
-            )
-            statistics[name], learned[name] = (mean, variance), (weight, bias)
+            kept = {key: state.get(f"{name}.norm.{key}") for key in ("running_mean", "running_var", "weight", "bias")}
+            own = {key: entry[entries] for key, entry in kept.items() if entry is not None}
+            statistics[name] = own["running_mean"], own["running_var"]
+            if NORMS[dag.node(name).norm].parameters_per_feature:
+                learned[name] = own["weight"], own["bias"]
     return Change(NewFeatures(node, fan_in, fan_out, layout.site.passed, statistics, learned), tuple(updates))
 
 
