@@ -1,10 +1,10 @@
 """The DAG over a spec: checks, order, shapes, costs, and where it can grow."""
 
 from dagrow.graph.changes import Changes, Difference, changes
-from dagrow.graph.cost import Cost, cost
+from dagrow.graph.cost import Cost, backward_work, cost, edge_work, forward_work, training_work
 from dagrow.graph.dag import Dag
 from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
-from dagrow.graph.load import load_graph, load_run
+from dagrow.graph.load import checked_run, load_graph, load_run
 from dagrow.graph.sites import FixedSize, Reading, Site, site, sites
 from dagrow.graph.structure import Structure, fresh_name
 
@@ -18,8 +18,12 @@ __all__ = [
     "Reading",
     "Site",
     "Structure",
+    "backward_work",
     "changes",
+    "checked_run",
     "cost",
+    "edge_work",
+    "forward_work",
     "fresh_name",
     "leading_op",
     "load_graph",
@@ -29,4 +33,5 @@ __all__ = [
     "site",
     "sites",
     "split_edge",
+    "training_work",
 ]

@@ -2,6 +2,16 @@
 
 from dagrow.mutation.apply import apply_change
 from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, WeightUpdate
+from dagrow.mutation.redirected import redirected
 from dagrow.mutation.widen import widened_spec
 
-__all__ = ["Change", "Constant", "EdgeWeights", "NewFeatures", "WeightUpdate", "apply_change", "widened_spec"]
+__all__ = [
+    "Change",
+    "Constant",
+    "EdgeWeights",
+    "NewFeatures",
+    "WeightUpdate",
+    "apply_change",
+    "redirected",
+    "widened_spec",
+]

@@ -1,9 +1,10 @@
 """From statistics to a plan: drafts, line search, gain, and which is the best."""
 
 from dagrow.planner.candidate import Candidate
+from dagrow.planner.insert import INSERT
 from dagrow.planner.kinds import KINDS
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
 from dagrow.planner.where import WHERE
 
-__all__ = ["KINDS", "WHERE", "Candidate", "Plan", "Stages", "apply", "propose"]
+__all__ = ["INSERT", "KINDS", "WHERE", "Candidate", "Plan", "Stages", "apply", "propose"]

@@ -22,11 +22,12 @@ from dagrow.methods import METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.spec.frozen import FrozenDict
-from dagrow.spec.graph import GraphSpec, SpecPart, one_of
+from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart, one_of
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
-Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac"]
+Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac", "smallest_gain", "random"]
+Insert = Literal["amplitude", "silent", "random_direction"]
 Kind = Literal["widen", "edge", "node", "layer"]
 
 DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
@@ -196,9 +197,10 @@ class GrowthSpec(SpecPart):
         default="auto",
         description="ridge on the metric, relative to its mean diagonal; 0 is the papers' method",
     )
-    insert: Literal["amplitude", "silent"] = Field(
+    insert: Insert = Field(
         default="amplitude",
-        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest",
+        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest; "
+        "random_direction: random weights of the same norms",
     )
     fan_out: Literal["full", "pointwise"] = Field(
         default="full", description="fan-out of a new channel: the whole kernel, or its centre"
@@ -228,7 +230,7 @@ class GrowthSpec(SpecPart):
     budget: BudgetSpec = BudgetSpec()
 
 
-class RunSpec(SpecPart):
+class RunSpec(SpecFile):
     """A whole run file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 
+from dagrow.graph import training_work
 from dagrow.report import Reporter
 from dagrow.training.epochs import TrainingError, advice, train_epoch
 from dagrow.training.growth_step import growth_step
@@ -14,6 +16,7 @@ from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.state import RunState, Task
 from dagrow.training.told import step_text
+from dagrow.work import counted
 
 
 class Loop:
@@ -45,7 +48,8 @@ class Loop:
 
     def _start(self) -> Progress:
         spec = self.task.spec
-        self.record.write_scored("start", self.state, schema=SCHEMA, name=spec.name, seed=spec.seed)
+        samples = len(self.task.split.train)
+        self.record.write_scored("start", self.state, schema=SCHEMA, name=spec.name, seed=spec.seed, samples=samples)
         return self.state.progress.after_start()
 
     def _epoch(self) -> Progress:
@@ -56,19 +60,23 @@ class Loop:
         batches = self.task.split.train.shuffled_batches(spec.training.batch_size, state.order)
         loss = train_epoch(state.network, self.task.objective, state.optimizer, batches)
         seconds = round(time.perf_counter() - started, 3)
+        work = training_work(state.network.dag) * len(self.task.split.train)
         done = state.progress.after_epoch()
-        self.record.write("epoch", epoch=done.epoch, running_loss=loss, seconds=seconds)
+        self.record.write("epoch", epoch=done.epoch, running_loss=loss, seconds=seconds, work=work)
         self.reporter.advance()
         return done
 
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1
         self._enter(f"step {number}: measuring candidates", 1)
+        before = self.task.score(state.network, self.task.split.test)
         started = time.perf_counter()
-        outcome = growth_step(self.task, state, number)
+        with counted() as work:
+            outcome = growth_step(self.task, state, number)
         seconds = round(time.perf_counter() - started, 3)
         self.reporter.advance()
-        _, test = self.record.write_scored("growth", state, **outcome.entries, seconds=seconds)
+        spent = {"before": asdict(before), "seconds": seconds, "work": work.multiply_adds}
+        _, test = self.record.write_scored("growth", state, **outcome.entries, **spent)
         self.reporter.say(step_text(outcome, state, test))
         return state.progress.after_growth(self.task.spec, outcome.inserted is not None)
 
