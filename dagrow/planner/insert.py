@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dagrow.errors import GrowthError, did_you_mean, listed
+from dagrow.errors import GrowthError, lookup
 from dagrow.mutation import Change, redirected
 from dagrow.planner.trial import Trial
 
@@ -24,6 +24,4 @@ def find_insert(name: str) -> Insertion:
     Raises:
         GrowthError: with the nearest name, if there is none.
     """
-    if name not in INSERT:
-        raise GrowthError(f"unknown insert '{name}'{did_you_mean(name, INSERT)}; allowed: {listed(INSERT)}")
-    return INSERT[name]
+    return lookup(INSERT, name, "insert", GrowthError)

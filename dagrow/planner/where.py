@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from dagrow.errors import GrowthError, did_you_mean, listed
+from dagrow.errors import GrowthError, lookup
 from dagrow.planner.candidate import Candidate
 
 Score = Callable[[Candidate, int], float]
@@ -32,7 +32,7 @@ WHERE: dict[str, Score] = {
 
 def _lot(candidate: Candidate) -> float:
     """A number that has nothing to do with how good a candidate is: the checksum of what was measured of it."""
-    return zlib.crc32(f"{candidate.kind} {candidate.place} {candidate.gain!r} {candidate.amplitude!r}".encode())
+    return zlib.crc32(f"{candidate.gain!r} {candidate.amplitude!r}".encode())
 
 
 def find_where(name: str) -> Score:
@@ -41,9 +41,7 @@ def find_where(name: str) -> Score:
     Raises:
         GrowthError: with the nearest name, if there is none.
     """
-    if name not in WHERE:
-        raise GrowthError(f"unknown strategy '{name}'{did_you_mean(name, WHERE)}; allowed: {listed(WHERE)}")
-    return WHERE[name]
+    return lookup(WHERE, name, "strategy", GrowthError)
 
 
 def promise(where: str, gain: float, parameters: int, multiply_adds: int) -> float:
