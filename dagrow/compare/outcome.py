@@ -84,7 +84,7 @@ def _outcome(events: Sequence[Mapping[str, Any]]) -> Outcome:
         train_loss=end["train"]["loss"],
         parameters=end["parameters"],
         multiply_adds=end["multiply_adds"],
-        epochs=end["epoch"],
+        epochs=round(sum(event["samples"] for event in epochs) / events[0]["samples"]),
         training_samples=events[0]["samples"],
         training_seconds=sum(event["seconds"] for event in epochs),
         growth_seconds=sum(event["seconds"] for event in steps),

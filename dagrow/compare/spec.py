@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from dagrow.methods import METHODS
 from dagrow.spec import FrozenDict, RunSpec
 from dagrow.spec.graph import SpecFile, one_of
+from dagrow.spec.run import Schedule
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,59}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -45,6 +46,9 @@ class CompareSpec(SpecFile):
     methods: Annotated[
         tuple[Annotated[str, one_of(METHODS, "method")], ...], BeforeValidator(_all_different), Field(min_length=1)
     ] = Field(default=(), validate_default=False, description="growth methods; that of the base if left out")
+    schedules: Annotated[tuple[Schedule, ...], BeforeValidator(_all_different), Field(min_length=1)] = Field(
+        default=(), validate_default=False, description="when to grow; as in the base if left out"
+    )
     settings: FrozenDict[Label, tuple[str, ...]] = Field(
         default=FrozenDict(), description="further changes by a label of their own, each as with --set"
     )
@@ -53,8 +57,8 @@ class CompareSpec(SpecFile):
     )
 
     def variants(self) -> Iterator[Variant]:
-        """Every method with every setting; the first of them is the one that controls are made of."""
-        axes = [axis for axis in (self._methods(), self._settings()) if axis]
+        """Every method with every schedule and setting; the first of them is the one that controls are made of."""
+        axes = [axis for axis in (self._methods(), self._schedules(), self._settings()) if axis]
         for parts in itertools.product(*axes):
             yield Variant(
                 ", ".join(part.label for part in parts) or self.base.growth.method,
@@ -63,6 +67,9 @@ class CompareSpec(SpecFile):
 
     def _methods(self) -> list[Variant]:
         return [Variant(method, (f"growth.method={method}",)) for method in self.methods]
+
+    def _schedules(self) -> list[Variant]:
+        return [Variant(schedule, (f"growth.schedule={schedule}",)) for schedule in self.schedules]
 
     def _settings(self) -> list[Variant]:
         return [Variant(label, changes) for label, changes in self.settings.items()]

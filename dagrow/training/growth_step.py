@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,12 @@ import torch
 
 from dagrow.build.network import derived_seed
 from dagrow.data import Batches
-from dagrow.planner import Candidate, Plan, apply, propose
+from dagrow.graph import Dag
+from dagrow.planner import Candidate, Plan, apply, find_places, propose
+from dagrow.spec import GrowthSpec
 from dagrow.training.journal import candidate_entry, plan_entry
 from dagrow.training.sampling import batch_that_fits, samples_needed
+from dagrow.training.schedules import SCOPES
 from dagrow.training.state import RunState, Task
 
 
@@ -23,11 +27,13 @@ class StepOutcome:
         plan: all candidates.
         inserted: the one that was made; None if none gained.
         entries: what the journal says of it.
+        places: that take turns, of which this step was about one; 1 where it was about all of them.
     """
 
     plan: Plan
     inserted: Candidate | None
     entries: dict[str, Any]
+    places: int = 1
 
 
 def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
@@ -40,16 +46,24 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     """
     growth = task.spec.growth
     data = _look(task, state)
-    plan = _propose(task, state, data, number)
+    turns = _turns(growth, state.network.dag) if SCOPES[growth.scope].in_turn else []
+    nodes = (turns[(number - 1) % len(turns)],) if turns else growth.nodes
+    plan = _propose(task, state, data, number, nodes)
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     if plan.best is None:
-        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"})
+        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"}, max(1, len(turns)))
     apply(state.network, plan.best, state.optimizer, insert=growth.insert)
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
     if growth.removal is not None:
         entries["removed"] = _remove(task, state, data, growth.removal)
-    return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)})
+    return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)}, max(1, len(turns)))
+
+
+def _turns(growth: GrowthSpec, dag: Dag) -> list[str]:
+    """The nodes that take turns: where something of the candidates' kinds can be done, in the order of the graph."""
+    entries, _ = find_places(dag, growth.candidates, growth.nodes, growth.new_node)
+    return [name for name in dag.order if any(entry.place.concerns((name,)) for entry in entries)]
 
 
 def _look(task: Task, state: RunState) -> Batches:
@@ -65,7 +79,7 @@ def _look(task: Task, state: RunState) -> Batches:
     return train.batches(batch_that_fits(dag))
 
 
-def _propose(task: Task, state: RunState, data: Batches, number: int) -> Plan:
+def _propose(task: Task, state: RunState, data: Batches, number: int, nodes: Sequence[str] | None) -> Plan:
     growth = task.spec.growth
     return propose(
         state.network,
@@ -73,7 +87,7 @@ def _propose(task: Task, state: RunState, data: Batches, number: int) -> Plan:
         data,
         method=growth.method,
         candidates=growth.candidates,
-        nodes=growth.nodes,
+        nodes=nodes,
         neurons=growth.neurons,
         where=growth.where,
         shrinkage=growth.shrinkage,

@@ -6,12 +6,12 @@ import math
 import time
 from dataclasses import asdict
 
-from dagrow.graph import training_work
 from dagrow.report import Reporter
-from dagrow.training.epochs import TrainingError, advice, train_epoch
+from dagrow.training.descent import descend
+from dagrow.training.epochs import TrainingError, advice
 from dagrow.training.growth_step import growth_step
 from dagrow.training.journal import SCHEMA
-from dagrow.training.progress import Progress, Unit, epochs_planned, growth_is_over, next_unit
+from dagrow.training.progress import Progress, Unit, growth_is_over, next_unit, units_planned
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.state import RunState, Task
@@ -54,15 +54,14 @@ class Loop:
 
     def _epoch(self) -> Progress:
         spec, state = self.task.spec, self.state
-        over, planned = growth_is_over(spec, state.progress), epochs_planned(spec, state.progress)
+        over, planned = growth_is_over(spec, state.progress), units_planned(spec, state.progress)
         self._enter("final training" if over else f"step {state.progress.step + 1}: training", planned)
         started = time.perf_counter()
-        batches = self.task.split.train.shuffled_batches(spec.training.batch_size, state.order)
-        loss = train_epoch(state.network, self.task.objective, state.optimizer, batches)
+        trained = descend(self.task, state)
         seconds = round(time.perf_counter() - started, 3)
-        work = training_work(state.network.dag) * len(self.task.split.train)
-        done = state.progress.after_epoch()
-        self.record.write("epoch", epoch=done.epoch, running_loss=loss, seconds=seconds, work=work)
+        done = state.progress.after_training(spec, trained.loss)
+        entries = {"running_loss": trained.loss, "seconds": seconds, "samples": trained.samples, "work": trained.work}
+        self.record.write("epoch", epoch=done.epoch, **entries)
         self.reporter.advance()
         return done
 
@@ -78,7 +77,7 @@ class Loop:
         spent = {"before": asdict(before), "seconds": seconds, "work": work.multiply_adds}
         _, test = self.record.write_scored("growth", state, **outcome.entries, **spent)
         self.reporter.say(step_text(outcome, state, test))
-        return state.progress.after_growth(self.task.spec, outcome.inserted is not None)
+        return state.progress.after_growth(self.task.spec, outcome.inserted is not None, outcome.places)
 
     def _end(self) -> GrowthResult:
         network = self.state.network.eval()
