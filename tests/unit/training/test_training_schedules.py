@@ -1,6 +1,7 @@
 """When growth steps come, what they are about, how new weights warm up and how batches grow."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -94,7 +95,7 @@ def test_batches_grow_with_the_root_of_the_parameters():
     dags = [Dag.of(RunSpec(graph=graph, data={"dataset": "iris"}).graph) for graph in graphs]
     spec, still = run({"batch_size": 32, "batch_size_grows": True}), run({"batch_size": 32})
     batch = 32.0
-    for before, after in zip(dags, dags[1:], strict=False):
+    for before, after in itertools.pairwise(dags):
         batch *= (cost(after).parameters / cost(before).parameters) ** 0.5
         assert training_batch(spec, after) == round(batch)
         assert training_batch(still, after) == 32
