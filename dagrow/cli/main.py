@@ -34,6 +34,10 @@ RunDir = Annotated[str, typer.Argument(metavar="DIR", help="A run directory that
 def grow(
     run: RunFile,
     out: Annotated[str | None, typer.Option(help="Run directory to make. [default: runs/NAME]")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the run in --out that was stopped; RUN.yaml may be its directory."),
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change an entry of the file.")
     ] = None,
@@ -43,11 +47,13 @@ def grow(
     """Train and grow a network as a run file says."""
     from dagrow.graph import load_run
     from dagrow.training import grow as grow_network
+    from dagrow.training import run_to_continue
 
+    source, target = run_to_continue(run, out) if resume else (run, out)
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
-    spec = load_run(run, overrides)
+    spec = load_run(source, overrides)
     with _reporter() as reporter:
-        result = grow_network(spec, out=out, device=device, reporter=reporter)
+        result = grow_network(spec, out=target, resume=resume, device=device, reporter=reporter)
     print(f"\n{result}\n")
     size = sum(parameter.numel() for parameter in result.model.parameters())
     print(f"test {result.test}; {size} parameters")

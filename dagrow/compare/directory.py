@@ -16,7 +16,8 @@ from dagrow.errors import DagrowError, RunError
 from dagrow.graph import load_graph, load_run
 from dagrow.spec import GraphSpec
 from dagrow.training import RunDirectory
-from dagrow.training.directory import disk_errors
+from dagrow.training.disk import disk_errors
+from dagrow.training.lock import DirectoryLock
 
 _CELLS, _UNFINISHED = "cells", ".unfinished"
 
@@ -29,7 +30,7 @@ class ComparisonDirectory:
 
     @classmethod
     def at(cls, path: str | Path) -> ComparisonDirectory:
-        """A new directory, or one that a comparison has made; what a stopped one left half done is taken away.
+        """A new directory, or one that a comparison has made.
 
         Raises:
             RunError: if the directory holds something else, or cannot be made.
@@ -40,8 +41,18 @@ class ComparisonDirectory:
             if directory.path.is_dir() and any(directory.path.iterdir()) and not cells.is_dir():
                 raise RunError(f"{path} is not empty and not a comparison; choose another --out, or remove it first")
             cells.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(directory.path / _UNFINISHED, ignore_errors=True)
         return directory
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """No other process works on it; what a stopped one left half done is taken away.
+
+        Raises:
+            RunError: if another process does.
+        """
+        with DirectoryLock(self.path):
+            shutil.rmtree(self.path / _UNFINISHED, ignore_errors=True)
+            yield
 
     def cell(self, cell: Cell) -> Path:
         """The run directory of a cell."""

@@ -44,9 +44,10 @@ def compare(
     spec = comparison if isinstance(comparison, CompareSpec) else load_comparison(comparison)
     directory = ComparisonDirectory.at(out if out is not None else Path("comparisons") / spec.name)
     bench = _Bench(spec, directory, device, reporter or Silent())
-    bench.run()
-    result = Comparison(spec.name, rows(spec), tuple(bench.finished), directory.path)
-    write_comparison(result, bench.reporter)
+    with directory.locked():
+        bench.run()
+        result = Comparison(spec.name, rows(spec), tuple(bench.finished), directory.path)
+        write_comparison(result, bench.reporter)
     if strangers := directory.strangers({cell.folder for cell in bench.seen}):
         bench.reporter.say(f"left as they are, not in the file any more: {', '.join(strangers)}")
     if bench.failed:
