@@ -58,7 +58,7 @@ def _panel(axes: Axes, summaries: Sequence[Summary], across: Column, up: Column)
         )  # fmt: skip
     axes.set_xscale("log")
     axes.grid(color=FAINT, linewidth=0.3)
-    axes.tick_params(labelsize=SMALL, colors=MUTED)
+    axes.tick_params(which="both", labelsize=SMALL, colors=MUTED)
 
 
 def _bar(spread: Spread) -> float:

@@ -39,7 +39,8 @@ class WarmUp:
             parameter.copy_(torch.where(share < 1, before + share * (parameter - before), parameter))
             self.optimizer.state[parameter][_AGE] = age
         for parameter in parameters:
-            self.optimizer.state[parameter].setdefault(_AGE, torch.full_like(parameter, float(self.steps)))
+            if _AGE not in self.optimizer.state[parameter]:
+                self.optimizer.state[parameter][_AGE] = torch.full_like(parameter, float(self.steps))
 
     def _trained(self) -> list[nn.Parameter]:
         return [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]

@@ -123,10 +123,10 @@ def grown(make):
     optimizer = make(model.parameters())
     train(model, optimizer, WarmUp(optimizer, 4, grown=False).step, 3, seed=1)
     x, y = torch.rand(60, 4).double(), torch.randint(3, (60,))
-    plan = dagrow.propose(
-        model, torch.nn.functional.cross_entropy, [(x, y)], method="random", nodes=["h1"], significance=0, neurons=2
-    )
-    dagrow.apply(model, next(c for c in plan.candidates if not c.rejected), optimizer)
+    options = {"nodes": ["h1"], "neurons": 2, "significance": 0, "shrinkage": 0}
+    plan = dagrow.propose(model, torch.nn.functional.cross_entropy, [(x, y)], **options)
+    dagrow.apply(model, plan.best, optimizer)
+    assert model.spec.nodes["h1"].size == 4
     return model, optimizer
 
 
