@@ -55,7 +55,7 @@ class Kill:
 def grow_here(run: Path, settings: Sequence[str], out: Path, resume: bool) -> None:
     """What a process does."""
     torch.set_num_threads(1)
-    sys.stdout = Path(os.devnull).open("w")
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     dagrow.grow(dagrow.load_run(run, settings), out=out, resume=resume)
 
 

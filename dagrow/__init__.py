@@ -5,7 +5,7 @@ finds where it lacks expressivity, measures what each possible insertion would g
 hands back plain PyTorch.
 """
 
-from dagrow.api import export, show
+from dagrow.api import diff, export, replay, revert, show
 from dagrow.build import build
 from dagrow.compare import CompareSpec, Comparison, compare, load_comparison
 from dagrow.errors import (
@@ -47,6 +47,7 @@ __all__ = [
     "build",
     "compare",
     "cost",
+    "diff",
     "export",
     "grow",
     "load_comparison",
@@ -55,6 +56,8 @@ __all__ = [
     "propose",
     "register_method",
     "register_op",
+    "replay",
+    "revert",
     "save_graph",
     "show",
 ]

@@ -78,6 +78,7 @@ def _outcome(events: Sequence[Mapping[str, Any]]) -> Outcome:
     end = events[-1]
     epochs = [event for event in events if event["event"] == "epoch"]
     steps = [event for event in events if event["event"] == "growth"]
+    growth = [*steps, *(event for event in events if event["event"] == "removal")]
     return Outcome(
         loss=end["test"]["loss"],
         accuracy=end["test"]["accuracy"],
@@ -87,9 +88,9 @@ def _outcome(events: Sequence[Mapping[str, Any]]) -> Outcome:
         epochs=round(sum(event["samples"] for event in epochs) / events[0]["samples"]),
         training_samples=events[0]["samples"],
         training_seconds=sum(event["seconds"] for event in epochs),
-        growth_seconds=sum(event["seconds"] for event in steps),
+        growth_seconds=sum(event["seconds"] for event in growth),
         training_multiply_adds=sum(event["work"] for event in epochs),
-        growth_multiply_adds=sum(event["work"] for event in steps),
+        growth_multiply_adds=sum(event["work"] for event in growth),
         gains=tuple(_gains(step) for step in steps if step["inserted"]),
     )
 

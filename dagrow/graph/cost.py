@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dagrow.graph.dag import Dag
+from dagrow.ops import NORMS
 from dagrow.spec.graph import EdgeId
 
 
@@ -29,9 +30,13 @@ def cost(dag: Dag) -> Cost:
     parameters = 0
     for edge, op in dag.spec.edges.items():
         parameters += op.parameter_count(dag.output(edge.source), dag.written(edge))
-    # Both norms learn a scale and a shift per feature.
-    parameters += sum(2 * dag.size(v) for v in dag.order if dag.node(v).norm != "none")
-    return Cost(parameters, forward_work(dag))
+    return Cost(parameters + sum(norm_parameters(dag, v) for v in dag.order), forward_work(dag))
+
+
+def norm_parameters(dag: Dag, name: str) -> int:
+    """Learned numbers of the norm of a node."""
+    norm = dag.node(name).norm
+    return 0 if norm == "none" else NORMS[norm].parameters_per_feature * dag.size(name)
 
 
 def edge_work(dag: Dag, edge: EdgeId) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dagrow.errors import Problem, SpecError, did_you_mean, listed
 from dagrow.graph.dag import Dag
+from dagrow.graph.nonparametric import nonparametric_problems
 from dagrow.graph.sites import FixedSize, site
 from dagrow.spec import GraphSpec, RunSpec, Source, read_graph, read_run
 from dagrow.spec.run import DATASETS
@@ -39,7 +40,7 @@ def checked_run(run: RunSpec, source: Source) -> RunSpec:
         SpecError: with every problem found, each where it was written.
     """
     _check(run.graph, source, [*_unknown_dataset(run), *_unknown_growth_nodes(run)])
-    if problems := _fixed_growth_nodes(run):
+    if problems := [*_fixed_growth_nodes(run), *nonparametric_problems(run)]:
         raise source.error(problems)
     return run
 

@@ -1,7 +1,9 @@
-"""Insertions, and the transaction over spec, weights, buffers and optimizer that makes them."""
+"""Insertions and removals, and the transaction over spec, weights, buffers and optimizer that makes them."""
 
 from dagrow.mutation.apply import apply_change
 from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, WeightUpdate
+from dagrow.mutation.narrow import remove_units
+from dagrow.mutation.new_units import add_units
 from dagrow.mutation.redirected import redirected
 from dagrow.mutation.widen import widened_spec
 
@@ -11,7 +13,9 @@ __all__ = [
     "EdgeWeights",
     "NewFeatures",
     "WeightUpdate",
+    "add_units",
     "apply_change",
     "redirected",
+    "remove_units",
     "widened_spec",
 ]

@@ -273,10 +273,13 @@ class _Result:
             rejected = "no amplitude lowers the loss"
         elif variant.fixed:
             worst = min(gain, held_gain) if self.held else gain
-            rejected = "" if worst >= -draft.limit else f"the loss would rise by {-worst:.3g}"
+            kept = math.isfinite(gain + worst) and worst >= -draft.limit
+            rejected = "" if kept else f"the loss would rise by {-worst:.3g}"
+        elif self.held and not math.isfinite(held_gain):
+            rejected = "the loss of held-out samples would be no number"
         elif not gain > 0:
             rejected = "gains only on held-out samples" if self.held else "gains only on a part of the samples"
-        elif self.held and variant.cost.parameters > 0 and held_gain <= needed:
+        elif self.held and variant.cost.parameters > 0 and not held_gain > needed:
             rejected = "its held-out gain may be chance"
         trial, amplitude = (None, 0.0) if rejected or self.winner is None else self.winner
         return Candidate(

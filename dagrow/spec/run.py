@@ -23,6 +23,7 @@ from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart, one_of
+from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
@@ -134,6 +135,7 @@ class CheckpointSpec(SpecPart):
         description="time after which the end of a pass is kept; 0 keeps every one. Each growth step is always kept",
     )
     epochs: Count | None = Field(default=None, description="passes after which the end of a pass is kept")
+    steps: bool = Field(default=True, description="whether the state after each growth step is kept for good")
 
 
 class TrainingSpec(SpecPart):
@@ -141,6 +143,7 @@ class TrainingSpec(SpecPart):
 
     loss: Annotated[str, one_of(LOSSES, "loss")] = "cross_entropy"
     optimizer: OptimizerSpec = OptimizerSpec()
+    penalty: PenaltySpec | None = Field(default=None, description="on the fan-in or fan-out of units")
     batch_size: Count = Field(default=128, description="samples per gradient step")
     batch_size_grows: bool = Field(default=False, description="with the root of the number of parameters")
     epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
@@ -152,6 +155,7 @@ class TrainingSpec(SpecPart):
         default=False,
         description="after each insertion, take the closed-form best update of the existing weights",
     )
+    rewind: RewindSpec | None = Field(default=None, description="smaller steps, and steps taken back")
     checkpoint: CheckpointSpec = CheckpointSpec()
 
 
@@ -240,6 +244,7 @@ class GrowthSpec(SpecPart):
         default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
     )
     patience: Count = Field(default=3, description="growth steps in a row without gain before growth ends")
+    units: UnitsSpec | None = Field(default=None, description="units added while training, unmeasured")
     new_node: NewNodeSpec = NewNodeSpec()
     keep: tuple[Count, Count] = Field(
         default=(16, 8),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dagrow.errors import NumbersError
 from dagrow.graph import Dag, Reading, Site, cost
 from dagrow.methods import SiteMoments, SiteSamples
 from dagrow.ops import channel_axis, to_positions
@@ -108,7 +109,7 @@ def collect(
     for snapshot in snapshots.passing(goals=True):
         task.first_pass(snapshot, sums, goal=goal or not two_passes, cross=not two_passes)
     node_moments = {target.key: task.node_moments(target.key, sums) for target in task.targets}
-    updates = {node: solve_update(task.dag, node, node_moments[node]) for node in watched((), sites)}
+    updates = {node: _update(task.dag, node, node_moments[node]) for node in watched((), sites)}
     if two_passes:
         residual = Sums()
         for snapshot in snapshots.passing(goals=True):
@@ -297,6 +298,14 @@ class _Task:
             precision=self._dtype,
             samples=samples,
         )
+
+
+def _update(dag: Dag, node: str, moments: NodeMoments) -> Tensor:
+    """The best update of a child; none where its statistics are no numbers, which must not stop the others."""
+    try:
+        return solve_update(dag, node, moments)
+    except NumbersError:
+        return moments.S.new_zeros(moments.N.shape[1], moments.S.shape[0])
 
 
 def _square(sums: Sums, name: str, blocks: Sequence[Tensor]) -> Tensor:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from typing import Any
 
+from dagrow.build import Network
 from dagrow.graph import training_work
 from dagrow.training.epochs import train_epoch
 from dagrow.training.progress import gradient_steps
 from dagrow.training.sampling import training_batch
 from dagrow.training.state import RunState, Task
+from dagrow.training.units import UnitTraffic
 from dagrow.training.warm_up import WarmUp
 
 
@@ -21,13 +23,13 @@ class Descent:
 
     Attributes:
         loss: mean over its samples, each as it was when it was looked at.
-        samples: that were looked at.
-        work: multiply-adds, see `training_work`.
+        removed: units that were taken away meanwhile.
+        entries: what the journal says of it.
     """
 
     loss: float
-    samples: int
-    work: int
+    removed: int
+    entries: dict[str, Any]
 
 
 def descend(task: Task, state: RunState) -> Descent:
@@ -41,19 +43,33 @@ def descend(task: Task, state: RunState) -> Descent:
     steps = gradient_steps(spec, state.progress)
     passes = (train.shuffled_batches(size, state.order) for _ in repeat(None))
     batches = next(passes) if steps is None else islice(chain.from_iterable(passes), steps)
-    seen = _Seen()
+    units = UnitTraffic(
+        spec,
+        network,
+        state.optimizer,
+        epoch=state.progress.epoch,
+        batches=-(-len(train) // size) if steps is None else steps,
+        adding=state.rewind is None or state.rewind.adding,
+        shrinking=state.rewind is None or state.rewind.shrinking,
+    )
+    seen = _Seen(network)
     warm_up = WarmUp(state.optimizer, spec.growth.warm_up, state.progress.step > 0)
-    loss = train_epoch(network, task.objective, state.optimizer, seen.of(batches), step=warm_up.step)
-    return Descent(loss, seen.samples, seen.samples * training_work(network.dag))
+    loss = train_epoch(network, task.objective, state.optimizer, seen.of(batches), units.after_batch, step=warm_up.step)
+    entries = {"running_loss": loss, "samples": seen.samples, "work": seen.work, **units.entries()}
+    return Descent(loss, sum(units.removed.values()), entries)
 
 
 class _Seen:
-    """Counts samples on their way."""
+    """Counts samples on their way, and what it costs to learn from them; units may come and go meanwhile."""
 
-    def __init__(self) -> None:
-        self.samples = 0
+    def __init__(self, network: Network) -> None:
+        self.network, self.samples, self.work = network, 0, 0
+        self._spec, self._each = network.spec, training_work(network.dag)
 
     def of(self, batches: Any) -> Iterator[Any]:
         for x, y in batches:
-            self.samples += len(y if hasattr(y, "shape") else y[0])
+            count = len(y if hasattr(y, "shape") else y[0])
+            if self.network.spec is not self._spec:
+                self._spec, self._each = self.network.spec, training_work(self.network.dag)
+            self.samples, self.work = self.samples + count, self.work + count * self._each
             yield x, y

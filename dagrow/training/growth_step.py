@@ -10,6 +10,7 @@ import torch
 
 from dagrow.build.network import derived_seed
 from dagrow.data import Batches
+from dagrow.errors import NumbersError
 from dagrow.graph import Dag
 from dagrow.planner import Candidate, Plan, apply, find_places, propose
 from dagrow.spec import GrowthSpec
@@ -24,15 +25,17 @@ class StepOutcome:
     """What a growth step did.
 
     Attributes:
-        plan: all candidates.
-        inserted: the one that was made; None if none gained.
+        plan: all candidates; None if there were no numbers to make them of.
+        made: the one that was made; None if none was.
         entries: what the journal says of it.
+        data: the samples that it looked at.
         places: that take turns, of which this step was about one; 1 where it was about all of them.
     """
 
-    plan: Plan
-    inserted: Candidate | None
+    plan: Plan | None
+    made: Candidate | None
     entries: dict[str, Any]
+    data: Batches
     places: int = 1
 
 
@@ -48,16 +51,19 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     data = _look(task, state)
     turns = _turns(growth, state.network.dag) if SCOPES[growth.scope].in_turn else []
     nodes = (turns[(number - 1) % len(turns)],) if turns else growth.nodes
-    plan = _propose(task, state, data, number, nodes)
+    places = max(1, len(turns))
+    try:
+        plan = _propose(task, state, data, number, nodes)
+    except NumbersError as error:
+        nothing = {"step": number, "plan": None, "inserted": None, "reason": str(error)}
+        return StepOutcome(None, None, nothing, data, places)
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     if plan.best is None:
-        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"}, max(1, len(turns)))
+        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"}, data, places)
     apply(state.network, plan.best, state.optimizer, insert=growth.insert)
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
-    if growth.removal is not None:
-        entries["removed"] = _remove(task, state, data, growth.removal)
-    return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)}, max(1, len(turns)))
+    return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)}, data, places)
 
 
 def _turns(growth: GrowthSpec, dag: Dag) -> list[str]:
@@ -124,18 +130,32 @@ def _update(task: Task, state: RunState, data: Batches) -> list[dict[str, Any]]:
     return made
 
 
-def _remove(task: Task, state: RunState, data: Batches, limit: float) -> dict[str, Any] | None:
-    """Takes away the edge or node that the loss misses least, if it misses it that little."""
+def removal_step(task: Task, state: RunState, number: int, data: Batches) -> StepOutcome | None:
+    """Takes away the edge or node that the loss misses least, if it misses it as little as the run file says.
+
+    Args:
+        task: the run.
+        state: whose network has just grown.
+        number: of the growth step.
+        data: that the growth step looked at.
+
+    Returns:
+        What was done; None if the run file wants nothing taken away.
+    """
+    growth = task.spec.growth
+    if growth.removal is None:
+        return None
     plan = propose(
         state.network,
         task.objective,
         data,
         candidates=("remove",),
         shrinkage=0.0,
-        held_out=task.spec.growth.held_out,
-        removal=limit,
+        held_out=growth.held_out,
+        removal=growth.removal,
     )
-    if plan.best is None:
-        return None
-    apply(state.network, plan.best, state.optimizer)
-    return candidate_entry(plan.best)
+    removed = None
+    if plan.best is not None:
+        apply(state.network, plan.best, state.optimizer)
+        removed = candidate_entry(plan.best)
+    return StepOutcome(plan, plan.best, {"step": number, "plan": plan_entry(plan), "removed": removed}, data)

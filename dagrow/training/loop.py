@@ -9,13 +9,14 @@ from dataclasses import asdict
 from dagrow.report import Reporter
 from dagrow.training.descent import descend
 from dagrow.training.epochs import TrainingError, advice
-from dagrow.training.growth_step import growth_step
-from dagrow.training.journal import SCHEMA
+from dagrow.training.events import SCHEMA
+from dagrow.training.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.training.progress import Progress, Unit, growth_is_over, next_unit, units_planned
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
+from dagrow.training.rewind import after_pass
 from dagrow.training.state import RunState, Task
-from dagrow.training.told import step_text
+from dagrow.training.told import removal_text, step_text
 from dagrow.work import counted
 
 
@@ -65,11 +66,13 @@ class Loop:
         started = time.perf_counter()
         trained = descend(self.task, state)
         seconds = round(time.perf_counter() - started, 3)
-        done = state.progress.after_training(spec, trained.loss)
-        entries = {"running_loss": trained.loss, "seconds": seconds, "samples": trained.samples, "work": trained.work}
-        self.record.write("epoch", epoch=done.epoch, **entries)
+        state.progress = done = state.progress.after_training(spec, trained.loss)
+        self.record.write("epoch", epoch=done.epoch, seconds=seconds, **trained.entries)
         self.reporter.advance()
-        return done
+        if told := after_pass(self.task, state, trained.removed):
+            self.record.write("rewind", epoch=done.epoch, what=told)
+            self.reporter.say(f"epoch {done.epoch}: {told}")
+        return state.progress
 
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1
@@ -81,9 +84,24 @@ class Loop:
         seconds = round(time.perf_counter() - started, 3)
         self.reporter.advance()
         spent = {"before": asdict(before), "seconds": seconds, "work": work.multiply_adds}
+        if outcome.plan is None:
+            reason = f"nothing was inserted: {outcome.entries['reason']}"
+            self.record.write("warning", epoch=state.progress.epoch, step=number, message=reason)
         _, test = self.record.write_scored("growth", state, **outcome.entries, **spent)
         self.reporter.say(step_text(outcome, state, test))
-        return state.progress.after_growth(self.task.spec, outcome.inserted is not None, outcome.places)
+        if outcome.made is not None:
+            self._removal(number, outcome)
+        return state.progress.after_growth(self.task.spec, outcome.made is not None, outcome.places)
+
+    def _removal(self, number: int, outcome: StepOutcome) -> None:
+        """What follows an insertion, where the run file asks for it."""
+        started = time.perf_counter()
+        with counted() as work:
+            removal = removal_step(self.task, self.state, number, outcome.data)
+        if removal:
+            seconds = round(time.perf_counter() - started, 3)
+            self.record.write_scored("removal", self.state, **removal.entries, seconds=seconds, work=work.multiply_adds)
+            self.reporter.say(removal_text(removal))
 
     def _end(self) -> GrowthResult:
         network = self.state.network.eval()

@@ -29,6 +29,7 @@ class Progress:
         since_growth: units of training since the last growth step: passes, or as the schedule has it.
         dry: growth steps without gain since the last one with gain.
         grown: growth has ended before its budget of steps did.
+        over: training has ended before its passes did.
         lowest: training loss of the best pass since the last growth step; None before the first.
         flat: passes since then that have not brought it down.
         left: places whose turn comes before any more training.
@@ -40,6 +41,7 @@ class Progress:
     since_growth: int = 0
     dry: int = 0
     grown: bool = False
+    over: bool = False
     lowest: float | None = None
     flat: int = 0
     left: int = 0
@@ -47,6 +49,10 @@ class Progress:
     def after_start(self) -> Progress:
         """The start is on record."""
         return replace(self, started=True)
+
+    def ended(self) -> Progress:
+        """More passes would change nothing."""
+        return replace(self, grown=True, over=True)
 
     def after_training(self, run: RunSpec, loss: float) -> Progress:
         """One more unit of training with this mean loss."""
@@ -95,5 +101,5 @@ def next_unit(run: RunSpec, done: Progress) -> Unit:
     if not done.started:
         return Unit.START
     if growth_is_over(run, done):
-        return Unit.EPOCH if done.since_growth < run.training.final_epochs else Unit.END
+        return Unit.EPOCH if not done.over and done.since_growth < run.training.final_epochs else Unit.END
     return Unit.GROWTH if done.left or SCHEDULES[run.growth.schedule].due(run, done) else Unit.EPOCH
