@@ -5,7 +5,7 @@ from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, W
 from dagrow.mutation.narrow import remove_units
 from dagrow.mutation.new_units import add_units
 from dagrow.mutation.redirected import redirected
-from dagrow.mutation.widen import widened_spec
+from dagrow.mutation.widen import columns_of, norm_entries_of, widened_spec
 
 __all__ = [
     "Change",
@@ -15,6 +15,8 @@ __all__ = [
     "WeightUpdate",
     "add_units",
     "apply_change",
+    "columns_of",
+    "norm_entries_of",
     "redirected",
     "remove_units",
     "widened_spec",

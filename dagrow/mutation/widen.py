@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from dagrow.build.emit import edge_module
@@ -75,6 +76,31 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
     return edits
 
 
+def columns_of(dag: Dag, node: str, reading: Reading, features: Tensor) -> Tensor:
+    """Where a child reads some features that the node has already.
+
+    Args:
+        dag: the graph.
+        node: whose features they are.
+        reading: the child.
+        features: ``[K]`` their indices.
+
+    Returns:
+        ``[K, positions]`` input columns of the reading edge: one each, or one per position of a flattened map.
+    """
+    read = span(dag, node, reading)
+    return read.start + features.unsqueeze(1) * read.width + torch.arange(read.width, device=features.device)
+
+
+def norm_entries_of(dag: Dag, node: str, name: str, features: Tensor) -> Tensor:
+    """Which entries of the norm of ``name``, the node itself or a concat that it passes, are those of some features."""
+    if name == node:
+        return features
+    reading = next(r for r in _growing(dag, node).readings if name in r.through)
+    first, width = in_concat(dag, node, reading, reading.through.index(name))
+    return (first + features.unsqueeze(1) * width + torch.arange(width, device=features.device)).flatten()
+
+
 def _growing(dag: Dag, node: str) -> Site:
     place = site(dag, node) if node in dag.spec.nodes else FixedSize(node, "the graph has no such node")
     if isinstance(place, FixedSize):
@@ -109,6 +135,7 @@ def _norm_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures, name:
         return []
     mean, variance = features.statistics[name]
     entries = NORMS[dag.node(name).norm].new_entries(mean, variance)
+    entries.update(zip(("weight", "bias"), features.learned.get(name, ()), strict=False))
     return [
         _inserted(state, f"{name}.norm.{key}", 0, at, entry)
         for key, entry in entries.items()

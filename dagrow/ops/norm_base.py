@@ -41,6 +41,11 @@ class Norm(ABC):
         """New features as the layer will normalise them, given their mean and variance over the samples."""
         raise ShapeError(f"norm '{self.name}' cannot take in new features")
 
+    def scaled(self, z: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Normalised features times the layer's weight plus its bias, one of each per feature."""
+        shape = (1, -1, *[1] * (z.dim() - 2))
+        return z * weight.view(shape) + bias.view(shape)
+
     def new_entries(self, mean: Tensor, variance: Tensor) -> dict[str, Tensor]:
         """What the layer's parameters and buffers hold for new features."""
         raise ShapeError(f"norm '{self.name}' cannot take in new features")

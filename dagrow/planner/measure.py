@@ -102,7 +102,7 @@ def measure(
         _run(evaluator, searches, scouting=False)
     winners = {i: (entry.trial, entry.amplitude) for i, entry in final.items() if entry.amplitude}
     constant = {i: draft.variants[0] for i, draft in enumerate(drafts) if draft.variants and draft.variants[0].fixed}
-    winners.update({i: (variant.trial, 1.0) for i, variant in constant.items()})
+    winners.update({i: (_ready(evaluator, variant.trial), 1.0) for i, variant in constant.items()})
     if evaluator.held_out or constant or not winners:
         before, after = evaluator.measure(list(winners.values()))
         start, held = before.everywhere, before.held_out if evaluator.held_out else None
@@ -126,6 +126,12 @@ def measure(
             candidates.append(_nothing(draft, behind.get(i, draft.reason)))
     spec = evaluator.dag.spec
     return Findings([replace(c, spec=spec) for c in candidates], start, held, len(final) + len(constant))
+
+
+def _ready(evaluator: Evaluator, trial: Trial) -> Trial:
+    """A fixed change with the norm statistics of its new features; copies bring those of their originals along."""
+    features = trial.change.features
+    return trial if features is None or features.statistics else evaluator.with_norm_statistics(trial)
 
 
 def _front(tracks: list[_Track], finalists: int, where: str) -> tuple[list[_Track], dict[int, str]]:
@@ -291,6 +297,7 @@ class _Result:
             amplitude=amplitude,
             slope=slope,
             scores=variant.scores,
+            still=variant.trial.still,
             noise_level=variant.noise_level,
             shrinkage=variant.shrinkage,
             cost=variant.cost,

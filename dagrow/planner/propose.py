@@ -10,7 +10,7 @@ import torch
 from dagrow.build import Network
 from dagrow.errors import GrowthError
 from dagrow.graph import cost
-from dagrow.methods import Request, find_method
+from dagrow.methods import Request, find_completion, find_method
 from dagrow.mutation import apply_change
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import make_drafts
@@ -36,6 +36,7 @@ def propose(
     data: Iterable[Any],
     *,
     method: str = "tiny",
+    completion: str = "nonlinear",
     candidates: Sequence[str] = ("widen",),
     nodes: Sequence[str] | None = None,
     neurons: int = 8,
@@ -52,6 +53,7 @@ def propose(
     max_multiply_adds: int | None = None,
     turn: int = 0,
     seed: int = 0,
+    noise: float = 0.0,
     precision: torch.dtype | None = None,
 ) -> Plan:
     """Measures what each possible insertion would gain. The network is not changed.
@@ -61,6 +63,7 @@ def propose(
         loss: ``(output, target) -> scalar``, the mean over the batch.
         data: batches ``(x, y)``; the same on every pass. Several inputs come as a tuple or a dict.
         method: how new neurons are made, see `METHODS`.
+        completion: what makes them where ``tiny`` finds none, see `COMPLETIONS`.
         candidates: kinds of change, see `KINDS`: ``widen`` a node; a new ``edge``, ``node`` or ``layer``;
             ``update`` existing weights; ``remove`` an edge or node.
         nodes: the only places to consider: nodes that would grow, or into which something new would lead.
@@ -82,6 +85,7 @@ def propose(
         max_multiply_adds: likewise, for one sample.
         turn: where the ``naive`` strategy starts.
         seed: for methods that draw.
+        noise: on the fan-in of copied neurons (``net2net``), relative to their own.
         precision: dtype of the statistics' products; the model's if left out.
 
     Returns:
@@ -99,7 +103,7 @@ def propose(
     share = (0.2 if shrinkage == "auto" else 0.0) if held_out is None else held_out
     if not 0.0 <= share < 1.0:
         raise GrowthError(f"held_out is a share of the samples, from 0 to less than 1, not {share}")
-    _check_limits(keep, removal, significance)
+    _check_limits(keep, removal, significance, noise)
     if fan_out not in ("full", "pointwise"):
         raise GrowthError(f"fan_out is 'full' or 'pointwise', not '{fan_out}'")
     find_where(where)
@@ -107,16 +111,18 @@ def propose(
     now = cost(dag)
     limits = (max_parameters, max_multiply_adds)
     room = tuple(float("inf") if top is None else top - used for top, used in zip(limits, now, strict=True))
-    request = Request(neurons, significance=significance, seed=seed)
+    makers = find_method(method), find_completion(completion)
+    request = Request(neurons, significance=significance, seed=seed, completion=makers[1], noise=noise)
     pointwise = fan_out == "pointwise"
     ask = Ask(
-        find_method(method),
+        makers[0],
         request,
         shrinkages,
         with_update=with_update,
         pointwise=pointwise,
         room=(room[0], room[1]),
         removal=removal,
+        existing=any(maker.existing for maker in makers),
     )
     entries, fixed = find_places(dag, candidates, nodes, new_node)
     stream = Stream(data, network, share)
@@ -133,6 +139,7 @@ def propose(
             snapshots,
             targets=tuple({target.key: target for targets, _ in needed for target in targets}.values()),
             layouts=[layout for _, layouts in needed for layout in layouts],
+            goal=any(maker.goal for maker in makers),
             noise=significance > 0,
             precision=precision,
         )
@@ -201,13 +208,13 @@ def _shrinkages(shrinkage: float | str) -> tuple[float, ...]:
     return (float(shrinkage),)
 
 
-def _check_limits(keep: Sequence[int], removal: float, significance: float) -> None:
+def _check_limits(keep: Sequence[int], removal: float, significance: float, noise: float) -> None:
     whole = isinstance(keep, (tuple, list)) and all(isinstance(n, int) and not isinstance(n, bool) for n in keep)
     if not whole or len(keep) != 2 or min(keep) < 1:
         raise GrowthError(
             f"keep is two whole numbers from 1 (how many are solved, and searched to the end), not {keep}"
         )
-    for name, value in (("removal", removal), ("significance", significance)):
+    for name, value in (("removal", removal), ("significance", significance), ("noise", noise)):
         if not 0.0 <= value < float("inf"):
             raise GrowthError(f"{name} is a number from 0, not {value}")
 

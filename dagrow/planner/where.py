@@ -20,12 +20,10 @@ COSTED: dict[str, Callable[[int, int], float]] = {
 WHERE: dict[str, Score] = {
     "naive": lambda candidate, rank: -float(rank),
     "eigenvalue": lambda candidate, rank: max(candidate.scores, default=0.0),
-    "gain": lambda candidate, rank: candidate.decisive_gain,
-    "gain_per_parameter": lambda candidate, rank: (
-        candidate.decisive_gain / COSTED["gain_per_parameter"](*candidate.cost)
-    ),
-    "gain_per_mac": lambda candidate, rank: candidate.decisive_gain / COSTED["gain_per_mac"](*candidate.cost),
-    "smallest_gain": lambda candidate, rank: -candidate.decisive_gain,
+    "gain": lambda candidate, rank: candidate.merit,
+    "gain_per_parameter": lambda candidate, rank: candidate.merit / COSTED["gain_per_parameter"](*candidate.cost),
+    "gain_per_mac": lambda candidate, rank: candidate.merit / COSTED["gain_per_mac"](*candidate.cost),
+    "smallest_gain": lambda candidate, rank: -candidate.merit,
     "random": lambda candidate, rank: _lot(candidate),
 }
 
@@ -50,7 +48,9 @@ def promise(where: str, gain: float, parameters: int, multiply_adds: int) -> flo
 
 
 def ranked(candidates: list[Candidate], where: str, order: list[str], turn: int) -> tuple[Candidate, ...]:
-    """Best first; rejected ones last. Ties by place, so that nothing depends on how they were made.
+    """Best first; those whose gain says nothing behind those with one, rejected ones last.
+
+    Ties are broken by place, so that nothing depends on how they were made.
 
     Args:
         candidates: to be sorted.
@@ -63,8 +63,8 @@ def ranked(candidates: list[Candidate], where: str, order: list[str], turn: int)
     start = turn % max(1, len(places))
     ranks = {place: rank for rank, place in enumerate(places[start:] + places[:start])}
 
-    def key(candidate: Candidate) -> tuple[bool, float, int, str, str]:
-        rank = ranks[candidate.place]
-        return bool(candidate.rejected), -score(candidate, rank), rank, candidate.place, candidate.kind
+    def key(candidate: Candidate) -> tuple[bool, bool, float, int, str, str]:
+        rank, still = ranks[candidate.place], candidate.still and where != "naive"
+        return bool(candidate.rejected), still, -score(candidate, rank), rank, candidate.place, candidate.kind
 
     return tuple(sorted(candidates, key=key))

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dagrow.errors import did_you_mean, listed
-from dagrow.methods import METHODS
+from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.spec.frozen import FrozenDict
@@ -210,6 +210,10 @@ class GrowthSpec(SpecPart):
     """How the network grows."""
 
     method: Annotated[str, one_of(METHODS, "method")] = "tiny"
+    completion: Annotated[str, one_of(COMPLETIONS, "completion")] = "nonlinear"
+    noise: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
+        default=0.01, description="on the fan-in of copied neurons, relative to their own; 0 keeps the function exactly"
+    )
     candidates: tuple[Kind, ...] = Field(default=("widen",), min_length=1, description="which kinds of insertion")
     where: Where = Field(default="gain", description="which candidate is the best")
     schedule: Schedule = Field(default="epochs", description="when growth steps come")
@@ -259,6 +263,22 @@ class GrowthSpec(SpecPart):
     )
     warm_up: Epochs = Field(default=0, description="gradient steps in which the learning rate of new weights rises")
     budget: BudgetSpec = BudgetSpec()
+
+    @model_validator(mode="after")
+    def _method_fits_candidates(self) -> GrowthSpec:
+        method = METHODS[self.method]
+        if "node" in self.candidates and not method.fills:
+            raise ValueError(
+                f"method '{self.method}' copies neurons that are there, and a new node has none: "
+                "leave 'node' out of the candidates"
+            )
+        bent = [name for name in self.new_node.activation if ACTIVATIONS[name].line == "small"]
+        if "layer" in self.candidates and method.deepens and bent:
+            raise ValueError(
+                f"method '{self.method}' puts in layers that keep the function exactly, "
+                f"which new_node activation '{bent[0]}' cannot"
+            )
+        return self
 
 
 class RunSpec(SpecFile):

@@ -297,6 +297,7 @@ class _Task:
             v_goal_squared=sum(float(sums.mean(f"v {child}")) for child in children),
             precision=self._dtype,
             samples=samples,
+            has_constant=layout.has_bias,
         )
 
 

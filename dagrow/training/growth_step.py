@@ -92,6 +92,8 @@ def _propose(task: Task, state: RunState, data: Batches, number: int, nodes: Seq
         task.objective,
         data,
         method=growth.method,
+        completion=growth.completion,
+        noise=growth.noise,
         candidates=growth.candidates,
         nodes=nodes,
         neurons=growth.neurons,

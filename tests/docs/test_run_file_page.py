@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 import dagrow
 from dagrow.data.builtin import DATASETS as BUNDLED
-from dagrow.methods import METHODS
+from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
 from dagrow.planner import KINDS, WHERE
@@ -64,6 +64,7 @@ NAMES: dict[tuple[str, str], Any] = {
     ("training", "loss"): LOSSES,
     ("Optimizer", "name"): OPTIMIZERS,
     ("growth", "method"): METHODS,
+    ("growth", "completion"): COMPLETIONS,
     ("growth", "where"): WHERE,
 }
 COMPLETE = [block for block in blocks(PAGE, "yaml") if not block.mark]
@@ -121,6 +122,12 @@ def test_the_version_is_that_of_the_code():
 @pytest.mark.parametrize(("heading", "field"), NAMES)
 def test_registered_names_are_all_there_and_no_others(heading, field):
     assert code(rows(heading)[field]["allowed"]) == list(NAMES[heading, field])
+
+
+def test_every_method_has_its_row():
+    (table,) = tables(ROOT / "docs" / "methods.md").values()
+    assert [code(row["method"])[0] for row in table] == list(METHODS)
+    assert set(COMPLETIONS) - {"none"} == set(METHODS) - {"tiny"}
 
 
 def test_literal_values_are_all_there():

@@ -28,6 +28,7 @@ class Ask:
         pointwise: fan-out of new convolution channels only at the centre of the kernel.
         room: parameters and multiply-adds that may still be added; infinite for no limit.
         removal: what a removal may add to the loss.
+        existing: whether the method, or what completes it, reads the neurons that are there.
         samples: whether methods may search on samples, or have to do with moments.
     """
 
@@ -38,6 +39,7 @@ class Ask:
     pointwise: bool = False
     room: tuple[float, float] = (float("inf"), float("inf"))
     removal: float = 0.0
+    existing: bool = False
     samples: bool = True
 
 
@@ -55,7 +57,7 @@ class Variant:
     @property
     def fixed(self) -> bool:
         """Whether there is no amplitude to be searched: all is done as it stands."""
-        return self.trial.change.features is None and not self.trial.change.updates
+        return self.trial.still or (self.trial.change.features is None and not self.trial.change.updates)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from torch import Tensor
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, split_edge
-from dagrow.mutation import Constant, NewFeatures, WeightUpdate
+from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, Activation, with_channels
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.kinds.neurons import draft_neurons
+from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, Target
 
@@ -56,7 +57,23 @@ class NewLayer(Kind):
         def added(count: int) -> Cost:
             return place.cost(kept + count)
 
+        if ask.method.deepens:
+            return _identity(self.name, network, place, statistics, ask, constant)
         return draft_neurons(self.name, network, place, statistics, ask, added, constant, kept)
+
+
+def _identity(kind: str, network: Network, place: Split, statistics: Statistics, ask: Ask, constant: Constant) -> Draft:
+    """The layer with nothing in it but the units that keep the function: Net2Net's deeper net."""
+    added = place.cost(place.kept)
+    if place.function.line == "small":
+        return Draft(kind, place.label, (), f"'{place.function.name}' keeps a function nearly, not exactly")
+    if any(more > left for more, left in zip(added, ask.room, strict=True)):
+        return Draft(kind, place.label, (), "over the budget")
+    assert place.structure is not None
+    layout = statistics.layouts[place.label]
+    change = Change(structure=place.structure.with_size(place.node, place.kept), constant=constant)
+    trial = Trial(network, layout.dag, change, layout.site, still=True)
+    return Draft(kind, place.label, (Variant(trial, 0.0, (), 0.0, 0, added),), limit=float("inf"))
 
 
 @dataclass(frozen=True)
