@@ -30,7 +30,7 @@ WHERE: dict[str, Score] = {
 
 def _lot(candidate: Candidate) -> float:
     """A number that has nothing to do with how good a candidate is: the checksum of what was measured of it."""
-    return zlib.crc32(f"{candidate.gain!r} {candidate.amplitude!r}".encode())
+    return zlib.crc32(f"{candidate.gain!r} {candidate.amplitude!r} {candidate.scores!r}".encode())
 
 
 def find_where(name: str) -> Score:
