@@ -7,6 +7,7 @@ hands back plain PyTorch.
 
 from dagrow.api import diff, export, replay, revert, show
 from dagrow.build import build
+from dagrow.compare import CompareSpec, Comparison, compare, load_comparison
 from dagrow.errors import (
     DagrowError,
     DataError,
@@ -27,6 +28,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Candidate",
+    "CompareSpec",
+    "Comparison",
     "Dag",
     "DagrowError",
     "DataError",
@@ -42,10 +45,12 @@ __all__ = [
     "SpecError",
     "apply",
     "build",
+    "compare",
     "cost",
     "diff",
     "export",
     "grow",
+    "load_comparison",
     "load_graph",
     "load_run",
     "propose",

@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from dagrow.build.emit import Value, cut, emit, output
+from dagrow.build.emit import Value, cut, edge_module, emit, output
 from dagrow.build.module import Network
-from dagrow.graph import Dag
+from dagrow.graph import Dag, edge_work
+from dagrow.work import spend
 
 
 def probe(network: Network, dag: Dag, wanted: Sequence[Value]) -> fx.GraphModule:
@@ -50,15 +51,19 @@ class Suffix:
     Args:
         network: whose layers it calls.
         graph: from given values to a tuple of outputs.
+        dag: of the network.
     """
 
-    def __init__(self, network: Network, graph: fx.Graph) -> None:
+    def __init__(self, network: Network, graph: fx.Graph, dag: Dag) -> None:
         self._given = [node for node in graph.nodes if node.op == "placeholder"]
         self._calls = [(node, _function(network, node)) for node in graph.nodes if node.op.startswith("call")]
+        layers = set(self.layers)
+        self._each = sum(edge_work(dag, edge) for edge in dag.spec.edges if edge_module(edge) in layers)
         self._results: Any = next(iter(reversed(graph.nodes))).args[0]
 
     def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
         """The outputs."""
+        spend(len(given[0]) * self._each)
         values: dict[fx.Node, Any] = dict(zip(self._given, given, strict=True))
         for node, function in self._calls:
             values[node] = function(*_filled(node.args, values))
@@ -103,4 +108,4 @@ def suffix(network: Network, dag: Dag, changed: Sequence[str]) -> tuple[Suffix, 
     """
     outputs = [output(name) for name in dag.spec.outputs]
     given = cut(dag, changed, outputs)
-    return Suffix(network, emit(dag, given, outputs)), given
+    return Suffix(network, emit(dag, given, outputs), dag), given

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from dagrow.errors import DagrowError
+
+if TYPE_CHECKING:
+    from dagrow.report import Reporter
 
 app = typer.Typer(
     name="dagrow",
@@ -41,19 +46,14 @@ def grow(
 ) -> None:
     """Train and grow a network as a run file says."""
     from dagrow.graph import load_run
-    from dagrow.report import PlainLines, ProgressBar
     from dagrow.training import grow as grow_network
     from dagrow.training import run_to_continue
 
     source, target = run_to_continue(run, out) if resume else (run, out)
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
     spec = load_run(source, overrides)
-    console = Console()
-    if console.is_terminal:
-        with ProgressBar(console) as bar:
-            result = grow_network(spec, out=target, resume=resume, device=device, reporter=bar)
-    else:
-        result = grow_network(spec, out=target, resume=resume, device=device, reporter=PlainLines())
+    with _reporter() as reporter:
+        result = grow_network(spec, out=target, resume=resume, device=device, reporter=reporter)
     print(f"\n{result}\n")
     size = sum(parameter.numel() for parameter in result.model.parameters())
     print(f"test {result.test}; {size} parameters")
@@ -77,6 +77,23 @@ def check(
     from dagrow.report.describe import describe
 
     print(describe(Dag.of(load_run(file).graph)))
+
+
+@app.command(epilog="Example: dagrow compare examples/compare_digits.yaml --out comparisons/digits")
+def compare(
+    file: Annotated[str, typer.Argument(metavar="RUNS.yaml", help="A comparison file: a run, and what varies.")],
+    out: Annotated[
+        str | None, typer.Option(help="Directory to make, or to go on with. [default: comparisons/NAME]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1, ...")] = "cpu",
+) -> None:
+    """Run methods and settings with several seeds, and controls; the same command goes on where it was stopped."""
+    from dagrow.compare import compare as compare_runs
+
+    with _reporter() as reporter:
+        result = compare_runs(file, out=out, device=device, reporter=reporter)
+    print(f"\n{result}\n")
+    print(f"{result.out}: table.md, rows.csv, cells.csv, accuracy.png; the run directories are in {result.out}/cells")
 
 
 @app.command(epilog="Example: dagrow export runs/digits --to onnx --out digits.onnx")
@@ -171,6 +188,19 @@ def revert(
     if step is None:
         raise DagrowError("the end is where the run stands; give a growth step, or 0 for the start")
     print(revert_run(directory, step, out))
+
+
+@contextmanager
+def _reporter() -> Iterator[Reporter]:
+    """A progress bar on a terminal, plain lines elsewhere."""
+    from dagrow.report import PlainLines, ProgressBar
+
+    console = Console()
+    if console.is_terminal:
+        with ProgressBar(console) as bar:
+            yield bar
+    else:
+        yield PlainLines()
 
 
 def main(arguments: list[str] | None = None) -> None:

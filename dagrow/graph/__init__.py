@@ -1,10 +1,18 @@
 """The DAG over a spec: checks, order, shapes, costs, and where it can grow."""
 
 from dagrow.graph.changes import Changes, Difference, changes
-from dagrow.graph.cost import Cost, cost, norm_parameters
+from dagrow.graph.cost import (
+    Cost,
+    backward_work,
+    cost,
+    edge_work,
+    forward_work,
+    norm_parameters,
+    training_work,
+)
 from dagrow.graph.dag import Dag
 from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
-from dagrow.graph.load import load_graph, load_run
+from dagrow.graph.load import checked_run, load_graph, load_run
 from dagrow.graph.nonparametric import growing_nodes, nonparametric_problems
 from dagrow.graph.sites import FixedSize, Reading, Site, Span, site, sites, span
 from dagrow.graph.structure import Structure, fresh_name
@@ -20,8 +28,12 @@ __all__ = [
     "Site",
     "Span",
     "Structure",
+    "backward_work",
     "changes",
+    "checked_run",
     "cost",
+    "edge_work",
+    "forward_work",
     "fresh_name",
     "growing_nodes",
     "leading_op",
@@ -35,4 +47,5 @@ __all__ = [
     "sites",
     "span",
     "split_edge",
+    "training_work",
 ]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from dagrow.graph.dag import Dag
 from dagrow.ops import NORMS
+from dagrow.spec.graph import EdgeId
 
 
 class Cost(NamedTuple):
@@ -26,15 +27,33 @@ class Cost(NamedTuple):
 
 def cost(dag: Dag) -> Cost:
     """The cost of a whole graph."""
-    parameters = multiply_adds = 0
+    parameters = 0
     for edge, op in dag.spec.edges.items():
-        source, target = dag.output(edge.source), dag.written(edge)
-        parameters += op.parameter_count(source, target)
-        multiply_adds += op.multiply_adds(source, target)
-    return Cost(parameters + sum(norm_parameters(dag, v) for v in dag.order), multiply_adds)
+        parameters += op.parameter_count(dag.output(edge.source), dag.written(edge))
+    return Cost(parameters + sum(norm_parameters(dag, v) for v in dag.order), forward_work(dag))
 
 
 def norm_parameters(dag: Dag, name: str) -> int:
     """Learned numbers of the norm of a node."""
     norm = dag.node(name).norm
     return 0 if norm == "none" else NORMS[norm].parameters_per_feature * dag.size(name)
+
+
+def edge_work(dag: Dag, edge: EdgeId) -> int:
+    """Multiply-adds of one edge for one sample."""
+    return dag.op(edge).multiply_adds(dag.output(edge.source), dag.written(edge))
+
+
+def forward_work(dag: Dag) -> int:
+    """Multiply-adds of a forward pass of one sample."""
+    return sum(edge_work(dag, edge) for edge in dag.spec.edges)
+
+
+def backward_work(dag: Dag) -> int:
+    """Multiply-adds by which gradients of one sample go back to the nodes; those of weights come on top."""
+    return sum(edge_work(dag, edge) for edge in dag.spec.edges if edge.source not in dag.spec.inputs)
+
+
+def training_work(dag: Dag) -> int:
+    """Multiply-adds of one sample in a step of gradient descent: forward, back to the nodes, and to the weights."""
+    return 2 * forward_work(dag) + backward_work(dag)

@@ -30,7 +30,15 @@ def load_run(path: str | Path, overrides: Sequence[str] = ()) -> RunSpec:
     Raises:
         SpecError: with every problem found, each with file and line.
     """
-    run, source = read_run(path, overrides)
+    return checked_run(*read_run(path, overrides))
+
+
+def checked_run(run: RunSpec, source: Source) -> RunSpec:
+    """The same run, once its graph and the names in it are in order.
+
+    Raises:
+        SpecError: with every problem found, each where it was written.
+    """
     _check(run.graph, source, [*_unknown_dataset(run), *_unknown_growth_nodes(run)])
     if problems := [*_fixed_growth_nodes(run), *nonparametric_problems(run)]:
         raise source.error(problems)

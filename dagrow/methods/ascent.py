@@ -13,6 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from dagrow.work import counted, spend
+
 MEMORY = 6
 """Pairs of step and change of slope that are remembered."""
 LONGEST = 0.6
@@ -57,7 +59,9 @@ def _climb(height: Callable[[Tensor], Tensor], W: Tensor) -> tuple[Tensor, Tenso
     """Height and slope of each column; a slope that is no number is 0."""
     with torch.enable_grad():
         W = W.detach().requires_grad_()
-        f = height(W)
+        with counted() as work:
+            f = height(W)
+        spend(work.multiply_adds)  # back to the one factor of each product that depends on W
         (slope,) = torch.autograd.grad(f.sum() + 0 * W.sum(), W)  # a constant height has no graph of its own
     return f.detach().nan_to_num(-torch.inf), slope.nan_to_num(0.0, 0.0, 0.0)
 

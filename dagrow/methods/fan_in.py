@@ -13,6 +13,7 @@ from torch import Tensor
 from dagrow.methods.metric import Metric
 from dagrow.methods.moments import SiteMoments
 from dagrow.methods.samples import SiteSamples
+from dagrow.work import product
 
 
 class FanIn:
@@ -35,7 +36,7 @@ class FanIn:
         B = samples.B.detach()
         metric = Metric(moments.S, shrinkage, moments.precision)
         root = metric.unwhiten(torch.eye(metric.rank, dtype=torch.float64, device=B.device))
-        E = B @ root.to(B)
+        E = product(B, root.to(B))
         size = float(E.square().mean().sqrt()) if E.numel() else 0.0
         unit = 1 / size if size > 0 else 0.0
         self.samples = samples

@@ -19,6 +19,7 @@ from dagrow.methods.fan_in import FanIn
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.removal import Removal
 from dagrow.methods.starts import starts
+from dagrow.work import product
 
 POLISHED = (4, 32)
 """Least and most starts that are polished per draw, the best of all."""
@@ -111,7 +112,7 @@ class _Search:
 
     def gains(self, W: Tensor, removal: Removal) -> Tensor:
         """``[K]``, in the order of W's columns; those for the first draw first."""
-        return removal.gains(self.fan_in.E @ W, self.fan_in.penalty(W))
+        return removal.gains(product(self.fan_in.E, W), self.fan_in.penalty(W))
 
     def best(self, removal: Removal, more: Tensor | None = None) -> list[Tensor]:
         """Polished weights ``[rank, k]`` for each draw, from starts and ``more`` of them."""

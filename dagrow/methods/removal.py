@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dagrow.methods.metric import Metric
 from dagrow.methods.samples import ChildSamples, SiteSamples
+from dagrow.work import product, spend
 
 RIDGE = 1e-3
 """Of a neuron's own mean square, added to G in the search: what X~ must exceed to count. A neuron that is dead, or
@@ -46,6 +47,7 @@ class Target:
 
     def split(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """``(A, X~)`` with ``X = basis A + X~``, of columns ``[rows, K]``; X~ is 0 where it might be rounding of X."""
+        spend(4 * self.basis.numel() * X.shape[1])
         A = self.basis.T @ X
         left = X - self.basis @ A
         again = self.basis.T @ left  # what rounding left of a long X
@@ -152,12 +154,12 @@ def orthonormal(features: Tensor) -> tuple[Tensor, Tensor]:
     for again in (False, True):
         if not basis.shape[1]:
             break
-        metric = Metric(basis.T @ basis, precision=features.dtype)
+        metric = Metric(product(basis.T, basis), precision=features.dtype)
         root = metric.unwhiten(torch.eye(metric.rank, dtype=torch.float64, device=basis.device))
         if not again:
             # Of length 1, unless it is rounding of the products that the metric took for a direction.
             root = root[:, (basis @ root.to(basis)).square().sum(0) > 0.5]
-        basis, mixing = basis @ root.to(basis), mixing @ root
+        basis, mixing = product(basis, root.to(basis)), mixing @ root
     return basis, mixing
 
 
@@ -170,6 +172,7 @@ def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None) -> Target:
         order, signs = noise
         v = torch.cat([v, v[0, order.to(v.device)] * signs.to(v).view(-1, n, 1, 1)])
     v = v.view(-1, n * Q, M)
+    spend(4 * v.numel() * basis.shape[1])
     left = v - basis @ (basis.T @ v)
     left = left - basis @ (basis.T @ left)
     length = left.double().square().sum((1, 2)).sqrt()
@@ -184,9 +187,9 @@ def _gain(target: Target, X: Tensor, penalty: Tensor | None) -> Tensor:
     """``tr N^T (G + ridge)^-1 N`` of each neuron, ``[K]``, from its columns ``[rows, K, fan_out]``."""
     rows, K, fan_out = X.shape
     draws, flat = len(target.v), X.reshape(rows, -1)
-    A = target.basis.T @ flat
+    A = product(target.basis.T, flat)
     # v is outside of the basis, so its products with X are those with X~.
-    N = target.v.transpose(1, 2) @ flat.view(rows, draws, -1).transpose(0, 1)
+    N = product(target.v.transpose(1, 2), flat.view(rows, draws, -1).transpose(0, 1))
     N = N.view(draws, -1, K // draws, fan_out).transpose(1, 2).reshape(K, -1, fan_out)
     if fan_out == 1:
         whole = flat.square().sum(0)
@@ -194,7 +197,7 @@ def _gain(target: Target, X: Tensor, penalty: Tensor | None) -> Tensor:
         ridge, alive = _ridge(whole, penalty)
         return torch.where(alive, N.square().sum((1, 2)) / (G + ridge), 0.0)
     X, A = X.permute(1, 0, 2), A.view(-1, K, fan_out).transpose(0, 1)
-    whole = X.transpose(1, 2) @ X
+    whole = product(X.transpose(1, 2), X)
     ridge, alive = _ridge(whole.diagonal(dim1=1, dim2=2).mean(1), penalty)
     G = whole - A.transpose(1, 2) @ A + ridge.view(-1, 1, 1) * torch.eye(fan_out, dtype=X.dtype, device=X.device)
     L, _ = torch.linalg.cholesky_ex(G)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dagrow.methods.fan_in import FanIn
 from dagrow.methods.removal import Removal
+from dagrow.work import product
 
 MAIN = 2
 """Main directions omega of v_proj per child that closed forms are made for; of linear neurons, twice as many."""
@@ -57,7 +58,7 @@ def closed_forms(fan_in: FanIn, removal: Removal, generator: torch.Generator) ->
     forms, pair = g.shape[1], min(2, fan_in.rank)
     U = draw(fan_in.rank, forms * pair, generator, E)
     for _ in range(ITERATIONS):
-        U = E.T @ ((E @ U).view(-1, forms, pair) * g.unsqueeze(2)).flatten(1)
+        U = product(E.T, (product(E, U).view(-1, forms, pair) * g.unsqueeze(2)).flatten(1))
         U = torch.linalg.qr(U.view(-1, forms, pair).transpose(0, 1))[0].transpose(0, 1).flatten(1)
     return torch.cat([E.T @ g, U], 1)
 
@@ -73,7 +74,7 @@ def _carried_back(fan_in: FanIn, removal: Removal, generator: torch.Generator) -
         fan_out = target.columns(removal.samples.activate(fan_in.E[..., :1])).shape[2]
         forms += [(index, goal, o) for goal in goals.T for o in range(fan_out)]
     forms = [forms[i] for i in torch.randperm(len(forms), generator=generator)[:FORMS].sort().values.tolist()]
-    z = fan_in.E @ fan_in.directions(draw(fan_in.rank, len(forms), generator, fan_in.E))
+    z = product(fan_in.E, fan_in.directions(draw(fan_in.rank, len(forms), generator, fan_in.E)))
     with torch.enable_grad():
         Z = torch.cat([z, -z], 2).requires_grad_()
         outputs, reached = removal.samples.activate(Z), 0 * Z.sum()
@@ -93,7 +94,7 @@ def main_directions(v: Tensor, count: int, generator: torch.Generator) -> Tensor
     """The first right singular vectors of v ``[rows, M]``, roughly, ``[M, count]``."""
     omega = draw(v.shape[1], min(count, *v.shape), generator, v)
     for _ in range(ITERATIONS):
-        omega = torch.linalg.qr(v.T @ (v @ omega))[0]
+        omega = torch.linalg.qr(product(v.T, product(v, omega)))[0]
     return omega
 
 

@@ -4,6 +4,7 @@ from dagrow.mutation.apply import apply_change
 from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, WeightUpdate
 from dagrow.mutation.narrow import remove_units
 from dagrow.mutation.new_units import add_units
+from dagrow.mutation.redirected import redirected
 from dagrow.mutation.widen import columns_of, norm_entries_of, widened_spec
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "apply_change",
     "columns_of",
     "norm_entries_of",
+    "redirected",
     "remove_units",
     "widened_spec",
 ]

@@ -17,6 +17,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from dagrow.work import spend
+
 Shape = tuple[int, ...]
 
 
@@ -246,6 +248,7 @@ def weighted_dots(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
         sums = [_weighted_dot(left.squeeze(1), right.squeeze(1), w) for w in weights]
         return torch.stack(sums) if len(sums) > 1 else sums[0].unsqueeze(0)
     each = torch.bmm(left.transpose(1, 2), right)
+    spend((left.shape[1] + len(weights)) * each.numel())
     return torch.einsum("wn,nfm->wfm", weights, each)
 
 
@@ -254,4 +257,5 @@ def _weighted_dot(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
     used = weights.nonzero().squeeze(1)
     if used.numel() < weights.numel():
         left, right, weights = left[used], right[used], weights[used]
+    spend(left.numel() * right.shape[1])
     return left.T @ (right if bool((weights == 1).all()) else right * weights.unsqueeze(1))

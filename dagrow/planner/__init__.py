@@ -1,10 +1,11 @@
 """From statistics to a plan: drafts, line search, gain, and which is the best."""
 
 from dagrow.planner.candidate import Candidate
+from dagrow.planner.insert import INSERT
 from dagrow.planner.kinds import KINDS
 from dagrow.planner.places import find_places
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
 from dagrow.planner.where import WHERE
 
-__all__ = ["KINDS", "WHERE", "Candidate", "Plan", "Stages", "apply", "find_places", "propose"]
+__all__ = ["INSERT", "KINDS", "WHERE", "Candidate", "Plan", "Stages", "apply", "find_places", "propose"]

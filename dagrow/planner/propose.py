@@ -15,6 +15,7 @@ from dagrow.mutation import apply_change
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import make_drafts
 from dagrow.planner.evaluate import untouched
+from dagrow.planner.insert import find_insert
 from dagrow.planner.kinds import Ask, Place
 from dagrow.planner.measure import measure
 from dagrow.planner.places import find_places, node_templates
@@ -166,7 +167,7 @@ def apply(
     candidate: Candidate,
     optimizer: torch.optim.Optimizer | None = None,
     *,
-    insert: Literal["amplitude", "silent"] = "amplitude",
+    insert: str = "amplitude",
 ) -> None:
     """Inserts a candidate in place: spec, weights, buffers and optimizer together, or nothing.
 
@@ -174,11 +175,12 @@ def apply(
         model: the network that the candidate was proposed for, or a copy of it.
         candidate: from a `Plan`.
         optimizer: whose parameter groups and moments go along.
-        insert: ``amplitude`` as measured; ``silent`` with the same fan-in and fan-out 0 (a new edge with
-            weights 0), so that nothing jumps and training does the rest.
+        insert: how, see `INSERT`: ``amplitude`` as measured; ``silent`` with the same fan-in and fan-out 0 (a new
+            edge with weights 0), so that nothing jumps and training does the rest; ``random_direction``, a control,
+            with random weights of the same norms.
 
     Raises:
-        GrowthError: if the candidate was rejected, or the network has changed since.
+        GrowthError: if the candidate was rejected, the network has changed since, or there is no such way to insert.
         OptimizerError: if the optimizer's state cannot be carried.
     """
     network = _as_network(model)
@@ -189,9 +191,7 @@ def apply(
         raise GrowthError(
             f"the network has changed since this {candidate.kind} of '{candidate.place}' was measured; propose again"
         )
-    if insert not in ("amplitude", "silent"):
-        raise GrowthError(f"insert is 'amplitude' or 'silent', not '{insert}'")
-    apply_change(network, candidate.trial.scaled(candidate.amplitude, silent=insert == "silent"), optimizer)
+    apply_change(network, find_insert(insert)(candidate.trial, candidate.amplitude), optimizer)
 
 
 def _as_network(model: torch.fx.GraphModule) -> Network:

@@ -23,6 +23,7 @@ from dagrow.methods import Metric, orthonormal
 from dagrow.ops import ACTIVATIONS, Op, Pool, to_positions
 from dagrow.planner.kinds.base import Place
 from dagrow.statistics import Snapshots, edge_widths, joined, node_features, rows, weighted_edges
+from dagrow.work import product, spend
 
 SAMPLES, MOST_SAMPLES = 512, 1024
 """Looked at: so many, and `PER_FEATURE` for each feature that a node reads already, up to the second number."""
@@ -77,7 +78,7 @@ class _Columns:
         """Of several sources, side by side."""
         values = torch.cat(list(parts), 1)
         values = nn.functional.pad(values, (0, -values.shape[1] % WIDTHS))
-        return _Columns(values, values.T @ values)
+        return _Columns(values, product(values.T, values))
 
 
 class Screen:
@@ -175,8 +176,8 @@ class Screen:
         B = torch.cat([b.expand(*v.shape[:2], -1) for b in blocks], 2)
         Q, mixing = orthonormal(self._rows(B))
         V = self._rows(v)
-        effect = Q.T @ V
-        V = V - Q @ effect
+        effect = product(Q.T, V)
+        V = V - product(Q, effect)
         # The residual at all positions: for the search along it.
         direction = v - B @ (mixing.to(B) @ effect)
         gain = self._potential(node, direction)
@@ -251,22 +252,24 @@ class Screen:
             return features
         generator = torch.Generator().manual_seed(self.seed)
         mixing = torch.randn(width, WIDEST, generator=generator, dtype=torch.float64) / width**0.5
-        mixed: Tensor = features @ mixing.to(features)
+        mixed: Tensor = product(features, mixing.to(features))
         return mixed
 
     def _neurons(self, plain: Tensor, activation: str) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
-        metric = Metric(plain.T @ plain / len(plain), RIDGE)
+        metric = Metric(product(plain.T, plain) / len(plain), RIDGE)
         draw = torch.randn(metric.rank, NEURONS, generator=generator, dtype=torch.float64).to(plain.device)
         shift = torch.randn(NEURONS, generator=generator, dtype=torch.float64).to(plain)
-        z = plain @ metric.unwhiten(draw / max(1, metric.rank) ** 0.5).to(plain) + shift
+        z = product(plain, metric.unwhiten(draw / max(1, metric.rank) ** 0.5).to(plain)) + shift
         return ACTIVATIONS[activation].function(z)
 
 
 def _shares(columns: Sequence[_Columns], residual: _Residual) -> list[float]:
     """The share of v_proj that each of some columns explain beyond what is there, adjusted for their number."""
     size, rank = residual.basis.shape
-    known, explained = (residual.both @ torch.stack([c.values for c in columns])).tensor_split([rank], dim=1)
+    values = torch.stack([c.values for c in columns])
+    spend(residual.both.shape[0] * values.numel())
+    known, explained = (residual.both @ values).tensor_split([rank], dim=1)
     gram = torch.stack([c.gram for c in columns])
     # What is there already is taken off; v_proj has nothing of it.
     left = gram - known.transpose(1, 2) @ known

@@ -18,6 +18,7 @@ from dagrow.graph import Dag, Reading, Site
 from dagrow.mutation import Change, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, NORMS, Activation, channel_axis, channels
 from dagrow.planner.response import Deltas, Response, Values, add_delta, total
+from dagrow.work import layer_output, spend
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class Trial:
             for edge, (weight, bias) in update.weights.items():
                 # An edge that goes is in the old graph, one that comes in the new.
                 dag = self.dag if edge in self.dag.spec.edges else self.network.dag
-                part = dag.op(edge).run(output_of(values, dag, edge.source), weight, bias)
+                part = layer_output(dag.op(edge).run(output_of(values, dag, edge.source), weight, bias), weight)
                 add_delta(deltas, update.node, self._placed(update.node, dag.slots(update.node)[edge], part))
         return deltas
 
@@ -211,6 +212,7 @@ class Trial:
             slot = self.dag.slots(edge.target)[edge]
             v = goals[edge.target]
             v = v.narrow(channel_axis(v), slot.start, slot.stop - slot.start)
+            spend(v.numel() * weight[:1].numel())
             inner = (self.dag.op(edge).weight_gradient(b, v, weight) * weight).transpose(0, 1)
             total += inner.reshape(features.count, -1).sum(1, dtype=torch.float64)
         return total
@@ -222,7 +224,7 @@ class Trial:
 
     def _fan_in(self, features: NewFeatures, values: Values) -> Tensor:
         parts = [
-            self.dag.op(edge).run(output_of(values, self.dag, edge.source), weight, bias)
+            layer_output(self.dag.op(edge).run(output_of(values, self.dag, edge.source), weight, bias), weight)
             for edge, (weight, bias) in features.fan_in.items()
         ]
         return sum(parts[1:], start=parts[0])
@@ -245,7 +247,7 @@ class Trial:
         deltas: Deltas = {}
         for reading, b in self._reached(z, None):
             target, weight = reading.edge.target, features.fan_out[reading.edge]
-            part = self.dag.op(reading.edge).run(b, weight * fan_out, None)
+            part = layer_output(self.dag.op(reading.edge).run(b, weight * fan_out, None), weight)
             add_delta(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
         return deltas
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 
 from dagrow.errors import GrowthError, lookup
@@ -22,7 +23,14 @@ WHERE: dict[str, Score] = {
     "gain": lambda candidate, rank: candidate.merit,
     "gain_per_parameter": lambda candidate, rank: candidate.merit / COSTED["gain_per_parameter"](*candidate.cost),
     "gain_per_mac": lambda candidate, rank: candidate.merit / COSTED["gain_per_mac"](*candidate.cost),
+    "smallest_gain": lambda candidate, rank: -candidate.merit,
+    "random": lambda candidate, rank: _lot(candidate),
 }
+
+
+def _lot(candidate: Candidate) -> float:
+    """A number that has nothing to do with how good a candidate is: the checksum of what was measured of it."""
+    return zlib.crc32(f"{candidate.gain!r} {candidate.amplitude!r} {candidate.scores!r}".encode())
 
 
 def find_where(name: str) -> Score:

@@ -26,6 +26,19 @@ def picture_format(path: Path) -> str:
     return form
 
 
+def need_packages(*names: str) -> None:
+    """Tries what pictures need and an installation may lack.
+
+    Raises:
+        DagrowError: naming the first that is missing.
+    """
+    for package in names:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise DagrowError(f"a picture needs '{package}': pip install 'dagrow[plots]'") from error
+
+
 def write_picture(history: History, path: Path, *, title: str, note: str = "") -> None:
     """Draws a graph or its growth.
 
@@ -39,11 +52,7 @@ def write_picture(history: History, path: Path, *, title: str, note: str = "") -
         DagrowError: if the suffix is unknown, a package is missing or the file cannot be written.
     """
     form = picture_format(path)
-    for package in _PACKAGES:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise DagrowError(f"a picture needs '{package}': pip install 'dagrow[plots]'") from error
+    need_packages(*_PACKAGES)
     from dagrow.report.picture.figure import draw
 
     content = draw(history, form, title=title, note=note)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import yaml
@@ -48,6 +48,12 @@ class Document:
     data: dict[str, Any]
     lines: dict[Path, int]
     problems: tuple[Problem, ...] = ()
+
+    def section(self, name: str) -> Document:
+        """One of its mappings as a document, with the lines that it has in the file."""
+        inner = {path[1:]: line for path, line in self.lines.items() if path[:1] == (name,)}
+        problems = tuple(replace(p, path=p.path[1:]) for p in self.problems if p.path[:1] == (name,))
+        return Document(self.data[name], inner, problems)
 
 
 def read_document(content: bytes | str, file: str | None = None) -> Document:

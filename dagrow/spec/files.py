@@ -44,11 +44,25 @@ def read_run(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunSpec, 
     Raises:
         SpecError: with all problems of the file and the overrides.
     """
-    document = _read(path)
+    return run_of(read_file(path), path, overrides)
+
+
+def run_of(document: Document, path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunSpec, Source]:
+    """The run that a document describes, as `read_run` does.
+
+    Args:
+        document: of a run file, or a section of another file that holds a run.
+        path: the file; paths to data start at its folder.
+        overrides: changes on top of it, each ``key.path=value``.
+
+    Raises:
+        SpecError: with all problems of the document and the overrides.
+    """
+    document = tidy_edges(document)
     options = apply_overrides(document.data, overrides)
     source = Source(str(path), document.lines, options)
     _absolute_data(document.data, Path(path).parent, source)
-    return _validated(RunSpec, document, source), source
+    return validated(RunSpec, document, source), source
 
 
 def read_graph(path: str | Path) -> tuple[GraphSpec, Source]:
@@ -57,7 +71,7 @@ def read_graph(path: str | Path) -> tuple[GraphSpec, Source]:
     Raises:
         SpecError: with all problems of that section.
     """
-    document = _read(path)
+    document = tidy_edges(read_file(path))
     ours = {key: value for key, value in document.data.items() if key in ("version", "graph")}
     others = document.data.keys() - ours.keys()
     problems = tuple(problem for problem in document.problems if problem.path[:1] not in [(key,) for key in others])
@@ -66,14 +80,24 @@ def read_graph(path: str | Path) -> tuple[GraphSpec, Source]:
         problem = Problem(("graph",), f"there is no section 'graph'{near}; found: {listed(document.data)}")
         raise Source(str(path), document.lines).error([problem])
     source = Source(str(path), document.lines)
-    return _validated(_GraphFile, replace(document, data=ours, problems=problems), source).graph, source
+    return validated(_GraphFile, replace(document, data=ours, problems=problems), source).graph, source
 
 
-def _read(path: str | Path) -> Document:
-    return tidy_edges(read_document(_content(Path(path)), str(path)))
+def read_file(path: str | Path) -> Document:
+    """A YAML file as plain data with lines.
+
+    Raises:
+        SpecError: if there is no such file, or it is not a mapping in YAML.
+    """
+    return read_document(_content(Path(path)), str(path))
 
 
-def _validated(model: type[M], document: Document, source: Source) -> M:
+def validated(model: type[M], document: Document, source: Source) -> M:
+    """The spec that a document describes.
+
+    Raises:
+        SpecError: with all problems, each at its line.
+    """
     problems = list(document.problems)
     data = dict(document.data)
     version = data.pop("version", VERSION)

@@ -33,6 +33,10 @@ class SpecPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class SpecFile(SpecPart):
+    """Base of what a whole file describes, which may say the ``version`` of its format."""
+
+
 def one_of(table: Any, what: str) -> BeforeValidator:
     """A validator that takes the keys of ``table`` and names the nearest one otherwise."""
 

@@ -14,7 +14,8 @@ from dagrow.errors import Problem, did_you_mean, listed
 from dagrow.ops import Op, find_op, op_names
 from dagrow.spec.document import MAX_PROBLEMS, Path
 from dagrow.spec.frozen import FrozenDict
-from dagrow.spec.run import OptimizerSpec, RunSpec, option_names
+from dagrow.spec.graph import SpecFile
+from dagrow.spec.run import OptimizerSpec, option_names
 
 _CUT = 60
 
@@ -168,7 +169,7 @@ def _allowed(model: type[BaseModel], data: Any, path: Path) -> list[str]:
     fields = list(owner.model_fields) if owner else []
     if owner is OptimizerSpec:
         return ["name", "lr", *option_names(data.get("name", "adam"))]
-    return ["version", *fields] if owner is RunSpec else fields
+    return ["version", *fields] if owner is not None and issubclass(owner, SpecFile) else fields
 
 
 def _inside(annotation: Any, part: str) -> Any:

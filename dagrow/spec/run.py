@@ -22,12 +22,15 @@ from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.spec.frozen import FrozenDict
-from dagrow.spec.graph import GraphSpec, SpecPart, one_of
+from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart, one_of
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
-Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac"]
+Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac", "smallest_gain", "random"]
+Schedule = Literal["epochs", "steps", "plateau"]
+Scope = Literal["best", "in_turn", "all"]
+Insert = Literal["amplitude", "silent", "random_direction"]
 Kind = Literal["widen", "edge", "node", "layer"]
 
 DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
@@ -142,7 +145,11 @@ class TrainingSpec(SpecPart):
     optimizer: OptimizerSpec = OptimizerSpec()
     penalty: PenaltySpec | None = Field(default=None, description="on the fan-in or fan-out of units")
     batch_size: Count = Field(default=128, description="samples per gradient step")
+    batch_size_grows: bool = Field(default=False, description="with the root of the number of parameters")
     epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
+    steps_between_growth: Count = Field(
+        default=100, description="gradient steps before each growth step, with the schedule 'steps'"
+    )
     final_epochs: Epochs = Field(default=10, description="passes after the last growth step")
     best_updates: bool = Field(
         default=False,
@@ -209,6 +216,11 @@ class GrowthSpec(SpecPart):
     )
     candidates: tuple[Kind, ...] = Field(default=("widen",), min_length=1, description="which kinds of insertion")
     where: Where = Field(default="gain", description="which candidate is the best")
+    schedule: Schedule = Field(default="epochs", description="when growth steps come")
+    plateau: float = Field(
+        default=0.01, ge=0.0, lt=1.0, description="relative fall of the training loss that counts, with 'plateau'"
+    )
+    scope: Scope = Field(default="best", description="the best place, one in turn, or all of them in a row")
     nodes: tuple[str, ...] | None = Field(default=None, description="the only nodes that may grow; all if left out")
     neurons: Annotated[int, Field(ge=1, le=100_000)] = Field(default=4, description="new neurons per step, at most")
     shrinkage: Annotated[
@@ -218,9 +230,10 @@ class GrowthSpec(SpecPart):
         default="auto",
         description="ridge on the metric, relative to its mean diagonal; 0 is the papers' method",
     )
-    insert: Literal["amplitude", "silent"] = Field(
+    insert: Insert = Field(
         default="amplitude",
-        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest",
+        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest; "
+        "random_direction: random weights of the same norms",
     )
     fan_out: Literal["full", "pointwise"] = Field(
         default="full", description="fan-out of a new channel: the whole kernel, or its centre"
@@ -248,6 +261,7 @@ class GrowthSpec(SpecPart):
         allow_inf_nan=False,
         description="after each insertion, remove the edge or node that the loss misses least, up to so much",
     )
+    warm_up: Epochs = Field(default=0, description="gradient steps in which the learning rate of new weights rises")
     budget: BudgetSpec = BudgetSpec()
 
     @model_validator(mode="after")
@@ -267,7 +281,7 @@ class GrowthSpec(SpecPart):
         return self
 
 
-class RunSpec(SpecPart):
+class RunSpec(SpecFile):
     """A whole run file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"

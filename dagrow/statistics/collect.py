@@ -31,6 +31,7 @@ from dagrow.statistics.products import add_gram, dot, symmetric
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot, Snapshots
 from dagrow.statistics.sums import Sums
+from dagrow.work import layer_output
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ class _Task:
         axis = channel_axis(v)
         for edge, (weight, bias) in split_update(self.dag, node, dW, v.dtype).items():
             slot = self.dag.slots(node)[edge]
-            done = self.dag.op(edge).run(part.outputs[edge.source], weight, bias)
+            done = layer_output(self.dag.op(edge).run(part.outputs[edge.source], weight, bias), weight)
             v.narrow(axis, slot.start, slot.stop - slot.start).sub_(done)
         return v
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dagrow.work import spend
+
 _WIDE = 384
 """From here a symmetric product is made of halves, so that the lower triangle is not computed."""
 
@@ -53,6 +55,7 @@ def dot(blocks: Sequence[Tensor], right: Tensor) -> Tensor:
 
 def _add_dot(total: Tensor, left: Tensor, right: Tensor) -> None:
     """``[n, P, F], [n, P, M]``, added to ``[F, M]``."""
+    spend(left.numel() * right.shape[2])
     if left.shape[1] == 1:
         total.addmm_(left.squeeze(1).T, right.squeeze(1))
     else:

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from dagrow.build import Network, Suffix, Value, merged, output, probe, suffix
 from dagrow.errors import GrowthError, NumbersError
-from dagrow.graph import Dag
+from dagrow.graph import Dag, backward_work, forward_work
 from dagrow.statistics.stream import Batch, LossFunction, Stream
+from dagrow.work import spend
 
 CACHE_BYTES = 512 * 2**20
 """Values kept from one pass to the next, at most."""
@@ -134,6 +135,7 @@ class Snapshots:
             self._kept.append(snapshot)
 
     def _look(self, batch: Batch, number: int, goals: bool) -> Snapshot:
+        spend(batch.size * (forward_work(self.dag) + goals * backward_work(self.dag)))
         inputs = batch.inputs
         if goals:
             # Frozen weights have no graph of their own: the inputs make one.

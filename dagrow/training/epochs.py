@@ -93,8 +93,17 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Any],
     after_batch: Callable[[], None] = lambda: None,
+    step: Callable[[], None] | None = None,
 ) -> float:
     """One pass of gradient descent over the batches.
+
+    Args:
+        network: to train.
+        objective: the loss.
+        optimizer: holds the gradients' parameters.
+        batches: of samples.
+        after_batch: called after each of them.
+        step: made in place of the optimizer's own.
 
     Returns:
         The mean loss over the pass.
@@ -116,7 +125,7 @@ def train_epoch(
         if not math.isfinite(value):
             raise TrainingError(f"the training loss became {value}: {advice(optimizer)}")
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        (step or optimizer.step)()
         total, count = total + value * size, count + size
         after_batch()
     return total / max(1, count)

@@ -92,6 +92,7 @@ class StartEvent(GraphEvent):
     version: Literal[2] = Field(alias="schema")
     name: str
     seed: int
+    samples: int | None = Field(default=None, description="of the training set")
 
 
 class EpochEvent(Event):
@@ -100,6 +101,8 @@ class EpochEvent(Event):
     event: Literal["epoch"]
     running_loss: Number = Field(description="mean over the pass")
     seconds: float
+    samples: int | None = Field(default=None, description="that were looked at")
+    work: int | None = Field(default=None, description="multiply-adds of gradient descent")
 
 
 class StepEvent(GraphEvent):
@@ -116,7 +119,9 @@ class GrowthEvent(StepEvent):
     inserted: CandidateEntry | None
     reason: str | None = Field(default=None, description="why nothing was inserted")
     updates: list[CandidateEntry] | None = Field(default=None, description="best updates made after it")
+    before: ScoreEntry | None = Field(default=None, description="on the test samples, right before the step")
     seconds: float | None = None
+    work: int | None = Field(default=None, description="multiply-adds of the step")
 
 
 class RemovalEvent(StepEvent):
@@ -125,6 +130,8 @@ class RemovalEvent(StepEvent):
     event: Literal["removal"]
     plan: PlanEntry
     removed: CandidateEntry | None
+    seconds: float | None = None
+    work: int | None = Field(default=None, description="multiply-adds of looking for it")
 
 
 class WarningEvent(Event):

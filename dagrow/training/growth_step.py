@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,12 @@ import torch
 from dagrow.build.network import derived_seed
 from dagrow.data import Batches
 from dagrow.errors import NumbersError
-from dagrow.planner import Candidate, Plan, apply, propose
+from dagrow.graph import Dag
+from dagrow.planner import Candidate, Plan, apply, find_places, propose
+from dagrow.spec import GrowthSpec
 from dagrow.training.journal import candidate_entry, plan_entry
 from dagrow.training.sampling import batch_that_fits, samples_needed
+from dagrow.training.schedules import SCOPES
 from dagrow.training.state import RunState, Task
 
 
@@ -25,12 +29,14 @@ class StepOutcome:
         made: the one that was made; None if none was.
         entries: what the journal says of it.
         data: the samples that it looked at.
+        places: that take turns, of which this step was about one; 1 where it was about all of them.
     """
 
     plan: Plan | None
     made: Candidate | None
     entries: dict[str, Any]
     data: Batches
+    places: int = 1
 
 
 def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
@@ -43,17 +49,27 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     """
     growth = task.spec.growth
     data = _look(task, state)
+    turns = _turns(growth, state.network.dag) if SCOPES[growth.scope].in_turn else []
+    nodes = (turns[(number - 1) % len(turns)],) if turns else growth.nodes
+    places = max(1, len(turns))
     try:
-        plan = _propose(task, state, data, number)
+        plan = _propose(task, state, data, number, nodes)
     except NumbersError as error:
-        return StepOutcome(None, None, {"step": number, "plan": None, "inserted": None, "reason": str(error)}, data)
+        nothing = {"step": number, "plan": None, "inserted": None, "reason": str(error)}
+        return StepOutcome(None, None, nothing, data, places)
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     if plan.best is None:
-        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"}, data)
+        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"}, data, places)
     apply(state.network, plan.best, state.optimizer, insert=growth.insert)
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
-    return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)}, data)
+    return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)}, data, places)
+
+
+def _turns(growth: GrowthSpec, dag: Dag) -> list[str]:
+    """The nodes that take turns: where something of the candidates' kinds can be done, in the order of the graph."""
+    entries, _ = find_places(dag, growth.candidates, growth.nodes, growth.new_node)
+    return [name for name in dag.order if any(entry.place.concerns((name,)) for entry in entries)]
 
 
 def _look(task: Task, state: RunState) -> Batches:
@@ -69,7 +85,7 @@ def _look(task: Task, state: RunState) -> Batches:
     return train.batches(batch_that_fits(dag))
 
 
-def _propose(task: Task, state: RunState, data: Batches, number: int) -> Plan:
+def _propose(task: Task, state: RunState, data: Batches, number: int, nodes: Sequence[str] | None) -> Plan:
     growth = task.spec.growth
     return propose(
         state.network,
@@ -79,7 +95,7 @@ def _propose(task: Task, state: RunState, data: Batches, number: int) -> Plan:
         completion=growth.completion,
         noise=growth.noise,
         candidates=growth.candidates,
-        nodes=growth.nodes,
+        nodes=nodes,
         neurons=growth.neurons,
         where=growth.where,
         shrinkage=growth.shrinkage,

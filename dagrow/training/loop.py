@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 
 from dagrow.report import Reporter
-from dagrow.training.epochs import TrainingError, advice, train_epoch
+from dagrow.training.descent import descend
+from dagrow.training.epochs import TrainingError, advice
 from dagrow.training.events import SCHEMA
-from dagrow.training.growth_step import growth_step, removal_step
-from dagrow.training.progress import Progress, Unit, epochs_planned, growth_is_over, next_unit
+from dagrow.training.growth_step import StepOutcome, growth_step, removal_step
+from dagrow.training.progress import Progress, Unit, growth_is_over, next_unit, units_planned
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.rewind import after_pass
 from dagrow.training.state import RunState, Task
 from dagrow.training.told import removal_text, step_text
-from dagrow.training.units import UnitTraffic
+from dagrow.work import counted
 
 
 class Loop:
@@ -53,30 +55,21 @@ class Loop:
 
     def _start(self) -> Progress:
         spec = self.task.spec
-        self.record.write_scored("start", self.state, schema=SCHEMA, name=spec.name, seed=spec.seed)
+        samples = len(self.task.split.train)
+        self.record.write_scored("start", self.state, schema=SCHEMA, name=spec.name, seed=spec.seed, samples=samples)
         return self.state.progress.after_start()
 
     def _epoch(self) -> Progress:
         spec, state = self.task.spec, self.state
-        over, planned = growth_is_over(spec, state.progress), epochs_planned(spec, state.progress)
+        over, planned = growth_is_over(spec, state.progress), units_planned(spec, state.progress)
         self._enter("final training" if over else f"step {state.progress.step + 1}: training", planned)
         started = time.perf_counter()
-        batches = self.task.split.train.shuffled_batches(spec.training.batch_size, state.order)
-        units = UnitTraffic(
-            spec,
-            state.network,
-            state.optimizer,
-            epoch=state.progress.epoch,
-            batches=len(batches),
-            adding=state.rewind is None or state.rewind.adding,
-            shrinking=state.rewind is None or state.rewind.shrinking,
-        )
-        loss = train_epoch(state.network, self.task.objective, state.optimizer, batches, units.after_batch)
+        trained = descend(self.task, state)
         seconds = round(time.perf_counter() - started, 3)
-        state.progress = done = state.progress.after_epoch()
-        self.record.write("epoch", epoch=done.epoch, running_loss=loss, seconds=seconds, **units.entries())
+        state.progress = done = state.progress.after_training(spec, trained.loss)
+        self.record.write("epoch", epoch=done.epoch, seconds=seconds, **trained.entries)
         self.reporter.advance()
-        if told := after_pass(self.task, state, sum(units.removed.values())):
+        if told := after_pass(self.task, state, trained.removed):
             self.record.write("rewind", epoch=done.epoch, what=told)
             self.reporter.say(f"epoch {done.epoch}: {told}")
         return state.progress
@@ -84,19 +77,31 @@ class Loop:
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1
         self._enter(f"step {number}: measuring candidates", 1)
+        before = self.task.score(state.network, self.task.split.test)
         started = time.perf_counter()
-        outcome = growth_step(self.task, state, number)
+        with counted() as work:
+            outcome = growth_step(self.task, state, number)
         seconds = round(time.perf_counter() - started, 3)
         self.reporter.advance()
+        spent = {"before": asdict(before), "seconds": seconds, "work": work.multiply_adds}
         if outcome.plan is None:
             reason = f"nothing was inserted: {outcome.entries['reason']}"
             self.record.write("warning", epoch=state.progress.epoch, step=number, message=reason)
-        _, test = self.record.write_scored("growth", state, **outcome.entries, seconds=seconds)
+        _, test = self.record.write_scored("growth", state, **outcome.entries, **spent)
         self.reporter.say(step_text(outcome, state, test))
-        if outcome.made is not None and (removal := removal_step(self.task, state, number, outcome.data)):
-            self.record.write_scored("removal", state, **removal.entries)
+        if outcome.made is not None:
+            self._removal(number, outcome)
+        return state.progress.after_growth(self.task.spec, outcome.made is not None, outcome.places)
+
+    def _removal(self, number: int, outcome: StepOutcome) -> None:
+        """What follows an insertion, where the run file asks for it."""
+        started = time.perf_counter()
+        with counted() as work:
+            removal = removal_step(self.task, self.state, number, outcome.data)
+        if removal:
+            seconds = round(time.perf_counter() - started, 3)
+            self.record.write_scored("removal", self.state, **removal.entries, seconds=seconds, work=work.multiply_adds)
             self.reporter.say(removal_text(removal))
-        return state.progress.after_growth(self.task.spec, outcome.made is not None)
 
     def _end(self) -> GrowthResult:
         network = self.state.network.eval()

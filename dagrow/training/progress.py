@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from dagrow.spec import RunSpec
+from dagrow.training.schedules import SCHEDULES, SCOPES
 
 
 class Unit(Enum):
@@ -23,12 +24,15 @@ class Progress:
 
     Attributes:
         started: the start is on record.
-        epoch: passes over the training set, all together.
+        epoch: units of training, all together: passes over the training set, or as the schedule has it.
         step: growth steps, those that found nothing included.
-        since_growth: passes since the last growth step.
+        since_growth: units of training since the last growth step: passes, or as the schedule has it.
         dry: growth steps without gain since the last one with gain.
         grown: growth has ended before its budget of steps did.
         over: training has ended before its passes did.
+        lowest: training loss of the best pass since the last growth step; None before the first.
+        flat: passes since then that have not brought it down.
+        left: places whose turn comes before any more training.
     """
 
     started: bool = False
@@ -38,6 +42,9 @@ class Progress:
     dry: int = 0
     grown: bool = False
     over: bool = False
+    lowest: float | None = None
+    flat: int = 0
+    left: int = 0
 
     def after_start(self) -> Progress:
         """The start is on record."""
@@ -47,16 +54,27 @@ class Progress:
         """More passes would change nothing."""
         return replace(self, grown=True, over=True)
 
-    def after_epoch(self) -> Progress:
-        """One more pass over the training set."""
-        return replace(self, epoch=self.epoch + 1, since_growth=self.since_growth + 1)
+    def after_training(self, run: RunSpec, loss: float) -> Progress:
+        """One more unit of training with this mean loss."""
+        done = replace(self, epoch=self.epoch + 1, since_growth=self.since_growth + 1)
+        if self.lowest is None or loss < (1 - run.growth.plateau) * self.lowest:
+            return replace(done, lowest=loss, flat=0)
+        return replace(done, flat=self.flat + 1)
 
-    def after_growth(self, run: RunSpec, gained: bool) -> Progress:
-        """One more growth step; several in a row without gain end growth."""
+    def after_growth(self, run: RunSpec, gained: bool, places: int = 1) -> Progress:
+        """One more growth step; several in a row without gain end growth.
+
+        Args:
+            run: the run file.
+            gained: whether something was inserted.
+            places: that take turns, of which this step was about one; 1 where it was about all of them.
+        """
         dry = 0 if gained else self.dry + 1
         # Without training in between, the next step would see what this one saw.
-        hopeless = not gained and (dry >= run.growth.patience or run.training.epochs_between_growth == 0)
-        return replace(self, step=self.step + 1, since_growth=0, dry=dry, grown=hopeless)
+        rounds = run.growth.patience if SCHEDULES[run.growth.schedule].planned(run) else 1
+        fresh = replace(self, since_growth=0, lowest=None, flat=0)
+        left = (self.left or places) - 1 if SCOPES[run.growth.scope].at_once else 0
+        return replace(fresh, step=self.step + 1, dry=dry, left=left, grown=dry >= rounds * max(1, places))
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}, growth step {self.step}"
@@ -67,16 +85,21 @@ def growth_is_over(run: RunSpec, done: Progress) -> bool:
     return done.grown or done.step >= run.growth.budget.steps
 
 
-def epochs_planned(run: RunSpec, done: Progress) -> int:
-    """Passes from the last growth step to the next one, or to the end."""
-    training = run.training
-    return training.final_epochs if growth_is_over(run, done) else training.epochs_between_growth
+def units_planned(run: RunSpec, done: Progress) -> int:
+    """Units of training from the last growth step to the next one, or to the end, as far as one knows."""
+    return run.training.final_epochs if growth_is_over(run, done) else SCHEDULES[run.growth.schedule].planned(run)
+
+
+def gradient_steps(run: RunSpec, done: Progress) -> int | None:
+    """Of the next unit of training; None for a pass over the training set."""
+    count = SCHEDULES[run.growth.schedule].gradient_steps
+    return None if count is None or growth_is_over(run, done) else count(run)
 
 
 def next_unit(run: RunSpec, done: Progress) -> Unit:
     """What a run does next (thesis Algorithms 9 and 11)."""
     if not done.started:
         return Unit.START
-    if not done.over and done.since_growth < epochs_planned(run, done):
-        return Unit.EPOCH
-    return Unit.END if growth_is_over(run, done) else Unit.GROWTH
+    if growth_is_over(run, done):
+        return Unit.EPOCH if not done.over and done.since_growth < run.training.final_epochs else Unit.END
+    return Unit.GROWTH if done.left or SCHEDULES[run.growth.schedule].due(run, done) else Unit.EPOCH

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from dagrow.graph import Dag, FixedSize, sites
+from dagrow.graph import Dag, FixedSize, cost, sites
 from dagrow.ops import position_count
+from dagrow.spec import RunSpec
 
 FEWEST = 1_000
 """Samples below which nothing about significance can be said."""
@@ -30,6 +31,18 @@ def samples_needed(dag: Dag, everywhere: bool = False) -> int:
         )
         needed = max(needed, math.ceil(features**2 / position_count(dag.merged(place.node))))
     return needed
+
+
+def training_batch(run: RunSpec, dag: Dag) -> int:
+    """Samples per gradient step; on request they grow with the root of the number of parameters (thesis D.4.1).
+
+    The thesis' rule from step to step, ``b sqrt(C_(t+1) / C_t)``, comes to ``b sqrt(C / C_start)``.
+    """
+    batch = run.training.batch_size
+    if not run.training.batch_size_grows:
+        return batch
+    start = cost(Dag.of(run.graph)).parameters
+    return max(1, round(batch * math.sqrt(cost(dag).parameters / max(1, start))))
 
 
 def batch_that_fits(dag: Dag) -> int:

@@ -19,7 +19,7 @@ from dagrow.spec.run import DATASETS
 PACKAGE = ROOT / "dagrow"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors"},
+    {"errors", "work"},
     {"methods", "ops", "objectives"},
     {"spec"},
     {"graph"},
@@ -27,6 +27,7 @@ LAYERS = [
     {"statistics", "mutation", "export", "report"},
     {"planner"},
     {"training"},
+    {"compare"},
     {"api"},
     {"cli"},
 ]
@@ -108,7 +109,7 @@ def test_no_pickle_and_no_hooks():
 def test_the_public_names():
     contract = {
         "load_run", "load_graph", "save_graph", "build", "propose", "apply", "grow", "export", "show", "diff", "replay",
-        "revert",
+        "revert", "compare", "load_comparison", "CompareSpec", "Comparison",
         "register_op", "register_method", "DagrowError", "Plan", "Candidate", "GrowthResult", "RunSpec", "GraphSpec",
     }  # fmt: skip
     more = {

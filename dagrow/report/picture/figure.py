@@ -23,7 +23,7 @@ _DOTS, _MOST_DOTS = 160.0, 12_000.0
 
 def draw(history: History, form: str, *, title: str, note: str = "") -> bytes:
     """The picture of a graph and its growth, in a format that matplotlib knows; the same input gives the same bytes."""
-    with _settings():
+    with as_delivered():
         figure = _figure(history, _heading(history, title, note))
         longest = max(figure.get_size_inches())
         file = io.BytesIO()
@@ -72,7 +72,7 @@ def _counts(graph: GraphSpec) -> tuple[int, int, int, int]:
 
 
 @contextmanager
-def _settings() -> Iterator[None]:
+def as_delivered() -> Iterator[None]:
     """Matplotlib as it is delivered, whatever a person has set; text becomes outlines, so that it fits anywhere."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

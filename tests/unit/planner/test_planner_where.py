@@ -62,6 +62,7 @@ def places(candidates, where, turn=0):
         ("gain_per_parameter", "cw aw bw dw"),
         ("gain_per_mac", "bw aw cw dw"),
         ("naive", "aw bw cw dw"),
+        ("smallest_gain", "aw cw bw dw"),
     ],
 )
 def test_strategies(where, expected):
@@ -105,7 +106,7 @@ def test_unknown_strategies():
         find_where("gains")
     assert str(caught.value) == (
         "unknown strategy 'gains' (did you mean 'gain'?); "
-        "allowed: naive, eigenvalue, gain, gain_per_parameter, gain_per_mac"
+        "allowed: naive, eigenvalue, gain, gain_per_parameter, gain_per_mac, smallest_gain, random"
     )
 
 

@@ -1,0 +1,99 @@
+"""A comparison directory: one run directory for each cell, there wholly or not at all, and the tables."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagrow.compare.cells import Cell
+from dagrow.compare.outcome import Outcome, read_outcome
+from dagrow.errors import DagrowError, RunError
+from dagrow.graph import load_graph, load_run
+from dagrow.spec import GraphSpec
+from dagrow.training import RunDirectory
+from dagrow.training.disk import disk_errors
+from dagrow.training.lock import DirectoryLock
+
+_CELLS, _UNFINISHED = "cells", ".unfinished"
+
+
+@dataclass(frozen=True)
+class ComparisonDirectory:
+    """Paths of a comparison: ``cells/ROW/seed-N``, and what is written of them all."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: str | Path) -> ComparisonDirectory:
+        """A new directory, or one that a comparison has made.
+
+        Raises:
+            RunError: if the directory holds something else, or cannot be made.
+        """
+        directory = cls(Path(path))
+        with disk_errors(directory.path):
+            cells = directory.path / _CELLS
+            if directory.path.is_dir() and any(directory.path.iterdir()) and not cells.is_dir():
+                raise RunError(f"{path} is not empty and not a comparison; choose another --out, or remove it first")
+            cells.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """No other process works on it; what a stopped one left half done is taken away.
+
+        Raises:
+            RunError: if another process does.
+        """
+        with DirectoryLock(self.path):
+            shutil.rmtree(self.path / _UNFINISHED, ignore_errors=True)
+            yield
+
+    def cell(self, cell: Cell) -> Path:
+        """The run directory of a cell."""
+        return self.path / _CELLS / cell.folder
+
+    def outcome(self, cell: Cell) -> Outcome | None:
+        """How a cell ended; None if it has not been run, or not as it is wanted now."""
+        directory = RunDirectory(self.cell(cell))
+        if not directory.journal.is_file():
+            return None
+        try:
+            if load_run(directory.path / "run.yaml") != cell.run:
+                return None
+            return read_outcome(directory.journal)
+        except DagrowError:
+            return None
+
+    def graph(self, cell: Cell) -> GraphSpec:
+        """The last graph of a finished cell."""
+        return load_graph(RunDirectory(self.cell(cell)).graph)
+
+    @contextmanager
+    def writing(self, cell: Cell) -> Iterator[Path]:
+        """A folder that takes the place of the cell's run directory once all is well; otherwise it is gone.
+
+        Raises:
+            RunError: if the disk refuses.
+        """
+        folder = self.path / _UNFINISHED / uuid.uuid4().hex
+        try:
+            yield folder
+            with disk_errors(self.path):
+                target = self.cell(cell)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.exists():
+                    os.replace(target, folder.with_suffix(".old"))
+                os.replace(folder, target)
+        finally:
+            shutil.rmtree(self.path / _UNFINISHED, ignore_errors=True)
+
+    def strangers(self, cells: set[str]) -> list[str]:
+        """Folders of cells that do not belong to the comparison as it is now."""
+        found = (self.path / _CELLS).glob("*/seed-*")
+        return sorted(name for path in found if (name := f"{path.parent.name}/{path.name}") not in cells)

@@ -1,0 +1,67 @@
+"""Comparison files: read and checked as a whole, every problem with its file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dagrow.compare.spec import CompareSpec
+from dagrow.errors import Problem, SpecError
+from dagrow.graph import checked_run, load_run
+from dagrow.spec import Document, RunSpec, Source, dump_run, read_document
+from dagrow.spec.files import read_file, run_of, validated
+
+_BASE = "base"
+
+
+def load_comparison(path: str | Path) -> CompareSpec:
+    """A comparison file with its base; every setting is tried out on it.
+
+    Raises:
+        SpecError: with the problems of the base, or else with those of the rest.
+    """
+    document = read_file(path)
+    source = Source(str(path), document.lines)
+    base = _base(document, Path(path), source)
+    spec = validated(CompareSpec, replace(document, data={**document.data, _BASE: base}), source)
+    if problems := [p for label in spec.settings for p in _problems(spec.base, label, spec.settings[label])]:
+        raise source.error(problems)
+    return spec
+
+
+def varied(run: RunSpec, changes: Sequence[str]) -> RunSpec:
+    """The run with some changes, each ``key.path=value``.
+
+    Raises:
+        SpecError: if a change is none, or what comes out is not a run.
+    """
+    try:
+        return checked_run(*run_of(read_document(dump_run(run)), "", changes))
+    except SpecError as error:
+        # Lines would be those of a text that nobody has seen.
+        raise SpecError([replace(problem, line=None) for problem in error.problems]) from None
+
+
+def _base(document: Document, path: Path, source: Source) -> RunSpec:
+    given = document.data.get(_BASE)
+    if isinstance(given, str) and given:
+        return load_run(path.parent / given)
+    if not isinstance(given, dict):
+        found = f"found {given!r:.60}" if _BASE in document.data else "it is missing"
+        raise source.error([Problem((_BASE,), f"give the path of a run file, or the sections of a run; {found}")])
+    try:
+        return checked_run(*run_of(document.section(_BASE), path))
+    except SpecError as error:
+        raise SpecError([replace(p, path=(_BASE, *p.path)) for p in error.problems], str(path)) from None
+
+
+def _problems(base: RunSpec, label: str, changes: Sequence[str]) -> list[Problem]:
+    """The first of the changes that makes no run."""
+    for index in range(len(changes)):
+        try:
+            varied(base, changes[: index + 1])
+        except SpecError as error:
+            message = "; ".join(problem.message.removeprefix("--set ") for problem in error.problems)
+            return [Problem(("settings", label, str(index)), message)]
+    return []

@@ -1,0 +1,75 @@
+"""One unit of training: a pass over the training set, or as many gradient steps as the schedule wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice, repeat
+from typing import Any
+
+from dagrow.build import Network
+from dagrow.graph import training_work
+from dagrow.training.epochs import train_epoch
+from dagrow.training.progress import gradient_steps
+from dagrow.training.sampling import training_batch
+from dagrow.training.state import RunState, Task
+from dagrow.training.units import UnitTraffic
+from dagrow.training.warm_up import WarmUp
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What a unit of training did.
+
+    Attributes:
+        loss: mean over its samples, each as it was when it was looked at.
+        removed: units that were taken away meanwhile.
+        entries: what the journal says of it.
+    """
+
+    loss: float
+    removed: int
+    entries: dict[str, Any]
+
+
+def descend(task: Task, state: RunState) -> Descent:
+    """Trains the network for one unit.
+
+    Raises:
+        TrainingError: if the loss is no number.
+    """
+    spec, network, train = task.spec, state.network, task.split.train
+    size = training_batch(spec, network.dag)
+    steps = gradient_steps(spec, state.progress)
+    passes = (train.shuffled_batches(size, state.order) for _ in repeat(None))
+    batches = next(passes) if steps is None else islice(chain.from_iterable(passes), steps)
+    units = UnitTraffic(
+        spec,
+        network,
+        state.optimizer,
+        epoch=state.progress.epoch,
+        batches=-(-len(train) // size) if steps is None else steps,
+        adding=state.rewind is None or state.rewind.adding,
+        shrinking=state.rewind is None or state.rewind.shrinking,
+    )
+    seen = _Seen(network)
+    warm_up = WarmUp(state.optimizer, spec.growth.warm_up, state.progress.step > 0)
+    loss = train_epoch(network, task.objective, state.optimizer, seen.of(batches), units.after_batch, step=warm_up.step)
+    entries = {"running_loss": loss, "samples": seen.samples, "work": seen.work, **units.entries()}
+    return Descent(loss, sum(units.removed.values()), entries)
+
+
+class _Seen:
+    """Counts samples on their way, and what it costs to learn from them; units may come and go meanwhile."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.samples, self.work = network, 0, 0
+        self._spec, self._each = network.spec, training_work(network.dag)
+
+    def of(self, batches: Any) -> Iterator[Any]:
+        for x, y in batches:
+            count = len(y if hasattr(y, "shape") else y[0])
+            if self.network.spec is not self._spec:
+                self._spec, self._each = self.network.spec, training_work(self.network.dag)
+            self.samples, self.work = self.samples + count, self.work + count * self._each
+            yield x, y

@@ -1,0 +1,18 @@
+"""After so many passes over the training set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dagrow.spec import RunSpec
+from dagrow.training.schedules.schedule import Schedule
+
+if TYPE_CHECKING:
+    from dagrow.training.progress import Progress
+
+
+def _due(run: RunSpec, done: Progress) -> bool:
+    return done.since_growth >= run.training.epochs_between_growth
+
+
+epochs = Schedule(_due, lambda run: run.training.epochs_between_growth)

@@ -1,0 +1,18 @@
+"""After so many gradient steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dagrow.spec import RunSpec
+from dagrow.training.schedules.schedule import Schedule
+
+if TYPE_CHECKING:
+    from dagrow.training.progress import Progress
+
+
+def _due(run: RunSpec, done: Progress) -> bool:
+    return done.since_growth >= 1
+
+
+steps = Schedule(_due, lambda run: 1, lambda run: run.training.steps_between_growth)
