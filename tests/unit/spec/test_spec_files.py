@@ -298,7 +298,7 @@ def test_overrides(sample):
     [
         (
             "growth.budgett.steps=3",
-            "unknown field 'budgett' (did you mean 'budget'?); allowed: method, candidates",
+            "unknown field 'budgett' (did you mean 'budget'?); allowed: method, completion",
         ),
         ("growth.budget.stepps=3", "unknown field 'stepps' (did you mean 'steps'?); allowed: parameters"),
         ("growth.budget.steps=many", "expected a whole number, found 'many'"),
