@@ -69,7 +69,7 @@ def whole(run_file) -> Path:
 def _half(run_file) -> Path:
     out = run_file.parent / "half"
     with pytest.MonkeyPatch.context() as patched:
-        stop_after(patched, 6)
+        stop_after(patched, 5)
         with pytest.raises(Killed):
             dagrow.grow(run_file, out=out)
     return out

@@ -106,7 +106,7 @@ def good(tmp_path_factory):
     return checkpoint_of(task, trained(task)).files()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_any_damage_is_told(tmp_path_factory, good, data):
     files = dict(good)
