@@ -5,7 +5,7 @@ finds where it lacks expressivity, measures what each possible insertion would g
 hands back plain PyTorch.
 """
 
-from dagrow.api import export, show
+from dagrow.api import diff, export, replay, revert, show
 from dagrow.build import build
 from dagrow.errors import (
     DagrowError,
@@ -43,6 +43,7 @@ __all__ = [
     "apply",
     "build",
     "cost",
+    "diff",
     "export",
     "grow",
     "load_graph",
@@ -50,6 +51,8 @@ __all__ = [
     "propose",
     "register_method",
     "register_op",
+    "replay",
+    "revert",
     "save_graph",
     "show",
 ]

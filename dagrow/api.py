@@ -8,12 +8,25 @@ from typing import NamedTuple
 import torch
 
 from dagrow.build import Network
-from dagrow.errors import DagrowError, ExportError
+from dagrow.errors import DagrowError, ExportError, RunError
 from dagrow.export import Exported, export_network
 from dagrow.graph import load_graph, load_run
-from dagrow.report import History, picture_format, write_picture
+from dagrow.report import GraphDiff, History, picture_format, write_picture
 from dagrow.spec import GraphSpec
-from dagrow.training import RunDirectory, growth_history, read_journal
+from dagrow.training import (
+    Moment,
+    Replay,
+    Reverted,
+    RunDirectory,
+    compare,
+    growth_history,
+    moment,
+    read_journal,
+    replay_run,
+    revert_run,
+)
+
+AnyGraph = GraphSpec | torch.fx.GraphModule | str | Path
 
 _FOREIGN = "the model must come from dagrow.build: only such a module knows its graph"
 
@@ -39,7 +52,7 @@ def export(
         if out is None:
             raise ExportError("give 'out': where to write")
         return export_network(model_or_dir, to, out)
-    if isinstance(model_or_dir, torch.nn.Module):
+    if not isinstance(model_or_dir, (str, Path)):
         raise ExportError(_FOREIGN)
     directory = RunDirectory.existing(model_or_dir)
     target = Path(out) if out is not None else directory.path / {"python": "exported"}.get(to, f"model.{to}")
@@ -60,14 +73,77 @@ def show(graph_or_dir: GraphSpec | torch.fx.GraphModule | str | Path, out: str |
     Raises:
         DagrowError: if the suffix is neither, the extra ``plots`` is missing or the file cannot be written.
         SpecError: if the file is not that of a graph.
-        RunError: if the directory is not that of a run.
+        RunError: if the directory is not that of a run, or there is a link in the place of the picture.
     """
     if out is not None:
         picture_format(Path(out))
     subject = _subject(graph_or_dir)
     path = subject.path if out is None else Path(out)
+    if out is None and path.is_symlink():
+        raise RunError(f"{path} is a link, and would not be written to unasked; give 'out'")
     write_picture(subject.history, path, title=subject.title, note=subject.note)
     return path
+
+
+def diff(
+    before: GraphSpec | torch.fx.GraphModule | str | Path, after: GraphSpec | torch.fx.GraphModule | str | Path
+) -> GraphDiff:
+    """What differs between two graphs: nodes, edges, sizes, parameters, multiply-adds. Print the answer.
+
+    Args:
+        before: a graph spec, a network from `build`, a run or graph file, a run directory for its graph as it is
+            now, or ``"DIR@STEP"`` for the graph of a run after that growth step; ``start`` and ``end`` are steps too.
+        after: the same.
+
+    Returns:
+        The difference; false if the graphs are the same.
+
+    Raises:
+        SpecError: if a file is not that of a graph.
+        RunError: if there is no such directory or step.
+    """
+    return compare(_moment(before, "before"), _moment(after, "after"))
+
+
+def replay(directory: str | Path, to: int | None = None) -> Replay:
+    """Makes the graph of one growth step again, from the first graph and the changes that the journal tells.
+
+    Args:
+        directory: of a run, which may be going on.
+        to: the step, 0 for the start; the last if left out.
+
+    Returns:
+        The graph, and whether it is identical to the one that was there: their hashes are compared at each step.
+
+    Raises:
+        RunError: if that is no run directory, or there is no such step.
+    """
+    return replay_run(directory, to)
+
+
+def revert(directory: str | Path, to: int, out: str | Path | None = None) -> Reverted:
+    """Makes a run stand again as it stood after a growth step; ``grow(..., resume=True)`` goes on from there.
+
+    Args:
+        directory: of a run that has ended or was stopped.
+        to: the growth step, 0 for the start.
+        out: a new directory for it; left out, it takes the place of the old one, which is kept under another name.
+
+    Returns:
+        Where it stands now, and where the run as it was is kept.
+
+    Raises:
+        RunError: if the weights of that step are not kept, files are damaged, or a process works on the run.
+    """
+    return revert_run(directory, to, out)
+
+
+def _moment(given: AnyGraph, name: str) -> Moment:
+    if isinstance(given, Network):
+        return Moment(given.spec, name)
+    if isinstance(given, torch.nn.Module):
+        raise DagrowError(_FOREIGN)
+    return Moment(given, name) if isinstance(given, GraphSpec) else moment(given)
 
 
 class _Subject(NamedTuple):
@@ -84,7 +160,7 @@ def _subject(given: GraphSpec | torch.nn.Module | str | Path) -> _Subject:
         given = given.spec
     if isinstance(given, GraphSpec):
         return _Subject(History(given), "graph", Path("graph.svg"))
-    if isinstance(given, torch.nn.Module):
+    if not isinstance(given, (str, Path)):
         raise DagrowError(_FOREIGN)
     source = Path(given)
     if not source.is_dir():

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+MOST_PROBLEMS = 50
+"""Of one kind that are told of one file; that there are more is said."""
+
+MOST_NAMES = 60
+"""Listed in one message; how many more there are is said."""
+
+_LONGEST, _COMPARED = 200, 2_000
+"""Letters of a name, and names, up to which a near one is looked for."""
 
 
 class DagrowError(Exception):
@@ -17,6 +30,10 @@ class DataError(DagrowError):
 
 class GrowthError(DagrowError):
     """A proposal or an insertion was asked for that this graph does not allow."""
+
+
+class NumbersError(GrowthError):
+    """Infinite or NaN values where a decision needs numbers: in samples, loss, gradients or their statistics."""
 
 
 class OptimizerError(DagrowError):
@@ -63,10 +80,31 @@ class SpecError(DagrowError):
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """``" (did you mean 'relu'?)"`` when one of ``allowed`` is near to ``name``, else the empty string."""
-    near = difflib.get_close_matches(name, sorted(allowed), n=1, cutoff=0.6)
+    if len(name) > _LONGEST:
+        return ""
+    near = difflib.get_close_matches(name, sorted(islice(allowed, _COMPARED)), n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def lookup(table: Mapping[str, Found], name: str, what: str, error: type[DagrowError] = DagrowError) -> Found:
+    """The entry of that name in a table of what can be chosen.
+
+    Args:
+        table: by name.
+        name: what a person gave.
+        what: the table holds, in words for the message.
+        error: its class.
+
+    Raises:
+        DagrowError: ``error``, with the nearest name and all that are allowed, if there is none.
+    """
+    if name not in table:
+        raise error(f"unknown {what} '{name}'{did_you_mean(name, table)}; allowed: {listed(table)}")
+    return table[name]
 
 
 def listed(names: Iterable[str]) -> str:
     """``a, b, c`` for messages that name what is allowed, in the order given."""
-    return ", ".join(names)
+    every = list(names)
+    more = [f"and {len(every) - MOST_NAMES} more"] if len(every) > MOST_NAMES else []
+    return ", ".join([*every[:MOST_NAMES], *more])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +21,7 @@ app = typer.Typer(
 )
 
 RunFile = Annotated[str, typer.Argument(metavar="RUN.yaml", help="A run file: graph, data, training, growth.")]
+_MOMENT = "A run or graph file, a run directory, or DIR@STEP for a growth step of it; start and end are steps."
 RunDir = Annotated[str, typer.Argument(metavar="DIR", help="A run directory that 'dagrow grow' has made.")]
 
 
@@ -109,16 +109,68 @@ def show(
     print(show_graph(source, out))
 
 
-@app.command(epilog="Example: dagrow log runs/digits")
-def log(directory: RunDir) -> None:
+@app.command(epilog="Example: dagrow log runs/digits --step 2")
+def log(
+    directory: Annotated[str | None, typer.Argument(metavar="DIR", help="A run directory.")] = None,
+    step: Annotated[int | None, typer.Option(help="Show all that was considered in this growth step.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a line of a journal.")] = False,
+) -> None:
     """Show the journal of a run as a table."""
-    from dagrow.errors import RunError
-    from dagrow.training import history_table, read_journal
+    from dagrow.training import candidates_table, history_table, journal_schema, read_journal, run_directory
 
-    journal = Path(directory) / "journal.jsonl"
-    if not Path(directory).is_dir():
-        raise RunError(f"{directory} is not a directory; give one that 'dagrow grow' has made")
-    print(history_table(read_journal(journal)))
+    if schema:
+        print(json.dumps(journal_schema(), indent=2))
+        return
+    if directory is None:
+        raise DagrowError("give a run directory, or --schema")
+    events = read_journal(run_directory(directory).journal)
+    print(history_table(events) if step is None else candidates_table(events, step))
+
+
+@app.command(epilog="Example: dagrow diff runs/digits@1 runs/digits@3")
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help=_MOMENT)],
+    after: Annotated[str, typer.Argument(metavar="B", help=_MOMENT)],
+) -> None:
+    """Show what differs between two graphs: nodes, edges, sizes, parameters."""
+    from dagrow.api import diff as compare_graphs
+
+    print(compare_graphs(before, after))
+
+
+@app.command(epilog="Example: dagrow replay runs/digits --to 2 --out second.yaml")
+def replay(
+    directory: RunDir,
+    to: Annotated[str, typer.Option(metavar="STEP", help="A growth step; start or end.")] = "end",
+    out: Annotated[str | None, typer.Option(help="File to write the graph to.")] = None,
+) -> None:
+    """Make the graph of a step again from the journal; exit code 1 if it is not the recorded one."""
+    from dagrow.api import replay as replay_graph
+    from dagrow.spec import save_graph
+    from dagrow.training import read_step
+
+    made = replay_graph(directory, read_step(to))
+    print(made)
+    if out is not None:
+        save_graph(made.graph, out)
+    if not made.identical:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: dagrow revert runs/digits --to 2 --out runs/second")
+def revert(
+    directory: RunDir,
+    to: Annotated[str, typer.Option(metavar="STEP", help="A growth step; 0 or start is the start.")],
+    out: Annotated[str | None, typer.Option(help="New directory. [default: DIR, what it holds is kept aside]")] = None,
+) -> None:
+    """Make a run stand again as it stood after a growth step; grow --resume goes on from there."""
+    from dagrow.api import revert as revert_run
+    from dagrow.training import read_step
+
+    step = read_step(to)
+    if step is None:
+        raise DagrowError("the end is where the run stands; give a growth step, or 0 for the start")
+    print(revert_run(directory, step, out))
 
 
 def main(arguments: list[str] | None = None) -> None:

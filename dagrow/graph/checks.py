@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 import networkx as nx
 from torch import fx, nn
 
-from dagrow.errors import Problem, did_you_mean, listed
+from dagrow.errors import MOST_PROBLEMS, Problem, did_you_mean, listed
 from dagrow.spec.graph import GraphSpec
 
 _RESERVED = frozenset([*dir(nn.Module()), *dir(fx.GraphModule)]) | {"meta", "shape_env", "spec", "dag"}
 _WORDS_OF_THE_CODE = frozenset({"self", "torch"})
 
 
+_SHOWN = 12
+"""Nodes of a cycle that a message names."""
+
+
 def structure_problems(spec: GraphSpec) -> list[Problem]:
-    """Everything wrong with the names and the wiring; shapes are checked after this."""
-    problems = [*_reserved_names(spec), *_shared_names(spec), *_unknown_ends(spec), *_bad_outputs(spec)]
-    if problems:
+    """What is wrong with the names and the wiring; shapes are checked after this.
+
+    Of each kind, only as many are looked for as will be told: names are many in a file that was made to be so.
+    """
+    names = (_reserved_names, _shared_names, _unknown_ends, _bad_outputs)
+    if problems := _first(check(spec) for check in names):
         return problems
-    problems = list(_cycles(spec))
-    return problems or [*_orphans(spec), *_dead_ends(spec)]
+    return _first([_cycles(spec)]) or _first([_orphans(spec), _dead_ends(spec)])
+
+
+def _first(checks: Iterable[Iterator[Problem]]) -> list[Problem]:
+    found: list[Problem] = []
+    for check in checks:
+        found += islice(check, MOST_PROBLEMS)
+        if next(check, None) is not None:
+            found.append(Problem((), "and more problems of this kind"))
+    return found
 
 
 def _reserved_names(spec: GraphSpec) -> Iterator[Problem]:
@@ -42,7 +58,7 @@ def _shared_names(spec: GraphSpec) -> Iterator[Problem]:
 
 
 def _unknown_ends(spec: GraphSpec) -> Iterator[Problem]:
-    known = [*spec.inputs, *spec.nodes]
+    known = dict.fromkeys((*spec.inputs, *spec.nodes))
     for edge in spec.edges:
         path = ("graph", "edges", str(edge))
         for end in dict.fromkeys(edge):
@@ -54,6 +70,7 @@ def _unknown_ends(spec: GraphSpec) -> Iterator[Problem]:
 
 
 def _bad_outputs(spec: GraphSpec) -> Iterator[Problem]:
+    seen: set[str] = set()
     for index, name in enumerate(spec.outputs):
         path = ("graph", "outputs", str(index))
         if name in spec.inputs:
@@ -61,28 +78,44 @@ def _bad_outputs(spec: GraphSpec) -> Iterator[Problem]:
         elif name not in spec.nodes:
             near = did_you_mean(name, spec.nodes)
             yield Problem(path, f"unknown node '{name}'{near}; nodes: {listed(spec.nodes)}")
-        elif name in spec.outputs[:index]:
+        elif name in seen:
             yield Problem(path, f"'{name}' is listed twice")
+        seen.add(name)
 
 
 def _cycles(spec: GraphSpec) -> Iterator[Problem]:
     digraph = nx.DiGraph(list(spec.edges))
-    for part in sorted(map(sorted, nx.strongly_connected_components(digraph))):
-        inside = digraph.subgraph(part)
-        if inside.number_of_edges() == 0:
-            continue
-        loop = [edge[0] for edge in nx.find_cycle(inside, part[0])]
+    parts = [part for part in nx.strongly_connected_components(digraph) if _is_cyclic(digraph, part)]
+    for part in sorted(map(sorted, parts)):
+        loop = [edge[0] for edge in nx.find_cycle(digraph.subgraph(part), part[0])]
         start = loop.index(min(loop))
         loop = loop[start:] + loop[:start]
-        path = " -> ".join([*loop, loop[0]])
+        shown = loop if len(loop) <= _SHOWN else [*loop[: _SHOWN - 1], f"({len(loop) - _SHOWN} more)", loop[-1]]
+        path = " -> ".join([*shown, loop[0]])
         yield Problem(("graph", "edges", f"{loop[-1]} -> {loop[0]}"), f"the graph has a cycle: {path}")
+
+
+def _is_cyclic(digraph: nx.DiGraph[str], part: set[str]) -> bool:
+    """Whether a strongly connected part is more than one node without an edge to itself."""
+    return len(part) > 1 or digraph.has_edge(*part, *part)
+
+
+def _reached(starts: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:
+    """All that can be reached from some nodes, and they themselves."""
+    found, open_ = set(starts), list(starts)
+    while open_:
+        new = [name for name in following.get(open_.pop(), ()) if name not in found]
+        found.update(new)
+        open_ += new
+    return found
 
 
 def _orphans(spec: GraphSpec) -> Iterator[Problem]:
     """Nodes that nothing reaches: every node needs a parent, and some way from an input."""
-    digraph = nx.DiGraph(list(spec.edges))
-    digraph.add_nodes_from([*spec.inputs, *spec.nodes])
-    reached = set(spec.inputs).union(*(nx.descendants(digraph, name) for name in spec.inputs))
+    children: dict[str, list[str]] = {}
+    for source, target in spec.edges:
+        children.setdefault(source, []).append(target)
+    reached = _reached(spec.inputs, children)
     for name in spec.nodes:
         if name not in reached:
             yield Problem(("graph", "nodes", name), f"no input reaches '{name}'; add an edge into it or remove it")
@@ -90,9 +123,10 @@ def _orphans(spec: GraphSpec) -> Iterator[Problem]:
 
 def _dead_ends(spec: GraphSpec) -> Iterator[Problem]:
     """Inputs and nodes that no output depends on."""
-    digraph = nx.DiGraph(list(spec.edges))
-    digraph.add_nodes_from([*spec.inputs, *spec.nodes])
-    needed = set(spec.outputs).union(*(nx.ancestors(digraph, name) for name in spec.outputs))
+    parents: dict[str, list[str]] = {}
+    for source, target in spec.edges:
+        parents.setdefault(target, []).append(source)
+    needed = _reached(spec.outputs, parents)
     for section, names in (("inputs", spec.inputs), ("nodes", spec.nodes)):
         for name in names:
             if name not in needed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dagrow.graph.dag import Dag
+from dagrow.ops import NORMS
 
 
 class Cost(NamedTuple):
@@ -30,6 +31,10 @@ def cost(dag: Dag) -> Cost:
         source, target = dag.output(edge.source), dag.written(edge)
         parameters += op.parameter_count(source, target)
         multiply_adds += op.multiply_adds(source, target)
-    # Both norms learn a scale and a shift per feature.
-    parameters += sum(2 * dag.size(v) for v in dag.order if dag.node(v).norm != "none")
-    return Cost(parameters, multiply_adds)
+    return Cost(parameters + sum(norm_parameters(dag, v) for v in dag.order), multiply_adds)
+
+
+def norm_parameters(dag: Dag, name: str) -> int:
+    """Learned numbers of the norm of a node."""
+    norm = dag.node(name).norm
+    return 0 if norm == "none" else NORMS[norm].parameters_per_feature * dag.size(name)

@@ -41,16 +41,19 @@ class Dag:
     @cached_property
     def incoming(self) -> dict[str, tuple[EdgeId, ...]]:
         """Edges into each node, in the order of the spec (it is the order of a concat)."""
-        return {v: tuple(e for e in self.spec.edges if e.target == v) for v in self.order}
+        found: dict[str, list[EdgeId]] = {v: [] for v in self.order}
+        for edge in self.spec.edges:
+            found[edge.target].append(edge)
+        return {v: tuple(edges) for v, edges in found.items()}
 
     @cached_property
     def outgoing(self) -> dict[str, tuple[EdgeId, ...]]:
         """Edges out of each input and node, children in topological order."""
         rank = {v: i for i, v in enumerate(self.order)}
-        names = (*self.spec.inputs, *self.order)
-        return {
-            u: tuple(sorted((e for e in self.spec.edges if e.source == u), key=lambda e: rank[e.target])) for u in names
-        }
+        found: dict[str, list[EdgeId]] = {u: [] for u in (*self.spec.inputs, *self.order)}
+        for edge in self.spec.edges:
+            found[edge.source].append(edge)
+        return {u: tuple(sorted(edges, key=lambda e: rank[e.target])) for u, edges in found.items()}
 
     @cached_property
     def ancestors(self) -> dict[str, frozenset[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dagrow.errors import Problem, SpecError, did_you_mean, listed
 from dagrow.graph.dag import Dag
+from dagrow.graph.nonparametric import nonparametric_problems
 from dagrow.graph.sites import FixedSize, site
 from dagrow.spec import GraphSpec, RunSpec, Source, read_graph, read_run
 from dagrow.spec.run import DATASETS
@@ -31,7 +32,7 @@ def load_run(path: str | Path, overrides: Sequence[str] = ()) -> RunSpec:
     """
     run, source = read_run(path, overrides)
     _check(run.graph, source, [*_unknown_dataset(run), *_unknown_growth_nodes(run)])
-    if problems := _fixed_growth_nodes(run):
+    if problems := [*_fixed_growth_nodes(run), *nonparametric_problems(run)]:
         raise source.error(problems)
     return run
 
@@ -54,7 +55,9 @@ def _unknown_dataset(run: RunSpec) -> list[Problem]:
 
 
 def _fixed_growth_nodes(run: RunSpec) -> list[Problem]:
-    """Nodes that are to grow and cannot; the graph must be in order."""
+    """Nodes that are to grow wider, and cannot; the graph must be in order."""
+    if run.growth.candidates != ("widen",):
+        return []  # What else can happen at a node is known to the planner.
     dag = Dag.of(run.graph)
     found = [site(dag, name) for name in run.growth.nodes or ()]
     return [

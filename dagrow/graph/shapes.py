@@ -42,8 +42,11 @@ def infer_shapes(spec: GraphSpec, order: Sequence[str]) -> tuple[dict[str, NodeS
     """
     shapes = {name: NodeShapes(entry.shape, entry.shape, {}, {}) for name, entry in spec.inputs.items()}
     problems: list[Problem] = []
+    into: dict[str, list[EdgeId]] = {}
+    for edge in spec.edges:
+        into.setdefault(edge.target, []).append(edge)
     for name in order:
-        edges = tuple(edge for edge in spec.edges if edge.target == name)
+        edges = into[name]
         if all(edge.source in shapes for edge in edges):
             try:
                 shapes[name] = _node_shapes(spec, name, edges, shapes)

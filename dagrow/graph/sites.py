@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagrow.graph.dag import Dag
-from dagrow.ops import NORMS
+from dagrow.ops import NORMS, position_count
 from dagrow.spec.graph import EdgeId
+
+MOST_PASSED = 100
+"""Concats that features may pass one after the other to be followed."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,36 @@ class Reading:
     edge: EdgeId
     through: tuple[str, ...]
     flattened: bool
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where the features of a node stand among those that an edge reads: side by side, in their order.
+
+    Attributes:
+        start: of the first one.
+        width: entries per feature; one per position where maps were flattened, channel major.
+        widths: the same in each concat node passed on the way.
+    """
+
+    start: int
+    width: int
+    widths: tuple[int, ...]
+
+
+def span(dag: Dag, node: str, reading: Reading) -> Span:
+    """Follows the features of a node to an edge that reads them."""
+    start, width, widths = 0, 1, []
+    names = (node, *reading.through)
+    for name, following in zip(names, (*reading.through, None), strict=True):
+        if dag.node(name).flatten and len(dag.merged(name)) > 1:
+            pool, shape = dag.node(name).pool, dag.merged(name)
+            positions = position_count(shape if pool is None else pool.output_shape(shape))
+            start, width = start * positions, width * positions
+        if following is not None:
+            start += dag.slots(following)[EdgeId(name, following)].start
+            widths.append(width)
+    return Span(start, width, tuple(widths))
 
 
 @dataclass(frozen=True)
@@ -65,7 +98,7 @@ def site(dag: Dag, name: str) -> Site | FixedSize:
         if not dag.op(edge).parametrised:
             return FixedSize(name, f"the {dag.op(edge).name} edge {edge} ties its size to that of '{edge.source}'")
     try:
-        readings = _readings(dag, name, (), flattened=False)
+        readings = _readings(dag, name, (), False, {})
     except _Fixed as fixed:
         return FixedSize(name, str(fixed))
     for end in dict.fromkeys((name, *(reading.edge.target for reading in readings))):
@@ -88,8 +121,23 @@ class _Fixed(Exception):
     """Why the size cannot change, on its way up."""
 
 
-def _readings(dag: Dag, name: str, through: tuple[str, ...], flattened: bool) -> list[Reading]:
+def _readings(
+    dag: Dag, name: str, through: tuple[str, ...], flattened: bool, known: dict[str, list[Reading]]
+) -> list[Reading]:
+    """Every edge that reads the features; of a concat that they reach again, one, to show that there are two ways.
+
+    Args:
+        dag: the graph.
+        name: where the features are.
+        through: concats that they passed.
+        flattened: whether positions have become features.
+        known: what was found behind each concat.
+    """
     node = dag.node(name)
+    if name in known:
+        return known[name][:1]
+    if len(through) > MOST_PASSED:
+        raise _Fixed(f"its features pass more than {MOST_PASSED} concats one after the other")
     if name in dag.spec.outputs:
         place = "an output" if not through else f"part of the output '{name}'"
         raise _Fixed(f"it is {place}: its size belongs to the task")
@@ -111,7 +159,8 @@ def _readings(dag: Dag, name: str, through: tuple[str, ...], flattened: bool) ->
                 raise _Fixed(f"op '{op.name}' of {edge} does not say how it reads new features (fan_out_moment)")
             found.append(Reading(edge, through, flattened))
         elif dag.node(edge.target).merge == "concat":
-            found += _readings(dag, edge.target, (*through, edge.target), flattened)
+            found += _readings(dag, edge.target, (*through, edge.target), flattened, known)
         else:
             raise _Fixed(f"the {op.name} edge {edge} ties its size to that of '{edge.target}'")
+    known[name] = found
     return found

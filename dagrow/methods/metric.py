@@ -14,8 +14,12 @@ Symbols: S ``[F, F]`` second moment of the features, N ``[F, M]`` cross moment, 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from dagrow.errors import NumbersError
 
 
 class Metric:
@@ -29,6 +33,7 @@ class Metric:
 
     def __init__(self, S: Tensor, shrinkage: float = 0.0, precision: torch.dtype = torch.float64) -> None:
         S = S.double()
+        check_finite(S)
         size = S.shape[0]
         if shrinkage > 0:
             ridge = shrinkage * S.diagonal().mean()
@@ -52,6 +57,7 @@ class Metric:
 
     def whiten(self, N: Tensor) -> Tensor:
         """``R N`` with ``R^T R = S^+``: the cross moment of the whitened features, ``[rank, M]``."""
+        check_finite(N)
         scaled = N.double()[self.alive] * self.scale.unsqueeze(1)
         if self._root is not None:
             return self._root.T @ scaled
@@ -73,11 +79,25 @@ class Metric:
         return self.unwhiten(self.whiten(N))
 
 
+def check_finite(moment: Tensor) -> None:
+    """Refuses a moment that is no number.
+
+    Raises:
+        NumbersError: if an entry is infinite or NaN.
+    """
+    # One infinite or NaN entry makes the sum so; moments are far from the end of float64 otherwise.
+    if not math.isfinite(float(moment.sum(dtype=torch.float64))):
+        raise NumbersError("its statistics are infinite or NaN: values or gradients are too large to be squared")
+
+
 def _factor(C: Tensor, noise: float) -> tuple[Tensor, Tensor | None]:
     """The Cholesky factor of a unit-diagonal C, or a root ``Q L^(-1/2)`` of its pseudo-inverse."""
     L, failed = torch.linalg.cholesky_ex(C)
     if int(failed) == 0 and (C.shape[0] == 0 or float(L.diagonal().min()) ** 2 > noise):
         return L, None
-    values, Q = torch.linalg.eigh(C)
+    try:
+        values, Q = torch.linalg.eigh(C)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise NumbersError("the metric of its inputs has no eigenvalues that could be found") from error
     kept = values > noise
     return L, Q[:, kept] * values[kept].rsqrt()

@@ -20,6 +20,24 @@ EFFORT = 4e9
 
 
 @dataclass(frozen=True)
+class Existing:
+    """The neurons that the growing node has already; float64.
+
+    Attributes:
+        alpha: ``[F, K]`` their fan-ins, in the layout of the rows of S.
+        fan_out: ``[K]`` norms of their fan-outs, over all children.
+    """
+
+    alpha: Tensor
+    fan_out: Tensor
+
+    @property
+    def count(self) -> int:
+        """How many neurons."""
+        return self.alpha.shape[1]
+
+
+@dataclass(frozen=True)
 class SiteMoments:
     """Moments at one place where neurons can be added; float64.
 
@@ -34,6 +52,8 @@ class SiteMoments:
         precision: dtype in which the products were made.
         samples: draws the samples that `nonlinear` needs; called by methods that need them, None where there
             are none.
+        has_constant: whether the last feature is the constant.
+        existing: the neurons that are there; None where the method did not ask for them.
     """
 
     S: Tensor
@@ -44,6 +64,8 @@ class SiteMoments:
     v_goal_squared: float
     precision: torch.dtype
     samples: Callable[[], SiteSamples] | None = None
+    has_constant: bool = True
+    existing: Existing | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +81,14 @@ class Neurons:
             of `SiteSamples.children`; none where the method leaves those weights to the best update.
         fan_in_fixed: the amplitude scales omega and the updates only, not alpha: the neurons were chosen at this
             very scale of their pre-activations.
+        two_sided: amplitudes below 0 are searched as well (thesis eq. 5.6): the neurons do not point downhill.
+        still: they change nothing when they enter, so there is no amplitude to search and no gain to measure. They are
+            inserted as they are made, and places are compared by the sum of their squared scores.
+        towards: ``[F, K]`` where a first gradient step would move fan-ins that are 0, at any length; None where they
+            are not. An activation whose derivative is 0 at 0 would keep such neurons dead for ever.
+        splits: ``[K]`` which existing neuron each is a copy of; the two then share its fan-out, and alpha is what is
+            added to the fan-in of the copy. None for neurons of their own.
+        reason: why there are none.
     """
 
     alpha: Tensor
@@ -67,11 +97,23 @@ class Neurons:
     noise_level: float = 0.0
     updates: tuple[Tensor, ...] = ()
     fan_in_fixed: bool = False
+    two_sided: bool = False
+    still: bool = False
+    towards: Tensor | None = None
+    splits: Tensor | None = None
+    reason: str = "no singular value above the noise"
 
     @property
     def count(self) -> int:
         """How many neurons."""
-        return self.omega.shape[0]
+        return self.alpha.shape[1]
+
+    @staticmethod
+    def none(moments: SiteMoments, reason: str) -> Neurons:
+        """No neurons, for a reason."""
+        empty = moments.N_proj.double().new_empty
+        F, M = moments.N_proj.shape
+        return Neurons(empty(F, 0), empty(0, M), empty(0), reason=reason)
 
 
 @dataclass(frozen=True)
@@ -84,6 +126,8 @@ class Request:
         significance: scores must exceed this multiple of the noise level; 0 keeps all that is not rounding.
         seed: for methods that draw.
         effort: multiply-adds that a search on samples may take, about.
+        completion: what makes neurons where TINY finds none ("completed TINY", thesis 3.3); None leaves it at that.
+        noise: on the fan-in of copied neurons, relative to their own; 0 keeps the function exactly.
     """
 
     neurons: int
@@ -91,3 +135,5 @@ class Request:
     significance: float = 1.0
     seed: int = 0
     effort: float = EFFORT
+    completion: Callable[[SiteMoments, Request], Neurons] | None = None
+    noise: float = 0.0

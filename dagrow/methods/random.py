@@ -1,7 +1,7 @@
-"""Random neurons with the norms of nothing in particular: the control every method must beat.
+"""Random neurons at their best amplitude: the control every method must beat (thesis 5.3.2, eq. 5.6).
 
-Fan-in uniform on the sphere of the whitened features' own scale, fan-out uniform on the sphere; the line
-search gives them their amplitude, in the way of thesis eq. 5.6.
+``(alpha, omega) ~ N(0, I)``, the features taken in units of their overall root mean square, so that the unit of the
+data changes nothing. A direction drawn at random points uphill as often as down: amplitudes are searched in [-L, L].
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ from dagrow.methods.moments import Neurons, Request, SiteMoments
 
 
 def random(moments: SiteMoments, request: Request) -> Neurons:
-    """``request.neurons`` Gaussian neurons, each feature weighted by the inverse of its own root mean square."""
+    """``request.neurons`` Gaussian neurons."""
     generator = torch.Generator().manual_seed(request.seed)
     F, M = moments.N_proj.shape
-    alpha = torch.randn(F, request.neurons, generator=generator, dtype=torch.float64)
-    omega = torch.randn(request.neurons, M, generator=generator, dtype=torch.float64)
-    rms = moments.S.diagonal().sqrt()
-    scale = torch.where(rms > 0, 1 / rms, 0.0) / F**0.5
-    alpha = alpha.to(moments.S.device) * scale.unsqueeze(1)
-    omega = omega.to(moments.S.device) / M**0.5
-    return Neurons(alpha, omega, torch.ones(request.neurons, dtype=torch.float64, device=moments.S.device))
+    alpha = torch.randn(F, request.neurons, generator=generator, dtype=torch.float64).to(moments.S.device)
+    omega = torch.randn(request.neurons, M, generator=generator, dtype=torch.float64).to(moments.S.device)
+    scale = torch.ones(F, dtype=torch.float64, device=moments.S.device)
+    features = F - 1 if moments.has_constant else F
+    rms = moments.S.diagonal()[:features].mean().sqrt()
+    if float(rms) > 0:
+        # One unit for all features: a rare one is drawn as seldom large as any other.
+        constant = moments.S.diagonal()[-1].sqrt() if moments.has_constant else 1.0
+        scale[:features] = constant / rms
+    alpha = alpha * scale.unsqueeze(1)
+    return Neurons(alpha, omega, alpha.new_ones(request.neurons), two_sided=True)

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from dagrow.errors import DagrowError, did_you_mean, listed
+from dagrow.errors import DagrowError, lookup
+from dagrow.methods.gradmax import gradmax
+from dagrow.methods.method import Formula, Method
 from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.net2net import net2net
 from dagrow.methods.nonlinear import nonlinear
+from dagrow.methods.north import north_activations, north_weights
 from dagrow.methods.random import random
 from dagrow.methods.tiny import tiny
 
-Method = Callable[[SiteMoments, Request], Neurons]
-"""Moments in, neurons out: a pure function of matrices."""
+METHODS: dict[str, Method] = {
+    "tiny": Method(tiny),
+    "nonlinear": Method(nonlinear),
+    "gradmax": Method(gradmax, goal=True, existing=True),
+    "north_weights": Method(north_weights, existing=True),
+    "north_activations": Method(north_activations, existing=True),
+    "net2net": Method(net2net, existing=True, deepens=True, fills=False),
+    "random": Method(random),
+}
 
-METHODS: dict[str, Method] = {"tiny": tiny, "nonlinear": nonlinear, "random": random}
+COMPLETIONS = ("none", "nonlinear", "gradmax", "north_weights", "north_activations", "net2net", "random")
+"""What `tiny` may be completed by; none leaves it at what it finds itself."""
 
 
-def register_method(name: str, method: Method) -> None:
+def register_method(name: str, method: Method | Formula) -> None:
     """Makes a method selectable by name, in specs and in `propose`.
+
+    Args:
+        name: for run files.
+        method: a function ``(moments, request) -> neurons``, or a `Method` that declares what it needs besides.
 
     Raises:
         DagrowError: if the name is taken by another method.
     """
     if not callable(method):
         raise DagrowError(f"method '{name}' is not callable: give a function (moments, request) -> neurons")
-    if METHODS.get(name, method) is not method:
+    own = method if isinstance(method, Method) else Method(method)
+    if METHODS.get(name, own) != own:
         raise DagrowError(f"a method named '{name}' is registered already")
-    METHODS[name] = method
+    METHODS[name] = own
 
 
 def find_method(name: str) -> Method:
@@ -35,6 +50,22 @@ def find_method(name: str) -> Method:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    if name not in METHODS:
-        raise DagrowError(f"unknown method '{name}'{did_you_mean(name, METHODS)}; allowed: {listed(METHODS)}")
-    return METHODS[name]
+    return lookup(METHODS, name, "method")
+
+
+def find_completion(name: str) -> Method:
+    """What a method is completed by.
+
+    Raises:
+        DagrowError: with the nearest name, if there is none.
+    """
+    allowed = {entry: METHODS.get(entry, NOTHING) for entry in COMPLETIONS}
+    return lookup(allowed, name, "completion")
+
+
+def _nothing(moments: SiteMoments, request: Request) -> Neurons:
+    return Neurons.none(moments, "no singular value above the noise")
+
+
+NOTHING = Method(_nothing)
+"""Finds no neurons, anywhere."""

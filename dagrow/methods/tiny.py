@@ -4,8 +4,9 @@ With the SVD ``S^(-1/2) N = U L V^T`` of ``N = E[B^T v_proj]``: ``alpha_k = sqrt
 ``omega_k = sqrt(l_k) v_k``, and the bottleneck drops by ``sum l_k^2``. Any root R of ``S^+`` gives the same
 neurons as ``S^(-1/2)``, since they differ by a rotation; see `Metric`.
 
-Beside an edge that carries the same features already (the triangle) N is 0 and there are no such neurons. Where
-samples can be had, non-linear ones are looked for then ("completed TINY"); see `nonlinear`.
+Beside an edge that carries the same features already (the triangle) N is 0 and there are no such neurons. Another
+method is asked then, `Request.completion` ("completed TINY", thesis 3.3); where samples can be had and none is named,
+it is `nonlinear`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dagrow.methods.nonlinear import nonlinear
 
 
 def tiny(moments: SiteMoments, request: Request) -> Neurons:
-    """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise; without any, non-linear ones."""
+    """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise; without any, another method's."""
     metric = Metric(moments.S, request.shrinkage, moments.precision)
     U, values, Vh = _svd(metric.whiten(moments.N_proj), moments.precision)
     noise_level = 0.0
@@ -30,8 +31,9 @@ def tiny(moments: SiteMoments, request: Request) -> Neurons:
     rounding = eps * max(metric.rank, 1) ** 0.5 * moments.v_goal_squared**0.5
     kept = values > max(request.significance * noise_level, rounding)
     count = min(int(kept.sum()), request.neurons)
-    if count == 0 and request.neurons > 0 and moments.samples is not None:
-        return nonlinear(moments, request)
+    completion = request.completion or (nonlinear if moments.samples is not None else None)
+    if count == 0 and request.neurons > 0 and completion is not None:
+        return completion(moments, request)
     roots = values[:count].sqrt()
     alpha = metric.unwhiten(U[:, :count] * roots)
     omega = Vh[:count] * roots.unsqueeze(1)

@@ -1,7 +1,21 @@
-"""Insertions, and the transaction over spec, weights, buffers and optimizer that makes them."""
+"""Insertions and removals, and the transaction over spec, weights, buffers and optimizer that makes them."""
 
 from dagrow.mutation.apply import apply_change
 from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, WeightUpdate
-from dagrow.mutation.widen import widened_spec
+from dagrow.mutation.narrow import remove_units
+from dagrow.mutation.new_units import add_units
+from dagrow.mutation.widen import columns_of, norm_entries_of, widened_spec
 
-__all__ = ["Change", "Constant", "EdgeWeights", "NewFeatures", "WeightUpdate", "apply_change", "widened_spec"]
+__all__ = [
+    "Change",
+    "Constant",
+    "EdgeWeights",
+    "NewFeatures",
+    "WeightUpdate",
+    "add_units",
+    "apply_change",
+    "columns_of",
+    "norm_entries_of",
+    "remove_units",
+    "widened_spec",
+]

@@ -82,5 +82,6 @@ def _new_node(features: NewFeatures, after: Dag) -> dict[str, Tensor]:
     norm = after.node(features.node).norm
     if norm != "none":
         entries = NORMS[norm].new_entries(*features.statistics[features.node])
+        entries.update(zip(("weight", "bias"), features.learned.get(features.node, ()), strict=False))
         fresh.update({f"{features.node}.norm.{key}": entry for key, entry in entries.items()})
     return fresh

@@ -28,6 +28,7 @@ class NewFeatures:
         fan_out: per edge that reads them, the columns of its weight.
         passed: concat nodes that hand them on and grow along.
         statistics: per node with a norm on the way, mean and variance of the new features before it.
+        learned: per such node, weight and bias of its norm for them; 1 and 0 where left out.
     """
 
     node: str
@@ -35,6 +36,7 @@ class NewFeatures:
     fan_out: dict[EdgeId, Tensor]
     passed: tuple[str, ...] = ()
     statistics: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    learned: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @property
     def count(self) -> int:

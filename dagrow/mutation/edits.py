@@ -15,7 +15,8 @@ class Edit:
     Attributes:
         name: its key in the state dict.
         value: the new value; dtype and device of the old one.
-        places: per axis, where each old entry of that axis sits now; None where the axis is unchanged.
+        places: per axis, where each old entry of that axis sits now, -1 if it is gone; None where the axis is
+            unchanged.
     """
 
     name: str
@@ -23,12 +24,21 @@ class Edit:
     places: tuple[Tensor | None, ...]
 
     def carry(self, old: Tensor, fresh: Tensor) -> Tensor:
-        """``fresh`` with the entries of ``old`` (of the parameter's old shape) put where they belong now."""
+        """``fresh`` with the entries of ``old`` put where they belong now.
+
+        Args:
+            old: of the parameter's old shape, or of extent 1 along axes that it does not tell apart.
+            fresh: likewise, of the new shape.
+        """
         moved = fresh.clone()
-        axes = [
-            torch.arange(size, device=old.device) if place is None else place.to(old.device)
-            for size, place in zip(old.shape, self.places, strict=True)
-        ]
+        axes = []
+        for axis, (place, told, now) in enumerate(zip(self.places, fresh.shape, self.value.shape, strict=True)):
+            if place is None or told == 1 != now or old.shape[axis] != len(place):
+                axes.append(torch.arange(old.shape[axis], device=old.device))
+                continue
+            kept = (place >= 0).nonzero().flatten()
+            old = old.index_select(axis, kept.to(old.device))
+            axes.append(place[kept].to(old.device))
         moved[torch.meshgrid(*axes, indexing="ij")] = old.to(fresh.dtype)
         return moved
 
@@ -40,6 +50,22 @@ def insert(name: str, old: Tensor, axis: int, at: int, block: Tensor) -> Edit:
     value = torch.cat([old.narrow(axis, 0, at), block, old.narrow(axis, at, size - at)], dim=axis)
     place = torch.arange(size)
     place[at:] += count
+    return Edit(name, value, tuple(place if i == axis else None for i in range(old.dim())))
+
+
+def removed(name: str, old: Tensor, axis: int, gone: Tensor) -> Edit:
+    """Takes entries of one axis away.
+
+    Args:
+        name: of the tensor.
+        old: as it is.
+        axis: of the entries.
+        gone: ``[extent of the axis]``, whether each goes.
+    """
+    kept = (~gone).nonzero().flatten().cpu()
+    place = torch.full((old.shape[axis],), -1)
+    place[kept] = torch.arange(len(kept))
+    value = old.index_select(axis, kept.to(old.device))
     return Edit(name, value, tuple(place if i == axis else None for i in range(old.dim())))
 
 

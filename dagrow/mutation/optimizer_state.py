@@ -1,14 +1,15 @@
 """An optimizer through growth: the same parameter groups, the moments of old entries where these went.
 
 New entries hold what the optimizer itself would have started them with: that is found by letting a copy of
-it take one step with a zero gradient, so any optimizer works whose state has the parameter's shape.
+it take one step with a zero gradient, so any optimizer works whose state has the parameter's shape. One that says it
+by a method ``initial_state`` may also hold entries per row, with extent 1 along the other axes.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import OrderedDict, defaultdict
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,14 @@ from dagrow.mutation.edits import Edit
 
 Slot = tuple[dict[str, Any], int]
 """A parameter group and the index of a parameter in it."""
+
+
+@runtime_checkable
+class Starting(Protocol):
+    """An optimizer that says what it holds for a parameter before its first step."""
+
+    def initial_state(self, group: dict[str, Any], parameter: Tensor) -> dict[str, Tensor]:
+        """The state by name, for a parameter of this group."""
 
 
 def find_slot(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> Slot | None:
@@ -40,15 +49,15 @@ def carried_state(
     fresh = _fresh_state(optimizer, slot[0], new)
     state = optimizer.state.get(old)
     for key, value in (state or {}).items():
-        if not _carriable(value, old):
+        if not _carriable(optimizer, value, old):
             raise OptimizerError(_refusal(optimizer, f"its state '{key}' has not the shape of the weights"))
     if not state:
         return None
     moved: dict[str, Any] = {}
     for key, value in state.items():
-        if isinstance(value, Tensor) and value.shape == old.shape and old.dim() > 0:
+        if isinstance(value, Tensor) and value.dim() == old.dim() > 0:
             start = fresh.get(key)
-            if not isinstance(start, Tensor) or start.shape != new.shape:
+            if not isinstance(start, Tensor) or start.dim() != new.dim():
                 start = torch.zeros_like(new, dtype=value.dtype)
             moved[key] = edit.carry(value, start)
         else:
@@ -69,19 +78,26 @@ def check_supported(optimizer: torch.optim.Optimizer) -> None:
             if parameter.requires_grad and parameter.dim() > 0:
                 probe = nn.Parameter(torch.zeros(2, 3, dtype=parameter.dtype, device=parameter.device))
                 for key, value in _fresh_state(optimizer, group, probe).items():
-                    if not _carriable(value, probe):
+                    if not _carriable(optimizer, value, probe):
                         raise OptimizerError(_refusal(optimizer, f"its state '{key}' has not the shape of the weights"))
                 break
 
 
-def _carriable(value: Any, parameter: nn.Parameter) -> bool:
-    if isinstance(value, Tensor):
-        return value.shape == parameter.shape or value.numel() == 1
-    return value is None or isinstance(value, (int, float, bool, str))
+def _carriable(optimizer: torch.optim.Optimizer, value: Any, parameter: nn.Parameter) -> bool:
+    if not isinstance(value, Tensor):
+        return value is None or isinstance(value, (int, float, bool, str))
+    if value.shape == parameter.shape or value.numel() == 1:
+        return True
+    told = zip(value.shape, parameter.shape, strict=False)
+    # A mean over an axis is no entry of its own: only the optimizer can say that growth leaves it right.
+    by_unit = value.dim() == parameter.dim() and all(extent in (1, whole) for extent, whole in told)
+    return by_unit and isinstance(optimizer, Starting)
 
 
 def _fresh_state(optimizer: torch.optim.Optimizer, group: dict[str, Any], new: nn.Parameter) -> dict[str, Any]:
-    """The state after one step with zero gradient on a parameter like ``new``."""
+    """The state before the first step on a parameter like ``new``; else that after one with zero gradient."""
+    if isinstance(optimizer, Starting):
+        return dict(optimizer.initial_state(group, new))
     stand_in = nn.Parameter(new.detach().clone())
     stand_in.grad = torch.zeros_like(stand_in)
     kind = type(optimizer)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from dagrow.build.emit import edge_module
 from dagrow.errors import GrowthError, listed
-from dagrow.graph import Dag, FixedSize, Reading, Site, site
+from dagrow.graph import Dag, FixedSize, Reading, Site, site, span
 from dagrow.mutation.change import NewFeatures
 from dagrow.mutation.edits import Edit, insert
-from dagrow.ops import NORMS, position_count
-from dagrow.spec.graph import GraphSpec
+from dagrow.ops import NORMS
+from dagrow.spec.graph import EdgeId, GraphSpec
 
 
 def widened_spec(dag: Dag, node: str, count: int) -> GraphSpec:
-    """The graph with ``count`` more features at a node, and at the concat nodes that hand them on."""
+    """The graph with ``count`` more features (fewer, if negative) at a node, and at the concats that hand them on."""
     spec, place = dag.spec, _growing(dag, node)
     sizes = {node: dag.size(node) + count}
-    inserted = {r.edge: _start_and_count(dag, node, r, count)[2] for r in place.readings}
     for reading in place.readings:
-        for name, extra in zip(reading.through, inserted[reading.edge], strict=True):
-            sizes[name] = dag.size(name) + extra
+        for name, width in zip(reading.through, span(dag, node, reading).widths, strict=True):
+            sizes[name] = dag.size(name) + count * width
     nodes = {
         name: spec.nodes[name].model_copy(update={"size": size})
         for name, size in sizes.items()
@@ -59,18 +59,46 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
     edits += _norm_edits(state, dag, features, node, at)
     seen: set[str] = set()
     for reading in place.readings:
-        start, width, _ = _start_and_count(dag, node, reading, count)
+        read = span(dag, node, reading)
         block = features.fan_out[reading.edge]
-        if block.shape[1] != width:
-            raise GrowthError(f"the change brings {block.shape[1]} columns for {reading.edge}, {width} are needed")
+        if block.shape[1] != count * read.width:
+            needed = count * read.width
+            raise GrowthError(f"the change brings {block.shape[1]} columns for {reading.edge}, {needed} are needed")
         layer, op = edge_module(reading.edge), dag.op(reading.edge)
-        edits.append(_inserted(state, f"{layer}.weight", op.weight_axes[1], start, op.stored(block)))
+        edits.append(
+            _inserted(state, f"{layer}.weight", op.weight_axes[1], read.start + at * read.width, op.stored(block))
+        )
         for index, name in enumerate(reading.through):
             if name not in seen:
                 seen.add(name)
-                upto = Reading(reading.edge, reading.through[:index], reading.flattened)
-                edits += _norm_edits(state, dag, features, name, _position(dag, node, upto, name, count))
+                first, width = in_concat(dag, node, reading, index)
+                edits += _norm_edits(state, dag, features, name, first + at * width)
     return edits
+
+
+def columns_of(dag: Dag, node: str, reading: Reading, features: Tensor) -> Tensor:
+    """Where a child reads some features that the node has already.
+
+    Args:
+        dag: the graph.
+        node: whose features they are.
+        reading: the child.
+        features: ``[K]`` their indices.
+
+    Returns:
+        ``[K, positions]`` input columns of the reading edge: one each, or one per position of a flattened map.
+    """
+    read = span(dag, node, reading)
+    return read.start + features.unsqueeze(1) * read.width + torch.arange(read.width, device=features.device)
+
+
+def norm_entries_of(dag: Dag, node: str, name: str, features: Tensor) -> Tensor:
+    """Which entries of the norm of ``name``, the node itself or a concat that it passes, are those of some features."""
+    if name == node:
+        return features
+    reading = next(r for r in _growing(dag, node).readings if name in r.through)
+    first, width = in_concat(dag, node, reading, reading.through.index(name))
+    return (first + features.unsqueeze(1) * width + torch.arange(width, device=features.device)).flatten()
 
 
 def _growing(dag: Dag, node: str) -> Site:
@@ -107,6 +135,7 @@ def _norm_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures, name:
         return []
     mean, variance = features.statistics[name]
     entries = NORMS[dag.node(name).norm].new_entries(mean, variance)
+    entries.update(zip(("weight", "bias"), features.learned.get(name, ()), strict=False))
     return [
         _inserted(state, f"{name}.norm.{key}", 0, at, entry)
         for key, entry in entries.items()
@@ -125,28 +154,9 @@ def _inserted(state: dict[str, Tensor], key: str, axis: int, at: int, block: Ten
     return insert(key, old, axis, at, block)
 
 
-def _position(dag: Dag, node: str, reading: Reading, name: str, count: int) -> int:
-    """Where in the features of a concat node the new ones go."""
-    start, _, _ = _start_and_count(dag, node, reading, count)
-    source = reading.through[-1] if reading.through else node
-    edge = next(edge for edge in dag.incoming[name] if edge.source == source)
-    return start + int(dag.slots(name)[edge].start)
-
-
-def _start_and_count(dag: Dag, node: str, reading: Reading, count: int) -> tuple[int, int, list[int]]:
-    """Where the new features start in what a child reads, how many they are there, and in each concat passed.
-
-    Flattening turns each channel into one feature per position, channel major.
-    """
-    start, width, widths = dag.size(node), count, []
-    names = (node, *reading.through)
-    for name, following in zip(names, (*reading.through, None), strict=True):
-        if dag.node(name).flatten and len(dag.merged(name)) > 1:
-            pool, shape = dag.node(name).pool, dag.merged(name)
-            positions = position_count(shape if pool is None else pool.output_shape(shape))
-            start, width = start * positions, width * positions
-        if following is not None:
-            edge = next(e for e in dag.incoming[following] if e.source == name)
-            start += dag.slots(following)[edge].start
-            widths.append(width)
-    return start, width, widths
+def in_concat(dag: Dag, node: str, reading: Reading, index: int) -> tuple[int, int]:
+    """Where the features of a node start in a concat that they pass, and how wide each is there."""
+    upto = Reading(reading.edge, reading.through[:index], reading.flattened)
+    name, source = reading.through[index], (node, *reading.through)[index]
+    before = span(dag, node, upto)
+    return before.start + int(dag.slots(name)[EdgeId(source, name)].start), before.width

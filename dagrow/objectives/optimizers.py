@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from dagrow.objectives.adarad import AdaRad
+from dagrow.objectives.adarad_m import AdaRadM
+
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
+    "adarad": AdaRad,
+    "adarad_m": AdaRadM,
 }

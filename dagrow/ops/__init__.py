@@ -14,7 +14,8 @@ from dagrow.ops.base import (
     weighted_dots,
     with_channels,
 )
-from dagrow.ops.norm import NORMS, Norm
+from dagrow.ops.norm import NORMS
+from dagrow.ops.norm_base import Norm
 from dagrow.ops.pool import Pool
 from dagrow.ops.registry import find_op, op_between, op_names, register_op
 

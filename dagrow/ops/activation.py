@@ -48,6 +48,11 @@ class Activation:
         """Whether the slope at 0 is one number."""
         return self.slope_left == self.slope_right
 
+    @property
+    def needs_lift(self) -> bool:
+        """Whether a unit at exactly 0 learns less than one just above: torch takes the left derivative there."""
+        return self.slope_left < self.slope_right
+
     def infinitesimal(self, z: Tensor) -> Tensor:
         """``lim act(eps z) / eps`` for ``act(0) = 0``: the activation as seen by a very small neuron."""
         if self.smooth_at_zero:

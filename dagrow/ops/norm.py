@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
-from dagrow.ops.base import Shape, ShapeError, channels
-
-
-class Norm(ABC):
-    """What dagrow knows about one kind of norm."""
-
-    name: ClassVar[str]
-    per_feature: ClassVar[bool]
-    """Whether each feature is normalised by itself, so that a new one leaves the others as they are."""
-
-    @abstractmethod
-    def module(self, shape: Shape) -> nn.Module:
-        """The ``nn`` layer for values of this shape.
-
-        Raises:
-            ShapeError: if this norm cannot take the shape.
-        """
-
-    @abstractmethod
-    def export_line(self, shape: Shape) -> str:
-        """The Python expression of the layer."""
-
-    def normalise(self, z: Tensor, mean: Tensor, variance: Tensor, module: nn.Module) -> Tensor:
-        """New features as the layer will normalise them, given their mean and variance over the samples."""
-        raise ShapeError(f"norm '{self.name}' cannot take in new features")
-
-    def new_entries(self, mean: Tensor, variance: Tensor) -> dict[str, Tensor]:
-        """What the layer's parameters and buffers hold for new features."""
-        raise ShapeError(f"norm '{self.name}' cannot take in new features")
+from dagrow.ops.base import Shape, channels
+from dagrow.ops.cap_norm import CapNorm
+from dagrow.ops.norm_base import Norm, vector_or_map
 
 
 class BatchNorm(Norm):
@@ -44,18 +15,13 @@ class BatchNorm(Norm):
 
     name = "batch"
     per_feature = True
-
-    def _kind(self, shape: Shape) -> str:
-        if len(shape) == 2:
-            raise ShapeError("norm 'batch' takes vectors or maps, not tokens; use 'layer'")
-        return "BatchNorm2d" if len(shape) == 3 else "BatchNorm1d"
+    over_samples = True
 
     def module(self, shape: Shape) -> nn.Module:
-        kinds = {"BatchNorm1d": nn.BatchNorm1d, "BatchNorm2d": nn.BatchNorm2d}
-        return kinds[self._kind(shape)](channels(shape))
+        return vector_or_map(self.name, shape, nn.BatchNorm1d, nn.BatchNorm2d)(channels(shape))
 
     def export_line(self, shape: Shape) -> str:
-        return f"nn.{self._kind(shape)}({channels(shape)})"
+        return f"nn.{vector_or_map(self.name, shape, 'BatchNorm1d', 'BatchNorm2d')}({channels(shape)})"
 
     def normalise(self, z: Tensor, mean: Tensor, variance: Tensor, module: nn.Module) -> Tensor:
         eps = float(getattr(module, "eps", 1e-5))
@@ -85,4 +51,4 @@ class LayerNorm(Norm):
         return f"nn.GroupNorm(1, {shape[0]})" if len(shape) == 3 else f"nn.LayerNorm({shape[-1]})"
 
 
-NORMS: dict[str, Norm] = {norm.name: norm for norm in (BatchNorm(), LayerNorm())}
+NORMS: dict[str, Norm] = {norm.name: norm for norm in (BatchNorm(), LayerNorm(), CapNorm())}

@@ -30,6 +30,7 @@ class Candidate:
         rejected: why it is not to be inserted; empty if it may be.
         trial: the change itself.
         spec: the graph that it was measured on.
+        still: whether it changes nothing when it enters, so that its gain says nothing about it.
     """
 
     kind: str
@@ -46,11 +47,17 @@ class Candidate:
     rejected: str = ""
     trial: Trial | None = None
     spec: GraphSpec | None = None
+    still: bool = False
 
     @property
     def first_order_gain(self) -> float | None:
         """``slope * amplitude``."""
         return None if self.slope is None else self.slope * self.amplitude
+
+    @property
+    def merit(self) -> float:
+        """What candidates are compared by: the decisive gain, or the sum of squared scores of one that is still."""
+        return sum(score**2 for score in self.scores) if self.still else self.decisive_gain
 
     @property
     def decisive_gain(self) -> float:

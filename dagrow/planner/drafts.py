@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
+
 from dagrow.build import Network
+from dagrow.errors import NumbersError
 from dagrow.graph import cost
 from dagrow.planner.kinds import Ask, Draft, Place
 from dagrow.planner.shortlist import Entry
@@ -40,7 +43,7 @@ def make_drafts(
         worth: by which places are chosen for a search; asked only where they are many.
     """
     closed = replace(ask, samples=False)
-    drafts = [kind.draft(network, place, statistics, closed) for kind, place in entries]
+    drafts = [_draft(network, entry, statistics, closed) for entry in entries]
     open_ = [index for index, draft in enumerate(drafts) if draft.open]
     if not open_:
         return drafts
@@ -51,9 +54,19 @@ def make_drafts(
     each = replace(ask.request, effort=effort / (len(open_) * len(shrinkages)))
     search = replace(ask, shrinkages=shrinkages, request=each)
     for index in open_:
-        kind, place = entries[index]
-        drafts[index] = kind.draft(network, place, statistics, search)
+        drafts[index] = _draft(network, entries[index], statistics, search)
     return drafts
+
+
+def _draft(network: Network, entry: Entry, statistics: Statistics, ask: Ask) -> Draft:
+    """What to try at one place; where its numbers are none, nothing, and the others go on."""
+    kind, place = entry
+    try:
+        return kind.draft(network, place, statistics, ask)
+    except NumbersError as error:
+        return Draft(kind.name, place.label, (), str(error))
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return Draft(kind.name, place.label, (), "its statistics have no solution that could be found")
 
 
 def _spread(values: tuple[float, ...], count: int) -> tuple[float, ...]:

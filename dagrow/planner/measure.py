@@ -86,10 +86,12 @@ def measure(
     """
     evaluator = Evaluator(snapshots)
     scouting = evaluator.may_scout
-    tracks = _tracks(evaluator, drafts)
+    # A single trial will need its orientation over all samples anyhow.
+    glance = scouting and sum(len(draft.variants) for draft in drafts) > 1
+    tracks = _tracks(evaluator, drafts, glance)
     _run(evaluator, [(track.trial, track.search) for track in tracks], scouting, passes=1)
     tracks, behind = _front(_best_variants(evaluator, tracks), finalists, where)
-    if scouting:
+    if glance:
         exact = evaluator.orient([track.first_order.trial for track in tracks], sides=False)
         tracks = [replace(track, first_order=oriented) for track, oriented in zip(tracks, exact, strict=True)]
     _run(evaluator, [(track.trial, track.search) for track in tracks], scouting)
@@ -100,7 +102,7 @@ def measure(
         _run(evaluator, searches, scouting=False)
     winners = {i: (entry.trial, entry.amplitude) for i, entry in final.items() if entry.amplitude}
     constant = {i: draft.variants[0] for i, draft in enumerate(drafts) if draft.variants and draft.variants[0].fixed}
-    winners.update({i: (variant.trial, 1.0) for i, variant in constant.items()})
+    winners.update({i: (_ready(evaluator, variant.trial), 1.0) for i, variant in constant.items()})
     if evaluator.held_out or constant or not winners:
         before, after = evaluator.measure(list(winners.values()))
         start, held = before.everywhere, before.held_out if evaluator.held_out else None
@@ -124,6 +126,12 @@ def measure(
             candidates.append(_nothing(draft, behind.get(i, draft.reason)))
     spec = evaluator.dag.spec
     return Findings([replace(c, spec=spec) for c in candidates], start, held, len(final) + len(constant))
+
+
+def _ready(evaluator: Evaluator, trial: Trial) -> Trial:
+    """A fixed change with the norm statistics of its new features; copies bring those of their originals along."""
+    features = trial.change.features
+    return trial if features is None or features.statistics else evaluator.with_norm_statistics(trial)
 
 
 def _front(tracks: list[_Track], finalists: int, where: str) -> tuple[list[_Track], dict[int, str]]:
@@ -176,12 +184,12 @@ class _Final:
         return (self.track.updates if self.track.updates.amplitude else self.track.search).lowest_loss
 
 
-def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
-    """A search for each variant, its neurons turned to their better side."""
+def _tracks(evaluator: Evaluator, drafts: list[Draft], glance: bool) -> list[_Track]:
+    """A search for each variant, its neurons turned to their better side, which a glance at a part may tell."""
     variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if not variant.fixed]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
     tracks = []
-    for (index, variant), oriented in zip(variants, evaluator.orient(ready, evaluator.may_scout), strict=True):
+    for (index, variant), oriented in zip(variants, evaluator.orient(ready, glance), strict=True):
         trial = oriented.trial
         if trial.change.features is not None and not trial.fan_in_fixed:
             trial = trial.without_updates()
@@ -271,10 +279,13 @@ class _Result:
             rejected = "no amplitude lowers the loss"
         elif variant.fixed:
             worst = min(gain, held_gain) if self.held else gain
-            rejected = "" if worst >= -draft.limit else f"the loss would rise by {-worst:.3g}"
+            kept = math.isfinite(gain + worst) and worst >= -draft.limit
+            rejected = "" if kept else f"the loss would rise by {-worst:.3g}"
+        elif self.held and not math.isfinite(held_gain):
+            rejected = "the loss of held-out samples would be no number"
         elif not gain > 0:
             rejected = "gains only on held-out samples" if self.held else "gains only on a part of the samples"
-        elif self.held and variant.cost.parameters > 0 and held_gain <= needed:
+        elif self.held and variant.cost.parameters > 0 and not held_gain > needed:
             rejected = "its held-out gain may be chance"
         trial, amplitude = (None, 0.0) if rejected or self.winner is None else self.winner
         return Candidate(
@@ -286,6 +297,7 @@ class _Result:
             amplitude=amplitude,
             slope=slope,
             scores=variant.scores,
+            still=variant.trial.still,
             noise_level=variant.noise_level,
             shrinkage=variant.shrinkage,
             cost=variant.cost,

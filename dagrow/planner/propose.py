@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
 
 from dagrow.build import Network
-from dagrow.errors import GrowthError, SpecError, did_you_mean, listed
-from dagrow.graph import Dag, FixedSize, NodeTemplate, cost
-from dagrow.methods import Request, find_method
+from dagrow.errors import GrowthError
+from dagrow.graph import cost
+from dagrow.methods import Request, find_completion, find_method
 from dagrow.mutation import apply_change
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import make_drafts
 from dagrow.planner.evaluate import untouched
-from dagrow.planner.kinds import Ask, Kind, Place, find_kind
+from dagrow.planner.kinds import Ask, Place
 from dagrow.planner.measure import measure
+from dagrow.planner.places import find_places, node_templates
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.screen import Screen
 from dagrow.planner.shortlist import Entry, burden, shortlist
 from dagrow.planner.where import find_where, promise, ranked
-from dagrow.spec.problems import problems_of
 from dagrow.spec.run import NewNodeSpec
 from dagrow.statistics import LossFunction, Snapshots, Stream, collect
 
@@ -37,6 +35,7 @@ def propose(
     data: Iterable[Any],
     *,
     method: str = "tiny",
+    completion: str = "nonlinear",
     candidates: Sequence[str] = ("widen",),
     nodes: Sequence[str] | None = None,
     neurons: int = 8,
@@ -53,6 +52,7 @@ def propose(
     max_multiply_adds: int | None = None,
     turn: int = 0,
     seed: int = 0,
+    noise: float = 0.0,
     precision: torch.dtype | None = None,
 ) -> Plan:
     """Measures what each possible insertion would gain. The network is not changed.
@@ -62,6 +62,7 @@ def propose(
         loss: ``(output, target) -> scalar``, the mean over the batch.
         data: batches ``(x, y)``; the same on every pass. Several inputs come as a tuple or a dict.
         method: how new neurons are made, see `METHODS`.
+        completion: what makes them where ``tiny`` finds none, see `COMPLETIONS`.
         candidates: kinds of change, see `KINDS`: ``widen`` a node; a new ``edge``, ``node`` or ``layer``;
             ``update`` existing weights; ``remove`` an edge or node.
         nodes: the only places to consider: nodes that would grow, or into which something new would lead.
@@ -83,6 +84,7 @@ def propose(
         max_multiply_adds: likewise, for one sample.
         turn: where the ``naive`` strategy starts.
         seed: for methods that draw.
+        noise: on the fan-in of copied neurons (``net2net``), relative to their own.
         precision: dtype of the statistics' products; the model's if left out.
 
     Returns:
@@ -100,7 +102,7 @@ def propose(
     share = (0.2 if shrinkage == "auto" else 0.0) if held_out is None else held_out
     if not 0.0 <= share < 1.0:
         raise GrowthError(f"held_out is a share of the samples, from 0 to less than 1, not {share}")
-    _check_limits(keep, removal, significance)
+    _check_limits(keep, removal, significance, noise)
     if fan_out not in ("full", "pointwise"):
         raise GrowthError(f"fan_out is 'full' or 'pointwise', not '{fan_out}'")
     find_where(where)
@@ -108,20 +110,20 @@ def propose(
     now = cost(dag)
     limits = (max_parameters, max_multiply_adds)
     room = tuple(float("inf") if top is None else top - used for top, used in zip(limits, now, strict=True))
-    request = Request(neurons, significance=significance, seed=seed)
+    makers = find_method(method), find_completion(completion)
+    request = Request(neurons, significance=significance, seed=seed, completion=makers[1], noise=noise)
     pointwise = fan_out == "pointwise"
     ask = Ask(
-        find_method(method),
+        makers[0],
         request,
         shrinkages,
         with_update=with_update,
         pointwise=pointwise,
         room=(room[0], room[1]),
         removal=removal,
+        existing=any(maker.existing for maker in makers),
     )
-    templates = _templates(new_node)
-    kinds = [find_kind(name) for name in ((candidates,) if isinstance(candidates, str) else candidates)]
-    entries, fixed = _places(kinds, dag, templates, nodes)
+    entries, fixed = find_places(dag, candidates, nodes, new_node)
     stream = Stream(data, network, share)
     with untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)
@@ -130,12 +132,13 @@ def propose(
             return promise(where, bound, *burden(dag, place, neurons))
 
         screen = Screen(snapshots, seed)
-        chosen = shortlist(entries, keep[0], screen.bounds, worth, templates)
+        chosen = shortlist(entries, keep[0], screen.bounds, worth, node_templates(new_node))
         needed = [entry.kind.needed(entry.place, pointwise) for entry in chosen.entries]
         statistics = collect(
             snapshots,
             targets=tuple({target.key: target for targets, _ in needed for target in targets}.values()),
             layouts=[layout for _, layouts in needed for layout in layouts],
+            goal=any(maker.goal for maker in makers),
             noise=significance > 0,
             precision=precision,
         )
@@ -205,61 +208,15 @@ def _shrinkages(shrinkage: float | str) -> tuple[float, ...]:
     return (float(shrinkage),)
 
 
-def _check_limits(keep: Sequence[int], removal: float, significance: float) -> None:
+def _check_limits(keep: Sequence[int], removal: float, significance: float, noise: float) -> None:
     whole = isinstance(keep, (tuple, list)) and all(isinstance(n, int) and not isinstance(n, bool) for n in keep)
     if not whole or len(keep) != 2 or min(keep) < 1:
         raise GrowthError(
             f"keep is two whole numbers from 1 (how many are solved, and searched to the end), not {keep}"
         )
-    for name, value in (("removal", removal), ("significance", significance)):
+    for name, value in (("removal", removal), ("significance", significance), ("noise", noise)):
         if not 0.0 <= value < float("inf"):
             raise GrowthError(f"{name} is a number from 0, not {value}")
-
-
-def _templates(new_node: NewNodeSpec | Mapping[str, Any] | None) -> list[NodeTemplate]:
-    """Every activation, norm and kernel that is asked for.
-
-    Raises:
-        SpecError: if one of them is unknown.
-    """
-    try:
-        spec = NewNodeSpec.model_validate({} if new_node is None else new_node)
-    except ValidationError as error:
-        found = problems_of(error, NewNodeSpec, new_node, lambda path: None)
-        raise SpecError([replace(problem, path=("new_node", *problem.path)) for problem in found]) from error
-    return [NodeTemplate(*each) for each in spec.combinations]
-
-
-def _places(
-    kinds: Sequence[Kind], dag: Dag, templates: Sequence[NodeTemplate], nodes: Sequence[str] | None
-) -> tuple[list[Entry], tuple[FixedSize, ...]]:
-    """All places that were asked for, and those where nothing can be done.
-
-    Raises:
-        GrowthError: if a named node does not exist, or nothing can be done there.
-    """
-    entries, fixed = [], []
-    for kind in kinds:
-        for place in kind.places(dag, templates):
-            if isinstance(place, FixedSize):
-                fixed.append(place)
-            else:
-                entries.append(Entry(kind, place))
-    for name in nodes or ():
-        if name not in dag.order and not any(name == entry.place.label for entry in entries):
-            raise GrowthError(f"there is no node '{name}'{did_you_mean(name, dag.order)}; nodes: {listed(dag.order)}")
-        if not any(_named(entry.place, (name,)) for entry in entries):
-            reason = next((place.reason for place in fixed if place.node == name), "no kind of candidate goes there")
-            raise GrowthError(f"'{name}' cannot grow: {reason}")
-    if nodes is not None:
-        entries = [entry for entry in entries if _named(entry.place, nodes)]
-        fixed = [place for place in fixed if place.node in nodes]
-    return entries, tuple(dict.fromkeys(fixed))
-
-
-def _named(place: Place, nodes: Sequence[str]) -> bool:
-    led = () if place.structure is None else place.targets
-    return place.label in nodes or any(target in nodes for target in led)
 
 
 def _snapshots(network: Network, loss: LossFunction, stream: Stream, entries: Sequence[Entry]) -> Snapshots:

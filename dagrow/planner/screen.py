@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dagrow.build import Value, merged, output
+from dagrow.errors import NumbersError
 from dagrow.graph import leading_op
 from dagrow.methods import Metric, orthonormal
 from dagrow.ops import ACTIVATIONS, Op, Pool, to_positions
@@ -107,7 +108,10 @@ class Screen:
         """What a place offers a target, as a key; empty where nothing is to be gained, or nothing leads there."""
         if self._residual(target).gain <= 0 or self._residual(target).squared <= 0:
             return ()
-        seen = [self._seen(place, source, target) for source in self._sources(place)]
+        try:
+            seen = [self._seen(place, source, target) for source in self._sources(place)]
+        except NumbersError:
+            return ()
         return tuple(key for key in seen if key is not None)
 
     def _compare(self, pairs: set[tuple[_Key, str]]) -> None:
@@ -156,21 +160,28 @@ class Screen:
 
     def _residual(self, node: str) -> _Residual:
         if node not in self._residuals:
-            values, goals, _ = self._sample
-            v = to_positions(goals[node])
-            sources = {edge.source: values[output(edge.source)] for edge in weighted_edges(self.dag, node)}
-            blocks = node_features(self.dag, node, sources, v)
-            B = torch.cat([b.expand(*v.shape[:2], -1) for b in blocks], 2)
-            Q, mixing = orthonormal(self._rows(B))
-            V = self._rows(v)
-            effect = Q.T @ V
-            V = V - Q @ effect
-            # The residual at all positions: for the search along it.
-            direction = v - B @ (mixing.to(B) @ effect)
-            gain = self._potential(node, direction)
-            both = torch.cat([Q, V], 1).T.contiguous()
-            self._residuals[node] = _Residual(Q, both, float(V.square().sum(dtype=torch.float64)), gain)
+            try:
+                self._residuals[node] = self._wanted(node)
+            except NumbersError:
+                nothing = torch.zeros(0, 0)
+                self._residuals[node] = _Residual(nothing, nothing, 0.0, 0.0)
         return self._residuals[node]
+
+    def _wanted(self, node: str) -> _Residual:
+        values, goals, _ = self._sample
+        v = to_positions(goals[node])
+        sources = {edge.source: values[output(edge.source)] for edge in weighted_edges(self.dag, node)}
+        blocks = node_features(self.dag, node, sources, v)
+        B = torch.cat([b.expand(*v.shape[:2], -1) for b in blocks], 2)
+        Q, mixing = orthonormal(self._rows(B))
+        V = self._rows(v)
+        effect = Q.T @ V
+        V = V - Q @ effect
+        # The residual at all positions: for the search along it.
+        direction = v - B @ (mixing.to(B) @ effect)
+        gain = self._potential(node, direction)
+        both = torch.cat([Q, V], 1).T.contiguous()
+        return _Residual(Q, both, float(V.square().sum(dtype=torch.float64)), gain)
 
     def _potential(self, node: str, direction: Tensor) -> float:
         """What the loss gains along a direction given sample by sample."""

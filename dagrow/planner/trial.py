@@ -31,6 +31,7 @@ class Trial:
         site: where the change's features go; None without features.
         scale: amplitude at which the method itself would insert; the search starts around it.
         fan_in_fixed: whether the features keep their fan-in, so that amplitude acts on fan-out alone.
+        still: it is inserted as it is made: there is no amplitude to search.
         pinned: amplitude at which the features stay while that of the updates is searched; None if they move.
         pinned_updates: amplitude at which the updates stay while that of the features is searched.
     """
@@ -41,6 +42,7 @@ class Trial:
     site: Site | None = None
     scale: float = 1.0
     fan_in_fixed: bool = False
+    still: bool = False
     pinned: float | None = None
     pinned_updates: float | None = None
 
@@ -83,12 +85,14 @@ class Trial:
 
     def factors(self, amplitude: float) -> tuple[float, float]:
         """What fan-in and fan-out are multiplied by: the square root each, or fan-out alone behind a norm."""
+        if self.still:
+            return 1.0, 1.0
         return (1.0, amplitude) if self.fan_out_only else (amplitude**0.5, amplitude**0.5)
 
     def scaled(self, amplitude: float, silent: bool = False) -> Change:
         """The change as it is inserted; ``silent`` leaves fan-out and updates at 0, so that nothing jumps."""
         fan_in, fan_out = self.factors(amplitude)
-        loud = 0.0 if silent else 1.0
+        loud = 0.0 if silent and not self.still else 1.0
         features = self.change.features
         return replace(
             self.change,
@@ -266,6 +270,8 @@ class Trial:
             assert features is not None
             mean, variance = features.statistics[name]
             z = NORMS[node.norm].normalise(z, mean, variance, self._norm(name))
+            if name in features.learned:
+                z = NORMS[node.norm].scaled(z, *features.learned[name])
         z = own.function(z) if activation is None else activation(own, z)
         if node.pool is not None:
             z = node.pool.run(z)

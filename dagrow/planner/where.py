@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dagrow.errors import GrowthError, did_you_mean, listed
+from dagrow.errors import GrowthError, lookup
 from dagrow.planner.candidate import Candidate
 
 Score = Callable[[Candidate, int], float]
@@ -19,11 +19,9 @@ COSTED: dict[str, Callable[[int, int], float]] = {
 WHERE: dict[str, Score] = {
     "naive": lambda candidate, rank: -float(rank),
     "eigenvalue": lambda candidate, rank: max(candidate.scores, default=0.0),
-    "gain": lambda candidate, rank: candidate.decisive_gain,
-    "gain_per_parameter": lambda candidate, rank: (
-        candidate.decisive_gain / COSTED["gain_per_parameter"](*candidate.cost)
-    ),
-    "gain_per_mac": lambda candidate, rank: candidate.decisive_gain / COSTED["gain_per_mac"](*candidate.cost),
+    "gain": lambda candidate, rank: candidate.merit,
+    "gain_per_parameter": lambda candidate, rank: candidate.merit / COSTED["gain_per_parameter"](*candidate.cost),
+    "gain_per_mac": lambda candidate, rank: candidate.merit / COSTED["gain_per_mac"](*candidate.cost),
 }
 
 
@@ -33,9 +31,7 @@ def find_where(name: str) -> Score:
     Raises:
         GrowthError: with the nearest name, if there is none.
     """
-    if name not in WHERE:
-        raise GrowthError(f"unknown strategy '{name}'{did_you_mean(name, WHERE)}; allowed: {listed(WHERE)}")
-    return WHERE[name]
+    return lookup(WHERE, name, "strategy", GrowthError)
 
 
 def promise(where: str, gain: float, parameters: int, multiply_adds: int) -> float:
@@ -44,7 +40,9 @@ def promise(where: str, gain: float, parameters: int, multiply_adds: int) -> flo
 
 
 def ranked(candidates: list[Candidate], where: str, order: list[str], turn: int) -> tuple[Candidate, ...]:
-    """Best first; rejected ones last. Ties by place, so that nothing depends on how they were made.
+    """Best first; those whose gain says nothing behind those with one, rejected ones last.
+
+    Ties are broken by place, so that nothing depends on how they were made.
 
     Args:
         candidates: to be sorted.
@@ -57,8 +55,8 @@ def ranked(candidates: list[Candidate], where: str, order: list[str], turn: int)
     start = turn % max(1, len(places))
     ranks = {place: rank for rank, place in enumerate(places[start:] + places[:start])}
 
-    def key(candidate: Candidate) -> tuple[bool, float, int, str, str]:
-        rank = ranks[candidate.place]
-        return bool(candidate.rejected), -score(candidate, rank), rank, candidate.place, candidate.kind
+    def key(candidate: Candidate) -> tuple[bool, bool, float, int, str, str]:
+        rank, still = ranks[candidate.place], candidate.still and where != "naive"
+        return bool(candidate.rejected), still, -score(candidate, rank), rank, candidate.place, candidate.kind
 
     return tuple(sorted(candidates, key=key))

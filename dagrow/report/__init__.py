@@ -1,11 +1,13 @@
 """Tables, progress and pictures."""
 
+from dagrow.report.difference import GraphDiff
 from dagrow.report.history import History, Step
 from dagrow.report.pictures import picture_format, write_picture
 from dagrow.report.progress import PlainLines, ProgressBar, Reporter, Silent
-from dagrow.report.table import number, table
+from dagrow.report.table import number, printable, table
 
 __all__ = [
+    "GraphDiff",
     "History",
     "PlainLines",
     "ProgressBar",
@@ -14,6 +16,7 @@ __all__ = [
     "Step",
     "number",
     "picture_format",
+    "printable",
     "table",
     "write_picture",
 ]

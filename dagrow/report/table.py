@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 
 def table(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Lines of columns, the first ``left`` flush left and the others flush right."""
-    rows = [list(header), *(list(row) for row in body)]
+    """Lines of columns, the first ``left`` flush left and the others flush right.
+
+    Control characters of what is shown do not reach the terminal.
+    """
+    rows = [[printable(cell) for cell in row] for row in (header, *body)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
@@ -19,6 +22,11 @@ def table(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -
 
     rule = "  ".join("-" * width for width in widths)
     return "\n".join([line(rows[0]), rule, *(line(row) for row in rows[1:])])
+
+
+def printable(text: str) -> str:
+    """The text with ``?`` for each control character, line break or lone surrogate in it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def number(value: float | None, digits: int = 4) -> str:

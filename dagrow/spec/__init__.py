@@ -4,6 +4,9 @@ from dagrow.spec.document import Document, read_document
 from dagrow.spec.files import read_graph, read_run
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
+from dagrow.spec.identity import graph_hash
+from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
+from dagrow.spec.patch import GraphPatch, TablePatch
 from dagrow.spec.run import (
     BudgetSpec,
     CheckpointSpec,
@@ -25,18 +28,24 @@ __all__ = [
     "Document",
     "EdgeId",
     "FrozenDict",
+    "GraphPatch",
     "GraphSpec",
     "GrowthSpec",
     "InputSpec",
     "NewNodeSpec",
     "NodeSpec",
     "OptimizerSpec",
+    "PenaltySpec",
+    "RewindSpec",
     "RunSpec",
     "Source",
     "SpecPart",
+    "TablePatch",
     "TrainingSpec",
+    "UnitsSpec",
     "dump_graph",
     "dump_run",
+    "graph_hash",
     "plain_graph",
     "read_document",
     "read_graph",

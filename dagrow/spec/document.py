@@ -31,6 +31,7 @@ _OCTAL = re.compile(r"0o[0-7]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)")
+_HALF = re.compile("[\ud800-\udfff]")
 _NAN = re.compile(r"\.(nan|NaN|NAN)")
 
 
@@ -241,6 +242,8 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, line: int) -> Any:
         text = str(node.value)
         self._characters += len(text)
+        if _HALF.search(text):
+            raise _Unreadable("half of a surrogate pair stands where a character should be", line)
         if self._characters > MAX_CHARACTERS:
             raise _Unreadable("too much text, aliases counted each time they are used", line)
         return plain_scalar(text) if node.style is None else text

@@ -18,11 +18,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dagrow.errors import did_you_mean, listed
-from dagrow.methods import METHODS
+from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecPart, one_of
+from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
@@ -131,6 +132,7 @@ class CheckpointSpec(SpecPart):
         description="time after which the end of a pass is kept; 0 keeps every one. Each growth step is always kept",
     )
     epochs: Count | None = Field(default=None, description="passes after which the end of a pass is kept")
+    steps: bool = Field(default=True, description="whether the state after each growth step is kept for good")
 
 
 class TrainingSpec(SpecPart):
@@ -138,6 +140,7 @@ class TrainingSpec(SpecPart):
 
     loss: Annotated[str, one_of(LOSSES, "loss")] = "cross_entropy"
     optimizer: OptimizerSpec = OptimizerSpec()
+    penalty: PenaltySpec | None = Field(default=None, description="on the fan-in or fan-out of units")
     batch_size: Count = Field(default=128, description="samples per gradient step")
     epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
     final_epochs: Epochs = Field(default=10, description="passes after the last growth step")
@@ -145,6 +148,7 @@ class TrainingSpec(SpecPart):
         default=False,
         description="after each insertion, take the closed-form best update of the existing weights",
     )
+    rewind: RewindSpec | None = Field(default=None, description="smaller steps, and steps taken back")
     checkpoint: CheckpointSpec = CheckpointSpec()
 
 
@@ -199,6 +203,10 @@ class GrowthSpec(SpecPart):
     """How the network grows."""
 
     method: Annotated[str, one_of(METHODS, "method")] = "tiny"
+    completion: Annotated[str, one_of(COMPLETIONS, "completion")] = "nonlinear"
+    noise: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
+        default=0.01, description="on the fan-in of copied neurons, relative to their own; 0 keeps the function exactly"
+    )
     candidates: tuple[Kind, ...] = Field(default=("widen",), min_length=1, description="which kinds of insertion")
     where: Where = Field(default="gain", description="which candidate is the best")
     nodes: tuple[str, ...] | None = Field(default=None, description="the only nodes that may grow; all if left out")
@@ -227,6 +235,7 @@ class GrowthSpec(SpecPart):
         default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
     )
     patience: Count = Field(default=3, description="growth steps in a row without gain before growth ends")
+    units: UnitsSpec | None = Field(default=None, description="units added while training, unmeasured")
     new_node: NewNodeSpec = NewNodeSpec()
     keep: tuple[Count, Count] = Field(
         default=(16, 8),
@@ -240,6 +249,22 @@ class GrowthSpec(SpecPart):
         description="after each insertion, remove the edge or node that the loss misses least, up to so much",
     )
     budget: BudgetSpec = BudgetSpec()
+
+    @model_validator(mode="after")
+    def _method_fits_candidates(self) -> GrowthSpec:
+        method = METHODS[self.method]
+        if "node" in self.candidates and not method.fills:
+            raise ValueError(
+                f"method '{self.method}' copies neurons that are there, and a new node has none: "
+                "leave 'node' out of the candidates"
+            )
+        bent = [name for name in self.new_node.activation if ACTIVATIONS[name].line == "small"]
+        if "layer" in self.candidates and method.deepens and bent:
+            raise ValueError(
+                f"method '{self.method}' puts in layers that keep the function exactly, "
+                f"which new_node activation '{bent[0]}' cannot"
+            )
+        return self
 
 
 class RunSpec(SpecPart):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from dagrow.methods import METHODS
+from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
 from dagrow.spec.files import VERSION
@@ -28,6 +28,7 @@ def run_schema() -> Schema:
     _node(parts["NodeSpec"]["properties"])
     _names(parts["TrainingSpec"], "loss", LOSSES)
     _names(parts["GrowthSpec"], "method", METHODS)
+    _names(parts["GrowthSpec"], "completion", COMPLETIONS)
     parts["DataSpec"]["properties"]["dataset"]["examples"] = list(DATASETS)
     _optimizer(parts)
     schema["properties"] = {"version": {"const": VERSION}, **schema["properties"]}

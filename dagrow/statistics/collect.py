@@ -13,12 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dagrow.errors import NumbersError
 from dagrow.graph import Dag, Reading, Site, cost
 from dagrow.methods import SiteMoments, SiteSamples
 from dagrow.ops import channel_axis, to_positions
 from dagrow.statistics.draw import Draws
 from dagrow.statistics.node import (
     NodeMoments,
+    has_short_moments,
+    short_moments,
     solve_update,
     split_update,
     weighted_edges,
@@ -105,7 +108,7 @@ def collect(
     for snapshot in snapshots.passing(goals=True):
         task.first_pass(snapshot, sums, goal=goal or not two_passes, cross=not two_passes)
     node_moments = {target.key: task.node_moments(target.key, sums) for target in task.targets}
-    updates = {node: solve_update(task.dag, node, node_moments[node]) for node in watched((), sites)}
+    updates = {node: _update(task.dag, node, node_moments[node]) for node in watched((), sites)}
     if two_passes:
         residual = Sums()
         for snapshot in snapshots.passing(goals=True):
@@ -171,12 +174,19 @@ class _Task:
 
     def first_pass(self, snapshot: Snapshot, sums: Sums, goal: bool, cross: bool) -> None:
         """Adds S, N and, if asked, the moments of ``v_goal`` at the sites and the cross moments of one batch."""
-        for part in self.portions(snapshot, sums, (*self.wanted, *self.grown)):
+        featured = [place for place in self.wanted if cross or not has_short_moments(*place)]
+        for part in self.portions(snapshot, sums, (*self.wanted, *self.grown), (*featured, *self.grown)):
             sums.add("signed", part.weights[1].abs().sum())
             for target, (dag, node) in zip(self.targets, self.wanted, strict=True):
-                blocks, key = part.features(dag, node), target.key
-                add_gram(_square(sums, f"S {key}", blocks), blocks)
-                sums.add(f"N {key}", dot(blocks, to_positions(part.goals[node])))
+                key = target.key
+                if has_short_moments(dag, node):
+                    S, N = short_moments(dag, node, part.outputs, part.goals[node])
+                    sums.add(f"S {key}", S)
+                else:
+                    blocks = part.features(dag, node)
+                    add_gram(_square(sums, f"S {key}", blocks), blocks)
+                    N = dot(blocks, to_positions(part.goals[node]))
+                sums.add(f"N {key}", N)
                 sums.add(f"v {key}", part.goals[node].square().sum())
             for layout in self.layouts:
                 here, blocks = layout.key, part.features(layout.dag, layout.site.node)
@@ -286,7 +296,16 @@ class _Task:
             v_goal_squared=sum(float(sums.mean(f"v {child}")) for child in children),
             precision=self._dtype,
             samples=samples,
+            has_constant=layout.has_bias,
         )
+
+
+def _update(dag: Dag, node: str, moments: NodeMoments) -> Tensor:
+    """The best update of a child; none where its statistics are no numbers, which must not stop the others."""
+    try:
+        return solve_update(dag, node, moments)
+    except NumbersError:
+        return moments.S.new_zeros(moments.N.shape[1], moments.S.shape[0])
 
 
 def _square(sums: Sums, name: str, blocks: Sequence[Tensor]) -> Tensor:

@@ -7,14 +7,14 @@ and a large one computes again what does not fit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dagrow.build import Network, Suffix, Value, merged, output, probe, suffix
-from dagrow.errors import GrowthError
+from dagrow.errors import GrowthError, NumbersError
 from dagrow.graph import Dag
 from dagrow.statistics.stream import Batch, LossFunction, Stream
 
@@ -139,7 +139,11 @@ class Snapshots:
             # Frozen weights have no graph of their own: the inputs make one.
             inputs = tuple(x.detach().requires_grad_() if x.is_floating_point() else x for x in inputs)
         with torch.set_grad_enabled(goals):
-            torch.manual_seed(_BATCH_SEED + number)
+            if goals:
+                _check_inputs(dict(zip(self.dag.spec.inputs, batch.inputs, strict=True)), number)
+            if self.network.training:
+                # The same dropout in every pass.
+                torch.manual_seed(_BATCH_SEED + number)
             results = self._probe(*inputs)
             count = len(self.dag.spec.outputs)
             outs, values = results[:count], dict(zip(self._inner, results[count:], strict=True))
@@ -151,21 +155,43 @@ class Snapshots:
                 gradients = torch.autograd.grad(mean * batch.size, pre, allow_unused=True)
                 for name, a, g in zip(self.nodes, pre, gradients, strict=True):
                     found[name] = torch.zeros_like(a) if g is None else -g
+                    _check_gradient(found[name], name, number)
         for name, x in zip(self.dag.spec.inputs, batch.inputs, strict=True):
             values[output(name)] = x
         plain = {value: x.detach() for value, x in values.items()}
         return Snapshot(number, batch, plain, tuple(x.detach() for x in outs), found)
 
 
+def _check_inputs(inputs: Mapping[str, Tensor], number: int) -> None:
+    """Refuses samples that are no numbers: an activation may hide them from the loss."""
+    for name, x in inputs.items():
+        if not _is_finite(x):
+            raise NumbersError(f"batch {number} of the data has infinite or NaN values at the input '{name}'")
+
+
+def _check_gradient(gradient: Tensor, name: str, number: int) -> None:
+    """Refuses a gradient that is no number: no direction can be taken from it."""
+    if not _is_finite(gradient):
+        raise NumbersError(
+            f"the gradient of the loss at '{name}' is infinite or NaN in batch {number}, though the loss is not"
+        )
+
+
+def _is_finite(x: Tensor) -> bool:
+    """Whether all entries are; the sum is a third of the work, and is infinite or NaN if one of them is."""
+    return bool(torch.isfinite(x.sum())) or bool(torch.isfinite(x).all())
+
+
 def check_loss(loss: Tensor) -> None:
     """Refuses a loss that is no number: nothing can be measured against it.
 
     Raises:
-        GrowthError: if it is not a finite scalar.
+        GrowthError: if it is not a scalar.
+        NumbersError: if it is not finite.
     """
     if loss.dim() != 0:
         raise GrowthError(f"the loss must be one number per batch, its mean; it has shape {list(loss.shape)}")
     if not bool(torch.isfinite(loss)):
-        raise GrowthError(
+        raise NumbersError(
             f"the loss of the network as it stands is {float(loss.detach())}; nothing can be gained against that"
         )

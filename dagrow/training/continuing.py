@@ -16,7 +16,8 @@ from dagrow.spec import RunSpec
 from dagrow.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore, environment, restore
 from dagrow.training.directory import RunDirectory
 from dagrow.training.epochs import Score
-from dagrow.training.journal import Journal, JournalPosition, content_up_to, last_event, read_journal
+from dagrow.training.journal import Journal, JournalPosition, content_up_to
+from dagrow.training.reading import last_event, read_journal
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.state import RunState, Task

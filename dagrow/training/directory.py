@@ -6,13 +6,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from dagrow.build import Network, build
 from dagrow.errors import RunError
 from dagrow.graph import load_graph
-from dagrow.spec import RunSpec, dump_graph, dump_run
+from dagrow.spec import GraphSpec, RunSpec, dump_graph, dump_run
 from dagrow.spec.disk import replace_file
 from dagrow.training.disk import disk_errors
 from dagrow.training.lock import LOCK, DirectoryLock
@@ -57,6 +58,11 @@ class RunDirectory:
         """What a run that has not ended is continued from."""
         return self.path / "checkpoints"
 
+    @property
+    def steps(self) -> Path:
+        """The states after growth steps, to go back to."""
+        return self.path / "steps"
+
     @classmethod
     def made(cls, out: str | Path | None, name: str) -> RunDirectory:
         """An empty directory; without ``out``, ``runs/NAME`` or the next free ``runs/NAME-2``, ...
@@ -98,10 +104,19 @@ class RunDirectory:
             raise RunError(f"{path} is not there, so there is no run to continue; without --resume it starts there")
         if not directory.run.is_file():
             raise RunError(f"{path} holds no run to continue: there is no run.yaml in it")
-        for own in (directory.graph, directory.weights, directory.journal, directory.checkpoints, directory.exported):
-            if own.is_symlink():
-                raise RunError(f"{own} is a link: a run is continued only where all its files are its own")
+        directory.check_own()
         return directory
+
+    def check_own(self) -> None:
+        """Refuses links in the place of the run's own files: nothing outside of it is ever written.
+
+        Raises:
+            RunError: naming the link.
+        """
+        files = (self.run, self.graph, self.weights, self.journal)
+        for own in (*files, self.checkpoints, self.steps, self.exported):
+            if own.is_symlink():
+                raise RunError(f"{own} is a link: all files of a run must be its own")
 
     def remove_leftovers(self) -> None:
         """Takes away what a killed process left unfinished."""
@@ -118,6 +133,7 @@ class RunDirectory:
         directory = cls(Path(path))
         if not directory.path.is_dir():
             raise RunError(f"{path} is not a directory; give one that 'dagrow grow' has made")
+        directory.check_own()
         missing = [f.name for f in (directory.graph, directory.weights, directory.journal) if not f.is_file()]
         if missing:
             raise RunError(f"{path} is not a complete run directory: it lacks {', '.join(missing)}")
@@ -136,13 +152,29 @@ class RunDirectory:
         Raises:
             RunError: if weights and graph do not belong together, or a file is damaged.
         """
-        network = build(load_graph(self.graph), seed=0)
+        graph = load_graph(self.graph)
         try:
-            state = load_file(self.weights)
-            network.load_state_dict(state)
-        except (SafetensorError, OSError, RuntimeError) as error:
+            check_shapes(graph, self.weights)
+            network = build(graph, seed=0)
+            network.load_state_dict(load_file(self.weights))
+        except (SafetensorError, OSError, RuntimeError, ValueError) as error:
             raise RunError(f"{self.weights} does not fit {self.graph}: {error}") from error
         return network
+
+
+def check_shapes(graph: GraphSpec, weights: Path) -> None:
+    """Compares the head of a file of weights with a graph, before memory is taken for either.
+
+    Raises:
+        ValueError: if the graph has other weights.
+    """
+    with torch.device("meta"):
+        expected = {name: list(value.shape) for name, value in build(graph, seed=0).state_dict().items()}
+    with safe_open(weights, framework="pt") as file:
+        stored = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    for name in (*expected, *stored):
+        if expected.get(name) != stored.get(name):
+            raise ValueError(f"{name} is {stored.get(name, 'not there')}, not {expected.get(name, 'there')}")
 
 
 def _check_empty(path: Path) -> None:

@@ -8,10 +8,11 @@ import torch
 
 from dagrow.build.network import derived_seed
 from dagrow.data import load_data
-from dagrow.errors import ExportError, RunError
-from dagrow.graph import Dag, load_run
+from dagrow.errors import ExportError, RunError, SpecError
+from dagrow.graph import Dag, load_run, nonparametric_problems
 from dagrow.objectives import LOSSES
-from dagrow.ops import position_count
+from dagrow.ops import NORMS, position_count
+from dagrow.planner import find_places
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
 from dagrow.training.continuing import check_same_run, continued, finished
@@ -21,6 +22,7 @@ from dagrow.training.epochs import TrainingError
 from dagrow.training.loop import Loop
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
+from dagrow.training.rewind import split_held_out
 from dagrow.training.state import RunState, Task
 
 
@@ -119,14 +121,20 @@ def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> Gro
 
 
 def _task(spec: RunSpec, device: torch.device) -> Task:
-    dag = Dag.of(spec.graph)
+    dag, growth = Dag.of(spec.graph), spec.growth
+    find_places(dag, growth.candidates, growth.nodes, growth.new_node)
+    if problems := nonparametric_problems(spec):
+        raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
-    return Task.of(spec, split.to(device))
+    split, held_out = split_held_out(spec, split.to(device))
+    return Task.of(spec, split, held_out)
 
 
 def _check_batches(dag: Dag, samples: int) -> None:
     """Batch norm on vectors learns from two samples or more."""
     for name in dag.order:
-        if samples == 1 and dag.node(name).norm == "batch" and position_count(dag.merged(name)) == 1:
-            raise TrainingError(f"norm 'batch' of '{name}' needs batches of at least 2 samples, not 1")
+        norm = dag.node(name).norm
+        over_samples = norm != "none" and NORMS[norm].over_samples
+        if samples == 1 and over_samples and position_count(dag.merged(name)) == 1:
+            raise TrainingError(f"norm '{norm}' of '{name}' needs batches of at least 2 samples, not 1")

@@ -9,6 +9,7 @@ import torch
 
 from dagrow.build.network import derived_seed
 from dagrow.data import Batches
+from dagrow.errors import NumbersError
 from dagrow.planner import Candidate, Plan, apply, propose
 from dagrow.training.journal import candidate_entry, plan_entry
 from dagrow.training.sampling import batch_that_fits, samples_needed
@@ -20,14 +21,16 @@ class StepOutcome:
     """What a growth step did.
 
     Attributes:
-        plan: all candidates.
-        inserted: the one that was made; None if none gained.
+        plan: all candidates; None if there were no numbers to make them of.
+        made: the one that was made; None if none was.
         entries: what the journal says of it.
+        data: the samples that it looked at.
     """
 
-    plan: Plan
-    inserted: Candidate | None
+    plan: Plan | None
+    made: Candidate | None
     entries: dict[str, Any]
+    data: Batches
 
 
 def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
@@ -40,16 +43,17 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     """
     growth = task.spec.growth
     data = _look(task, state)
-    plan = _propose(task, state, data, number)
+    try:
+        plan = _propose(task, state, data, number)
+    except NumbersError as error:
+        return StepOutcome(None, None, {"step": number, "plan": None, "inserted": None, "reason": str(error)}, data)
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     if plan.best is None:
-        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"})
+        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"}, data)
     apply(state.network, plan.best, state.optimizer, insert=growth.insert)
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
-    if growth.removal is not None:
-        entries["removed"] = _remove(task, state, data, growth.removal)
-    return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)})
+    return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)}, data)
 
 
 def _look(task: Task, state: RunState) -> Batches:
@@ -72,6 +76,8 @@ def _propose(task: Task, state: RunState, data: Batches, number: int) -> Plan:
         task.objective,
         data,
         method=growth.method,
+        completion=growth.completion,
+        noise=growth.noise,
         candidates=growth.candidates,
         nodes=growth.nodes,
         neurons=growth.neurons,
@@ -110,18 +116,32 @@ def _update(task: Task, state: RunState, data: Batches) -> list[dict[str, Any]]:
     return made
 
 
-def _remove(task: Task, state: RunState, data: Batches, limit: float) -> dict[str, Any] | None:
-    """Takes away the edge or node that the loss misses least, if it misses it that little."""
+def removal_step(task: Task, state: RunState, number: int, data: Batches) -> StepOutcome | None:
+    """Takes away the edge or node that the loss misses least, if it misses it as little as the run file says.
+
+    Args:
+        task: the run.
+        state: whose network has just grown.
+        number: of the growth step.
+        data: that the growth step looked at.
+
+    Returns:
+        What was done; None if the run file wants nothing taken away.
+    """
+    growth = task.spec.growth
+    if growth.removal is None:
+        return None
     plan = propose(
         state.network,
         task.objective,
         data,
         candidates=("remove",),
         shrinkage=0.0,
-        held_out=task.spec.growth.held_out,
-        removal=limit,
+        held_out=growth.held_out,
+        removal=growth.removal,
     )
-    if plan.best is None:
-        return None
-    apply(state.network, plan.best, state.optimizer)
-    return candidate_entry(plan.best)
+    removed = None
+    if plan.best is not None:
+        apply(state.network, plan.best, state.optimizer)
+        removed = candidate_entry(plan.best)
+    return StepOutcome(plan, plan.best, {"step": number, "plan": plan_entry(plan), "removed": removed}, data)

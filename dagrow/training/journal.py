@@ -14,8 +14,7 @@ from typing import Any
 from dagrow.errors import RunError
 from dagrow.planner import Candidate, Plan
 from dagrow.training.disk import disk_errors
-
-SCHEMA = 1
+from dagrow.training.reading import MAX_BYTES, events_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Journal:
             RunError: if the file does not hold what it held up to there, or cannot be written.
         """
         content = content_up_to(path, position)
-        journal = cls(path, events_of(content.decode("utf-8", "replace"), path))
+        journal = cls(path, events_of(content, path))
         journal._count(content)
         with disk_errors(path.parent):
             if path.exists():
@@ -106,52 +105,15 @@ def content_up_to(path: Path, position: JournalPosition) -> bytes:
         RunError: if they are not what they were.
     """
     try:
-        content = path.read_bytes()[: position.bytes] if position.bytes else b""
+        content = b""
+        if position.bytes:
+            with path.open("rb") as file:
+                content = file.read(min(position.bytes, MAX_BYTES))
     except OSError as error:
         raise RunError(f"{path}: cannot be read as a journal ({error.strerror or error})") from error
     if hashlib.sha256(content).hexdigest() != position.sha256:
         raise RunError(f"{path}: was changed or cut off since it was written")
     return content
-
-
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    """The events of a journal file.
-
-    Raises:
-        RunError: if the file is missing or not a journal.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: cannot be read as a journal ({error})") from error
-    return events_of(text, path)
-
-
-def last_event(path: Path) -> dict[str, Any]:
-    """The last event of a journal; an empty one if there is none, or its line was not written to the end."""
-    try:
-        events = events_of((path.read_bytes().splitlines() or [b""])[-1].decode("utf-8"), path)
-    except (OSError, UnicodeDecodeError, RunError):
-        return {}
-    return events[-1] if events else {}
-
-
-def events_of(text: str, path: Path) -> list[dict[str, Any]]:
-    """The events in the text of a journal.
-
-    Raises:
-        RunError: if a line is none, named after ``path``.
-    """
-    events = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            event = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise RunError(f"{path}:{number}: not a line of a journal ({error})") from error
-        if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-            raise RunError(f"{path}:{number}: not a line of a journal (no 'event')")
-        events.append(event)
-    return events
 
 
 def plan_entry(plan: Plan) -> dict[str, Any]:
@@ -163,6 +125,7 @@ def plan_entry(plan: Plan) -> dict[str, Any]:
         "where": plan.where,
         "stages": plan.stages._asdict(),
         "candidates": [candidate_entry(candidate) for candidate in plan.candidates],
+        "fixed": [{"node": place.node, "reason": place.reason} for place in plan.fixed],
     }
 
 

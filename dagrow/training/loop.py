@@ -7,13 +7,15 @@ import time
 
 from dagrow.report import Reporter
 from dagrow.training.epochs import TrainingError, advice, train_epoch
-from dagrow.training.growth_step import growth_step
-from dagrow.training.journal import SCHEMA
+from dagrow.training.events import SCHEMA
+from dagrow.training.growth_step import growth_step, removal_step
 from dagrow.training.progress import Progress, Unit, epochs_planned, growth_is_over, next_unit
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
+from dagrow.training.rewind import after_pass
 from dagrow.training.state import RunState, Task
-from dagrow.training.told import step_text
+from dagrow.training.told import removal_text, step_text
+from dagrow.training.units import UnitTraffic
 
 
 class Loop:
@@ -60,12 +62,24 @@ class Loop:
         self._enter("final training" if over else f"step {state.progress.step + 1}: training", planned)
         started = time.perf_counter()
         batches = self.task.split.train.shuffled_batches(spec.training.batch_size, state.order)
-        loss = train_epoch(state.network, self.task.objective, state.optimizer, batches)
+        units = UnitTraffic(
+            spec,
+            state.network,
+            state.optimizer,
+            epoch=state.progress.epoch,
+            batches=len(batches),
+            adding=state.rewind is None or state.rewind.adding,
+            shrinking=state.rewind is None or state.rewind.shrinking,
+        )
+        loss = train_epoch(state.network, self.task.objective, state.optimizer, batches, units.after_batch)
         seconds = round(time.perf_counter() - started, 3)
-        done = state.progress.after_epoch()
-        self.record.write("epoch", epoch=done.epoch, running_loss=loss, seconds=seconds)
+        state.progress = done = state.progress.after_epoch()
+        self.record.write("epoch", epoch=done.epoch, running_loss=loss, seconds=seconds, **units.entries())
         self.reporter.advance()
-        return done
+        if told := after_pass(self.task, state, sum(units.removed.values())):
+            self.record.write("rewind", epoch=done.epoch, what=told)
+            self.reporter.say(f"epoch {done.epoch}: {told}")
+        return state.progress
 
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1
@@ -74,9 +88,15 @@ class Loop:
         outcome = growth_step(self.task, state, number)
         seconds = round(time.perf_counter() - started, 3)
         self.reporter.advance()
+        if outcome.plan is None:
+            reason = f"nothing was inserted: {outcome.entries['reason']}"
+            self.record.write("warning", epoch=state.progress.epoch, step=number, message=reason)
         _, test = self.record.write_scored("growth", state, **outcome.entries, seconds=seconds)
         self.reporter.say(step_text(outcome, state, test))
-        return state.progress.after_growth(self.task.spec, outcome.inserted is not None)
+        if outcome.made is not None and (removal := removal_step(self.task, state, number, outcome.data)):
+            self.record.write_scored("removal", state, **removal.entries)
+            self.reporter.say(removal_text(removal))
+        return state.progress.after_growth(self.task.spec, outcome.made is not None)
 
     def _end(self) -> GrowthResult:
         network = self.state.network.eval()

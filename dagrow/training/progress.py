@@ -28,6 +28,7 @@ class Progress:
         since_growth: passes since the last growth step.
         dry: growth steps without gain since the last one with gain.
         grown: growth has ended before its budget of steps did.
+        over: training has ended before its passes did.
     """
 
     started: bool = False
@@ -36,10 +37,15 @@ class Progress:
     since_growth: int = 0
     dry: int = 0
     grown: bool = False
+    over: bool = False
 
     def after_start(self) -> Progress:
         """The start is on record."""
         return replace(self, started=True)
+
+    def ended(self) -> Progress:
+        """More passes would change nothing."""
+        return replace(self, grown=True, over=True)
 
     def after_epoch(self) -> Progress:
         """One more pass over the training set."""
@@ -71,6 +77,6 @@ def next_unit(run: RunSpec, done: Progress) -> Unit:
     """What a run does next (thesis Algorithms 9 and 11)."""
     if not done.started:
         return Unit.START
-    if done.since_growth < epochs_planned(run, done):
+    if not done.over and done.since_growth < epochs_planned(run, done):
         return Unit.EPOCH
     return Unit.END if growth_is_over(run, done) else Unit.GROWTH

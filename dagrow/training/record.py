@@ -9,12 +9,14 @@ from typing import Any
 from dagrow.data import fingerprint
 from dagrow.export import export_network
 from dagrow.graph import cost
-from dagrow.spec import plain_graph
-from dagrow.training.checkpoint import CheckpointStore, capture
+from dagrow.spec import graph_hash
+from dagrow.training.checkpoint import CheckpointStore, StepStore, capture
 from dagrow.training.directory import RunDirectory
+from dagrow.training.disk import disk_errors
 from dagrow.training.epochs import Score
 from dagrow.training.journal import Journal
 from dagrow.training.progress import Progress, Unit
+from dagrow.training.recorded import graph_entries, last_graph
 from dagrow.training.state import RunState, Task
 
 
@@ -56,7 +58,7 @@ class Record:
             event,
             **entries,
             epoch=state.progress.epoch,
-            graph=plain_graph(network.spec),
+            **graph_entries(network.spec, last_graph(self.journal.events)),
             parameters=size.parameters,
             multiply_adds=size.multiply_adds,
             train_loss=train.loss,
@@ -67,8 +69,20 @@ class Record:
 
     def after(self, unit: Unit, state: RunState) -> None:
         """Keeps the state after a unit of the run, where that is due."""
-        if self.directory is not None and (unit is not Unit.EPOCH or self._is_due(state.progress)):
+        if self.directory is None:
+            return
+        if unit is not Unit.EPOCH and self.task.spec.training.checkpoint.steps:
+            self._keep_for_good(self.directory, state)
+        elif unit is not Unit.EPOCH or self._is_due(state.progress):
             self.keep(self.directory, state)
+
+    def _keep_for_good(self, directory: RunDirectory, state: RunState) -> None:
+        """Writes a checkpoint to which the run can be reverted later on."""
+        done, graph = state.progress, graph_hash(state.network.spec)
+        self.journal.write("checkpoint", epoch=done.epoch, step=done.step, graph_hash=graph)
+        self.keep(directory, state)
+        with disk_errors(directory.path):
+            StepStore(directory.steps).keep(done.step, self._store.good[-1])
 
     def keep(self, directory: RunDirectory, state: RunState) -> None:
         """Writes a checkpoint, and graph and weights as they are."""

@@ -12,6 +12,7 @@ from dagrow.data import Samples, Split
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
+from dagrow.training.phases import RewindState
 from dagrow.training.progress import Progress
 from dagrow.training.sampling import batch_that_fits
 
@@ -26,16 +27,18 @@ class Task:
         spec: the run file.
         split: samples, on the device of the run.
         objective: the loss.
+        held_out: training samples kept back, where the run rewinds.
     """
 
     spec: RunSpec
     split: Split
     objective: Objective
+    held_out: Samples | None = None
 
     @classmethod
-    def of(cls, spec: RunSpec, split: Split) -> Task:
+    def of(cls, spec: RunSpec, split: Split, held_out: Samples | None = None) -> Task:
         """With the loss that the run file names."""
-        return cls(spec, split, Objective(LOSSES[spec.training.loss]))
+        return cls(spec, split, Objective(LOSSES[spec.training.loss]), held_out)
 
     def score(self, network: Network, samples: Samples) -> Score:
         """How good the network is on these samples, in eval mode."""
@@ -52,6 +55,7 @@ class RunState:
         order: draws the order of the training samples, epoch by epoch.
         looks: draws the samples that growth steps look at.
         progress: what is done.
+        rewind: where the run stands that rewinds; None for others.
     """
 
     network: Network
@@ -59,12 +63,15 @@ class RunState:
     order: torch.Generator
     looks: torch.Generator
     progress: Progress = field(default_factory=Progress)
+    rewind: RewindState | None = None
 
     @classmethod
     def of(cls, spec: RunSpec, network: Network, optimizer: torch.optim.Optimizer) -> RunState:
         """With this network, nothing done yet."""
         order, looks = (derived_seed(spec.seed, name) for name in ("order of samples", "samples for statistics"))
-        return cls(network, optimizer, torch.Generator().manual_seed(order), torch.Generator().manual_seed(looks))
+        rewind = None if spec.training.rewind is None else RewindState.at_start(spec)
+        draws = torch.Generator().manual_seed(order), torch.Generator().manual_seed(looks)
+        return cls(network, optimizer, *draws, rewind=rewind)
 
     @classmethod
     def fresh(cls, spec: RunSpec, device: torch.device) -> RunState:

@@ -6,7 +6,7 @@ from dagrow.graph import cost
 from dagrow.planner import Plan
 from dagrow.training.epochs import Score
 from dagrow.training.growth_step import StepOutcome
-from dagrow.training.result import inserted_text
+from dagrow.training.log import inserted_text
 from dagrow.training.state import RunState
 
 _SHOWN = 5
@@ -20,21 +20,28 @@ def step_text(outcome: StepOutcome, state: RunState, test: Score) -> str:
         state: after it.
         test: the score after it.
     """
-    step, best = outcome.entries["step"], outcome.inserted
+    step, best = outcome.entries["step"], outcome.made
     if best is None:
-        return f"step {step}: {outcome.entries['reason']}\n{_others(outcome.plan)}"
+        return f"step {step}: {outcome.entries['reason']}\n{_others(outcome.plan)}".rstrip()
     held = "" if best.held_out_gain is None else f", held out {best.held_out_gain:.4g}"
-    lines = [
+    line = (
         f"step {step}: {inserted_text(outcome.entries['inserted'])}  gain {best.gain:.4g}{held}, "
         f"amplitude {best.amplitude:.3g}; now {cost(state.network.dag).parameters} parameters, test {test}"
-    ]
-    if removed := outcome.entries.get("removed"):
-        lines.append(f"    removed {removed['place']}, gain {removed['gain']:.4g}")
-    return "\n".join([*lines, _others(outcome.plan)])
+    )
+    return f"{line}\n{_others(outcome.plan)}"
 
 
-def _others(plan: Plan) -> str:
+def removal_text(outcome: StepOutcome) -> str:
+    """What was taken away after an insertion, in a line."""
+    if outcome.made is None:
+        return "    nothing could be removed"
+    return f"    removed {outcome.made.place}, gain {outcome.made.gain:.4g}"
+
+
+def _others(plan: Plan | None) -> str:
     """The candidates in short, the best left out."""
+    if plan is None:
+        return ""
     others = [c for c in plan.candidates if c is not plan.best]
     lines = [
         f"    also {c.kind} {c.place}: " + (c.rejected or f"+{c.neurons}, gain {c.decisive_gain:.4g}")
@@ -42,4 +49,6 @@ def _others(plan: Plan) -> str:
     ]
     if len(others) > _SHOWN:
         lines.append(f"    and {len(others) - _SHOWN} more, see the journal")
+    if not plan.candidates:
+        lines = [f"    {place.node}: {place.reason}" for place in plan.fixed[:_SHOWN]]
     return "\n".join(lines) or "    no other place could grow"

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 import dagrow
 from dagrow.data.builtin import DATASETS as BUNDLED
-from dagrow.methods import METHODS
+from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
 from dagrow.planner import KINDS, WHERE
@@ -25,8 +25,11 @@ from dagrow.spec import (
     NewNodeSpec,
     NodeSpec,
     OptimizerSpec,
+    PenaltySpec,
+    RewindSpec,
     RunSpec,
     TrainingSpec,
+    UnitsSpec,
     dump_run,
     run_schema,
 )
@@ -45,6 +48,9 @@ MODELS: dict[str, type[BaseModel]] = {
     **{f"Edge op: {name}": find_op(name) for name in ("linear", "conv2d", "conv_transpose2d", "identity")},
     "data": DataSpec,
     "training": TrainingSpec,
+    "Penalty": PenaltySpec,
+    "Rewind": RewindSpec,
+    "Units": UnitsSpec,
     "Checkpoint": CheckpointSpec,
     "Optimizer": OptimizerSpec,
     "growth": GrowthSpec,
@@ -58,6 +64,7 @@ NAMES: dict[tuple[str, str], Any] = {
     ("training", "loss"): LOSSES,
     ("Optimizer", "name"): OPTIMIZERS,
     ("growth", "method"): METHODS,
+    ("growth", "completion"): COMPLETIONS,
     ("growth", "where"): WHERE,
 }
 COMPLETE = [block for block in blocks(PAGE, "yaml") if not block.mark]
@@ -115,6 +122,12 @@ def test_the_version_is_that_of_the_code():
 @pytest.mark.parametrize(("heading", "field"), NAMES)
 def test_registered_names_are_all_there_and_no_others(heading, field):
     assert code(rows(heading)[field]["allowed"]) == list(NAMES[heading, field])
+
+
+def test_every_method_has_its_row():
+    (table,) = tables(ROOT / "docs" / "methods.md").values()
+    assert [code(row["method"])[0] for row in table] == list(METHODS)
+    assert set(COMPLETIONS) - {"none"} == set(METHODS) - {"tiny"}
 
 
 def test_literal_values_are_all_there():

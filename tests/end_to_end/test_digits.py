@@ -42,7 +42,8 @@ def test_the_run_directory_is_complete(grown):
     directory, outcome = grown
     found = {str(file.relative_to(directory)) for file in directory.rglob("*") if file.is_file()}
     exported = {"exported/model.py", "exported/weights.safetensors"}
-    assert found == {"run.yaml", "graph.yaml", "weights.safetensors", "journal.jsonl"} | exported
+    steps = {f"steps/00000{i}/{name}" for i in range(4) for name in ("checkpoint.json", "tensors.safetensors")}
+    assert found == {"run.yaml", "graph.yaml", "weights.safetensors", "journal.jsonl"} | exported | steps
     assert outcome.err == ""
     assert "step 1: h +4" in outcome.out
 
@@ -52,7 +53,8 @@ def test_it_grew_and_learned(grown):
     events = read_journal(directory / "journal.jsonl")
     assert [event["event"] for event in events if event["event"] != "epoch"] == [
         "start",
-        *["growth"] * 3,
+        "checkpoint",
+        *["growth", "checkpoint"] * 3,
         "end",
     ]
     start, end = events[0], events[-1]
@@ -193,7 +195,8 @@ def test_a_device_that_is_not_there(tmp_path, device):
 
 def test_commands_on_what_is_no_run(tmp_path):
     assert command("log", tmp_path / "no").refusal().endswith("give one that 'dagrow grow' has made")
-    assert "cannot be read as a journal" in command("log", tmp_path).refusal()
+    for name in ("log", "replay"):
+        assert command(name, tmp_path).refusal() == f"{tmp_path} is no run directory: there is no journal.jsonl in it"
     message = command("export", tmp_path).refusal()
     assert (
         message
@@ -202,6 +205,6 @@ def test_commands_on_what_is_no_run(tmp_path):
 
 
 def test_help_has_examples():
-    for name in ("grow", "check", "export", "show", "log"):
+    for name in ("grow", "check", "export", "show", "log", "diff", "replay", "revert"):
         assert f"Example: dagrow {name} " in command(name, "--help").out
         assert name in command("--help").out

@@ -109,6 +109,14 @@ def test_every_method(tmp_path, method):
     assert events[-1]["train_loss"] < events[0]["train_loss"]
 
 
+@pytest.mark.parametrize("method", ["gradmax", "north_weights", "north_activations", "net2net"])
+def test_methods_whose_neurons_only_learn_afterwards(tmp_path, method):
+    events = grow(DIGITS, tmp_path / "run", *TINY, *settings(growth__method=method), "--seed", "1")
+    (step,) = steps(events)
+    assert step["inserted"]["neurons"] > 0
+    assert events[-1]["train_loss"] < events[0]["train_loss"]
+
+
 TABLE = """\
 graph:
   inputs: {x: {shape: [2]}}

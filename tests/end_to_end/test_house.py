@@ -107,7 +107,8 @@ def test_no_pickle_and_no_hooks():
 
 def test_the_public_names():
     contract = {
-        "load_run", "load_graph", "save_graph", "build", "propose", "apply", "grow", "export", "show",
+        "load_run", "load_graph", "save_graph", "build", "propose", "apply", "grow", "export", "show", "diff", "replay",
+        "revert",
         "register_op", "register_method", "DagrowError", "Plan", "Candidate", "GrowthResult", "RunSpec", "GraphSpec",
     }  # fmt: skip
     more = {

@@ -46,6 +46,11 @@ ZOO = {
         {"h": node(2, "relu", norm="batch"), "k": node(2, "tanh"), "y": 3},
         {"x->h": "linear", "h->k": "linear", "x->k": BARE, "k->y": "linear", "h->y": "linear"},
     ),
+    "cap norm": graph(
+        {"x": [5]},
+        {"h": node(2, "relu", norm="cap"), "k": node(2, "tanh", norm="cap"), "y": 3},
+        {"x->h": "linear", "h->k": "linear", "x->k": BARE, "k->y": "linear", "h->y": "linear"},
+    ),
     "batch norm behind a concat": graph(
         {"x": [5]},
         {

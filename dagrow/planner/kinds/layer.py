@@ -10,11 +10,12 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
-from dagrow.graph import Dag, FixedSize, NodeTemplate, Site, split_edge
-from dagrow.mutation import Constant, NewFeatures, WeightUpdate
+from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, split_edge
+from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, Activation, with_channels
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, refused
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.kinds.neurons import draft_neurons
+from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, Target
 
@@ -52,8 +53,27 @@ class NewLayer(Kind):
     def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
         assert isinstance(place, Split)
         kept, constant = place.kept, _same_function(network, place, statistics)
-        added = lambda count: place.cost(kept + count)  # noqa: E731
+
+        def added(count: int) -> Cost:
+            return place.cost(kept + count)
+
+        if ask.method.deepens:
+            return _identity(self.name, network, place, statistics, ask, constant)
         return draft_neurons(self.name, network, place, statistics, ask, added, constant, kept)
+
+
+def _identity(kind: str, network: Network, place: Split, statistics: Statistics, ask: Ask, constant: Constant) -> Draft:
+    """The layer with nothing in it but the units that keep the function: Net2Net's deeper net."""
+    added = place.cost(place.kept)
+    if place.function.line == "small":
+        return Draft(kind, place.label, (), f"'{place.function.name}' keeps a function nearly, not exactly")
+    if any(more > left for more, left in zip(added, ask.room, strict=True)):
+        return Draft(kind, place.label, (), "over the budget")
+    assert place.structure is not None
+    layout = statistics.layouts[place.label]
+    change = Change(structure=place.structure.with_size(place.node, place.kept), constant=constant)
+    trial = Trial(network, layout.dag, change, layout.site, still=True)
+    return Draft(kind, place.label, (Variant(trial, 0.0, (), 0.0, 0, added),), limit=float("inf"))
 
 
 @dataclass(frozen=True)
@@ -96,7 +116,7 @@ def _cheaper_split(dag: Dag, edge: EdgeId, template: NodeTemplate, label: str) -
         ends = (edge.source,), (edge.target,)
         places.append(Split(label, dag, next(iter(structure.nodes)), *ends, structure, edge, template, early))
     if not places:
-        return refused(label, reasons[0])
+        return FixedSize(label, reasons[0])
     return min(places, key=_parameters)
 
 

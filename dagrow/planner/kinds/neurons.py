@@ -10,10 +10,12 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag
-from dagrow.methods import Neurons
+from dagrow.methods import NOTHING, Neurons, Request, SiteMoments
 from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
+from dagrow.planner.kinds.existing import existing_neurons
+from dagrow.planner.kinds.still import still_trial
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, lasting_edges, solve_update, split_update
@@ -52,19 +54,45 @@ def draft_neurons(
     can_search = moments.samples is not None
     if not ask.samples:
         moments = replace(moments, samples=None)
+    if ask.existing:
+        moments = replace(moments, existing=existing_neurons(network, layout))
+    # What completes a method has its turn where the method finds nothing at any shrinkage.
+    found, reason = ([], "") if ask.samples else _made(ask, moments, replace(request, completion=NOTHING))
+    if not found:
+        found, reason = _made(ask, moments, request)
     variants = []
-    for shrinkage in ask.shrinkages:
-        neurons = ask.method(moments, replace(request, shrinkage=shrinkage))
-        if neurons.count == 0:
-            continue
-        updates = _updates(place, layout, neurons, statistics, ask)
-        trial = neuron_trial(network, layout, neurons, updates)
+    for shrinkage, neurons in found:
+        if neurons.still:
+            trial = still_trial(network, layout, neurons)
+        else:
+            updates = _updates(place, layout, neurons, statistics, ask)
+            trial = neuron_trial(network, layout, neurons, updates)
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores = tuple(neurons.scores.tolist())
         variants.append(Variant(trial, shrinkage, scores, neurons.noise_level, neurons.count, added(neurons.count)))
-    reason = "" if variants else "no singular value above the noise"
+    if any(variant.trial.still for variant in variants):
+        return Draft(kind, place.label, (variants[0],), limit=float("inf"))
+    reason = "" if variants else reason
     return Draft(kind, place.label, tuple(variants), reason, open=can_search and not ask.samples and not variants)
+
+
+def _made(ask: Ask, moments: SiteMoments, request: Request) -> tuple[list[tuple[float, Neurons]], str]:
+    """Neurons at each shrinkage that makes a difference, and why there are none otherwise."""
+    found: list[tuple[float, Neurons]] = []
+    reason = ""
+    for shrinkage in ask.shrinkages:
+        neurons = ask.method(moments, replace(request, shrinkage=shrinkage))
+        reason = neurons.reason
+        same = [other for _, other in found if torch.equal(other.alpha, neurons.alpha)]
+        if neurons.count == 0 or any(torch.equal(other.omega, neurons.omega) for other in same):
+            continue
+        found.append((shrinkage, neurons))
+        if neurons.two_sided:
+            found.append((shrinkage, replace(neurons, omega=-neurons.omega)))
+        if neurons.still:
+            break
+    return found, reason
 
 
 def _affordable(ask: Ask, added: CostOf) -> int:

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from dagrow.build import Network, build
 from dagrow.errors import DagrowError
-from dagrow.spec import GraphSpec, RunSpec, plain_graph
+from dagrow.spec import GraphSpec, RunSpec, TrainingSpec, plain_graph
 from dagrow.training.checkpoint.files import CheckpointError, decode, encode
 from dagrow.training.checkpoint.optimizer_state import optimizer_state, set_optimizer_state
 from dagrow.training.checkpoint.packing import pack, unpack
 from dagrow.training.checkpoint.random_numbers import random_state, set_random_state
 from dagrow.training.epochs import make_optimizer
 from dagrow.training.journal import JournalPosition
+from dagrow.training.phases import Phase, RewindState
 from dagrow.training.progress import Progress
 from dagrow.training.state import RunState
 
@@ -89,11 +90,10 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunState) -> Checkpoint:
     """The state of a run as it is now; copies are made when it is written."""
-    network, device = state.network, state.device
+    device = state.device
     parts = {
-        "graph": plain_graph(network.spec),
-        "weights": network.state_dict(),
-        "optimizer": optimizer_state(network, state.optimizer),
+        **network_parts(state.network, state.optimizer),
+        "rewind": None if state.rewind is None else {**vars(state.rewind), "phase": state.rewind.phase.value},
         "generators": {name: generator.get_state() for name, generator in state.generators.items()},
         "random": random_state(device),
     }
@@ -113,17 +113,52 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
     """
     parts = checkpoint.parts
     try:
-        network = _network(parts).to(device)
-        optimizer = make_optimizer(network, checkpoint.run.training)
-        set_optimizer_state(network, optimizer, parts["optimizer"])
+        network, optimizer = restored_network(parts, checkpoint.run.training, device)
         state = RunState.of(checkpoint.run, network, optimizer)
         for name, generator in state.generators.items():
             generator.set_state(parts["generators"][name])
         state.progress = checkpoint.progress
+        if (kept := parts.get("rewind")) is not None:
+            state.rewind = RewindState(**{**kept, "phase": Phase(kept["phase"])})
         set_random_state(parts["random"], device)
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
     return state
+
+
+def network_parts(network: Network, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """A network and its optimizer as plain data and tensors; the tensors are theirs."""
+    return {
+        "graph": plain_graph(network.spec),
+        "weights": network.state_dict(),
+        "optimizer": optimizer_state(network, optimizer),
+    }
+
+
+def restored_network(
+    parts: Mapping[str, Any], training: TrainingSpec, device: torch.device
+) -> tuple[Network, torch.optim.Optimizer]:
+    """What `network_parts` was given, made anew.
+
+    Raises:
+        DagrowError, KeyError, RuntimeError, TypeError, ValueError: if the parts do not belong together.
+    """
+    network = _network(parts).to(device)
+    optimizer = make_optimizer(network, training)
+    set_optimizer_state(network, optimizer, parts["optimizer"])
+    return network, optimizer
+
+
+def kept_network(checkpoint: Checkpoint, folder: Path) -> Network:
+    """The network alone, on the CPU; random numbers are left as they are.
+
+    Raises:
+        CheckpointError: if its parts do not belong together.
+    """
+    try:
+        return _network(checkpoint.parts)
+    except _NO_CHECKPOINT as error:
+        raise _foreign(folder, error) from error
 
 
 def _network(parts: Mapping[str, Any]) -> Network:

@@ -39,7 +39,7 @@ def set_optimizer_state(network: Network, optimizer: torch.optim.Optimizer, kept
         raise ValueError(f"the options of its groups are not those of {type(optimizer).__name__}")
     for name, entries in kept["state"].items():
         for key, value in entries.items():
-            if isinstance(value, Tensor) and value.numel() != 1 and value.shape != parameters[name].shape:
+            if isinstance(value, Tensor) and value.numel() != 1 and not _fits(value, parameters[name]):
                 raise ValueError(f"the optimizer's '{key}' of {name} has not its shape")
     numbers = {name: number for number, name in enumerate(names)}
     optimizer.param_groups = [
@@ -52,4 +52,11 @@ def set_optimizer_state(network: Network, optimizer: torch.optim.Optimizer, kept
             ],
             "state": {numbers[name]: entries for name, entries in kept["state"].items()},
         }
+    )
+
+
+def _fits(value: Tensor, parameter: Tensor) -> bool:
+    """Whether a state has the shape of its parameter, or extent 1 along axes that it does not tell apart."""
+    return value.dim() == parameter.dim() and all(
+        extent in (1, whole) for extent, whole in zip(value.shape, parameter.shape, strict=True)
     )

@@ -53,6 +53,16 @@ ZOO: dict[str, GraphSpec] = {
         },
         "y",
     ),
+    "capped": graph(
+        {"x": [2, 5, 5]},
+        {
+            "c": {"size": 3, "norm": "cap", "activation": "relu", "flatten": True},
+            "h": {"size": 4, "norm": "cap", "activation": "relu"},
+            "y": {"size": 2},
+        },
+        {"x -> c": {"op": "conv2d", "kernel": 3, "bias": False}, "c -> h": "linear", "h -> y": "linear"},
+        "y",
+    ),
     "maps_averaged": graph(
         {"x": [3, 6, 6]},
         {"c": {"size": 4, "pool": "global_average", "dropout": 0.1}, "y": {"size": 2}},

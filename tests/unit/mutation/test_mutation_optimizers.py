@@ -10,6 +10,9 @@ from torch import Tensor, optim
 
 from dagrow.errors import OptimizerError
 from dagrow.mutation import apply_change
+from dagrow.objectives import OPTIMIZERS
+from dagrow.objectives.adarad import AdaRad
+from dagrow.objectives.adarad_m import AdaRadM
 
 LR = 0.03
 CASES = {
@@ -34,10 +37,12 @@ CASES = {
     "rprop": (optim.Rprop, {}),
     "asgd": (optim.ASGD, {"t0": 2}),
     "muon": (optim.Muon, {}),
+    "adarad": (AdaRad, {"radial_lr": 0.2}),
+    "adarad_m": (AdaRadM, {"radial_lr": 0.2}),
 }
 REFUSED = {optim.LBFGS, optim.Adafactor, optim.SparseAdam}
-PER_WEIGHT = [name for name in CASES if name != "muon"]
-"""Muon orthogonalises a matrix as a whole, so new columns change the update of the old ones."""
+PER_WEIGHT = [name for name in CASES if name not in ("muon", "adarad", "adarad_m")]
+"""Muon orthogonalises a matrix as a whole, AdaRad turns a row as a whole: new columns change the update of the rest."""
 
 KEYS = {
     "sgd": set(),
@@ -86,8 +91,9 @@ def is_new(new: Tensor, shape: torch.Size) -> Tensor:
     return mask
 
 
-def test_every_optimizer_of_torch_is_covered():
+def test_every_optimizer_of_torch_and_of_run_files_is_covered():
     kinds = {kind for _, kind in inspect.getmembers(optim, inspect.isclass)} - {optim.Optimizer}
+    kinds |= set(OPTIMIZERS.values())
     assert kinds == {kind for kind, _ in CASES.values()} | REFUSED
 
 
@@ -119,6 +125,12 @@ def test_groups_and_state_are_carried(name):
             found = moments[entry]
             if old.dim() == 0:
                 assert torch.equal(found, old), (key, entry)
+                continue
+            shape, by_unit = before.values[key].shape, old.shape != before.values[key].shape
+            if by_unit:
+                assert found.shape == (len(new), *old.shape[1:])
+                assert torch.equal(found[: len(old)], old), (key, entry)
+                assert not found[len(old) :].any()
                 continue
             assert found.shape == new.shape
             assert found.dtype == old.dtype

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dagrow.ops import ACTIVATIONS, NORMS, Pool, ShapeError
+from dagrow.ops import ACTIVATIONS, NORMS, Pool, ShapeError, channels
 
 Z = torch.linspace(-3, 3, 41, dtype=torch.float64)
 
@@ -36,28 +36,78 @@ def test_what_growth_knows_of_an_activation_near_zero(name):
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("batch", (3,)), ("batch", (3, 4, 5)), ("layer", (3,)), ("layer", (4, 3)), ("layer", (3, 4, 5))],
+    [
+        ("batch", (3,)),
+        ("batch", (3, 4, 5)),
+        ("cap", (3,)),
+        ("cap", (3, 4, 5)),
+        ("layer", (3,)),
+        ("layer", (4, 3)),
+        ("layer", (3, 4, 5)),
+    ],
 )
 def test_norms(name, shape):
     norm = NORMS[name]
     layer = norm.module(shape)
-    assert repr(eval(norm.export_line(shape), {"nn": nn})) == repr(layer)
+    exported = eval(norm.export_line(shape), {"nn": nn})
+    assert repr(exported) == repr(layer) or name == "cap"
+    assert {key: value.shape for key, value in exported.state_dict().items()} == {
+        key: value.shape for key, value in layer.state_dict().items()
+    }
+    assert sum(p.numel() for p in layer.parameters()) == norm.parameters_per_feature * channels(shape)
     assert layer(torch.randn(4, *shape)).shape == (4, *shape)
     x = torch.randn(50, *shape)
     y = layer(x)
-    axes = [0, *range(2, y.dim())] if name == "batch" else [-1] if len(shape) < 3 else [1, 2, 3]
+    axes = [0, *range(2, y.dim())] if norm.over_samples else [-1] if len(shape) < 3 else [1, 2, 3]
     torch.testing.assert_close(y.mean(axes), torch.zeros_like(y.mean(axes)), rtol=0, atol=1e-5)
-    assert norm.per_feature == (name == "batch")
+    assert norm.per_feature == norm.over_samples
+    larger = norm.module(shape)(x * 100)
+    difference = (norm.module(shape)(x * 0.1) - larger).abs().median()
+    assert norm.undoes_scale == (float(difference.detach()) < 0.05)
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 4, 5)])
 @pytest.mark.parametrize("training", [True, False])
-def test_new_features_of_a_batch_norm_are_normalised_as_the_grown_layer_will(shape, training):
-    norm, z = NORMS["batch"], torch.randn(20, *shape) * 3 + 1
+@pytest.mark.parametrize("name", ["batch", "cap"])
+def test_new_features_of_a_batch_norm_are_normalised_as_the_grown_layer_will(name, shape, training):
+    norm, z = NORMS[name], torch.randn(20, *shape) * 3 + 1
     mean, variance = torch.rand(3), torch.rand(3) + 0.5
     layer = norm.module(shape).train(training)
     layer.load_state_dict(norm.new_entries(mean, variance), strict=False)
     torch.testing.assert_close(norm.normalise(z, mean, variance, layer), layer(z))
+
+
+@pytest.mark.parametrize("name", ["batch", "cap"])
+def test_norms_over_samples_refuse_tokens(name):
+    for ask in (NORMS[name].module, NORMS[name].export_line):
+        with pytest.raises(ShapeError, match=f"norm '{name}' takes vectors or maps, not tokens"):
+            ask((4, 3))
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 2, 3)])
+def test_cap_norm_by_hand(shape):
+    """Section 3.2: each feature less its mean, over the larger of its deviation and 1."""
+    scales = torch.tensor([0.1, 0.9, 1.1, 30.0]).view(4, *[1] * (len(shape) - 1))
+    layer, z = NORMS["cap"].module(shape), torch.randn(50, *shape) * scales + 3
+    wanted = torch.empty_like(z)
+    for j in range(4):
+        wanted[:, j] = (z[:, j] - z[:, j].mean()) / max(float(z[:, j].std(correction=0)), 1.0)
+    torch.testing.assert_close(layer(z), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(layer.running_mean, 0.1 * z.transpose(0, 1).flatten(1).mean(1))
+    capped = z.transpose(0, 1).flatten(1).var(1).clamp(min=1)
+    torch.testing.assert_close(layer.running_var, 0.9 + 0.1 * capped)
+    assert layer.num_batches_tracked == 1
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 2, 3)])
+def test_cap_norm_is_exported_as_the_batch_norm_that_evaluates_alike(shape):
+    norm, z = NORMS["cap"], torch.randn(50, *shape) * 5
+    layer = norm.module(shape)
+    for _ in range(3):
+        layer(z)
+    exported = eval(norm.export_line(shape), {"nn": nn})
+    exported.load_state_dict(layer.state_dict())
+    assert torch.equal(exported.eval()(z), layer.eval()(z))
 
 
 def test_layer_norms_take_in_no_features():

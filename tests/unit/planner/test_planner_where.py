@@ -41,6 +41,10 @@ C = candidate("c", 0.3, scores=(), cost=(5, 900))
 D = candidate("d", 0.9, rejected="over the budget", scores=(9.0,), cost=(1, 1))
 
 
+STILL = candidate("b", 0.0, scores=(30.0, 1.0), still=True)
+STILLER = candidate("a", 0.0, scores=(3.0,), still=True)
+
+
 def places(candidates, where, turn=0):
     orders = {
         tuple(c.place + c.kind[0] for c in ranked(list(p), where, ORDER, turn))
@@ -135,3 +139,14 @@ def test_plans_without_anything():
     assert str(Plan((), 0.5, None, 3, "naive")) == "loss 0.5 on 3 samples; best by naive\nno candidates"
     assert Plan((), 0.5, None, 3, "naive").best is None
     assert Plan((D,), 0.5, None, 3, "gain").best is None
+
+
+@pytest.mark.parametrize("where", ["gain", "gain_per_parameter", "gain_per_mac"])
+def test_what_changes_nothing_is_ranked_by_its_scores_behind_what_gains(where):
+    """A gradient's norm is no rival to a measured gain: they have different units."""
+    assert [c.merit for c in (A, STILL, STILLER)] == [0.2, 901.0, 9.0]
+    assert ranked([STILLER, C, D, STILL], where, ORDER, 0) == (C, STILL, STILLER, D)
+
+
+def test_in_turn_what_changes_nothing_has_its_turn():
+    assert ranked([C, STILL], "naive", ORDER, 0) == (STILL, C)

@@ -183,3 +183,8 @@ def test_too_many_values(monkeypatch):
 def test_any_text_reads_or_is_refused(content):
     with contextlib.suppress(DagrowError):
         assert isinstance(read_document(content).data, dict)
+
+
+def test_half_a_character_is_refused():
+    """Python would keep it, and could not print it."""
+    assert refused('a: 1\nb: "x\\ud800"\n') == ("half of a surrogate pair stands where a character should be", 2)

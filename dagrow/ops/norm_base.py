@@ -1,0 +1,62 @@
+"""What dagrow knows about a norm of a node: the interface that each norm fills in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, TypeVar
+
+from torch import Tensor, nn
+
+from dagrow.ops.base import Shape, ShapeError
+
+K = TypeVar("K")
+
+
+class Norm(ABC):
+    """What dagrow knows about one kind of norm."""
+
+    name: ClassVar[str]
+    per_feature: ClassVar[bool]
+    """Whether each feature is normalised by itself, so that a new one leaves the others as they are."""
+    over_samples: ClassVar[bool] = False
+    """Whether mean and variance are taken over the samples of a batch, of which it then needs two."""
+    undoes_scale: ClassVar[bool] = True
+    """Whether a feature comes out the same however small its fan-in is."""
+    parameters_per_feature: ClassVar[int] = 2
+    """Learned numbers: a scale and a shift, unless a norm has none."""
+
+    @abstractmethod
+    def module(self, shape: Shape) -> nn.Module:
+        """The ``nn`` layer for values of this shape.
+
+        Raises:
+            ShapeError: if this norm cannot take the shape.
+        """
+
+    @abstractmethod
+    def export_line(self, shape: Shape) -> str:
+        """The Python expression of the layer."""
+
+    def normalise(self, z: Tensor, mean: Tensor, variance: Tensor, module: nn.Module) -> Tensor:
+        """New features as the layer will normalise them, given their mean and variance over the samples."""
+        raise ShapeError(f"norm '{self.name}' cannot take in new features")
+
+    def scaled(self, z: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Normalised features times the layer's weight plus its bias, one of each per feature."""
+        shape = (1, -1, *[1] * (z.dim() - 2))
+        return z * weight.view(shape) + bias.view(shape)
+
+    def new_entries(self, mean: Tensor, variance: Tensor) -> dict[str, Tensor]:
+        """What the layer's parameters and buffers hold for new features."""
+        raise ShapeError(f"norm '{self.name}' cannot take in new features")
+
+
+def vector_or_map(name: str, shape: Shape, vectors: K, maps: K) -> K:
+    """What a norm over the samples has for values of this shape.
+
+    Raises:
+        ShapeError: for tokens, whose samples and positions no torch layer normalises together.
+    """
+    if len(shape) == 2:
+        raise ShapeError(f"norm '{name}' takes vectors or maps, not tokens; use 'layer'")
+    return maps if len(shape) == 3 else vectors

@@ -1,0 +1,44 @@
+"""The neurons that a node has already, as methods see them: matrices in the layout of the site's moments."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dagrow.build import Network
+from dagrow.build.emit import edge_module
+from dagrow.methods import Existing
+from dagrow.mutation import columns_of
+from dagrow.spec.graph import EdgeId
+from dagrow.statistics import SiteLayout
+
+
+def existing_neurons(network: Network, layout: SiteLayout) -> Existing:
+    """Fan-ins and lengths of fan-outs of all neurons of a site; none of a node that is not there yet."""
+    node, state = layout.site.node, network.state_dict()
+    like = next(iter(network.parameters()))
+    if node not in network.spec.nodes:
+        empty = torch.zeros(layout.feature_count - (not layout.has_bias), 0, dtype=torch.float64, device=like.device)
+        return Existing(empty, empty.new_zeros(0))
+    size, rows = layout.dag.size(node), []
+    constant = torch.zeros(1, size, dtype=torch.float64, device=like.device)
+    for edge in layout.widths:
+        weight, bias = weights_of(layout, state, edge)
+        rows.append(layout.dag.op(edge).rows(weight).double().T)
+        if bias is not None:
+            constant = constant + bias.double()
+    if layout.has_bias:
+        rows.append(constant)
+    squares = torch.zeros(size, dtype=torch.float64, device=like.device)
+    every = torch.arange(size, device=like.device)
+    for reading in layout.site.readings:
+        weight, _ = weights_of(layout, state, reading.edge)
+        columns = columns_of(layout.dag, node, reading, every)
+        squares += weight.double().square().movedim(1, 0).flatten(1).sum(1)[columns].sum(1)
+    return Existing(torch.cat(rows), squares.sqrt())
+
+
+def weights_of(layout: SiteLayout, state: dict[str, Tensor], edge: EdgeId) -> tuple[Tensor, Tensor | None]:
+    """Weight (output features first) and bias of an edge."""
+    layer = edge_module(edge)
+    return layout.dag.op(edge).stored(state[f"{layer}.weight"]), state.get(f"{layer}.bias")

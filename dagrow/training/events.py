@@ -1,0 +1,171 @@
+"""The events of a journal as a schema: what each line may say. Published by ``dagrow log --schema``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from dagrow.spec.patch import GraphPatch
+
+SCHEMA = 2
+"""Of the journal; 1 had no hashes and no changes, and told removals inside of growth events."""
+
+Number = Annotated[float | None, Field(description="null where it was infinite or no number")]
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="of the graph, see graph_hash")]
+
+
+class Entry(BaseModel):
+    """Base of all parts of an event: nothing else may stand there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScoreEntry(Entry):
+    """How good the network is on some samples."""
+
+    loss: Number
+    accuracy: float | None = Field(description="share of right samples; null for a regression")
+
+
+class CandidateEntry(Entry):
+    """An insertion or removal that was considered: all of it but its weights."""
+
+    kind: str
+    place: str
+    neurons: int
+    gain: Number = Field(description="drop of the loss over all samples; 0 if rejected")
+    held_out_gain: Number = Field(description="the same on held-out samples; null without such")
+    first_order_gain: Number
+    slope: Number
+    amplitude: Number
+    scores: list[Number]
+    noise_level: Number
+    shrinkage: Number
+    parameters: int = Field(description="that it adds")
+    multiply_adds: int = Field(description="that it adds")
+    rejected: str = Field(description="why it is not to be inserted; empty if it may be")
+
+
+class FixedEntry(Entry):
+    """A place where nothing can be done."""
+
+    node: str
+    reason: str
+
+
+class PlanEntry(Entry):
+    """One look at the network: all that could have been done."""
+
+    loss: Number
+    held_out_loss: Number
+    samples: int
+    where: str
+    stages: dict[str, int] = Field(description="how many candidates came how far")
+    candidates: list[CandidateEntry] = Field(description="best first")
+    fixed: list[FixedEntry] = Field(description="places that cannot be, and why")
+
+
+class Event(Entry):
+    """One line."""
+
+    epoch: int = Field(ge=0, description="passes over the training set so far")
+
+
+class GraphEvent(Event):
+    """One line with the network as it is then; ``change`` makes its graph of the one of the line before."""
+
+    graph: dict[str, Any] = Field(description="as the section of a graph file")
+    graph_hash: Hash
+    change: GraphPatch | None = None
+    parameters: int
+    multiply_adds: int
+    train_loss: Number
+    train: ScoreEntry
+    test: ScoreEntry
+
+
+class StartEvent(GraphEvent):
+    """The network before anything happened."""
+
+    event: Literal["start"]
+    version: Literal[2] = Field(alias="schema")
+    name: str
+    seed: int
+
+
+class EpochEvent(Event):
+    """A pass of gradient descent."""
+
+    event: Literal["epoch"]
+    running_loss: Number = Field(description="mean over the pass")
+    seconds: float
+
+
+class StepEvent(GraphEvent):
+    """A line of one growth step."""
+
+    step: int = Field(ge=1, le=10**9)
+
+
+class GrowthEvent(StepEvent):
+    """A growth step: all that was considered, and what was inserted."""
+
+    event: Literal["growth"]
+    plan: PlanEntry | None = Field(description="null if there were no numbers to make candidates of")
+    inserted: CandidateEntry | None
+    reason: str | None = Field(default=None, description="why nothing was inserted")
+    updates: list[CandidateEntry] | None = Field(default=None, description="best updates made after it")
+    seconds: float | None = None
+
+
+class RemovalEvent(StepEvent):
+    """What was taken away after an insertion; null if nothing could be."""
+
+    event: Literal["removal"]
+    plan: PlanEntry
+    removed: CandidateEntry | None
+
+
+class WarningEvent(Event):
+    """Something went wrong that the run went on after."""
+
+    event: Literal["warning"]
+    step: int | None = None
+    message: str
+
+
+class CheckpointEvent(Event):
+    """The state after a growth step, or at the start, is kept for good: ``dagrow revert`` can go back there."""
+
+    event: Literal["checkpoint"]
+    step: int = Field(ge=0)
+    graph_hash: Hash
+
+
+class StoppedEvent(Event):
+    """The run could not go on."""
+
+    event: Literal["stopped"]
+    step: int
+    reason: str
+
+
+class EndEvent(GraphEvent):
+    """The network at the end of the run."""
+
+    event: Literal["end"]
+
+
+AnyEvent = Annotated[
+    StartEvent | EpochEvent | GrowthEvent | RemovalEvent | CheckpointEvent | WarningEvent | StoppedEvent | EndEvent,
+    Field(discriminator="event"),
+]
+LINE: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+"""Checks a line: ``LINE.validate_python(json.loads(line))``."""
+
+
+def journal_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of one line of a journal."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"dagrow journal line, schema {SCHEMA}"}
+    return {**head, **LINE.json_schema()}

@@ -1,0 +1,71 @@
+"""Smaller steps, and passes taken back that did not help: the protocol of Philipp & Carbonell (2017), 7.4."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from dagrow.build.network import derived_seed
+from dagrow.data import Samples, Split
+from dagrow.spec import RunSpec
+from dagrow.training.checkpoint import network_parts, restored_network
+from dagrow.training.epochs import Score, TrainingError
+from dagrow.training.state import RunState, Task
+
+
+def split_held_out(run: RunSpec, split: Split) -> tuple[Split, Samples | None]:
+    """Keeps a share of the training samples back to judge by; None where the run does not rewind.
+
+    Raises:
+        TrainingError: if nothing would be left on one side.
+    """
+    if run.training.rewind is None:
+        return split, None
+    total = len(split.train)
+    count = round(run.training.rewind.held_out * total)
+    if not 0 < count < total:
+        raise TrainingError(
+            f"training.rewind.held_out keeps {count} of {total} training samples back; there must be some on both sides"
+        )
+    generator = torch.Generator().manual_seed(derived_seed(run.seed, "held-out samples"))
+    order = torch.randperm(total, generator=generator).to(split.train.inputs[0].device)
+    return Split(split.train.rows(order[count:]), split.test), split.train.rows(order[:count])
+
+
+def after_pass(task: Task, state: RunState, removed: int) -> str | None:
+    """Scores the network after a pass, and takes passes back where the phase is at its end.
+
+    Args:
+        task: the run.
+        state: changed in place where it goes back.
+        removed: units that went in this pass.
+
+    Returns:
+        What a person is told, if something happened.
+    """
+    options, rewind = task.spec.training.rewind, state.rewind
+    if options is None or rewind is None or task.held_out is None:
+        return None
+    error = _error(task.score(state.network, task.held_out))
+    if rewind.note(error, removed):
+        rewind.kept = copy.deepcopy(network_parts(state.network, state.optimizer))
+        rewind.kept_error, rewind.kept_scale = error, rewind.scale
+        return None
+    patience = options.late_patience if rewind.phase.value == "anneal" else options.patience
+    if rewind.quiet < patience or rewind.kept is None:
+        return None
+    going_on = rewind.next_phase(options.factor)
+    device = state.device
+    state.network, state.optimizer = restored_network(copy.deepcopy(rewind.kept), task.spec.training, device)
+    for group in state.optimizer.param_groups:
+        group["lr"] = group["lr"] * rewind.scale / rewind.kept_scale
+    back = f"back to the held-out error {rewind.kept_error:.4g}"
+    if not going_on:
+        state.progress = state.progress.ended()
+        return f"{back}; smaller steps change nothing any more"
+    return f"{back}, phase '{rewind.phase.value}', learning rate {state.optimizer.param_groups[0]['lr']:.3g}"
+
+
+def _error(score: Score) -> float:
+    return score.loss if score.accuracy is None else 1.0 - score.accuracy

@@ -1,0 +1,80 @@
+"""The random control (thesis eq. 5.6), and what completes TINY where it finds nothing (thesis 3.3)."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from reference_network import batches, graph, inputs_for, network, normal, squared
+from reference_zoo import ZOO, node
+from test_promised_gains import setting
+
+from dagrow.methods import METHODS, Neurons, Request, SiteMoments
+from dagrow.planner import propose
+
+
+def moments(F=4, M=3, samples=50, scale=1.0, has_constant=True):
+    B = scale * normal(samples, F, seed=1)
+    if has_constant:
+        B = torch.cat([B, torch.ones(samples, 1, dtype=B.dtype)], 1)
+    S, N = B.T @ B / samples, B.T @ normal(samples, M, seed=2) / samples
+    return SiteMoments(S, N, 0 * N, N, B.mean(0), 1.0, torch.float64, has_constant=has_constant)
+
+
+@pytest.mark.parametrize("has_constant", [True, False])
+def test_random_neurons_are_standard_normal_in_the_unit_of_the_features(has_constant):
+    neurons = METHODS["random"](moments(has_constant=has_constant), Request(neurons=4000, seed=3))
+    rms = float(moments().S.diagonal()[:4].mean().sqrt())
+    assert (neurons.alpha[:4] * rms).std().item() == pytest.approx(1.0, rel=0.03)
+    assert neurons.omega.std().item() == pytest.approx(1.0, rel=0.03)
+    assert neurons.alpha.mean().item() == pytest.approx(0.0, abs=0.05)
+    if has_constant:
+        assert neurons.alpha[4].std().item() == pytest.approx(1.0, rel=0.05)
+
+
+def test_the_unit_of_the_data_changes_no_random_neuron():
+    for has_constant in (True, False):
+        one, thousand = (
+            METHODS["random"](moments(scale=scale, has_constant=has_constant), Request(neurons=5, seed=1))
+            for scale in (1.0, 1000.0)
+        )
+        torch.testing.assert_close(one.alpha[:4], 1000 * thousand.alpha[:4])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_random_direction_gains_whether_it_points_up_or_down(seed):
+    """One smooth neuron: of the amplitudes on either side of 0, one lowers the loss."""
+    model, data = setting(graph({"x": [5]}, {"h": node(1, "tanh"), "y": 1}, {"x->h": "linear", "h->y": "linear"}))
+    best = propose(model, squared, data, method="random", neurons=1, seed=seed, shrinkage=0).best
+    assert best is not None
+    assert best.slope > 0
+
+
+def triangle():
+    """No linear neuron helps a node beside the edge that reads the same."""
+    spec = graph({"x": [3]}, {"h": node(1), "y": 2}, {"x->h": "linear", "h->y": "linear", "x->y": "linear"})
+    model, x = network(spec), inputs_for(spec, 200, seed=4)
+    return model, batches(x, normal(200, 2, seed=5), [200])
+
+
+def test_without_completion_tiny_leaves_it_at_that():
+    model, data = triangle()
+    plan = propose(model, squared, data, completion="none", shrinkage=0)
+    assert plan.best is None
+    assert plan.candidates[0].rejected == "no singular value above the noise"
+
+
+@pytest.mark.parametrize("completion", ["gradmax", "north_weights", "north_activations", "net2net"])
+def test_tiny_is_completed_where_it_finds_nothing(completion):
+    model, data = triangle()
+    plan = propose(model, squared, data, completion=completion, neurons=1)
+    assert plan.best is not None
+    assert plan.best.still
+
+
+def test_tiny_is_completed_by_random_neurons():
+    model, data = setting(ZOO["mlp"])
+    found = METHODS["tiny"](replace(moments(), N_proj=0 * moments().N_proj), Request(2, completion=METHODS["random"]))
+    assert isinstance(found, Neurons)
+    assert found.two_sided
+    assert found.count == 2
+    assert propose(model, squared, data, completion="random", shrinkage=0).best.scores != (1.0, 1.0)
