@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -55,7 +53,6 @@ class Kill:
 def grow_here(run: Path, settings: Sequence[str], out: Path, resume: bool) -> None:
     """What a process does."""
     torch.set_num_threads(1)
-    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     dagrow.grow(dagrow.load_run(run, settings), out=out, resume=resume)
 
 

@@ -100,7 +100,7 @@ def _last_good(
     for folder in store.newest_first():
         try:
             checkpoint = Checkpoint.read(folder)
-            content_up_to(directory.journal, checkpoint.journal)
+            _check_journal(directory, checkpoint)
             check_same_run(task.spec, checkpoint.run, directory)
             if checkpoint.samples != samples:
                 raise RunError(f"{directory.path}: the samples are not those that the run began with")
@@ -116,6 +116,13 @@ def _last_good(
     if last_event(directory.journal).get("event", "start") != "start":
         raise RunError(f"{directory.checkpoints} is empty or not there, so the run cannot be continued")
     return None
+
+
+def _check_journal(directory: RunDirectory, checkpoint: Checkpoint) -> None:
+    try:
+        content_up_to(directory.journal, checkpoint.journal)
+    except RunError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _warn_of_other_environment(checkpoint: Checkpoint, device: torch.device, reporter: Reporter) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,7 +58,7 @@ def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 def _pack_tensor(tensor: Tensor, name: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     packed: dict[str, Any] = {_MARK: "tensor", "name": name}
-    if not tensor.is_contiguous() and _is_dense(tensor):
+    if not tensor.is_contiguous() and _is_dense(tensor.shape, tensor.stride()):
         # The order in memory decides in which order a product is summed up, and so its last bits.
         packed["stride"] = list(tensor.stride())
     # A copy of its own: safetensors refuses tensors that share memory.
@@ -70,19 +70,17 @@ def _unpack_tensor(packed: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
     stored = tensors[packed["name"]]
     if "stride" not in packed:
         return stored.clone()
-    stride = sorted(zip(packed["stride"], stored.shape, strict=True))
-    value = torch.empty_strided(stored.shape, packed["stride"], dtype=stored.dtype)
-    if not _is_dense(value) or stride[0][0] < 0:
+    if not _is_dense(stored.shape, packed["stride"]):
         raise ValueError("the memory order of a tensor is not one")
-    return value.copy_(stored)
+    return torch.empty_strided(stored.shape, packed["stride"], dtype=stored.dtype).copy_(stored)
 
 
-def _is_dense(tensor: Tensor) -> bool:
+def _is_dense(shape: Sequence[int], stride: Sequence[int]) -> bool:
     """Whether the entries fill a piece of memory, each its own place."""
     size = 1
-    for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+    for step, length in sorted(zip(stride, shape, strict=True)):
         if length != 1:
-            if stride != size:
+            if step != size:
                 return False
             size *= length
     return True
