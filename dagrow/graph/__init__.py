@@ -1,5 +1,6 @@
 """The DAG over a spec: checks, order, shapes, costs, and where it can grow."""
 
+from dagrow.graph.chain import NoChain, relu_chain
 from dagrow.graph.changes import Changes, Difference, changes
 from dagrow.graph.cost import Cost, cost
 from dagrow.graph.dag import Dag
@@ -14,6 +15,7 @@ __all__ = [
     "Dag",
     "Difference",
     "FixedSize",
+    "NoChain",
     "NodeTemplate",
     "Reading",
     "Site",
@@ -26,6 +28,7 @@ __all__ = [
     "load_run",
     "new_edge",
     "new_node",
+    "relu_chain",
     "site",
     "sites",
     "split_edge",

@@ -1,24 +1,39 @@
 """Growth methods as pure functions on matrices: one file each."""
 
 from dagrow.methods.best_update import best_update, explained
+from dagrow.methods.folding import Fold, fold
+from dagrow.methods.method import CHAIN, Formula, Method
 from dagrow.methods.metric import Metric
-from dagrow.methods.moments import Neurons, Request, SiteMoments
-from dagrow.methods.registry import METHODS, Method, find_method, register_method
+from dagrow.methods.moments import Neurons, Request, SiteMoments, Why
+from dagrow.methods.registry import METHODS, find_method, register_method
+from dagrow.methods.relu_chain import ChainSamples, Judged, ReluChain, Segment
 from dagrow.methods.removal import orthonormal
 from dagrow.methods.samples import ChildSamples, SiteSamples
+from dagrow.methods.scene import Scene, Straight
 
 __all__ = [
+    "CHAIN",
     "METHODS",
+    "ChainSamples",
     "ChildSamples",
+    "Fold",
+    "Formula",
+    "Judged",
     "Method",
     "Metric",
     "Neurons",
+    "ReluChain",
     "Request",
+    "Scene",
+    "Segment",
     "SiteMoments",
     "SiteSamples",
+    "Straight",
+    "Why",
     "best_update",
     "explained",
     "find_method",
+    "fold",
     "orthonormal",
     "register_method",
 ]

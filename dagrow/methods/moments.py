@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from dagrow.methods.relu_chain import ChainSamples
 from dagrow.methods.samples import SiteSamples
+from dagrow.methods.scene import Scene
 
 EFFORT = 4e9
 """Multiply-adds: some tenths of a second on one core."""
@@ -34,6 +37,7 @@ class SiteMoments:
         precision: dtype in which the products were made.
         samples: draws the samples that `nonlinear` needs; called by methods that need them, None where there
             are none.
+        chain: the network itself with labelled samples, for methods that declare that they need it (`CHAIN`).
     """
 
     S: Tensor
@@ -44,6 +48,19 @@ class SiteMoments:
     v_goal_squared: float
     precision: torch.dtype
     samples: Callable[[], SiteSamples] | None = None
+    chain: Callable[[], ChainSamples] | None = None
+
+
+class Why(Protocol):
+    """Why neurons are as they are: as text one line for people, and plain data for the journal."""
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What JSON can hold."""
+
+    @property
+    def scene(self) -> Scene | None:
+        """What there is to be drawn, where the inputs are a plane."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,10 @@ class Neurons:
             of `SiteSamples.children`; none where the method leaves those weights to the best update.
         fan_in_fixed: the amplitude scales omega and the updates only, not alpha: the neurons were chosen at this
             very scale of their pre-activations.
+        still: they change nothing, or as good as nothing, when they enter: no amplitude is searched, and they need not
+            gain at once. They are inserted as they are made.
+        why: what there is to tell about them, if anything.
+        reason: why there are none.
     """
 
     alpha: Tensor
@@ -67,6 +88,9 @@ class Neurons:
     noise_level: float = 0.0
     updates: tuple[Tensor, ...] = ()
     fan_in_fixed: bool = False
+    still: bool = False
+    why: Why | None = None
+    reason: str = ""
 
     @property
     def count(self) -> int:

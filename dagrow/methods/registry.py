@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from dagrow.errors import DagrowError, did_you_mean, listed
-from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.folding import folding
+from dagrow.methods.method import CHAIN, Formula, Method
 from dagrow.methods.nonlinear import nonlinear
 from dagrow.methods.random import random
 from dagrow.methods.tiny import tiny
 
-Method = Callable[[SiteMoments, Request], Neurons]
-"""Moments in, neurons out: a pure function of matrices."""
+METHODS: dict[str, Method] = {
+    "tiny": Method(tiny),
+    "nonlinear": Method(nonlinear),
+    "folding": Method(folding, needs=(CHAIN,)),
+    "random": Method(random),
+}
 
-METHODS: dict[str, Method] = {"tiny": tiny, "nonlinear": nonlinear, "random": random}
 
-
-def register_method(name: str, method: Method) -> None:
+def register_method(name: str, method: Method | Formula) -> None:
     """Makes a method selectable by name, in specs and in `propose`.
+
+    Args:
+        name: for run files.
+        method: a function ``(moments, request) -> neurons``, or a `Method` that declares what it needs besides.
 
     Raises:
         DagrowError: if the name is taken by another method.
     """
     if not callable(method):
         raise DagrowError(f"method '{name}' is not callable: give a function (moments, request) -> neurons")
-    if METHODS.get(name, method) is not method:
+    own = method if isinstance(method, Method) else Method(method)
+    if METHODS.get(name, own) != own:
         raise DagrowError(f"a method named '{name}' is registered already")
-    METHODS[name] = method
+    METHODS[name] = own
 
 
 def find_method(name: str) -> Method:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagrow.graph import Cost
+from dagrow.methods import Why
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import GraphSpec
 
@@ -30,6 +31,7 @@ class Candidate:
         rejected: why it is not to be inserted; empty if it may be.
         trial: the change itself.
         spec: the graph that it was measured on.
+        why: what its method has to tell about it, if anything.
     """
 
     kind: str
@@ -46,6 +48,7 @@ class Candidate:
     rejected: str = ""
     trial: Trial | None = None
     spec: GraphSpec | None = None
+    why: Why | None = None
 
     @property
     def first_order_gain(self) -> float | None:

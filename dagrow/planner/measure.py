@@ -291,6 +291,7 @@ class _Result:
             cost=variant.cost,
             rejected=rejected,
             trial=trial,
+            why=variant.why,
         )
 
 

@@ -19,6 +19,7 @@ from dagrow.planner.drafts import make_drafts
 from dagrow.planner.evaluate import untouched
 from dagrow.planner.kinds import Ask, Kind, Place, find_kind
 from dagrow.planner.measure import measure
+from dagrow.planner.needs import check_needs, supplied
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.screen import Screen
 from dagrow.planner.shortlist import Entry, burden, shortlist
@@ -110,8 +111,9 @@ def propose(
     room = tuple(float("inf") if top is None else top - used for top, used in zip(limits, now, strict=True))
     request = Request(neurons, significance=significance, seed=seed)
     pointwise = fan_out == "pointwise"
+    rule = find_method(method)
     ask = Ask(
-        find_method(method),
+        rule,
         request,
         shrinkages,
         with_update=with_update,
@@ -121,6 +123,7 @@ def propose(
     )
     templates = _templates(new_node)
     kinds = [find_kind(name) for name in ((candidates,) if isinstance(candidates, str) else candidates)]
+    check_needs(method, rule, dag, [kind.name for kind in kinds])
     entries, fixed = _places(kinds, dag, templates, nodes)
     stream = Stream(data, network, share)
     with untouched(network):
@@ -142,6 +145,7 @@ def propose(
         if statistics.samples == stream.samples:
             # So few samples that none was held out: all of them do both jobs.
             stream.held_out = 0.0
+        statistics = supplied(statistics, rule, snapshots, [entry.place for entry in chosen.entries])
         drafts = make_drafts(
             network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place]))
         )

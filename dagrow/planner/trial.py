@@ -31,6 +31,7 @@ class Trial:
         site: where the change's features go; None without features.
         scale: amplitude at which the method itself would insert; the search starts around it.
         fan_in_fixed: whether the features keep their fan-in, so that amplitude acts on fan-out alone.
+        still: it is inserted as it is made: there is no amplitude to search.
         pinned: amplitude at which the features stay while that of the updates is searched; None if they move.
         pinned_updates: amplitude at which the updates stay while that of the features is searched.
     """
@@ -41,6 +42,7 @@ class Trial:
     site: Site | None = None
     scale: float = 1.0
     fan_in_fixed: bool = False
+    still: bool = False
     pinned: float | None = None
     pinned_updates: float | None = None
 

@@ -1,7 +1,7 @@
 """Tables, progress and pictures."""
 
 from dagrow.report.history import History, Step
-from dagrow.report.pictures import picture_format, write_picture
+from dagrow.report.pictures import picture_format, write_picture, write_scene
 from dagrow.report.progress import PlainLines, ProgressBar, Reporter, Silent
 from dagrow.report.table import number, table
 
@@ -16,4 +16,5 @@ __all__ = [
     "picture_format",
     "table",
     "write_picture",
+    "write_scene",
 ]

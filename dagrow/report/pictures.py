@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 
 from dagrow.errors import DagrowError, listed
+from dagrow.methods import Scene
 from dagrow.report.history import History
 from dagrow.spec import write_atomically
 
@@ -39,14 +40,39 @@ def write_picture(history: History, path: Path, *, title: str, note: str = "") -
         DagrowError: if the suffix is unknown, a package is missing or the file cannot be written.
     """
     form = picture_format(path)
-    for package in _PACKAGES:
+    _check_installed(*_PACKAGES)
+    from dagrow.report.picture.figure import draw
+
+    content = draw(history, form, title=title, note=note)
+    _write(content, path)
+
+
+def write_scene(scene: Scene, path: Path, *, title: str) -> None:
+    """Draws a decision in a plane, as a PNG.
+
+    Args:
+        scene: what to draw.
+        path: the file.
+        title: stands above the picture.
+
+    Raises:
+        DagrowError: if a package is missing or the file cannot be written.
+    """
+    _check_installed("matplotlib")
+    from dagrow.report.picture.scene import draw_scene
+
+    _write(draw_scene(scene, title), path)
+
+
+def _check_installed(*packages: str) -> None:
+    for package in packages:
         try:
             importlib.import_module(package)
         except ImportError as error:
             raise DagrowError(f"a picture needs '{package}': pip install 'dagrow[plots]'") from error
-    from dagrow.report.picture.figure import draw
 
-    content = draw(history, form, title=title, note=note)
+
+def _write(content: bytes, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

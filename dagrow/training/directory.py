@@ -42,6 +42,10 @@ class RunDirectory:
         """The grown network as plain PyTorch: ``model.py`` and its own ``weights.safetensors``."""
         return self.path / "exported"
 
+    def explained(self, step: int) -> Path:
+        """The picture of why a growth step did what it did, where its method has something to draw."""
+        return self.path / "explained" / f"step-{step}.png"
+
     @classmethod
     def create(cls, out: str | Path | None, run: RunSpec) -> RunDirectory:
         """Makes a new directory; without a name, ``runs/NAME`` or the next free ``runs/NAME-2``, ...

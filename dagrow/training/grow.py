@@ -15,9 +15,10 @@ from dagrow.build.network import derived_seed
 from dagrow.data import Batches, Samples, Split, load_data
 from dagrow.export import export_network
 from dagrow.graph import Dag, cost, load_run
+from dagrow.methods import find_method
 from dagrow.objectives import LOSSES
 from dagrow.ops import position_count
-from dagrow.planner import Plan, apply, propose
+from dagrow.planner import Plan, apply, check_needs, propose
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec, plain_graph
 from dagrow.training.device import find_device
@@ -31,6 +32,7 @@ from dagrow.training.epochs import (
     make_optimizer,
     train_epoch,
 )
+from dagrow.training.explained import explain
 from dagrow.training.journal import SCHEMA, Journal, candidate_entry, plan_entry
 from dagrow.training.result import GrowthResult, inserted_text
 from dagrow.training.sampling import batch_that_fits, samples_needed
@@ -66,6 +68,9 @@ def grow(
     dag = Dag.of(spec.graph)
     place = find_device(device)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
+    if spec.growth.budget.steps:
+        method = find_method(spec.growth.method)
+        check_needs(spec.growth.method, method, dag, spec.growth.candidates, split.train.targets[0])
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
     network = build(spec.graph, seed=spec.seed).to(place)
     optimizer = make_optimizer(network, spec.training)
@@ -140,6 +145,8 @@ class _Loop:
                 f"step {step}: {inserted_text(candidate_entry(best))}  gain {best.gain:.4g}{held}, "
                 f"amplitude {best.amplitude:.3g}; now {cost(self.network.dag).parameters} parameters, test {test}"
             )
+            if best.why is not None:
+                explain(best.why, step, self.directory, self.reporter)
             self.reporter.say(_considered(plan))
 
     def _propose(self, step: int) -> tuple[Plan, Batches]:

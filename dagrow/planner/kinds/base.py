@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, Structure, cost, site
-from dagrow.methods import Method, Request
+from dagrow.methods import Method, Request, Why
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, Target
@@ -43,7 +43,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to fill a draft: a trial with the shrinkage and the scores that it came from."""
+    """One way to fill a draft: a trial with the shrinkage and the scores that it came from, and what it can tell."""
 
     trial: Trial
     shrinkage: float
@@ -51,11 +51,12 @@ class Variant:
     noise_level: float
     neurons: int
     cost: Cost
+    why: Why | None = None
 
     @property
     def fixed(self) -> bool:
         """Whether there is no amplitude to be searched: all is done as it stands."""
-        return self.trial.change.features is None and not self.trial.change.updates
+        return self.trial.still or (self.trial.change.features is None and not self.trial.change.updates)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Draft:
         place: node or edge.
         variants: ways to make it; empty when there is nothing to try.
         reason: why there is nothing to try.
-        limit: what it may add to the loss; 0 for what must gain.
+        limit: what it may add to the loss; 0 for what must gain, infinite for what a method takes upon itself.
         open: whether samples could tell more than the moments did.
     """
 

@@ -52,19 +52,25 @@ def draft_neurons(
     can_search = moments.samples is not None
     if not ask.samples:
         moments = replace(moments, samples=None)
-    variants = []
+    variants, reason, limit = [], "", 0.0
     for shrinkage in ask.shrinkages:
         neurons = ask.method(moments, replace(request, shrinkage=shrinkage))
         if neurons.count == 0:
+            reason = neurons.reason or "no singular value above the noise"
             continue
         updates = _updates(place, layout, neurons, statistics, ask)
         trial = neuron_trial(network, layout, neurons, updates)
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores = tuple(neurons.scores.tolist())
-        variants.append(Variant(trial, shrinkage, scores, neurons.noise_level, neurons.count, added(neurons.count)))
-    reason = "" if variants else "no singular value above the noise"
-    return Draft(kind, place.label, tuple(variants), reason, open=can_search and not ask.samples and not variants)
+        limit = float("inf") if neurons.still else 0.0
+        count, level = neurons.count, neurons.noise_level
+        variants.append(Variant(trial, shrinkage, scores, level, count, added(count), neurons.why))
+        if neurons.still:
+            # Nothing would choose among several.
+            break
+    still_open = can_search and not ask.samples and not variants
+    return Draft(kind, place.label, tuple(variants), "" if variants else reason, limit, still_open)
 
 
 def _affordable(ask: Ask, added: CostOf) -> int:
@@ -89,7 +95,9 @@ def _updates(
     """
     children = [reading.edge.target for reading in layout.site.readings]
     first = _uppermost(place.base, children)
-    if neurons.fan_in_fixed:
+    if neurons.still:
+        found = []
+    elif neurons.fan_in_fixed:
         pairs = zip(children, neurons.updates, strict=True)
         found = [(child, dW) for child, dW in pairs if child in first and place.base.node(child).merge == "sum"]
     elif ask.with_update:
@@ -119,11 +127,15 @@ def neuron_trial(
     """Neurons in matrix form as a change of unit size: both sides normalised together (thesis 4.17).
 
     With updates along, the unit is the method's own scale instead: the update's size is part of it. Where the
-    fan-in is fixed, each neuron's two sides get the same norm if the activation lets them.
+    fan-in is fixed, each neuron's two sides get the same norm if the activation lets them, but for neurons that
+    are inserted as they are made.
     """
     dtype, alpha, omega = next(iter(network.parameters())).dtype, neurons.alpha, neurons.omega
     if not layout.has_bias:
         alpha = torch.cat([alpha, alpha.new_zeros(1, alpha.shape[1])])
+    if neurons.still:
+        features = new_features(layout, alpha, omega, dtype)
+        return Trial(network, layout.dag, Change(features), layout.site, fan_in_fixed=True, still=True)
     if neurons.fan_in_fixed:
         return _fixed_trial(network, layout, alpha, omega, updates, dtype)
     K = omega.shape[0]

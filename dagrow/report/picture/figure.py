@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from dagrow.graph import Dag, cost
 from dagrow.report.history import History
 from dagrow.report.picture.network import Drawing, paint, write
 from dagrow.report.picture.steps import Table
-from dagrow.report.picture.style import MUTED, TEXT, TITLE, Line, step_colours
+from dagrow.report.picture.style import MUTED, TEXT, TITLE, Line, settings, step_colours
 from dagrow.spec.graph import GraphSpec
 
 _MARGIN, _BETWEEN, _BELOW_TITLE = 24.0, 56.0, 16.0
@@ -23,7 +20,7 @@ _DOTS, _MOST_DOTS = 160.0, 12_000.0
 
 def draw(history: History, form: str, *, title: str, note: str = "") -> bytes:
     """The picture of a graph and its growth, in a format that matplotlib knows; the same input gives the same bytes."""
-    with _settings():
+    with settings():
         figure = _figure(history, _heading(history, title, note))
         longest = max(figure.get_size_inches())
         file = io.BytesIO()
@@ -69,14 +66,3 @@ def _heading(history: History, title: str, note: str) -> list[Line]:
 
 def _counts(graph: GraphSpec) -> tuple[int, int, int, int]:
     return len(graph.nodes), len(graph.edges), *cost(Dag.of(graph))
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    """Matplotlib as it is delivered, whatever a person has set; text becomes outlines, so that it fits anywhere."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(
-            {"font.family": "DejaVu Sans", "svg.fonttype": "path", "svg.hashsalt": "dagrow", "path.simplify": False}
-        )
-        yield
