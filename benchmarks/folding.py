@@ -1,9 +1,9 @@
 """Growth by folding: how many 2-2-2 nets, each grown to 2-3-2, learn a sine boundary, against 2-3-2 from the start.
 
 After the figures of J. Kang's slides ("Explainable Network Growth by Folding on Typical Mis-predictions", 2025): 65 of
-1 000 random starts, 360 of 1 000 grown ones. The slides say neither which set, optimizer and length nor what success is,
-so all of these are options here. A net succeeds where it gets 95 % of the training samples right; the row of 2-2-2 says
-how far that is out of reach of two units. All nets of a row are trained together, full batches.
+1 000 random starts, 360 of 1 000 grown ones. The slides say neither which samples, optimizer and number of steps nor
+what success is, so these are options here. A net succeeds where it gets 95 % of the training samples right; the row of
+2-2-2 says how far that is out of reach of two units. All nets of a row are trained together, full batches.
 
     python benchmarks/folding.py                              # 1 000 starts a row
     python benchmarks/folding.py --starts 100 --optimizer sgd --lr 0.1
@@ -153,9 +153,8 @@ def main() -> None:
     for name, new in ways.items():
         row(name, trained(widened(small, *new), x, y, options), x, y, started)
     there = [each for each in found if each is not None]
-    print(
-        f"\n{len(found) - len(there)} nets have no fold; {sum(each.within for each in there)} fold points within their segment"
-    )
+    within = sum(each.within for each in there)
+    print(f"\n{len(found) - len(there)} nets have no fold; {within} fold points lie within their segment")
 
 
 if __name__ == "__main__":

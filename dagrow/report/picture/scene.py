@@ -76,12 +76,13 @@ def _paint_classes(axes: Axes, scene: Scene, low: list[float], high: list[float]
     count = max(int(scene.labels.max()), int(seen.max())) + 1
     colours = [_CLASSES[index % len(_CLASSES)] for index in range(count)]
     soft = matplotlib.colors.ListedColormap([tint(colour, 0.25) for colour in colours])
-    axes.pcolormesh(across, up, seen, cmap=soft, vmin=-0.5, vmax=count - 0.5, rasterized=True)
+    x, y = across.numpy(), up.numpy()
+    axes.pcolormesh(x, y, seen, cmap=soft, vmin=-0.5, vmax=count - 0.5, rasterized=True)
     if 0 < inside.mean() < 1:
-        axes.contour(across, up, inside, levels=[0.5], colors=[MUTED], linewidths=1.6)
+        axes.contour(x, y, inside, levels=[0.5], colors=[MUTED], linewidths=1.6)
     axes.plot([], [], color=MUTED, linewidth=1.6, label=scene.region_name)
     for label in range(count):
-        of = scene.points[scene.labels == label].cpu()
+        of = scene.points[scene.labels == label].cpu().numpy()
         if len(of):
             axes.scatter(of[:, 0], of[:, 1], s=9, color=colours[label], label=f"class {label}", linewidths=0)
 
