@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagrow.errors import DagrowError, did_you_mean, listed
+from dagrow.errors import DagrowError, lookup
 from dagrow.methods.folding import folding
 from dagrow.methods.method import CHAIN, Formula, Method
 from dagrow.methods.nonlinear import nonlinear
@@ -41,6 +41,4 @@ def find_method(name: str) -> Method:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    if name not in METHODS:
-        raise DagrowError(f"unknown method '{name}'{did_you_mean(name, METHODS)}; allowed: {listed(METHODS)}")
-    return METHODS[name]
+    return lookup(METHODS, name, "method")

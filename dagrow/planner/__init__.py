@@ -3,8 +3,9 @@
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.kinds import KINDS
 from dagrow.planner.needs import check_needs
+from dagrow.planner.places import find_places
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
 from dagrow.planner.where import WHERE
 
-__all__ = ["KINDS", "WHERE", "Candidate", "Plan", "Stages", "apply", "check_needs", "propose"]
+__all__ = ["KINDS", "WHERE", "Candidate", "Plan", "Stages", "apply", "check_needs", "find_places", "propose"]

@@ -67,12 +67,12 @@ def test_what_cannot_be_folded_is_refused_before_anything_is_trained(run_file, t
 
 def test_a_run_goes_on_where_no_picture_can_be_drawn(run_file, tmp_path, monkeypatch):
     from dagrow import DagrowError
-    from dagrow.training import explained
+    from dagrow.training import record
 
     def refuse(*args, **kwargs):
         raise DagrowError("a picture needs 'matplotlib'")
 
-    monkeypatch.setattr(explained, "write_scene", refuse)
+    monkeypatch.setattr(record, "write_scene", refuse)
     outcome = command("grow", run_file, "--out", tmp_path / "out", "--set", "growth.budget.steps=1")
     assert outcome.code == 0
     assert "not drawn: a picture needs 'matplotlib'" in outcome.out
