@@ -61,6 +61,12 @@ class RunState:
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
+    def of(cls, spec: RunSpec, network: Network, optimizer: torch.optim.Optimizer) -> RunState:
+        """With this network, nothing done yet."""
+        order, looks = (derived_seed(spec.seed, name) for name in ("order of samples", "samples for statistics"))
+        return cls(network, optimizer, torch.Generator().manual_seed(order), torch.Generator().manual_seed(looks))
+
+    @classmethod
     def fresh(cls, spec: RunSpec, device: torch.device) -> RunState:
         """The state in which a run begins.
 
@@ -69,13 +75,14 @@ class RunState:
             OptimizerError: if the optimizer refuses its options.
         """
         network = build(spec.graph, seed=spec.seed).to(device)
-        return cls(
-            network,
-            make_optimizer(network, spec.training),
-            _generator(spec, "order of samples"),
-            _generator(spec, "samples for statistics"),
-        )
+        return cls.of(spec, network, make_optimizer(network, spec.training))
 
+    @property
+    def generators(self) -> dict[str, torch.Generator]:
+        """The generators of the run's own, by name."""
+        return {"order": self.order, "looks": self.looks}
 
-def _generator(spec: RunSpec, name: str) -> torch.Generator:
-    return torch.Generator().manual_seed(derived_seed(spec.seed, name))
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
