@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import dagrow
-from dagrow.methods import Method, Neurons, Request, SiteMoments
+from dagrow.methods import EXISTING, GOAL, Method, Neurons, Request, SiteMoments
 from dagrow.report import table
 from dagrow.spec import GraphSpec
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    dagrow.register_method("random_fan_out", Method(random_fan_out, goal=True, existing=True))
+    dagrow.register_method("random_fan_out", Method(random_fan_out, needs=(GOAL, EXISTING)))
     found = np.array([losses(seed, arguments.teacher, arguments.methods) for seed in range(arguments.seeds)])
     rows = []
     for index, method in enumerate(arguments.methods):

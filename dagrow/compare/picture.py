@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from dagrow.compare.columns import PARAMETERS, SECONDS, Column, score
 from dagrow.compare.result import Comparison
 from dagrow.compare.summary import Spread, Summary
-from dagrow.report.picture.figure import as_delivered
-from dagrow.report.picture.style import FAINT, INK, MUTED, SMALL, TEXT, TITLE, step_colours
+from dagrow.report.picture.style import FAINT, INK, MUTED, SMALL, TEXT, TITLE, as_delivered, step_colours
 
 _PANEL, _LEGEND_LINE = (4.6, 3.4), 0.2
 """Inches."""

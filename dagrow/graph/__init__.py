@@ -1,5 +1,6 @@
 """The DAG over a spec: checks, order, shapes, costs, and where it can grow."""
 
+from dagrow.graph.chain import NoChain, relu_chain
 from dagrow.graph.changes import Changes, Difference, changes
 from dagrow.graph.cost import (
     Cost,
@@ -23,6 +24,7 @@ __all__ = [
     "Dag",
     "Difference",
     "FixedSize",
+    "NoChain",
     "NodeTemplate",
     "Reading",
     "Site",
@@ -43,6 +45,7 @@ __all__ = [
     "new_node",
     "nonparametric_problems",
     "norm_parameters",
+    "relu_chain",
     "site",
     "sites",
     "span",

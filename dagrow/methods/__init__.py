@@ -1,29 +1,45 @@
 """Growth methods as pure functions on matrices: one file each."""
 
 from dagrow.methods.best_update import best_update, explained
-from dagrow.methods.method import Method
+from dagrow.methods.folding import Fold, fold
+from dagrow.methods.method import CHAIN, EXISTING, GOAL, Formula, Method
 from dagrow.methods.metric import Metric
-from dagrow.methods.moments import Existing, Neurons, Request, SiteMoments
+from dagrow.methods.moments import Existing, Neurons, Request, SiteMoments, Why
 from dagrow.methods.registry import COMPLETIONS, METHODS, NOTHING, find_completion, find_method, register_method
+from dagrow.methods.relu_chain import ChainSamples, Judged, ReluChain, Segment
 from dagrow.methods.removal import orthonormal
 from dagrow.methods.samples import ChildSamples, SiteSamples
+from dagrow.methods.scene import Scene, Straight
 
 __all__ = [
+    "CHAIN",
     "COMPLETIONS",
+    "EXISTING",
+    "GOAL",
     "METHODS",
     "NOTHING",
+    "ChainSamples",
     "ChildSamples",
     "Existing",
+    "Fold",
+    "Formula",
+    "Judged",
     "Method",
     "Metric",
     "Neurons",
+    "ReluChain",
     "Request",
+    "Scene",
+    "Segment",
     "SiteMoments",
     "SiteSamples",
+    "Straight",
+    "Why",
     "best_update",
     "explained",
     "find_completion",
     "find_method",
+    "fold",
     "orthonormal",
     "register_method",
 ]

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 
+GOAL = "goal"
+"""A need: the features against the desired update itself, in `SiteMoments.N_goal`."""
+EXISTING = "existing"
+"""A need: the neurons that the growing node has already, in `SiteMoments.existing`."""
+CHAIN = "relu_chain"
+"""A need: the network itself as a `ReluChain` with labelled samples, in `SiteMoments.chain`."""
+
 Formula = Callable[[SiteMoments, Request], Neurons]
 """Moments in, neurons out: a pure function of matrices."""
 
@@ -17,15 +24,14 @@ class Method:
 
     Attributes:
         formula: makes the neurons.
-        goal: it reads `SiteMoments.N_goal`.
-        existing: it reads `SiteMoments.existing`, the neurons that are there already.
+        needs: what it reads besides features and `N_proj`; the planner supplies it where graph and data can give it,
+            and refuses the others before anything is trained.
         deepens: a new layer that only keeps the function of the edge that it replaces is a candidate of its own.
         fills: it can make neurons for a node that has none yet.
     """
 
     formula: Formula
-    goal: bool = False
-    existing: bool = False
+    needs: tuple[str, ...] = ()
     deepens: bool = False
     fills: bool = True
 

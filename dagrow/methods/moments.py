@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from dagrow.methods.relu_chain import ChainSamples
 from dagrow.methods.samples import SiteSamples
+from dagrow.methods.scene import Scene
 
 EFFORT = 4e9
 """Multiply-adds: some tenths of a second on one core."""
@@ -53,7 +56,8 @@ class SiteMoments:
         samples: draws the samples that `nonlinear` needs; called by methods that need them, None where there
             are none.
         has_constant: whether the last feature is the constant.
-        existing: the neurons that are there; None where the method did not ask for them.
+        existing: the neurons that are there, for methods that declare that they need them (`EXISTING`).
+        chain: the network itself with labelled samples, likewise (`CHAIN`).
     """
 
     S: Tensor
@@ -66,6 +70,19 @@ class SiteMoments:
     samples: Callable[[], SiteSamples] | None = None
     has_constant: bool = True
     existing: Existing | None = None
+    chain: Callable[[], ChainSamples] | None = None
+
+
+class Why(Protocol):
+    """Why neurons are as they are: as text one line for people, and plain data for the journal."""
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What JSON can hold."""
+
+    @property
+    def scene(self) -> Scene | None:
+        """What there is to be drawn, where the inputs are a plane."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +99,14 @@ class Neurons:
         fan_in_fixed: the amplitude scales omega and the updates only, not alpha: the neurons were chosen at this
             very scale of their pre-activations.
         two_sided: amplitudes below 0 are searched as well (thesis eq. 5.6): the neurons do not point downhill.
-        still: they change nothing when they enter, so there is no amplitude to search and no gain to measure. They are
-            inserted as they are made, and places are compared by the sum of their squared scores.
+        still: they change nothing, or as good as nothing, when they enter, so there is no amplitude to search and no
+            gain to measure. They are inserted as they are made, and places are compared by the sum of their squared
+            scores.
         towards: ``[F, K]`` where a first gradient step would move fan-ins that are 0, at any length; None where they
             are not. An activation whose derivative is 0 at 0 would keep such neurons dead for ever.
         splits: ``[K]`` which existing neuron each is a copy of; the two then share its fan-out, and alpha is what is
             added to the fan-in of the copy. None for neurons of their own.
+        why: what there is to tell about them, if anything.
         reason: why there are none.
     """
 
@@ -101,6 +120,7 @@ class Neurons:
     still: bool = False
     towards: Tensor | None = None
     splits: Tensor | None = None
+    why: Why | None = None
     reason: str = "no singular value above the noise"
 
     @property

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dagrow.errors import DagrowError, lookup
+from dagrow.methods.folding import folding
 from dagrow.methods.gradmax import gradmax
-from dagrow.methods.method import Formula, Method
+from dagrow.methods.method import CHAIN, EXISTING, GOAL, Formula, Method
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.net2net import net2net
 from dagrow.methods.nonlinear import nonlinear
@@ -15,10 +16,11 @@ from dagrow.methods.tiny import tiny
 METHODS: dict[str, Method] = {
     "tiny": Method(tiny),
     "nonlinear": Method(nonlinear),
-    "gradmax": Method(gradmax, goal=True, existing=True),
-    "north_weights": Method(north_weights, existing=True),
-    "north_activations": Method(north_activations, existing=True),
-    "net2net": Method(net2net, existing=True, deepens=True, fills=False),
+    "gradmax": Method(gradmax, needs=(GOAL, EXISTING)),
+    "north_weights": Method(north_weights, needs=(EXISTING,)),
+    "north_activations": Method(north_activations, needs=(EXISTING,)),
+    "net2net": Method(net2net, needs=(EXISTING,), deepens=True, fills=False),
+    "folding": Method(folding, needs=(CHAIN,)),
     "random": Method(random),
 }
 

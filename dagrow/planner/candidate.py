@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagrow.graph import Cost
+from dagrow.methods import Why
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import GraphSpec
 
@@ -31,6 +32,7 @@ class Candidate:
         trial: the change itself.
         spec: the graph that it was measured on.
         still: whether it changes nothing when it enters, so that its gain says nothing about it.
+        why: what its method has to tell about it, if anything.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Candidate:
     trial: Trial | None = None
     spec: GraphSpec | None = None
     still: bool = False
+    why: Why | None = None
 
     @property
     def first_order_gain(self) -> float | None:

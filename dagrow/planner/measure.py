@@ -303,6 +303,7 @@ class _Result:
             cost=variant.cost,
             rejected=rejected,
             trial=trial,
+            why=variant.why,
         )
 
 

@@ -10,7 +10,7 @@ import torch
 from dagrow.build import Network
 from dagrow.errors import GrowthError
 from dagrow.graph import cost
-from dagrow.methods import Request, find_completion, find_method
+from dagrow.methods import GOAL, Request, find_completion, find_method
 from dagrow.mutation import apply_change
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import make_drafts
@@ -18,6 +18,7 @@ from dagrow.planner.evaluate import untouched
 from dagrow.planner.insert import find_insert
 from dagrow.planner.kinds import Ask, Place
 from dagrow.planner.measure import measure
+from dagrow.planner.needs import check_needs, supplied
 from dagrow.planner.places import find_places, node_templates
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.screen import Screen
@@ -112,6 +113,7 @@ def propose(
     limits = (max_parameters, max_multiply_adds)
     room = tuple(float("inf") if top is None else top - used for top, used in zip(limits, now, strict=True))
     makers = find_method(method), find_completion(completion)
+    needs = frozenset(need for maker in makers for need in maker.needs)
     request = Request(neurons, significance=significance, seed=seed, completion=makers[1], noise=noise)
     pointwise = fan_out == "pointwise"
     ask = Ask(
@@ -122,9 +124,9 @@ def propose(
         pointwise=pointwise,
         room=(room[0], room[1]),
         removal=removal,
-        existing=any(maker.existing for maker in makers),
     )
     entries, fixed = find_places(dag, candidates, nodes, new_node)
+    check_needs(method, makers[0], dag, (candidates,) if isinstance(candidates, str) else candidates)
     stream = Stream(data, network, share)
     with untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)
@@ -139,13 +141,14 @@ def propose(
             snapshots,
             targets=tuple({target.key: target for targets, _ in needed for target in targets}.values()),
             layouts=[layout for _, layouts in needed for layout in layouts],
-            goal=any(maker.goal for maker in makers),
+            goal=GOAL in needs,
             noise=significance > 0,
             precision=precision,
         )
         if statistics.samples == stream.samples:
             # So few samples that none was held out: all of them do both jobs.
             stream.held_out = 0.0
+        statistics = supplied(statistics, needs, snapshots)
         drafts = make_drafts(
             network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place]))
         )

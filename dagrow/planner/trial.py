@@ -84,6 +84,14 @@ class Trial:
         acts = [ACTIVATIONS[self.dag.node(name).activation] for name in self._tails]
         return self.fan_out_only or all(act.at_zero == 0.0 for act in acts)
 
+    @property
+    def kept_silent(self) -> bool:
+        """Whether ``silent`` has nothing to do: what is still has an empty side already, and needs the other one.
+
+        Not where the fan-in is what was chosen: then there is a small fan-out, which can be left at 0.
+        """
+        return self.still and not self.fan_in_fixed
+
     def factors(self, amplitude: float) -> tuple[float, float]:
         """What fan-in and fan-out are multiplied by: the square root each, or fan-out alone behind a norm."""
         if self.still:
@@ -93,7 +101,7 @@ class Trial:
     def scaled(self, amplitude: float, silent: bool = False) -> Change:
         """The change as it is inserted; ``silent`` leaves fan-out and updates at 0, so that nothing jumps."""
         fan_in, fan_out = self.factors(amplitude)
-        loud = 0.0 if silent and not self.still else 1.0
+        loud = 0.0 if silent and not self.kept_silent else 1.0
         features = self.change.features
         return replace(
             self.change,

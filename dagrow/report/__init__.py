@@ -2,7 +2,7 @@
 
 from dagrow.report.difference import GraphDiff
 from dagrow.report.history import History, Step
-from dagrow.report.pictures import picture_format, write_picture
+from dagrow.report.pictures import picture_format, write_picture, write_scene
 from dagrow.report.progress import PlainLines, ProgressBar, Reporter, Silent
 from dagrow.report.table import number, printable, table
 
@@ -19,4 +19,5 @@ __all__ = [
     "printable",
     "table",
     "write_picture",
+    "write_scene",
 ]

@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 
 from dagrow.errors import DagrowError, listed
+from dagrow.methods import Scene
 from dagrow.report.history import History
 from dagrow.spec import write_atomically
 
@@ -56,6 +57,27 @@ def write_picture(history: History, path: Path, *, title: str, note: str = "") -
     from dagrow.report.picture.figure import draw
 
     content = draw(history, form, title=title, note=note)
+    _write(content, path)
+
+
+def write_scene(scene: Scene, path: Path, *, title: str) -> None:
+    """Draws a decision in a plane, as a PNG.
+
+    Args:
+        scene: what to draw.
+        path: the file.
+        title: stands above the picture.
+
+    Raises:
+        DagrowError: if a package is missing or the file cannot be written.
+    """
+    need_packages("matplotlib")
+    from dagrow.report.picture.scene import draw_scene
+
+    _write(draw_scene(scene, title), path)
+
+
+def _write(content: bytes, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,5 +1,6 @@
 """One pass over data to moments: sums and counts, and what they are sums of."""
 
+from dagrow.statistics.chain import chain_of, judged, labels_problem
 from dagrow.statistics.collect import Statistics, Target, collect, watched
 from dagrow.statistics.draw import lasting_edges
 from dagrow.statistics.node import NodeMoments, edge_widths, node_features, solve_update, split_update, weighted_edges
@@ -21,10 +22,13 @@ __all__ = [
     "Stream",
     "Sums",
     "Target",
+    "chain_of",
     "check_loss",
     "collect",
     "edge_widths",
     "joined",
+    "judged",
+    "labels_problem",
     "lasting_edges",
     "node_features",
     "rows",

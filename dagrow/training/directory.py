@@ -48,6 +48,10 @@ class RunDirectory:
         """The grown network as plain PyTorch: ``model.py`` and its own ``weights.safetensors``."""
         return self.path / "exported"
 
+    def explained(self, step: int) -> Path:
+        """The picture of why a growth step did what it did, where its method has something to draw."""
+        return self.path / "explained" / f"step-{step}.png"
+
     @property
     def run(self) -> Path:
         """The run as it was meant, every default written out."""

@@ -45,6 +45,7 @@ class CandidateEntry(Entry):
     parameters: int = Field(description="that it adds")
     multiply_adds: int = Field(description="that it adds")
     rejected: str = Field(description="why it is not to be inserted; empty if it may be")
+    why: dict[str, Any] | None = Field(default=None, description="what its method tells about it, see the method")
 
 
 class FixedEntry(Entry):

@@ -10,9 +10,10 @@ from dagrow.build.network import derived_seed
 from dagrow.data import load_data
 from dagrow.errors import ExportError, RunError, SpecError
 from dagrow.graph import Dag, load_run, nonparametric_problems
+from dagrow.methods import find_method
 from dagrow.objectives import LOSSES
 from dagrow.ops import NORMS, position_count
-from dagrow.planner import find_places
+from dagrow.planner import check_needs, find_places
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
 from dagrow.training.continuing import check_same_run, continued, finished
@@ -126,6 +127,8 @@ def _task(spec: RunSpec, device: torch.device) -> Task:
     if problems := nonparametric_problems(spec):
         raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
+    if growth.budget.steps:
+        check_needs(growth.method, find_method(growth.method), dag, growth.candidates, split.train.targets[0])
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
     split, held_out = split_held_out(spec, split.to(device))
     return Task.of(spec, split, held_out)

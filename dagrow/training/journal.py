@@ -146,6 +146,7 @@ def candidate_entry(candidate: Candidate) -> dict[str, Any]:
         "parameters": candidate.cost.parameters,
         "multiply_adds": candidate.cost.multiply_adds,
         "rejected": candidate.rejected,
+        **({} if candidate.why is None else {"why": candidate.why.entry}),
     }
 
 

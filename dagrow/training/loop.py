@@ -90,6 +90,8 @@ class Loop:
         _, test = self.record.write_scored("growth", state, **outcome.entries, **spent)
         self.reporter.say(step_text(outcome, state, test))
         if outcome.made is not None:
+            if problem := self.record.draw(outcome.made, number):
+                self.reporter.say(f"    not drawn: {problem}")
             self._removal(number, outcome)
         return state.progress.after_growth(self.task.spec, outcome.made is not None, outcome.places)
 

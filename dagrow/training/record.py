@@ -7,8 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from dagrow.data import fingerprint
+from dagrow.errors import DagrowError
 from dagrow.export import export_network
 from dagrow.graph import cost
+from dagrow.planner import Candidate
+from dagrow.report import write_scene
 from dagrow.spec import graph_hash
 from dagrow.training.checkpoint import CheckpointStore, StepStore, capture
 from dagrow.training.directory import RunDirectory
@@ -66,6 +69,21 @@ class Record:
             test=asdict(test),
         )
         return train, test
+
+    def draw(self, inserted: Candidate, step: int) -> str:
+        """Draws why a growth step did what it did, where its method has something to draw.
+
+        Returns:
+            Why it could not be drawn, which is no reason to end a run; empty if all is well.
+        """
+        why = inserted.why
+        if self.directory is None or why is None or why.scene is None:
+            return ""
+        try:
+            write_scene(why.scene, self.directory.explained(step), title=f"step {step}: {why}")
+        except DagrowError as error:
+            return str(error)
+        return ""
 
     def after(self, unit: Unit, state: RunState) -> None:
         """Keeps the state after a unit of the run, where that is due."""

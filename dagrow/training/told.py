@@ -28,7 +28,8 @@ def step_text(outcome: StepOutcome, state: RunState, test: Score) -> str:
         f"step {step}: {inserted_text(outcome.entries['inserted'])}  gain {best.gain:.4g}{held}, "
         f"amplitude {best.amplitude:.3g}; now {cost(state.network.dag).parameters} parameters, test {test}"
     )
-    return f"{line}\n{_others(outcome.plan)}"
+    told = "" if best.why is None else f"\n    {best.why}"
+    return f"{line}{told}\n{_others(outcome.plan)}"
 
 
 def removal_text(outcome: StepOutcome) -> str:

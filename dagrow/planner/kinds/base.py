@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, Structure, cost, site
-from dagrow.methods import Method, Request
+from dagrow.methods import Method, Request, Why
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, Target
@@ -28,7 +28,6 @@ class Ask:
         pointwise: fan-out of new convolution channels only at the centre of the kernel.
         room: parameters and multiply-adds that may still be added; infinite for no limit.
         removal: what a removal may add to the loss.
-        existing: whether the method, or what completes it, reads the neurons that are there.
         samples: whether methods may search on samples, or have to do with moments.
     """
 
@@ -39,13 +38,12 @@ class Ask:
     pointwise: bool = False
     room: tuple[float, float] = (float("inf"), float("inf"))
     removal: float = 0.0
-    existing: bool = False
     samples: bool = True
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to fill a draft: a trial with the shrinkage and the scores that it came from."""
+    """One way to fill a draft: a trial with the shrinkage and the scores that it came from, and what it can tell."""
 
     trial: Trial
     shrinkage: float
@@ -53,6 +51,7 @@ class Variant:
     noise_level: float
     neurons: int
     cost: Cost
+    why: Why | None = None
 
     @property
     def fixed(self) -> bool:
@@ -69,7 +68,7 @@ class Draft:
         place: node or edge.
         variants: ways to make it; empty when there is nothing to try.
         reason: why there is nothing to try.
-        limit: what it may add to the loss; 0 for what must gain.
+        limit: what it may add to the loss; 0 for what must gain, infinite for what a method takes upon itself.
         open: whether samples could tell more than the moments did.
     """
 

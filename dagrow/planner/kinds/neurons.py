@@ -14,7 +14,6 @@ from dagrow.methods import NOTHING, Neurons, Request, SiteMoments
 from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
-from dagrow.planner.kinds.existing import existing_neurons
 from dagrow.planner.kinds.still import still_trial
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
@@ -54,8 +53,6 @@ def draft_neurons(
     can_search = moments.samples is not None
     if not ask.samples:
         moments = replace(moments, samples=None)
-    if ask.existing:
-        moments = replace(moments, existing=existing_neurons(network, layout))
     # What completes a method has its turn where the method finds nothing at any shrinkage.
     found, reason = ([], "") if ask.samples else _made(ask, moments, replace(request, completion=NOTHING))
     if not found:
@@ -69,8 +66,8 @@ def draft_neurons(
             trial = neuron_trial(network, layout, neurons, updates)
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
-        scores = tuple(neurons.scores.tolist())
-        variants.append(Variant(trial, shrinkage, scores, neurons.noise_level, neurons.count, added(neurons.count)))
+        scores, count = tuple(neurons.scores.tolist()), neurons.count
+        variants.append(Variant(trial, shrinkage, scores, neurons.noise_level, count, added(count), neurons.why))
     if any(variant.trial.still for variant in variants):
         return Draft(kind, place.label, (variants[0],), limit=float("inf"))
     reason = "" if variants else reason

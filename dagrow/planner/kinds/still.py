@@ -1,4 +1,6 @@
-"""New neurons that change nothing when they enter: with an empty side, or as copies that share a fan-out.
+"""New neurons that change nothing, or as good as nothing, when they enter.
+
+They have a side that is empty or small, or are copies that share a fan-out.
 
 There is nothing to search. They are inserted as the method made them.
 """
@@ -25,13 +27,13 @@ def still_trial(network: Network, layout: SiteLayout, neurons: Neurons) -> Trial
     """Neurons in matrix form as a change without an amplitude."""
     dtype = next(iter(network.parameters())).dtype
     if neurons.splits is None:
-        change = Change(_with_an_empty_side(layout, neurons, dtype))
+        change = Change(_as_they_are(layout, neurons, dtype))
     else:
         change = _copies(network, layout, neurons, neurons.splits, dtype)
-    return Trial(network, layout.dag, change, layout.site, still=True)
+    return Trial(network, layout.dag, change, layout.site, fan_in_fixed=neurons.fan_in_fixed, still=True)
 
 
-def _with_an_empty_side(layout: SiteLayout, neurons: Neurons, dtype: torch.dtype) -> NewFeatures:
+def _as_they_are(layout: SiteLayout, neurons: Neurons, dtype: torch.dtype) -> NewFeatures:
     """The neurons as they are, lifted off the kink of their activations where their fan-in is 0.
 
     By the norm's bias if there is a norm, by the neuron's own if it has one, else by a fan-in of no size in the

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from dagrow.graph import Dag, cost
 from dagrow.report.history import History
 from dagrow.report.picture.network import Drawing, paint, write
 from dagrow.report.picture.steps import Table
-from dagrow.report.picture.style import MUTED, TEXT, TITLE, Line, step_colours
+from dagrow.report.picture.style import MUTED, TEXT, TITLE, Line, as_delivered, step_colours
 from dagrow.spec.graph import GraphSpec
 
 _MARGIN, _BETWEEN, _BELOW_TITLE = 24.0, 56.0, 16.0
@@ -69,14 +66,3 @@ def _heading(history: History, title: str, note: str) -> list[Line]:
 
 def _counts(graph: GraphSpec) -> tuple[int, int, int, int]:
     return len(graph.nodes), len(graph.edges), *cost(Dag.of(graph))
-
-
-@contextmanager
-def as_delivered() -> Iterator[None]:
-    """Matplotlib as it is delivered, whatever a person has set; text becomes outlines, so that it fits anywhere."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(
-            {"font.family": "DejaVu Sans", "svg.fonttype": "path", "svg.hashsalt": "dagrow", "path.simplify": False}
-        )
-        yield

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
+import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
@@ -77,3 +79,14 @@ def tint(colour: str, share: float = 0.14) -> str:
     """A colour mixed into paper."""
     red, green, blue = (1 - share * (1 - part) for part in to_rgb(colour))
     return to_hex((red, green, blue))
+
+
+@contextmanager
+def as_delivered() -> Iterator[None]:
+    """Matplotlib as it is delivered, whatever a person has set; text becomes outlines, so that it fits anywhere."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(
+            {"font.family": "DejaVu Sans", "svg.fonttype": "path", "svg.hashsalt": "dagrow", "path.simplify": False}
+        )
+        yield

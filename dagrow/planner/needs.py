@@ -1,0 +1,103 @@
+"""What methods may need besides moments: who can give it, and how. A new need is a line in `NEEDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from dagrow.errors import GrowthError, listed, lookup
+from dagrow.graph import Dag, NoChain, relu_chain
+from dagrow.methods import CHAIN, EXISTING, GOAL, ChainSamples, Method, SiteMoments
+from dagrow.planner.kinds.existing import existing_neurons
+from dagrow.statistics import SiteLayout, Snapshots, Statistics, chain_of, judged, labels_problem
+
+Supply = Callable[[SiteMoments, SiteLayout], SiteMoments]
+"""Adds what is needed to the moments of one site."""
+
+
+def _always(dag: Dag, kinds: Sequence[str], target: object) -> str:
+    return ""
+
+
+def _collected(snapshots: Snapshots) -> Supply:
+    return lambda moments, layout: moments
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that methods may need.
+
+    Attributes:
+        missing: why it cannot be had: graph, kinds of candidates and, where they are known, the targets; empty if
+            it can.
+        supply: how it gets to the method; what is collected with the other moments is there already.
+    """
+
+    missing: Callable[[Dag, Sequence[str], object], str] = _always
+    supply: Callable[[Snapshots], Supply] = _collected
+
+
+def check_needs(name: str, method: Method, dag: Dag, kinds: Sequence[str], target: object = None) -> None:
+    """Refuses a method that cannot have what it needs.
+
+    Args:
+        name: of the method.
+        method: by that name.
+        dag: the graph that is to grow.
+        kinds: of candidates that are asked for.
+        target: of some samples, where they are known.
+
+    Raises:
+        GrowthError: that says what is missing, or that there is no such need.
+    """
+    for need in method.needs:
+        if reason := lookup(NEEDS, need, "need", GrowthError).missing(dag, kinds, target):
+            raise GrowthError(f"method '{name}' {reason}")
+
+
+def supplied(statistics: Statistics, needs: Collection[str], snapshots: Snapshots) -> Statistics:
+    """The statistics with all that methods need besides, at each site."""
+    sites = dict(statistics.sites)
+    for need in needs:
+        supply = NEEDS[need].supply(snapshots)
+        sites = {label: supply(moments, statistics.layouts[label]) for label, moments in sites.items()}
+    return replace(statistics, sites=sites)
+
+
+def _supply_existing(snapshots: Snapshots) -> Supply:
+    return lambda moments, layout: replace(moments, existing=existing_neurons(snapshots.network, layout))
+
+
+def _no_chain(dag: Dag, kinds: Sequence[str], target: object) -> str:
+    chain = relu_chain(dag)
+    if isinstance(chain, NoChain):
+        return f"needs a chain of linear edges with relu between them; in this graph {chain.reason}"
+    if tuple(kinds) != ("widen",):
+        return f"widens the layers of a chain: candidates must be [widen], not [{listed(kinds)}]"
+    problem = "" if target is None else labels_problem(target)
+    return f"needs a classifier: {problem}" if problem else ""
+
+
+def _supply_chain(snapshots: Snapshots) -> Supply:
+    edges = relu_chain(snapshots.dag)
+    assert not isinstance(edges, NoChain)
+    layers = {edge.target: number for number, edge in enumerate(edges)}
+
+    @cache
+    def seen() -> ChainSamples:
+        chain = chain_of(snapshots.network, edges)
+        return ChainSamples(chain, judged(snapshots, chain), layer=0)
+
+    def supply(moments: SiteMoments, layout: SiteLayout) -> SiteMoments:
+        return replace(moments, chain=lambda: replace(seen(), layer=layers[layout.site.node]))
+
+    return supply
+
+
+NEEDS: dict[str, Need] = {
+    GOAL: Need(),
+    EXISTING: Need(supply=_supply_existing),
+    CHAIN: Need(_no_chain, _supply_chain),
+}
+"""By the name that methods use."""
