@@ -84,6 +84,7 @@ def continued(task: Task, directory: RunDirectory, device: torch.device, reporte
         record.kept = state.progress
         # The last process may have stopped between graph and weights.
         directory.save(state.network)
+        record.complete(state.progress, found.folder)
     return state, record
 
 

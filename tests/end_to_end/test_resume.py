@@ -118,7 +118,7 @@ def test_a_continued_run_is_the_whole_run(half, whole, run_file):
     result = dagrow.grow(run_file, out=half, resume=True, reporter=said)
     assert said.lines[0].startswith(f"{half}: continued from epoch 2, growth step 2")
     assert end_of(half) == end_of(whole)
-    assert [event["event"] for event in result.events][:2] == ["start", "epoch"]
+    assert [event["event"] for event in result.events][:3] == ["start", "checkpoint", "epoch"]
     assert result.events[-1]["test"] == read_journal(whole / "journal.jsonl")[-1]["test"]
 
 
