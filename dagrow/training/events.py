@@ -104,6 +104,16 @@ class EpochEvent(Event):
     seconds: float
     samples: int | None = Field(default=None, description="that were looked at")
     work: int | None = Field(default=None, description="multiply-adds of gradient descent")
+    units: dict[str, int] | None = Field(default=None, description="per node at the end, where they come and go")
+    added: dict[str, int] | None = Field(default=None, description="units that came, per node")
+    removed: dict[str, int] | None = Field(default=None, description="units that went, per node")
+
+
+class RewindEvent(Event):
+    """Training went back to an earlier state, or on to its next phase; see ``training.rewind``."""
+
+    event: Literal["rewind"]
+    what: str
 
 
 class StepEvent(GraphEvent):
@@ -166,7 +176,15 @@ class EndEvent(GraphEvent):
 
 
 AnyEvent = Annotated[
-    StartEvent | EpochEvent | GrowthEvent | RemovalEvent | CheckpointEvent | WarningEvent | StoppedEvent | EndEvent,
+    StartEvent
+    | EpochEvent
+    | RewindEvent
+    | GrowthEvent
+    | RemovalEvent
+    | CheckpointEvent
+    | WarningEvent
+    | StoppedEvent
+    | EndEvent,
     Field(discriminator="event"),
 ]
 LINE: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
