@@ -24,7 +24,7 @@ METHODS: dict[str, Method] = {
     "random": Method(random),
 }
 
-COMPLETIONS = ("none", "nonlinear", "gradmax", "north_weights", "north_activations", "net2net", "random")
+COMPLETIONS = ("none", "nonlinear", "gradmax", "north_weights", "north_activations", "net2net", "folding", "random")
 """What `tiny` may be completed by; none leaves it at what it finds itself."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -38,12 +38,11 @@ class Need:
     supply: Callable[[Snapshots], Supply] = _collected
 
 
-def check_needs(name: str, method: Method, dag: Dag, kinds: Sequence[str], target: object = None) -> None:
-    """Refuses a method that cannot have what it needs.
+def check_needs(makers: Mapping[str, Method], dag: Dag, kinds: Sequence[str], target: object = None) -> None:
+    """Refuses methods that cannot have what they need.
 
     Args:
-        name: of the method.
-        method: by that name.
+        makers: the methods by their names: the one that is asked, and what completes it.
         dag: the graph that is to grow.
         kinds: of candidates that are asked for.
         target: of some samples, where they are known.
@@ -51,9 +50,10 @@ def check_needs(name: str, method: Method, dag: Dag, kinds: Sequence[str], targe
     Raises:
         GrowthError: that says what is missing, or that there is no such need.
     """
-    for need in method.needs:
-        if reason := lookup(NEEDS, need, "need", GrowthError).missing(dag, kinds, target):
-            raise GrowthError(f"method '{name}' {reason}")
+    for name, method in makers.items():
+        for need in method.needs:
+            if reason := lookup(NEEDS, need, "need", GrowthError).missing(dag, kinds, target):
+                raise GrowthError(f"method '{name}' {reason}")
 
 
 def supplied(statistics: Statistics, needs: Collection[str], snapshots: Snapshots) -> Statistics:

@@ -112,12 +112,12 @@ def propose(
     now = cost(dag)
     limits = (max_parameters, max_multiply_adds)
     room = tuple(float("inf") if top is None else top - used for top, used in zip(limits, now, strict=True))
-    makers = find_method(method), find_completion(completion)
-    needs = frozenset(need for maker in makers for need in maker.needs)
-    request = Request(neurons, significance=significance, seed=seed, completion=makers[1], noise=noise)
+    makers = {completion: find_completion(completion), method: find_method(method)}
+    needs = frozenset(need for maker in makers.values() for need in maker.needs)
+    request = Request(neurons, significance=significance, seed=seed, completion=makers[completion], noise=noise)
     pointwise = fan_out == "pointwise"
     ask = Ask(
-        makers[0],
+        makers[method],
         request,
         shrinkages,
         with_update=with_update,
@@ -126,7 +126,7 @@ def propose(
         removal=removal,
     )
     entries, fixed = find_places(dag, candidates, nodes, new_node)
-    check_needs(method, makers[0], dag, (candidates,) if isinstance(candidates, str) else candidates)
+    check_needs(makers, dag, (candidates,) if isinstance(candidates, str) else candidates)
     stream = Stream(data, network, share)
     with untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)

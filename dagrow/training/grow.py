@@ -10,7 +10,7 @@ from dagrow.build.network import derived_seed
 from dagrow.data import load_data
 from dagrow.errors import ExportError, RunError, SpecError
 from dagrow.graph import Dag, load_run, nonparametric_problems
-from dagrow.methods import find_method
+from dagrow.methods import find_completion, find_method
 from dagrow.objectives import LOSSES
 from dagrow.ops import NORMS, position_count
 from dagrow.planner import check_needs, find_places
@@ -128,7 +128,8 @@ def _task(spec: RunSpec, device: torch.device) -> Task:
         raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
     if growth.budget.steps:
-        check_needs(growth.method, find_method(growth.method), dag, growth.candidates, split.train.targets[0])
+        makers = {growth.completion: find_completion(growth.completion), growth.method: find_method(growth.method)}
+        check_needs(makers, dag, growth.candidates, split.train.targets[0])
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
     split, held_out = split_held_out(spec, split.to(device))
     return Task.of(spec, split, held_out)

@@ -13,7 +13,7 @@ graph:
   edges: {x -> h: linear, h -> y: linear}
   outputs: y
 data: {npz: sine.npz}
-training: {optimizer: {name: adam, lr: 0.02}, batch_size: 200, epochs_between_growth: 40, final_epochs: 5}
+training: {optimizer: {name: adam, lr: 0.02}, batch_size: 200, epochs_between_growth: 15, final_epochs: 1}
 growth: {method: folding, budget: {steps: 2}}
 """
 

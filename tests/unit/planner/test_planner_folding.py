@@ -10,6 +10,7 @@ from torch.nn import functional
 import dagrow
 from dagrow.errors import DataError, GrowthError
 from dagrow.graph import relu_chain
+from dagrow.methods import METHODS, Method
 from dagrow.spec import GraphSpec
 from dagrow.statistics import chain as chain_statistics
 from dagrow.statistics import chain_of
@@ -146,6 +147,30 @@ def test_other_kinds_of_candidates_and_targets_are_refused(model):
         proposed(model, [], candidates=("widen", "layer"))
     with pytest.raises(DataError, match="whole-number labels, one per sample"):
         dagrow.propose(model, functional.mse_loss, [(x, x)], method="folding")
+
+
+def test_it_completes_tiny_where_that_finds_nothing(model):
+    data, options = [samples()], {"completion": "folding", "significance": 1e9}
+    completed = dagrow.propose(model, functional.cross_entropy, data, **options).best
+    assert completed.why.entry == proposed(model, data, **options).best.why.entry
+    with pytest.raises(GrowthError, match="method 'folding' widens the layers of a chain"):
+        dagrow.propose(model, functional.cross_entropy, data, candidates=("edge",), **options)
+
+
+def test_a_need_that_nobody_knows_is_refused(model):
+    name = "of_something_else"
+    dagrow.register_method(name, Method(METHODS["random"].formula, needs=("chian",)))
+    try:
+        with pytest.raises(GrowthError, match="chian"):
+            dagrow.propose(model, functional.cross_entropy, [samples()], method=name)
+    finally:
+        del METHODS[name]
+
+
+def test_layers_are_compared_by_what_a_unit_of_fan_out_does(model):
+    plan = proposed(model, [samples()])
+    assert [candidate.merit for candidate in plan.candidates] == [c.why.reach**2 for c in plan.candidates]
+    assert plan.candidates[0].merit > plan.candidates[1].merit > 0
 
 
 def test_other_methods_are_not_asked_for_a_chain():
