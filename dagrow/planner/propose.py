@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
+from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
 from dagrow.errors import GrowthError, SpecError, did_you_mean, listed
@@ -164,8 +165,12 @@ def apply(
     optimizer: torch.optim.Optimizer | None = None,
     *,
     insert: Literal["amplitude", "silent"] = "amplitude",
+    averages: Sequence[AveragedModel] = (),
 ) -> None:
-    """Inserts a candidate in place: spec, weights, buffers and optimizer together, or nothing.
+    """Inserts a candidate in place: spec, weights, buffers, optimizer and averages together, or nothing.
+
+    A learning-rate scheduler and a gradient scaler hold on to the optimizer and its groups, which stay: they need
+    nothing.
 
     Args:
         model: the network that the candidate was proposed for, or a copy of it.
@@ -173,9 +178,11 @@ def apply(
         optimizer: whose parameter groups and moments go along.
         insert: ``amplitude`` as measured; ``silent`` with the same fan-in and fan-out 0 (a new edge with
             weights 0), so that nothing jumps and training does the rest.
+        averages: ``torch.optim.swa_utils.AveragedModel`` of the network. They keep the averages of old entries;
+            new ones start at their present values.
 
     Raises:
-        GrowthError: if the candidate was rejected, or the network has changed since.
+        GrowthError: if the candidate was rejected, the network has changed since, or an average is that of another.
         OptimizerError: if the optimizer's state cannot be carried.
     """
     network = _as_network(model)
@@ -188,7 +195,8 @@ def apply(
         )
     if insert not in ("amplitude", "silent"):
         raise GrowthError(f"insert is 'amplitude' or 'silent', not '{insert}'")
-    apply_change(network, candidate.trial.scaled(candidate.amplitude, silent=insert == "silent"), optimizer)
+    change = candidate.trial.scaled(candidate.amplitude, silent=insert == "silent")
+    apply_change(network, change, optimizer, averages)
 
 
 def _as_network(model: torch.fx.GraphModule) -> Network:
