@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -44,7 +44,7 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     if plan.best is None:
         return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"})
-    apply(state.network, plan.best, state.optimizer, insert=growth.insert)
+    _make(state, plan.best, growth.insert)
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
     if growth.removal is not None:
@@ -105,7 +105,7 @@ def _update(task: Task, state: RunState, data: Batches) -> list[dict[str, Any]]:
             held_out=growth.held_out,
         )
         if plan.best is not None:
-            apply(network, plan.best, state.optimizer)
+            _make(state, plan.best)
             made.append(candidate_entry(plan.best))
     return made
 
@@ -123,5 +123,9 @@ def _remove(task: Task, state: RunState, data: Batches, limit: float) -> dict[st
     )
     if plan.best is None:
         return None
-    apply(state.network, plan.best, state.optimizer)
+    _make(state, plan.best)
     return candidate_entry(plan.best)
+
+
+def _make(state: RunState, candidate: Candidate, insert: Literal["amplitude", "silent"] = "amplitude") -> None:
+    apply(state.network, candidate, state.optimizer, insert=insert, averages=state.average.models)

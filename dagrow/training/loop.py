@@ -54,12 +54,16 @@ class Loop:
         self._enter("final training" if over else f"step {state.progress.step + 1}: training", planned)
         started = time.perf_counter()
         batches = self.task.split.train.shuffled_batches(spec.training.batch_size, state.order)
-        loss = train_epoch(state.network, self.task.objective, state.optimizer, batches)
+        loss = train_epoch(state.network, self.task.objective, state.optimizer, batches, self._after_step)
+        state.schedule.after_epoch(loss)
         seconds = round(time.perf_counter() - started, 3)
         done = state.progress.after_epoch()
         self.record.write("epoch", epoch=done.epoch, running_loss=loss, seconds=seconds)
         self.reporter.advance()
         return done
+
+    def _after_step(self) -> None:
+        self.state.average.after_step(self.state.network)
 
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1
@@ -74,6 +78,7 @@ class Loop:
 
     def _end(self) -> GrowthResult:
         network = self.state.network.eval()
+        self.state.average.put_into(network)
         if not math.isfinite(loss := self.task.score(network, self.task.split.train).loss):
             raise TrainingError(f"the training loss ended at {loss}: {advice(self.state.optimizer)}")
         self.record.finish(self.state)

@@ -11,9 +11,11 @@ from dagrow.build.network import derived_seed
 from dagrow.data import Samples, Split
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec
+from dagrow.training.average import Average
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
 from dagrow.training.progress import Progress
 from dagrow.training.sampling import batch_that_fits
+from dagrow.training.schedule import Schedule
 
 _SCORING_BATCH = 1_024
 
@@ -49,6 +51,8 @@ class RunState:
     Attributes:
         network: as grown and trained so far.
         optimizer: over its parameters.
+        schedule: of the optimizer's learning rate.
+        average: of the network's weights.
         order: draws the order of the training samples, epoch by epoch.
         looks: draws the samples that growth steps look at.
         progress: what is done.
@@ -56,6 +60,8 @@ class RunState:
 
     network: Network
     optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    average: Average
     order: torch.Generator
     looks: torch.Generator
     progress: Progress = field(default_factory=Progress)
@@ -66,12 +72,15 @@ class RunState:
 
         Raises:
             SpecError: if the graph does not hold together.
-            OptimizerError: if the optimizer refuses its options.
+            OptimizerError: if the optimizer or the scheduler refuses its options.
         """
         network = build(spec.graph, seed=spec.seed).to(device)
+        optimizer = make_optimizer(network, spec.training)
         return cls(
             network,
-            make_optimizer(network, spec.training),
+            optimizer,
+            Schedule(optimizer, spec.training.scheduler),
+            Average(network, spec.training.average),
             _generator(spec, "order of samples"),
             _generator(spec, "samples for statistics"),
         )

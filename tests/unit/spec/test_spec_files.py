@@ -480,12 +480,12 @@ def _accepts_entries(schema: Any, value: dict[str, Any], root: dict[str, Any]) -
 
 def test_schema_is_json_and_small():
     text = json.dumps(run_schema(), allow_nan=False)
-    assert len(text) < 17_000
+    assert len(text) < 20_000
     assert json.loads(text)["$schema"].startswith("https://json-schema.org/")
 
 
 @given(data=run_sections)
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_schema_accepts_what_is_read(data):
     schema = run_schema()
     assert accepts(schema, {"version": 1, **data}, schema) or "options" in str(data.get("training"))
