@@ -39,7 +39,7 @@ def export(
         if out is None:
             raise ExportError("give 'out': where to write")
         return export_network(model_or_dir, to, out)
-    if isinstance(model_or_dir, torch.nn.Module):
+    if not isinstance(model_or_dir, (str, Path)):
         raise ExportError(_FOREIGN)
     directory = RunDirectory.existing(model_or_dir)
     target = Path(out) if out is not None else directory.path / {"python": "exported"}.get(to, f"model.{to}")
@@ -84,7 +84,7 @@ def _subject(given: GraphSpec | torch.nn.Module | str | Path) -> _Subject:
         given = given.spec
     if isinstance(given, GraphSpec):
         return _Subject(History(given), "graph", Path("graph.svg"))
-    if isinstance(given, torch.nn.Module):
+    if not isinstance(given, (str, Path)):
         raise DagrowError(_FOREIGN)
     source = Path(given)
     if not source.is_dir():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 
 class DagrowError(Exception):
@@ -65,6 +68,23 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """``" (did you mean 'relu'?)"`` when one of ``allowed`` is near to ``name``, else the empty string."""
     near = difflib.get_close_matches(name, sorted(allowed), n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def lookup(table: Mapping[str, Found], name: str, what: str, error: type[DagrowError] = DagrowError) -> Found:
+    """The entry of that name in a table of what can be chosen.
+
+    Args:
+        table: by name.
+        name: what a person gave.
+        what: the table holds, in words for the message.
+        error: its class.
+
+    Raises:
+        DagrowError: ``error``, with the nearest name and all that are allowed, if there is none.
+    """
+    if name not in table:
+        raise error(f"unknown {what} '{name}'{did_you_mean(name, table)}; allowed: {listed(table)}")
+    return table[name]
 
 
 def listed(names: Iterable[str]) -> str:

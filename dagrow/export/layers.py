@@ -102,10 +102,12 @@ def check_expressions(layers: Iterable[Layer]) -> None:
                 f"({type(error).__name__}: {error}); let it return an expression of torch.nn layers, "
                 "or export to pt2 or onnx"
             ) from error
-        if not isinstance(made, nn.Module):
+        try:
+            nn.Sequential(made)
+        except TypeError as error:
             raise ExportError(
                 f"{layer.place}: its export_line '{layer.expression}' makes no nn.Module but {type(made).__name__}"
-            )
+            ) from error
 
 
 def _layers(dag: Dag, name: str) -> list[tuple[str, str, str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from dagrow.build import Network
-from dagrow.errors import ExportError, did_you_mean, listed
+from dagrow.errors import ExportError, lookup
 from dagrow.export.base import Exported, Exporter
 from dagrow.export.compare import largest_difference
 from dagrow.export.onnx import OnnxExporter
@@ -40,9 +40,7 @@ def export_network(network: Network, to: str, out: str | Path, name: str = "netw
         ExportError: if the network cannot take this form, does not come back equal, or ``out`` cannot be
             written or is something else than an earlier export of this kind. Nothing is left there then.
     """
-    if to not in EXPORTERS:
-        raise ExportError(f"unknown export '{to}'{did_you_mean(to, EXPORTERS)}; allowed: {listed(EXPORTERS)}")
-    exporter = EXPORTERS[to]
+    exporter = lookup(EXPORTERS, to, "export", ExportError)
     exporter.require()
     given, target = Path(out), Path(os.path.realpath(out))
     with disk_errors(given), torch.random.fork_rng(devices=[]):

@@ -54,7 +54,9 @@ def _unknown_dataset(run: RunSpec) -> list[Problem]:
 
 
 def _fixed_growth_nodes(run: RunSpec) -> list[Problem]:
-    """Nodes that are to grow and cannot; the graph must be in order."""
+    """Nodes that are to grow wider, and cannot; the graph must be in order."""
+    if run.growth.candidates != ("widen",):
+        return []  # What else can happen at a node is known to the planner.
     dag = Dag.of(run.graph)
     found = [site(dag, name) for name in run.growth.nodes or ()]
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dagrow.errors import DagrowError, did_you_mean, listed
+from dagrow.errors import DagrowError, lookup
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.nonlinear import nonlinear
 from dagrow.methods.random import random
@@ -35,6 +35,4 @@ def find_method(name: str) -> Method:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    if name not in METHODS:
-        raise DagrowError(f"unknown method '{name}'{did_you_mean(name, METHODS)}; allowed: {listed(METHODS)}")
-    return METHODS[name]
+    return lookup(METHODS, name, "method")

@@ -6,8 +6,8 @@ is built from its spec have the same state dict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,7 @@ from dagrow.build.network import node_layers
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
 from dagrow.mutation.optimizer_state import find_slot
-
-Step = tuple[Callable[[], Any], Callable[[], Any]]
-"""An assignment and how to take it back."""
+from dagrow.mutation.steps import Step, assignment, entry, removal
 
 Layers = dict[str, dict[str, nn.Module | None]]
 """Per node, its layers and those of the edges into it."""
@@ -36,7 +34,7 @@ class Modules(NamedTuple):
     @property
     def step(self) -> Step:
         """Puts one table in the place of the other."""
-        return _setter(self.owner, "_modules", self.after), _setter(self.owner, "_modules", self.before)
+        return assignment(self.owner, "_modules", self.after)
 
 
 def layer_steps(
@@ -65,7 +63,7 @@ def layer_steps(
     layers = _layers(network, after, order, fresh)
     tables = _tables(network, layers)
     steps = [table.step for table in tables]
-    steps.append((_setter(network, "graph", code), _setter(network, "graph", network.graph)))
+    steps.append(assignment(network, "graph", code))
     if optimizer is not None:
         steps += _group_steps(network, layers, after, optimizer)
     return steps
@@ -107,9 +105,10 @@ def _tables(network: Network, layers: Layers) -> list[Modules]:
 def _filled(path: str, layer: nn.Module, fresh: Mapping[str, Tensor], example: Tensor) -> nn.Module:
     """A layer with its tensors, of the network's dtype, on its device."""
     layer = layer.to_empty(device=example.device)
+    learned = dict(layer.named_parameters())
     for name, tensor in layer.state_dict(keep_vars=True).items():
         value = fresh.get(f"{path}.{name}")
-        if value is None and not isinstance(tensor, nn.Parameter) and not tensor.is_floating_point():
+        if value is None and name not in learned and not tensor.is_floating_point():
             tensor.zero_()
         elif value is None or value.shape != tensor.shape:
             found = "missing" if value is None else list(value.shape)
@@ -140,16 +139,9 @@ def _group_steps(network: Network, layers: Layers, after: Dag, optimizer: torch.
     for index, group in enumerate(optimizer.param_groups):
         params = lists[index]
         if len(params) != len(group["params"]) or any(p is not q for p, q in zip(params, group["params"], strict=True)):
-            steps.append((_entry(group, "params", params), _entry(group, "params", group["params"])))
+            steps.append(entry(group, "params", params))
     lost = [p for p in network.parameters() if id(p) not in stay and p in optimizer.state]
-    for parameter in lost:
-        steps.append(
-            (
-                lambda p=parameter: optimizer.state.pop(p, None),  # type: ignore[misc]
-                _entry(optimizer.state, parameter, optimizer.state[parameter]),
-            )
-        )
-    return steps
+    return [*steps, *(removal(optimizer.state, parameter) for parameter in lost)]
 
 
 def _group_beside(optimizer: torch.optim.Optimizer, after: Dag, name: str, network: Network) -> int:
@@ -162,11 +154,3 @@ def _group_beside(optimizer: torch.optim.Optimizer, after: Dag, name: str, netwo
             if slot is not None:
                 return next(i for i, group in enumerate(optimizer.param_groups) if group is slot[0])
     return 0
-
-
-def _setter(owner: Any, name: str, value: Any) -> Callable[[], None]:
-    return lambda: setattr(owner, name, value)
-
-
-def _entry(table: Any, key: Any, value: Any) -> Callable[[], None]:
-    return lambda: table.__setitem__(key, value)

@@ -6,9 +6,7 @@ with its undo, so that even an error in the middle of it leaves all as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,32 +18,10 @@ from dagrow.graph import Dag
 from dagrow.mutation.edits import Edit
 from dagrow.mutation.layers import layer_steps
 from dagrow.mutation.optimizer_state import carried_state, check_supported, find_slot
+from dagrow.mutation.steps import Step, Transaction, assignment
 from dagrow.spec.graph import GraphSpec
 
 _MODULE_INTERNALS = frozenset(vars(nn.Module()))
-
-
-@dataclass
-class Transaction:
-    """Assignments to make, in order, and how to take each back."""
-
-    steps: list[tuple[Callable[[], Any], Callable[[], Any]]] = field(default_factory=list)
-
-    def add(self, do: Callable[[], Any], undo: Callable[[], Any]) -> None:
-        """Appends an assignment."""
-        self.steps.append((do, undo))
-
-    def commit(self) -> None:
-        """Makes all assignments, or none."""
-        done: list[Callable[[], Any]] = []
-        try:
-            for do, undo in self.steps:
-                done.append(undo)
-                do()
-        except BaseException:
-            for undo in reversed(done):
-                undo()
-            raise
 
 
 def prepare(
@@ -75,10 +51,8 @@ def prepare(
     _refit_layers(transaction, network, dag, edits)
     for edit in edits:
         _replace_tensor(transaction, network, edit, optimizer)
-    for do, undo in layer_steps(network, dag, fresh or {}, optimizer):
-        transaction.add(do, undo)
-    before = network.spec
-    transaction.add(lambda: setattr(network, "spec", after), lambda: setattr(network, "spec", before))
+    transaction.add(*layer_steps(network, dag, fresh or {}, optimizer))
+    transaction.add(assignment(network, "spec", after))
     return transaction
 
 
@@ -100,8 +74,7 @@ def _refit_layers(transaction: Transaction, network: Network, dag: Dag, edits: S
         for name, value in vars(fresh).items():
             # What a person set on the layer (the momentum of a norm, say) is not a matter of size, and stays.
             if name not in _MODULE_INTERNALS and vars(stale).get(name) != value:
-                old = vars(layer).get(name)
-                transaction.add(_setter(layer, name, value), _setter(layer, name, old))
+                transaction.add(assignment(layer, name, value))
 
 
 def _replace_tensor(
@@ -110,19 +83,19 @@ def _replace_tensor(
     path, _, name = edit.name.rpartition(".")
     layer = network.get_submodule(path)
     if name not in layer._parameters:
-        transaction.add(_setter(layer, name, edit.value), _setter(layer, name, getattr(layer, name)))
+        transaction.add(assignment(layer, name, edit.value))
         return
     old: nn.Parameter = getattr(layer, name)
     if old.shape == edit.value.shape:
         # Only the values change: the same parameter, its optimizer state and gradient stay.
-        transaction.add(_setter(old, "data", edit.value), _setter(old, "data", old.data))
+        transaction.add(assignment(old, "data", edit.value))
         return
     new = nn.Parameter(edit.value, requires_grad=old.requires_grad)
     if old.grad is not None:
         new.grad = edit.carry(old.grad, torch.zeros_like(new))
     if optimizer is not None:
         _replace_in_optimizer(transaction, optimizer, old, new, edit)
-    transaction.add(_setter(layer, name, new), _setter(layer, name, old))
+    transaction.add(assignment(layer, name, new))
 
 
 def _replace_in_optimizer(
@@ -152,8 +125,4 @@ def _replace_in_optimizer(
         if previous is not None:
             optimizer.state[old] = previous
 
-    transaction.add(do, undo)
-
-
-def _setter(owner: Any, name: str, value: Any) -> Callable[[], None]:
-    return lambda: setattr(owner, name, value)
+    transaction.add(Step(do, undo))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagrow.errors import DagrowError, did_you_mean, listed
+from dagrow.errors import DagrowError, listed, lookup
 from dagrow.ops.base import Op, Shape
 from dagrow.ops.conv2d import Conv2d
 from dagrow.ops.conv_transpose2d import ConvTranspose2d
@@ -41,9 +41,7 @@ def find_op(name: str) -> type[Op]:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    if name not in _OPS:
-        raise DagrowError(f"unknown op '{name}'{did_you_mean(name, _OPS)}; allowed: {listed(_OPS)}")
-    return _OPS[name]
+    return lookup(_OPS, name, "op")
 
 
 def op_between(source: Shape, target: Shape, kernel: int) -> Op | None:

@@ -2,8 +2,9 @@
 
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.kinds import KINDS
+from dagrow.planner.places import find_places
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
 from dagrow.planner.where import WHERE
 
-__all__ = ["KINDS", "WHERE", "Candidate", "Plan", "Stages", "apply", "propose"]
+__all__ = ["KINDS", "WHERE", "Candidate", "Plan", "Stages", "apply", "find_places", "propose"]

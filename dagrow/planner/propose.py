@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
-from dagrow.errors import GrowthError, SpecError, did_you_mean, listed
-from dagrow.graph import Dag, FixedSize, NodeTemplate, cost
+from dagrow.errors import GrowthError
+from dagrow.graph import cost
 from dagrow.methods import Request, find_method
 from dagrow.mutation import apply_change
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import make_drafts
 from dagrow.planner.evaluate import untouched
-from dagrow.planner.kinds import Ask, Kind, Place, find_kind
+from dagrow.planner.kinds import Ask, Place
 from dagrow.planner.measure import measure
+from dagrow.planner.places import find_places, node_templates
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.screen import Screen
 from dagrow.planner.shortlist import Entry, burden, shortlist
 from dagrow.planner.where import find_where, promise, ranked
-from dagrow.spec.problems import problems_of
 from dagrow.spec.run import NewNodeSpec
 from dagrow.statistics import LossFunction, Snapshots, Stream, collect
 
@@ -120,9 +118,7 @@ def propose(
         room=(room[0], room[1]),
         removal=removal,
     )
-    templates = _templates(new_node)
-    kinds = [find_kind(name) for name in ((candidates,) if isinstance(candidates, str) else candidates)]
-    entries, fixed = _places(kinds, dag, templates, nodes)
+    entries, fixed = find_places(dag, candidates, nodes, new_node)
     stream = Stream(data, network, share)
     with untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)
@@ -131,7 +127,7 @@ def propose(
             return promise(where, bound, *burden(dag, place, neurons))
 
         screen = Screen(snapshots, seed)
-        chosen = shortlist(entries, keep[0], screen.bounds, worth, templates)
+        chosen = shortlist(entries, keep[0], screen.bounds, worth, node_templates(new_node))
         needed = [entry.kind.needed(entry.place, pointwise) for entry in chosen.entries]
         statistics = collect(
             snapshots,
@@ -222,52 +218,6 @@ def _check_limits(keep: Sequence[int], removal: float, significance: float) -> N
     for name, value in (("removal", removal), ("significance", significance)):
         if not 0.0 <= value < float("inf"):
             raise GrowthError(f"{name} is a number from 0, not {value}")
-
-
-def _templates(new_node: NewNodeSpec | Mapping[str, Any] | None) -> list[NodeTemplate]:
-    """Every activation, norm and kernel that is asked for.
-
-    Raises:
-        SpecError: if one of them is unknown.
-    """
-    try:
-        spec = NewNodeSpec.model_validate({} if new_node is None else new_node)
-    except ValidationError as error:
-        found = problems_of(error, NewNodeSpec, new_node, lambda path: None)
-        raise SpecError([replace(problem, path=("new_node", *problem.path)) for problem in found]) from error
-    return [NodeTemplate(*each) for each in spec.combinations]
-
-
-def _places(
-    kinds: Sequence[Kind], dag: Dag, templates: Sequence[NodeTemplate], nodes: Sequence[str] | None
-) -> tuple[list[Entry], tuple[FixedSize, ...]]:
-    """All places that were asked for, and those where nothing can be done.
-
-    Raises:
-        GrowthError: if a named node does not exist, or nothing can be done there.
-    """
-    entries, fixed = [], []
-    for kind in kinds:
-        for place in kind.places(dag, templates):
-            if isinstance(place, FixedSize):
-                fixed.append(place)
-            else:
-                entries.append(Entry(kind, place))
-    for name in nodes or ():
-        if name not in dag.order and not any(name == entry.place.label for entry in entries):
-            raise GrowthError(f"there is no node '{name}'{did_you_mean(name, dag.order)}; nodes: {listed(dag.order)}")
-        if not any(_named(entry.place, (name,)) for entry in entries):
-            reason = next((place.reason for place in fixed if place.node == name), "no kind of candidate goes there")
-            raise GrowthError(f"'{name}' cannot grow: {reason}")
-    if nodes is not None:
-        entries = [entry for entry in entries if _named(entry.place, nodes)]
-        fixed = [place for place in fixed if place.node in nodes]
-    return entries, tuple(dict.fromkeys(fixed))
-
-
-def _named(place: Place, nodes: Sequence[str]) -> bool:
-    led = () if place.structure is None else place.targets
-    return place.label in nodes or any(target in nodes for target in led)
 
 
 def _snapshots(network: Network, loss: LossFunction, stream: Stream, entries: Sequence[Entry]) -> Snapshots:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from dagrow.graph import Dag, FixedSize, NodeTemplate, Site
-from dagrow.ops import channels
+from dagrow.ops import channels, position_count
 from dagrow.planner.kinds import Kind, Place
 from dagrow.planner.kinds.node import between
 
@@ -61,7 +61,7 @@ def shortlist(
     ranked = sorted(screened, key=lambda entry: -worth(entry.place, bounds[id(entry)]))
     out = {id(entry) for entry in ranked[keep:]}
     chosen = [entry for entry in entries if id(entry) not in out]
-    unions = _unions([(entry, bounds[id(entry)]) for entry in ranked if entry.kind.name == "node"], templates)
+    unions = _unions([(entry, bounds[id(entry)]) for entry in ranked if entry.kind.joins], templates)
     return _legal([*chosen, *unions], len(entries) + len(unions))
 
 
@@ -86,7 +86,7 @@ def _legal(entries: Sequence[Entry], considered: int) -> Shortlist:
     legal, refused = [], []
     for entry in entries:
         place = entry.place
-        if place.needs_site and not isinstance(place.site, Site):
+        if place.activation is not None and not isinstance(place.site, Site):
             refused.append(FixedSize(place.label, place.site.reason))
         else:
             legal.append(entry)
@@ -101,7 +101,7 @@ def burden(dag: Dag, place: Place, neurons: int) -> tuple[int, int]:
         read = {edge: op for edge, op in place.structure.edges.items() if edge.source in place.sources}
     features = sum(op.feature_count(dag.output(edge.source)) for edge, op in read.items() if op.parametrised)
     written = sum(channels(dag.merged(v)) for v in place.targets)
-    positions = max(dag.merged(v)[-1] ** 2 if len(dag.merged(v)) == 3 else 1 for v in place.targets)
+    positions = max(position_count(dag.merged(v)) for v in place.targets)
     only_edge = place.structure is not None and place.activation is None
     parameters = features * written if only_edge else neurons * (features + written + 1)
     return parameters, parameters * positions

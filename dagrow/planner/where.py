@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dagrow.errors import GrowthError, did_you_mean, listed
+from dagrow.errors import GrowthError, lookup
 from dagrow.planner.candidate import Candidate
 
 Score = Callable[[Candidate, int], float]
@@ -33,9 +33,7 @@ def find_where(name: str) -> Score:
     Raises:
         GrowthError: with the nearest name, if there is none.
     """
-    if name not in WHERE:
-        raise GrowthError(f"unknown strategy '{name}'{did_you_mean(name, WHERE)}; allowed: {listed(WHERE)}")
-    return WHERE[name]
+    return lookup(WHERE, name, "strategy", GrowthError)
 
 
 def promise(where: str, gain: float, parameters: int, multiply_adds: int) -> float:

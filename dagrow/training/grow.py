@@ -11,6 +11,7 @@ from dagrow.data import load_data
 from dagrow.graph import Dag, load_run
 from dagrow.objectives import LOSSES
 from dagrow.ops import position_count
+from dagrow.planner import find_places
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
 from dagrow.training.device import find_device
@@ -46,6 +47,7 @@ def grow(
         DagrowError: one of its kinds, for whatever a person can mend; a directory that exists stays whole.
     """
     spec = run if isinstance(run, RunSpec) else load_run(run)
+    find_places(Dag.of(spec.graph), spec.growth.candidates, spec.growth.nodes, spec.growth.new_node)
     place = find_device(device)
     task = _task(spec, place)
     state = RunState.fresh(spec, place)

@@ -69,6 +69,7 @@ def plan_entry(plan: Plan) -> dict[str, Any]:
         "where": plan.where,
         "stages": plan.stages._asdict(),
         "candidates": [candidate_entry(candidate) for candidate in plan.candidates],
+        "fixed": [{"node": place.node, "reason": place.reason} for place in plan.fixed],
     }
 
 

@@ -42,4 +42,6 @@ def _others(plan: Plan) -> str:
     ]
     if len(others) > _SHOWN:
         lines.append(f"    and {len(others) - _SHOWN} more, see the journal")
+    if not plan.candidates:
+        lines = [f"    {place.node}: {place.reason}" for place in plan.fixed[:_SHOWN]]
     return "\n".join(lines) or "    no other place could grow"

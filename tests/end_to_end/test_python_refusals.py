@@ -235,3 +235,21 @@ def test_a_method_from_outside_goes_through_a_file(run_file, tmp_path):
         dagrow.register_method("tiny", one_neuron)
     with pytest.raises(dagrow.DagrowError, match="is not callable"):
         dagrow.register_method("nothing", None)
+
+
+def test_a_node_where_nothing_new_can_lead_is_no_error_but_its_reason_is_shown(run_file, tmp_path):
+    run = dagrow.load_run(run_file, ["growth.candidates=[edge]", "growth.nodes=[h]", "growth.budget.steps=1"])
+    result = dagrow.grow(run, out=tmp_path / "run")
+    (step,) = [event for event in result.events if event["event"] == "growth"]
+    assert step["inserted"] is None
+    assert [place["reason"] for place in step["plan"]["fixed"] if place["node"] == "h"] == [
+        "edge: every edge that could lead into it is there already"
+    ]
+
+
+def test_a_place_that_cannot_be_is_refused_before_anything_is_written(run_file, tmp_path):
+    run_file.write_text(RUN.replace("activation: relu", "norm: layer"))
+    run = dagrow.load_run(run_file, ["growth.candidates=[widen,edge]", "growth.nodes=[h]"])
+    with pytest.raises(dagrow.DagrowError, match="^'h' cannot grow: norm 'layer'"):
+        dagrow.grow(run, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,6 +1,6 @@
 """The kinds of candidates: one file each, and a line in the table below."""
 
-from dagrow.errors import GrowthError, did_you_mean, listed
+from dagrow.errors import GrowthError, lookup
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.kinds.edge import NewEdge
 from dagrow.planner.kinds.layer import NewLayer
@@ -19,9 +19,7 @@ def find_kind(name: str) -> Kind:
     Raises:
         GrowthError: with the nearest name, if there is none.
     """
-    if name not in KINDS:
-        raise GrowthError(f"unknown kind of candidate '{name}'{did_you_mean(name, KINDS)}; allowed: {listed(KINDS)}")
-    return KINDS[name]
+    return lookup(KINDS, name, "kind of candidate", GrowthError)
 
 
 __all__ = ["KINDS", "Ask", "Draft", "Kind", "Place", "Variant", "find_kind"]

@@ -123,10 +123,10 @@ class Place:
         """How new features of the node would enter and leave it."""
         return site(self.dag, self.node)
 
-    @property
-    def needs_site(self) -> bool:
-        """Whether new neurons go into a new node, which must be able to take them."""
-        return self.activation is not None
+    def concerns(self, nodes: Sequence[str]) -> bool:
+        """Whether it is one of these by its label, or something new would lead into one of them."""
+        led = () if self.structure is None else self.targets
+        return self.label in nodes or any(target in nodes for target in led)
 
     def cost(self, size: int | None = None) -> Cost:
         """What it adds to the graph, with ``size`` features in a new node."""
@@ -146,6 +146,10 @@ class Kind(ABC):
     """Whether its places are pairs of nodes, so many that a cheap bound must choose among them first."""
     competes: ClassVar[bool] = False
     """Whether its places take part in that choice where there is one; alone, all of them are solved."""
+    joins: ClassVar[bool] = False
+    """Whether several good places may be joined in one: one new node for several parents or children."""
+    used_up: ClassVar[str] = "no such place is left"
+    """Why there may be no place at a node that exists."""
 
     @abstractmethod
     def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
@@ -158,8 +162,3 @@ class Kind(ABC):
     @abstractmethod
     def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
         """What to try at one place."""
-
-
-def refused(label: str, reason: str) -> FixedSize:
-    """A place where nothing can be done."""
-    return FixedSize(label, reason)

@@ -10,7 +10,7 @@ from torch import Tensor
 from dagrow.build import Network
 from dagrow.graph import Dag, FixedSize, NodeTemplate, new_edge
 from dagrow.mutation import Change, WeightUpdate
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, refused
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.trial import Trial
 from dagrow.statistics import NodeMoments, SiteLayout, Statistics, Target, solve_update, split_update
 
@@ -27,6 +27,7 @@ class NewEdge(Kind):
 
     name = "edge"
     screened = True
+    used_up = "every edge that could lead into it is there already"
 
     def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
         kernels = tuple(dict.fromkeys(template.kernel for template in templates))
@@ -43,7 +44,7 @@ class NewEdge(Kind):
                     seen.append(structure)
                     label = f"{u} -> {v}" + (f", kernel {kernel}" if len(seen) > 1 else "")
                     if isinstance(structure, str):
-                        found.append(refused(label, structure))
+                        found.append(FixedSize(label, structure))
                     else:
                         found.append(Place(label, dag, v, (u,), (v,), structure, template=NodeTemplate(kernel=kernel)))
         return found

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
-from dagrow.graph import Dag, FixedSize, NodeTemplate, Site, split_edge
+from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, split_edge
 from dagrow.mutation import Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, Activation, with_channels
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, refused
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place
 from dagrow.planner.kinds.neurons import draft_neurons
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, Target
@@ -52,7 +52,10 @@ class NewLayer(Kind):
     def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
         assert isinstance(place, Split)
         kept, constant = place.kept, _same_function(network, place, statistics)
-        added = lambda count: place.cost(kept + count)  # noqa: E731
+
+        def added(count: int) -> Cost:
+            return place.cost(kept + count)
+
         return draft_neurons(self.name, network, place, statistics, ask, added, constant, kept)
 
 
@@ -96,7 +99,7 @@ def _cheaper_split(dag: Dag, edge: EdgeId, template: NodeTemplate, label: str) -
         ends = (edge.source,), (edge.target,)
         places.append(Split(label, dag, next(iter(structure.nodes)), *ends, structure, edge, template, early))
     if not places:
-        return refused(label, reasons[0])
+        return FixedSize(label, reasons[0])
     return min(places, key=_parameters)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dagrow.build import Network
 from dagrow.graph import Dag, FixedSize, NodeTemplate, Site, new_node
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, refused
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place
 from dagrow.planner.kinds.neurons import draft_neurons
 from dagrow.statistics import SiteLayout, Statistics, Target
 
@@ -16,6 +16,7 @@ class NewNode(Kind):
 
     name = "node"
     screened = True
+    joins = True
 
     def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
         found: list[Place | FixedSize] = []
@@ -47,6 +48,6 @@ def between(
     )
     structure = new_node(dag, parents, children, template)
     if isinstance(structure, str):
-        return refused(label, structure)
+        return FixedSize(label, structure)
     name = next(name for name in structure.nodes if name not in dag.spec.nodes)
     return Place(label, dag, name, tuple(parents), tuple(children), structure, template=template)

@@ -13,7 +13,7 @@ from dagrow.errors import SpecError
 from dagrow.graph import Dag, FixedSize, NodeTemplate, Structure
 from dagrow.methods import Metric
 from dagrow.mutation import Change, Constant, WeightUpdate
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, refused
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, Target, edge_widths, split_update
@@ -69,18 +69,18 @@ def _place(
     for e in lost:
         others = [other for other in dag.incoming[e.target] if other != e]
         if dag.node(e.target).merge == "concat":
-            return refused(label, f"'{e.target}' is a concat: its size would change")
+            return FixedSize(label, f"'{e.target}' is a concat: its size would change")
         if not dag.op(e).parametrised:
-            return refused(label, f"the {dag.op(e).name} edge {e} has no weights to be taken over")
+            return FixedSize(label, f"the {dag.op(e).name} edge {e} has no weights to be taken over")
         if any(not dag.op(o).has_layout or dag.op(o).output_groups > 1 for o in (e, *others) if dag.op(o).parametrised):
-            return refused(label, f"an edge into '{e.target}' has no statistics")
+            return FixedSize(label, f"an edge into '{e.target}' has no statistics")
         if dag.ancestors[e.target] & set(children):
-            return refused(label, "its children feed one another")
+            return FixedSize(label, "its children feed one another")
     place = Place(label, dag, children[0], targets=children, structure=structure, edge=edge)
     try:
         _ = place.dag
     except SpecError as error:
-        return refused(label, error.problems[0].message)
+        return FixedSize(label, error.problems[0].message)
     return place
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate
 from dagrow.mutation import Change, WeightUpdate
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, refused
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.trial import Trial
 from dagrow.statistics import SiteLayout, Statistics, Target, solve_update, split_update, weighted_edges
 
@@ -23,10 +23,10 @@ class Update(Kind):
     def _place(self, dag: Dag, node: str) -> Place | FixedSize:
         edges = weighted_edges(dag, node)
         if not edges:
-            return refused(node, "no edge with weights writes it")
+            return FixedSize(node, "no edge with weights writes it")
         for edge in edges:
             if not dag.op(edge).has_layout:
-                return refused(node, f"op '{dag.op(edge).name}' of {edge} has no statistics (features)")
+                return FixedSize(node, f"op '{dag.op(edge).name}' of {edge} has no statistics (features)")
         return Place(node, dag, node, targets=(node,))
 
     def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dagrow.build import Network, build
 from dagrow.graph import Dag, Site, site
 from dagrow.mutation import Change, NewFeatures, widened_spec
+from dagrow.mutation.steps import Step, Transaction
 from dagrow.spec.graph import EdgeId, GraphSpec
 
 MLP: dict[str, Any] = {
@@ -139,3 +140,31 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return a.dtype == b.dtype and torch.equal(a, b)
     return bool(a == b)
+
+
+class Broken(BaseException):
+    """Not even an Exception: as an interrupt by the keyboard."""
+
+
+def broken_commits(monkeypatch, moment):
+    """Breaks the next commit at its first step, then at the second, and so on; yields how many it has been."""
+    commit, index, steps = Transaction.commit, 0, [None]
+    while index < len(steps):
+
+        def broken(self, index=index):
+            nonlocal steps
+            steps = self.steps
+            do, undo = steps[index]
+
+            def fail():
+                if moment == "after":
+                    do()
+                raise Broken
+
+            self.steps = [*steps[:index], Step(fail, undo), *steps[index + 1 :]]
+            commit(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Transaction, "commit", broken)
+            yield index + 1
+        index += 1

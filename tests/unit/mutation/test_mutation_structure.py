@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from mutation_cases import Picture, graph
+from mutation_cases import Broken, Picture, broken_commits, graph
 from torch import nn
 
 from dagrow.build import build
@@ -13,7 +13,6 @@ from dagrow.errors import GrowthError, SpecError
 from dagrow.graph import Structure, load_graph
 from dagrow.mutation import Change, apply_change
 from dagrow.mutation import layers as layers_module
-from dagrow.mutation.transaction import Transaction
 from dagrow.planner import apply, propose
 from dagrow.spec import save_graph
 
@@ -81,41 +80,20 @@ CASES = [(name, kind) for name in ("vectors", "maps") for kind in KINDS if (name
 FIELDS = {"vectors": VECTORS, "maps": MAPS}
 
 
-class Broken(BaseException):
-    """Not even an Exception: as an interrupt by the keyboard."""
-
-
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, name, kind, moment):
     model, optimizer, x, y = trained(FIELDS[name])
     candidate = proposed(model, x, y, kind)[0]
     before, outs = Picture(model, optimizer), copy.deepcopy(model)(x)
-    commit = Transaction.commit
-    index, count = 0, 1
-    while index < count:
-
-        def broken(self, index=index):
-            nonlocal count
-            count = len(self.steps)
-            do, undo = self.steps[index]
-
-            def fail():
-                if moment == "after":
-                    do()
-                raise Broken
-
-            self.steps[index] = (fail, undo)
-            commit(self)
-
-        monkeypatch.setattr(Transaction, "commit", broken)
+    count = 0
+    for tried in broken_commits(monkeypatch, moment):
+        count = tried
         with pytest.raises(Broken):
             apply(model, candidate, optimizer)
         before.assert_unchanged()
-        index += 1
     assert count >= 4
     assert torch.equal(copy.deepcopy(model)(x), outs)
-    monkeypatch.undo()
     apply(model, candidate, optimizer)
     assert model.spec != before.spec
 

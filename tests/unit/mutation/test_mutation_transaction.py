@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from mutation_cases import MLP, Picture, edge, graph, losses_step, network, random_change
+from mutation_cases import MLP, Broken, Picture, broken_commits, edge, graph, losses_step, network, random_change
 
 from dagrow.build import build
 from dagrow.errors import DagrowError, GrowthError
@@ -13,7 +13,6 @@ from dagrow.graph import Cost
 from dagrow.mutation import Change, WeightUpdate, apply_change
 from dagrow.mutation import apply as apply_module
 from dagrow.mutation import transaction as transaction_module
-from dagrow.mutation.transaction import Transaction
 from dagrow.planner import apply, propose
 from dagrow.planner.candidate import Candidate
 
@@ -47,10 +46,6 @@ def grown():
     return model, optimizer, change, x
 
 
-class Broken(BaseException):
-    """Not even an Exception: as an interrupt by the keyboard."""
-
-
 def test_the_change_itself_is_made():
     model, optimizer, change, x = grown()
     old, y = model.state_dict(), model.eval()(x)
@@ -66,31 +61,14 @@ def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, moment)
     model, optimizer, change, x = grown()
     before = Picture(model, optimizer)
     y = copy.deepcopy(model)(x)
-    commit = Transaction.commit
-    index, count = 0, 1
-    while index < count:
-
-        def broken(self, index=index):
-            nonlocal count
-            count = len(self.steps)
-            do, undo = self.steps[index]
-
-            def fail():
-                if moment == "after":
-                    do()
-                raise Broken
-
-            self.steps[index] = (fail, undo)
-            commit(self)
-
-        monkeypatch.setattr(Transaction, "commit", broken)
+    count = 0
+    for tried in broken_commits(monkeypatch, moment):
+        count = tried
         with pytest.raises(Broken):
             apply_change(model, change, optimizer)
         before.assert_unchanged()
-        index += 1
     assert count > 15
     assert torch.equal(copy.deepcopy(model)(x), y)
-    monkeypatch.undo()
     apply_change(model, change, optimizer)
     assert model.spec.nodes["h"].size == 5
 
