@@ -15,7 +15,8 @@ from dagrow.graph import Dag, Structure
 from dagrow.mutation.averages import averaged_networks
 from dagrow.mutation.change import Change, NewFeatures
 from dagrow.mutation.edits import Edit, added
-from dagrow.mutation.transaction import Transaction, prepare
+from dagrow.mutation.steps import Transaction
+from dagrow.mutation.transaction import prepare
 from dagrow.mutation.widen import widen_edits, widened_spec
 from dagrow.ops import NORMS, Op
 from dagrow.spec.graph import EdgeId
@@ -41,7 +42,7 @@ def apply_change(
     """
     transaction = _prepared(network, change, optimizer)
     for average in averaged_networks(network, averages):
-        transaction.steps += _prepared(average, change, None).steps
+        transaction.add(*_prepared(average, change, None).steps)
     transaction.commit()
 
 

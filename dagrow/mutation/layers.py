@@ -55,7 +55,7 @@ def layer_steps(
         return []
     if (network.spec.nodes.keys(), network.spec.edges.keys()) == (after.spec.nodes.keys(), after.spec.edges.keys()):
         # The same code, written anew: torch.compile counts what it compiles per code object, and gives up after a few.
-        return [(network.recompile, network.recompile)]
+        return [Step(network.recompile, network.recompile)]
     wanted = [output(name) for name in after.spec.outputs]
     code = emit(after, [output(name) for name in after.spec.inputs], wanted, single=len(wanted) == 1)
     # A module of fx holds its layers in the order in which the code calls them.

@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 import torch
-from mutation_cases import MLP, Picture, losses_step, network, random_change, same
+from mutation_cases import MLP, Broken, Picture, broken_commits, losses_step, network, random_change, same
 from torch import nn, optim
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR, AveragedModel, get_ema_multi_avg_fn
@@ -13,7 +13,6 @@ from torch.optim.swa_utils import SWALR, AveragedModel, get_ema_multi_avg_fn
 from dagrow.errors import GrowthError
 from dagrow.mutation import apply as apply_module
 from dagrow.mutation import apply_change
-from dagrow.mutation.transaction import Transaction
 from dagrow.planner import apply, propose
 
 X = torch.randn(24, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
@@ -91,14 +90,6 @@ def test_what_is_added_to_the_weights_is_added_to_their_average():
         torch.testing.assert_close(p.detach() - average.module.get_parameter(key).detach(), gaps[key])
 
 
-class Broken(BaseException):
-    """Not even an Exception: as an interrupt by the keyboard."""
-
-
-def fail():
-    raise Broken
-
-
 class Whole:
     """A network with all that belongs to its training, and a picture of it."""
 
@@ -141,24 +132,13 @@ def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, kind):
     whole = Whole()
     candidate = proposed(whole.model, kind)
     unchanged = whole.picture()
-    commit = Transaction.commit
-    index, count = 0, 1
-    while index < count:
-
-        def broken(self, index=index):
-            nonlocal count
-            count = len(self.steps)
-            do, undo = self.steps[index]
-            self.steps[index] = (lambda: (do(), fail()), undo)
-            commit(self)
-
-        monkeypatch.setattr(Transaction, "commit", broken)
+    count = 0
+    for tried in broken_commits(monkeypatch, "after"):
+        count = tried
         with pytest.raises(Broken):
             apply(whole.model, candidate, whole.optimizer, averages=whole.averages)
         unchanged()
-        index += 1
     assert count > 9
-    monkeypatch.undo()
     apply(whole.model, candidate, whole.optimizer, averages=whole.averages)
     assert whole.average.module.spec == whole.second.module.spec == whole.model.spec
 
