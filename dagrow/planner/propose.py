@@ -9,6 +9,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
+from dagrow.distributed import ALONE, Processes
 from dagrow.errors import GrowthError
 from dagrow.graph import cost
 from dagrow.methods import Request, find_method
@@ -53,6 +54,7 @@ def propose(
     turn: int = 0,
     seed: int = 0,
     precision: torch.dtype | None = None,
+    processes: Processes = ALONE,
 ) -> Plan:
     """Measures what each possible insertion would gain. The network is not changed.
 
@@ -83,6 +85,8 @@ def propose(
         turn: where the ``naive`` strategy starts.
         seed: for methods that draw.
         precision: dtype of the statistics' products; the model's if left out.
+        processes: that make this proposal together: all call it alike, each with its own part of the data, and all
+            get the plan that one process would make of all the data.
 
     Returns:
         All candidates, best first.
@@ -119,7 +123,7 @@ def propose(
         removal=removal,
     )
     entries, fixed = find_places(dag, candidates, nodes, new_node)
-    stream = Stream(data, network, share)
+    stream = Stream(data, network, share, processes)
     with untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)
 

@@ -1,0 +1,87 @@
+"""Several processes over ``torch.distributed``: gloo on the CPU, nccl on CUDA."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from dagrow.distributed.processes import Processes
+from dagrow.errors import DagrowError, listed
+
+
+class ProcessError(DagrowError):
+    """A process of the run is lost, or does not find what the others find."""
+
+
+class Group(Processes):
+    """The processes of the default group of ``torch.distributed``.
+
+    Args:
+        device: of the tensors that are exchanged: what the backend can handle.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.rank, self.count = dist.get_rank(), dist.get_world_size()
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        with self.listening():
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+
+    def sums(self, *numbers: float) -> tuple[float, ...]:
+        total = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        self.add_up([total])
+        return tuple(total.tolist())
+
+    def numbers(self, number: int) -> tuple[int, ...]:
+        found = torch.zeros(self.count, dtype=torch.int64, device=self.device)
+        found[self.rank] = number
+        self.add_up([found])
+        return tuple(found.tolist())
+
+    def gather(self, rows: Tensor) -> Tensor:
+        counts = self.numbers(len(rows))
+        # All parts of one size, for backends that know no other.
+        padded = rows.new_zeros((max(counts), *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        with self.listening():
+            dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def agree(self, what: str, found: str) -> None:
+        digest = hashlib.sha256(found.encode()).digest()
+        hashes = self.numbers(int.from_bytes(digest[:8], "big") >> 1)
+        others = [str(rank) for rank, value in enumerate(hashes) if value != hashes[0]]
+        if others:
+            raise ProcessError(
+                f"process {listed(others)} found another {what} than process 0: start all on equal machines, "
+                "with the same files and versions"
+            )
+
+    def copy_first(self, tensors: Sequence[Tensor]) -> None:
+        with self.listening():
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def parallel(self, network: nn.Module) -> nn.Module:
+        with self.listening():
+            return DistributedDataParallel(network)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            first = str(error).strip().splitlines()[0]
+            raise ProcessError(
+                f"process {self.rank} of {self.count} ends: another one is lost or has not answered in time ({first}); "
+                "--resume goes on from the last checkpoint, with any number of processes"
+            ) from error
