@@ -29,6 +29,10 @@ RunDir = Annotated[str, typer.Argument(metavar="DIR", help="A run directory that
 def grow(
     run: RunFile,
     out: Annotated[str | None, typer.Option(help="Run directory to make. [default: runs/NAME]")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the run in --out that was stopped; RUN.yaml may be its directory."),
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change an entry of the file.")
     ] = None,
@@ -39,15 +43,17 @@ def grow(
     from dagrow.graph import load_run
     from dagrow.report import PlainLines, ProgressBar
     from dagrow.training import grow as grow_network
+    from dagrow.training import run_to_continue
 
+    source, target = run_to_continue(run, out) if resume else (run, out)
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
-    spec = load_run(run, overrides)
+    spec = load_run(source, overrides)
     console = Console()
     if console.is_terminal:
         with ProgressBar(console) as bar:
-            result = grow_network(spec, out=out, device=device, reporter=bar)
+            result = grow_network(spec, out=target, resume=resume, device=device, reporter=bar)
     else:
-        result = grow_network(spec, out=out, device=device, reporter=PlainLines())
+        result = grow_network(spec, out=target, resume=resume, device=device, reporter=PlainLines())
     print(f"\n{result}\n")
     size = sum(parameter.numel() for parameter in result.model.parameters())
     print(f"test {result.test}; {size} parameters")

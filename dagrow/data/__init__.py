@@ -1,8 +1,9 @@
 """Where samples come from: a source, fitted to the graph and the loss, split, and handed out in batches."""
 
 from dagrow.data.builtin import DATASETS
+from dagrow.data.fingerprint import fingerprint
 from dagrow.data.load import load_data
 from dagrow.data.samples import Batch, Batches, Samples, Split, Transform
 from dagrow.data.sources import SOURCES
 
-__all__ = ["DATASETS", "SOURCES", "Batch", "Batches", "Samples", "Split", "Transform", "load_data"]
+__all__ = ["DATASETS", "SOURCES", "Batch", "Batches", "Samples", "Split", "Transform", "fingerprint", "load_data"]

@@ -6,11 +6,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from dagrow.errors import ExportError
 from dagrow.export.base import DESTINATION, Exporter
+from dagrow.spec.disk import sync_folder, write_new_file
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def staged(contents: Mapping[str, bytes], out: Path) -> Iterator[Path]:
         if DESTINATION not in contents:
             path.mkdir()
         for name, content in contents.items():
-            _write(path / name if name else path, content)
+            write_new_file(path / name if name else path, content)
         yield path
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -63,24 +64,7 @@ def put_in_place(path: Path, out: Path) -> None:
         # The folder may hold more than the export: only our files in it are replaced.
         for file in sorted(path.iterdir()):
             os.replace(file, out / file.name)
-        _sync(out)
+        sync_folder(out)
     else:
         os.replace(path, out)
-    _sync(out.parent)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Makes renames last through a power cut, on systems where a folder can be opened."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    sync_folder(out.parent)

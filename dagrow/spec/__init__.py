@@ -4,13 +4,23 @@ from dagrow.spec.document import Document, read_document
 from dagrow.spec.files import read_graph, read_run
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
-from dagrow.spec.run import BudgetSpec, DataSpec, GrowthSpec, NewNodeSpec, OptimizerSpec, RunSpec, TrainingSpec
+from dagrow.spec.run import (
+    BudgetSpec,
+    CheckpointSpec,
+    DataSpec,
+    GrowthSpec,
+    NewNodeSpec,
+    OptimizerSpec,
+    RunSpec,
+    TrainingSpec,
+)
 from dagrow.spec.schema import run_schema
 from dagrow.spec.source import Source
 from dagrow.spec.writing import dump_graph, dump_run, plain_graph, save_graph, write_atomically
 
 __all__ = [
     "BudgetSpec",
+    "CheckpointSpec",
     "DataSpec",
     "Document",
     "EdgeId",

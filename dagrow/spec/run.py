@@ -92,6 +92,19 @@ class SchedulerSpec(NamedClass):
     )
 
 
+class CheckpointSpec(SpecPart):
+    """How often a run is kept, so that it can be continued; whichever of the two is reached first."""
+
+    seconds: float = Field(
+        default=30.0,
+        ge=0.0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="time after which the end of a pass is kept; 0 keeps every one. Each growth step is always kept",
+    )
+    epochs: Count | None = Field(default=None, description="passes after which the end of a pass is kept")
+
+
 class TrainingSpec(SpecPart):
     """How weights are trained between and after insertions."""
 
@@ -112,6 +125,7 @@ class TrainingSpec(SpecPart):
         default=False,
         description="after each insertion, take the closed-form best update of the existing weights",
     )
+    checkpoint: CheckpointSpec = CheckpointSpec()
 
 
 class BudgetSpec(SpecPart):

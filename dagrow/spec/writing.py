@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from dagrow.errors import DagrowError
+from dagrow.spec.disk import replace_file
 from dagrow.spec.document import plain_scalar
 from dagrow.spec.files import VERSION
 from dagrow.spec.graph import GraphSpec
@@ -54,17 +54,9 @@ def write_atomically(content: str | bytes, path: str | Path) -> None:
     Raises:
         DagrowError: if it cannot be written there.
     """
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(content.encode("utf-8") if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        # Where a link leads, so that the link stays.
+        replace_file(Path(os.path.realpath(path)), content.encode("utf-8") if isinstance(content, str) else content)
     except OSError as error:
         raise DagrowError(f"{path}: cannot be written: {error.strerror or error}") from None
 

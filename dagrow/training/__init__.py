@@ -2,7 +2,7 @@
 
 from dagrow.training.directory import RunDirectory
 from dagrow.training.epochs import Objective, Score, TrainingError, evaluate, make_optimizer, train_epoch
-from dagrow.training.grow import grow
+from dagrow.training.grow import grow, run_to_continue
 from dagrow.training.history import growth_history
 from dagrow.training.journal import Journal, read_journal
 from dagrow.training.result import GrowthResult, history_table
@@ -20,5 +20,6 @@ __all__ = [
     "history_table",
     "make_optimizer",
     "read_journal",
+    "run_to_continue",
     "train_epoch",
 ]

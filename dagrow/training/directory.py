@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from dagrow.build import Network, build
 from dagrow.errors import RunError
 from dagrow.graph import load_graph
-from dagrow.spec import RunSpec, dump_run, save_graph, write_atomically
+from dagrow.spec import RunSpec, dump_graph, dump_run
+from dagrow.spec.disk import replace_file
+from dagrow.training.disk import disk_errors
+from dagrow.training.lock import LOCK, DirectoryLock
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths of a run: ``run.yaml``, ``graph.yaml``, ``weights.safetensors``, ``journal.jsonl``, ``exported/``."""
+    """Paths of a run: ``run.yaml``, ``graph.yaml``, ``weights.safetensors``, ``journal.jsonl``, ``exported/``.
+
+    Until a run has ended, there is ``checkpoints/`` too.
+    """
 
     path: Path
 
@@ -42,24 +47,66 @@ class RunDirectory:
         """The grown network as plain PyTorch: ``model.py`` and its own ``weights.safetensors``."""
         return self.path / "exported"
 
+    @property
+    def run(self) -> Path:
+        """The run as it was meant, every default written out."""
+        return self.path / "run.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a run that has not ended is continued from."""
+        return self.path / "checkpoints"
+
     @classmethod
-    def create(cls, out: str | Path | None, run: RunSpec) -> RunDirectory:
-        """Makes a new directory; without a name, ``runs/NAME`` or the next free ``runs/NAME-2``, ...
+    def made(cls, out: str | Path | None, name: str) -> RunDirectory:
+        """An empty directory; without ``out``, ``runs/NAME`` or the next free ``runs/NAME-2``, ...
 
         Raises:
             RunError: if the directory holds something already, or cannot be made.
         """
-        path = _free_path(run.name) if out is None else Path(out)
+        path = _free_path(name) if out is None else Path(out)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise RunError(f"{path} is not empty; choose another --out, or remove it first")
+            _check_empty(path)
         except OSError as error:
             raise RunError(f"{path} cannot be used as a run directory: {error.strerror or error}") from error
-        directory = cls(path)
-        with disk_errors(path):
-            write_atomically(dump_run(run), path / "run.yaml")
+        return cls(path)
+
+    def locked(self) -> DirectoryLock:
+        """Keeps other processes out, as a context manager."""
+        return DirectoryLock(self.path)
+
+    def begin(self, run: RunSpec) -> None:
+        """Writes down what the run is to be, once the directory is locked.
+
+        Raises:
+            RunError: if another run has begun there meanwhile, or it cannot be written.
+        """
+        with disk_errors(self.path):
+            _check_empty(self.path)
+            replace_file(self.run, dump_run(run).encode("utf-8"))
+
+    @classmethod
+    def begun(cls, path: str | Path) -> RunDirectory:
+        """The directory of a run that has begun, and may have been stopped at any moment.
+
+        Raises:
+            RunError: if it is none, or holds links instead of files of its own.
+        """
+        directory = cls(Path(path))
+        if not directory.path.is_dir():
+            raise RunError(f"{path} is not there, so there is no run to continue; without --resume it starts there")
+        if not directory.run.is_file():
+            raise RunError(f"{path} holds no run to continue: there is no run.yaml in it")
+        for own in (directory.graph, directory.weights, directory.journal, directory.checkpoints, directory.exported):
+            if own.is_symlink():
+                raise RunError(f"{own} is a link: a run is continued only where all its files are its own")
         return directory
+
+    def remove_leftovers(self) -> None:
+        """Takes away what a killed process left unfinished."""
+        for path in self.path.glob(".*.part"):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     @classmethod
     def existing(cls, path: str | Path) -> RunDirectory:
@@ -78,20 +125,10 @@ class RunDirectory:
 
     def save(self, network: Network) -> None:
         """Writes graph and weights, each whole or not at all; the graph first, see `load`."""
+        state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
         with disk_errors(self.path):
-            state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-            handle, name = tempfile.mkstemp(dir=self.path, prefix=".weights-")
-            os.close(handle)
-            try:
-                save_file(state, name)
-                descriptor = os.open(name, os.O_RDONLY)
-                os.fsync(descriptor)
-                os.close(descriptor)
-                save_graph(network.spec, self.graph)
-                os.replace(name, self.weights)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            replace_file(self.graph, dump_graph(network.spec).encode("utf-8"))
+            replace_file(self.weights, save(state))
 
     def load(self) -> Network:
         """The network as last saved, on the CPU.
@@ -108,18 +145,11 @@ class RunDirectory:
         return network
 
 
-class disk_errors:  # a context manager that reads as a statement
-    """Turns errors of the disk into a `RunError` that names the directory."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (OSError, SafetensorError)):
-            raise RunError(f"{self.path} cannot be written: {error}") from error
+def _check_empty(path: Path) -> None:
+    if RunDirectory(path).checkpoints.is_dir():
+        raise RunError(f"{path} holds a run that has not ended: continue it with --resume, or choose another --out")
+    if any(entry.name != LOCK for entry in path.iterdir()):
+        raise RunError(f"{path} is not empty; choose another --out, or remove it first")
 
 
 def _free_path(name: str) -> Path:

@@ -8,12 +8,14 @@ import torch
 
 from dagrow.build.network import derived_seed
 from dagrow.data import load_data
+from dagrow.errors import ExportError, RunError
 from dagrow.graph import Dag, load_run
 from dagrow.objectives import LOSSES
 from dagrow.ops import position_count
 from dagrow.planner import find_places
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
+from dagrow.training.continuing import check_same_run, continued, finished
 from dagrow.training.device import find_device
 from dagrow.training.directory import RunDirectory
 from dagrow.training.epochs import TrainingError
@@ -28,15 +30,17 @@ def grow(
     *,
     out: str | Path | None = None,
     write: bool = True,
+    resume: bool = False,
     device: str = "cpu",
     reporter: Reporter | None = None,
 ) -> GrowthResult:
     """Trains and grows a network as a run file says.
 
     Args:
-        run: the spec, or the path of a run file.
+        run: the spec, or the path of a run file; with ``resume`` also that of the run directory itself.
         out: the run directory, new or empty; ``runs/NAME`` or the next free name if left out.
         write: with False, nothing is written and no directory is made.
+        resume: continues the run in ``out`` that was stopped, to the same bits. If it has ended, its end is returned.
         device: where to train, as torch names it.
         reporter: told what happens; silent if left out.
 
@@ -46,15 +50,74 @@ def grow(
     Raises:
         DagrowError: one of its kinds, for whatever a person can mend; a directory that exists stays whole.
     """
-    spec = run if isinstance(run, RunSpec) else load_run(run)
+    reporter = reporter or Silent()
+    if resume:
+        if not write:
+            raise RunError("a run is continued in its directory: 'resume' does not go with write=False")
+        file, target = (run, _named(out)) if isinstance(run, RunSpec) else run_to_continue(run, out)
+        directory = RunDirectory.begun(target)
+        return _continue(_loaded(file), directory, device, reporter)
+    spec = _loaded(run)
     find_places(Dag.of(spec.graph), spec.growth.candidates, spec.growth.nodes, spec.growth.new_node)
     place = find_device(device)
-    task = _task(spec, place)
-    state = RunState.fresh(spec, place)
-    # Last of all, so that nothing is left behind where something above is refused.
-    directory = RunDirectory.create(out, spec) if write else None
+    task, state = _task(spec, place), RunState.fresh(spec, place)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))
-    return Loop(task, state, Record(task, directory), reporter or Silent()).run()
+    if not write:
+        return Loop(task, state, Record(task, None), reporter).run()
+    # Last of all, so that nothing is left behind where something above is refused.
+    directory = RunDirectory.made(out, spec.name)
+    with directory.locked():
+        directory.begin(spec)
+        return _run(task, state, Record(task, directory), reporter)
+
+
+def _loaded(run: RunSpec | str | Path) -> RunSpec:
+    return run if isinstance(run, RunSpec) else load_run(run)
+
+
+def run_to_continue(run: str | Path, out: str | Path | None) -> tuple[str | Path, str | Path]:
+    """The run file and the directory that are meant: a directory stands for itself and the run file in it.
+
+    Raises:
+        RunError: if there is no directory, or there are two.
+    """
+    if not Path(run).is_dir():
+        return run, _named(out)
+    if out is not None:
+        raise RunError(f"{run} is a run directory itself: leave out --out")
+    return RunDirectory.begun(run).run, run
+
+
+def _named(out: str | Path | None) -> str | Path:
+    if out is None:
+        raise RunError("say which run to continue: 'dagrow grow DIR --resume', or the run file with --out DIR")
+    return out
+
+
+def _continue(spec: RunSpec, directory: RunDirectory, device: str, reporter: Reporter) -> GrowthResult:
+    check_same_run(spec, load_run(directory.run), directory)
+    place = find_device(device)
+    with directory.locked():
+        if (result := finished(directory, place)) is not None:
+            reporter.say(f"{directory.path}: this run has ended, there is nothing to continue")
+            return result
+        task = _task(spec, place)
+        torch.manual_seed(derived_seed(spec.seed, "dropout"))
+        state, record = continued(task, directory, place, reporter)
+        return _run(task, state, record, reporter)
+
+
+def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> GrowthResult:
+    """To the end; an error also says what is kept."""
+    try:
+        return Loop(task, state, record, reporter).run()
+    except TrainingError as error:
+        raise TrainingError(f"{error}; {record.kept_text('the last good state is that of')}") from error
+    except (ExportError, RunError) as error:
+        raise RunError(f"{error}; {record.kept_text('with --resume it continues from')}") from error
+    except KeyboardInterrupt:
+        reporter.say(f"stopped; {record.kept_text('with --resume it continues from')}")
+        raise
 
 
 def _task(spec: RunSpec, device: torch.device) -> Task:

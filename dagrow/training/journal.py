@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dagrow.errors import RunError
 from dagrow.planner import Candidate, Plan
+from dagrow.training.disk import disk_errors
 
 SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class JournalPosition:
+    """A place between two events.
+
+    Attributes:
+        bytes: length of the file up to there.
+        sha256: of these bytes.
+    """
+
+    bytes: int = 0
+    sha256: str = hashlib.sha256().hexdigest()
 
 
 @dataclass
@@ -21,21 +37,81 @@ class Journal:
 
     Attributes:
         path: of the file; None for none.
-        events: all events of this process.
+        events: all events of the run.
     """
 
     path: Path | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._size, self._digest = 0, hashlib.sha256()
+
+    @classmethod
+    def continued(cls, path: Path, position: JournalPosition) -> Journal:
+        """A journal cut back to an earlier place, to be written on from there.
+
+        Raises:
+            RunError: if the file does not hold what it held up to there, or cannot be written.
+        """
+        content = content_up_to(path, position)
+        journal = cls(path, events_of(content.decode("utf-8", "replace"), path))
+        journal._count(content)
+        with disk_errors(path.parent):
+            if path.exists():
+                os.truncate(path, position.bytes)
+        return journal
+
+    @property
+    def position(self) -> JournalPosition:
+        """The place behind the last event."""
+        return JournalPosition(self._size, self._digest.hexdigest())
+
     def write(self, event: str, **entries: Any) -> None:
-        """Adds one event; what is no JSON number (inf, nan) is written as null."""
+        """Adds one event; what is no JSON number (inf, nan) is written as null.
+
+        Raises:
+            RunError: if it cannot be written; the file is as it was then.
+        """
         line = {"event": event, **_plain(entries)}
-        self.events.append(line)
+        content = (json.dumps(line, allow_nan=False) + "\n").encode("utf-8")
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, allow_nan=False) + "\n")
-                file.flush()
+            with disk_errors(self.path.parent):
+                self._append(self.path, content)
+        self._count(content)
+        self.events.append(line)
+
+    def _append(self, path: Path, content: bytes) -> None:
+        # A file that someone took away is not made anew: it would lack its beginning.
+        with path.open("r+b" if self._size else "wb", buffering=0) as file:
+            file.seek(self._size)
+            try:
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    os.truncate(path, self._size)
+                raise
+
+    def _count(self, content: bytes) -> None:
+        self._size += len(content)
+        self._digest.update(content)
+
+
+def content_up_to(path: Path, position: JournalPosition) -> bytes:
+    """The bytes of a journal up to a place.
+
+    Raises:
+        RunError: if they are not what they were.
+    """
+    try:
+        content = path.read_bytes()[: position.bytes] if position.bytes else b""
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read as a journal ({error.strerror or error})") from error
+    if hashlib.sha256(content).hexdigest() != position.sha256:
+        raise RunError(f"{path}: was changed or cut off since it was written")
+    return content
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
@@ -48,6 +124,24 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read as a journal ({error})") from error
+    return events_of(text, path)
+
+
+def last_event(path: Path) -> dict[str, Any]:
+    """The last event of a journal; an empty one if there is none, or its line was not written to the end."""
+    try:
+        events = events_of((path.read_bytes().splitlines() or [b""])[-1].decode("utf-8"), path)
+    except (OSError, UnicodeDecodeError, RunError):
+        return {}
+    return events[-1] if events else {}
+
+
+def events_of(text: str, path: Path) -> list[dict[str, Any]]:
+    """The events in the text of a journal.
+
+    Raises:
+        RunError: if a line is none, named after ``path``.
+    """
     events = []
     for number, line in enumerate(text.splitlines(), start=1):
         try:

@@ -38,10 +38,16 @@ class Loop:
             TrainingError: if the loss is no number any more.
             RunError: if something cannot be written.
         """
-        while (unit := next_unit(self.task.spec, self.state.progress)) is not Unit.END:
-            self.state.progress = self.units[unit]()
-            self.record.after(unit, self.state)
-        return self._end()
+        try:
+            while (unit := next_unit(self.task.spec, self.state.progress)) is not Unit.END:
+                self.state.progress = self.units[unit]()
+                self._check_weights()
+                self.record.after(unit, self.state)
+            return self._end()
+        except TrainingError as error:
+            done = self.state.progress
+            self.record.write("stopped", epoch=done.epoch, step=done.step, reason=str(error))
+            raise
 
     def _start(self) -> Progress:
         spec = self.task.spec
@@ -81,10 +87,15 @@ class Loop:
         self.state.average.put_into(network)
         if not math.isfinite(loss := self.task.score(network, self.task.split.train).loss):
             raise TrainingError(f"the training loss ended at {loss}: {advice(self.state.optimizer)}")
-        self.record.finish(self.state)
-        train, test = self.record.write_scored("end", self.state)
+        train, test = self.record.finish(self.state)
         out = None if self.record.directory is None else self.record.directory.path
         return GrowthResult(network, train, test, tuple(self.record.journal.events), out)
+
+    def _check_weights(self) -> None:
+        """Stops before anything is kept that no run could go on from."""
+        network = self.state.network
+        if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+            raise TrainingError(f"the weights became infinite or NaN: {advice(self.state.optimizer)}")
 
     def _enter(self, stage: str, units: int) -> None:
         """Tells the reporter of a stage, once."""

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
+from dagrow.data import fingerprint
 from dagrow.export import export_network
 from dagrow.graph import cost
 from dagrow.spec import plain_graph
+from dagrow.training.checkpoint import CheckpointStore, capture
 from dagrow.training.directory import RunDirectory
 from dagrow.training.epochs import Score
 from dagrow.training.journal import Journal
-from dagrow.training.progress import Unit
+from dagrow.training.progress import Progress, Unit
 from dagrow.training.state import RunState, Task
 
 
 class Record:
-    """The journal of a run, and the files beside it.
+    """The journal of a run, its checkpoints, and the files beside them.
 
-    Args:
-        task: the run.
-        directory: where to write; None keeps the journal in memory and writes nothing.
+    Attributes:
+        directory: where all of it is; None where nothing is written.
+        journal: in memory only, where nothing is written.
+        kept: what was done at the last checkpoint; None before the first.
     """
 
     def __init__(self, task: Task, directory: RunDirectory | None) -> None:
         self.task, self.directory = task, directory
         self.journal = Journal(directory.journal if directory else None)
+        self.kept: Progress | None = None
+        self._time = time.monotonic()
+        if directory is not None:
+            self._samples = fingerprint(task.split)
+            self._store = CheckpointStore(directory.checkpoints)
+
+    @classmethod
+    def continued(cls, task: Task, directory: RunDirectory, journal: Journal, store: CheckpointStore) -> Record:
+        """The record of a run that is taken up again: with the journal up to there, and its checkpoints."""
+        record = cls(task, directory)
+        record.journal, record._store = journal, store
+        return record
 
     def write(self, event: str, **entries: Any) -> None:
         """Adds an event to the journal."""
@@ -51,11 +67,37 @@ class Record:
 
     def after(self, unit: Unit, state: RunState) -> None:
         """Keeps the state after a unit of the run, where that is due."""
-        if self.directory is not None and unit is not Unit.EPOCH:
-            self.directory.save(state.network)
+        if self.directory is not None and (unit is not Unit.EPOCH or self._is_due(state.progress)):
+            self.keep(self.directory, state)
 
-    def finish(self, state: RunState) -> None:
-        """Writes the grown network, and as plain PyTorch too."""
+    def keep(self, directory: RunDirectory, state: RunState) -> None:
+        """Writes a checkpoint, and graph and weights as they are."""
+        run = self.task.spec
+        self._store.write(capture(run, self._samples, self.journal.position, state).files())
+        self.kept, self._time = state.progress, time.monotonic()
+        directory.save(state.network)
+
+    def finish(self, state: RunState) -> tuple[Score, Score]:
+        """Writes the grown network, as plain PyTorch too; the last event says that the run has ended.
+
+        Returns:
+            The scores on training and test samples.
+        """
         if self.directory is not None:
             self.directory.save(state.network)
             export_network(state.network, "python", self.directory.exported, self.task.spec.name)
+        scores = self.write_scored("end", state)
+        if self.directory is not None:
+            self._store.remove_all()
+        return scores
+
+    def kept_text(self, meaning: str) -> str:
+        """What is on the disk, for the message of a run that stops."""
+        if self.directory is None or self.kept is None or not self.directory.path.is_dir():
+            return "nothing is kept"
+        return f"{meaning} {self.kept}, in {self.directory.path}"
+
+    def _is_due(self, done: Progress) -> bool:
+        interval, last = self.task.spec.training.checkpoint, self.kept or Progress()
+        many = interval.epochs is not None and done.epoch - last.epoch >= interval.epochs
+        return many or time.monotonic() - self._time >= interval.seconds

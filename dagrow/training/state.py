@@ -9,6 +9,7 @@ import torch
 from dagrow.build import Network, build
 from dagrow.build.network import derived_seed
 from dagrow.data import Samples, Split
+from dagrow.distributed import ALONE, Processes
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec
 from dagrow.training.average import Average
@@ -28,20 +29,23 @@ class Task:
         spec: the run file.
         split: samples, on the device of the run.
         objective: the loss.
+        processes: that do it together.
     """
 
     spec: RunSpec
     split: Split
     objective: Objective
+    processes: Processes = ALONE
 
     @classmethod
-    def of(cls, spec: RunSpec, split: Split) -> Task:
+    def of(cls, spec: RunSpec, split: Split, processes: Processes = ALONE) -> Task:
         """With the loss that the run file names."""
-        return cls(spec, split, Objective(LOSSES[spec.training.loss]))
+        return cls(spec, split, Objective(LOSSES[spec.training.loss]), processes)
 
     def score(self, network: Network, samples: Samples) -> Score:
         """How good the network is on these samples, in eval mode."""
-        return evaluate(network, self.objective, samples, min(_SCORING_BATCH, batch_that_fits(network.dag)))
+        size = min(_SCORING_BATCH, batch_that_fits(network.dag))
+        return evaluate(network, self.objective, samples, size, self.processes)
 
 
 @dataclass
@@ -67,6 +71,23 @@ class RunState:
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
+    def of(cls, spec: RunSpec, network: Network, optimizer: torch.optim.Optimizer) -> RunState:
+        """With this network, nothing done yet.
+
+        Raises:
+            OptimizerError: if the scheduler refuses its options.
+        """
+        order, looks = (derived_seed(spec.seed, name) for name in ("order of samples", "samples for statistics"))
+        return cls(
+            network,
+            optimizer,
+            Schedule(optimizer, spec.training.scheduler),
+            Average(network, spec.training.average),
+            torch.Generator().manual_seed(order),
+            torch.Generator().manual_seed(looks),
+        )
+
+    @classmethod
     def fresh(cls, spec: RunSpec, device: torch.device) -> RunState:
         """The state in which a run begins.
 
@@ -75,16 +96,14 @@ class RunState:
             OptimizerError: if the optimizer or the scheduler refuses its options.
         """
         network = build(spec.graph, seed=spec.seed).to(device)
-        optimizer = make_optimizer(network, spec.training)
-        return cls(
-            network,
-            optimizer,
-            Schedule(optimizer, spec.training.scheduler),
-            Average(network, spec.training.average),
-            _generator(spec, "order of samples"),
-            _generator(spec, "samples for statistics"),
-        )
+        return cls.of(spec, network, make_optimizer(network, spec.training))
 
+    @property
+    def generators(self) -> dict[str, torch.Generator]:
+        """The generators of the run's own, by name."""
+        return {"order": self.order, "looks": self.looks}
 
-def _generator(spec: RunSpec, name: str) -> torch.Generator:
-    return torch.Generator().manual_seed(derived_seed(spec.seed, name))
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device

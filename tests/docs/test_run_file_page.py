@@ -17,6 +17,7 @@ from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
 from dagrow.planner import KINDS, WHERE
 from dagrow.spec import (
     BudgetSpec,
+    CheckpointSpec,
     DataSpec,
     GraphSpec,
     GrowthSpec,
@@ -43,6 +44,7 @@ MODELS: dict[str, type[BaseModel]] = {
     **{f"Edge op: {name}": find_op(name) for name in ("linear", "conv2d", "conv_transpose2d", "identity")},
     "data": DataSpec,
     "training": TrainingSpec,
+    "Checkpoint": CheckpointSpec,
     "Optimizer": OptimizerSpec,
     "Scheduler": SchedulerSpec,
     "growth": GrowthSpec,

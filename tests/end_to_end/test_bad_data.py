@@ -241,7 +241,8 @@ def test_a_last_step_that_explodes(run_file):
     outcome = command("grow", run_file, "--out", "exploded", *once, *settings(growth__budget__steps=0))
     # inf or nan: how the last sum overflows depends on the processor.
     assert outcome.refusal().replace("inf", "nan") == (
-        "the training loss ended at nan: the learning rate 1e+06 may be too high"
+        "the training loss ended at nan: the learning rate 1e+06 may be too high; "
+        "the last good state is that of epoch 0, growth step 0, in exploded"
     )
     check_readable()
 

@@ -1,0 +1,146 @@
+"""What a checkpoint holds: everything from which a run goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from dagrow.build import Network, build
+from dagrow.errors import DagrowError
+from dagrow.spec import GraphSpec, RunSpec, plain_graph
+from dagrow.training.checkpoint.files import CheckpointError, decode, encode
+from dagrow.training.checkpoint.optimizer_state import optimizer_state, set_optimizer_state
+from dagrow.training.checkpoint.packing import pack, unpack
+from dagrow.training.checkpoint.random_numbers import random_state, set_random_state
+from dagrow.training.epochs import make_optimizer
+from dagrow.training.journal import JournalPosition
+from dagrow.training.progress import Progress
+from dagrow.training.state import RunState
+
+_NO_CHECKPOINT = (DagrowError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What comes of data that pretend to be a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state between two units of a run.
+
+    Attributes:
+        run: the run file, every default written out.
+        samples: fingerprint of the samples.
+        journal: the place in the journal that belongs to the state.
+        progress: what was done.
+        environment: versions and the device, on which the last bits depend.
+        parts: network, optimizer and random numbers, as plain data and tensors.
+    """
+
+    run: RunSpec
+    samples: str
+    journal: JournalPosition
+    progress: Progress
+    environment: Mapping[str, Any]
+    parts: Mapping[str, Any]
+
+    def files(self) -> dict[str, bytes]:
+        """The files of this checkpoint by their names."""
+        tensors: dict[str, Tensor] = {}
+        content = {
+            "run": self.run.model_dump(mode="json"),
+            "samples": self.samples,
+            "journal": asdict(self.journal),
+            "progress": asdict(self.progress),
+            "environment": dict(self.environment),
+            "parts": {name: pack(part, name, tensors) for name, part in self.parts.items()},
+        }
+        return encode(content, tensors)
+
+    @classmethod
+    def read(cls, folder: Path) -> Checkpoint:
+        """The checkpoint in a folder.
+
+        Raises:
+            CheckpointError: if it is damaged, cut off or none at all.
+            NewerCheckpointError: if it was written by a newer version.
+        """
+        content, tensors = decode(folder)
+        try:
+            return cls(
+                RunSpec.model_validate(content["run"]),
+                str(content["samples"]),
+                TypeAdapter(JournalPosition).validate_python(content["journal"]),
+                TypeAdapter(Progress).validate_python(content["progress"]),
+                dict(content["environment"]),
+                {name: unpack(part, tensors) for name, part in content["parts"].items()},
+            )
+        except _NO_CHECKPOINT as error:
+            raise _foreign(folder, error) from error
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the last bits of a run depend on, beside its file and samples."""
+    return {"torch": str(torch.__version__), "device": device.type, "threads": torch.get_num_threads()}
+
+
+def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunState) -> Checkpoint:
+    """The state of a run as it is now; copies are made when it is written."""
+    network, device = state.network, state.device
+    parts = {
+        "graph": plain_graph(network.spec),
+        "weights": network.state_dict(),
+        "optimizer": optimizer_state(network, state.optimizer),
+        "schedule": state.schedule.state_dict(),
+        "average": state.average.state_dict(),
+        "generators": {name: generator.get_state() for name, generator in state.generators.items()},
+        "random": random_state(device),
+    }
+    return Checkpoint(run, samples, journal, state.progress, environment(device), parts)
+
+
+def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunState:
+    """The state that a checkpoint holds; torch's, numpy's and Python's random numbers stand where they stood.
+
+    Args:
+        checkpoint: the state.
+        folder: where it was read from, for the message.
+        device: where the run goes on.
+
+    Raises:
+        CheckpointError: if its parts do not belong together.
+    """
+    parts = checkpoint.parts
+    try:
+        network = _network(parts).to(device)
+        optimizer = make_optimizer(network, checkpoint.run.training)
+        # A scheduler adds to the groups of a new optimizer: what was kept comes after it.
+        state = RunState.of(checkpoint.run, network, optimizer)
+        set_optimizer_state(network, optimizer, parts["optimizer"])
+        state.schedule.load_state_dict(parts["schedule"])
+        state.average.load_state_dict(parts["average"])
+        for name, generator in state.generators.items():
+            generator.set_state(parts["generators"][name])
+        state.progress = checkpoint.progress
+        set_random_state(parts["random"], device)
+    except _NO_CHECKPOINT as error:
+        raise _foreign(folder, error) from error
+    return state
+
+
+def _network(parts: Mapping[str, Any]) -> Network:
+    network, weights = build(GraphSpec.model_validate(parts["graph"]), seed=0), parts["weights"]
+    for name, value in network.state_dict().items():
+        if weights[name].dtype != value.dtype:
+            raise ValueError(f"{name} is of {weights[name].dtype}, not {value.dtype}")
+    # Assigned, for a copy would take the memory order of the new tensor, not that of the kept one.
+    network.load_state_dict(weights, assign=True)
+    return network
+
+
+def _foreign(folder: Path, error: Exception) -> CheckpointError:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return CheckpointError(f"{folder}: does not hold a state of a run ({first})")
