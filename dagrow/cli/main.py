@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -38,8 +38,10 @@ def grow(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run; the same as --set seed=N.")] = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1, ...")] = "cpu",
+    patience: Annotated[float, typer.Option(help="Seconds that one of several processes waits for the others.")] = 600,
 ) -> None:
-    """Train and grow a network as a run file says."""
+    """Train and grow a network as a run file says. For several processes, see torchrun."""
+    from dagrow.distributed import joined
     from dagrow.graph import load_run
     from dagrow.report import PlainLines, ProgressBar
     from dagrow.training import grow as grow_network
@@ -49,11 +51,15 @@ def grow(
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
     spec = load_run(source, overrides)
     console = Console()
-    if console.is_terminal:
-        with ProgressBar(console) as bar:
-            result = grow_network(spec, out=target, resume=resume, device=device, reporter=bar)
-    else:
-        result = grow_network(spec, out=target, resume=resume, device=device, reporter=PlainLines())
+    with joined(device, patience) as (processes, own):
+        where: dict[str, Any] = {"out": target, "resume": resume, "device": own, "processes": processes}
+        if console.is_terminal and processes.rank == 0:
+            with ProgressBar(console) as bar:
+                result = grow_network(spec, reporter=bar, **where)
+        else:
+            result = grow_network(spec, reporter=PlainLines(), **where)
+    if processes.rank > 0:
+        return
     print(f"\n{result}\n")
     size = sum(parameter.numel() for parameter in result.model.parameters())
     print(f"test {result.test}; {size} parameters")

@@ -71,6 +71,13 @@ class Group(Processes):
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
+    def copy_bytes(self, content: bytes = b"") -> bytes:
+        size = self.numbers(len(content))[0]
+        own = content if self.rank == 0 else bytes(size)
+        tensor = torch.frombuffer(bytearray(own), dtype=torch.uint8).to(self.device)
+        self.copy_first([tensor])
+        return tensor.cpu().numpy().tobytes()
+
     def parallel(self, network: nn.Module) -> nn.Module:
         with self.listening():
             return DistributedDataParallel(network)

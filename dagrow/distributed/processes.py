@@ -50,6 +50,10 @@ class Processes:
     def copy_first(self, tensors: Sequence[Tensor]) -> None:
         """Gives all processes the tensors of the first; of the same shapes everywhere."""
 
+    def copy_bytes(self, content: bytes = b"") -> bytes:
+        """The content that the first process gives."""
+        return content
+
     def parallel(self, network: nn.Module) -> nn.Module:
         """The network with gradients that are the mean over the processes, as it is now: make it anew after growth."""
         return network

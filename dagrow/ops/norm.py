@@ -17,6 +17,8 @@ class Norm(ABC):
     name: ClassVar[str]
     per_feature: ClassVar[bool]
     """Whether each feature is normalised by itself, so that a new one leaves the others as they are."""
+    joins_samples: ClassVar[bool]
+    """Whether a sample is normalised, in training, by the others of its batch."""
 
     @abstractmethod
     def module(self, shape: Shape) -> nn.Module:
@@ -44,6 +46,7 @@ class BatchNorm(Norm):
 
     name = "batch"
     per_feature = True
+    joins_samples = True
 
     def _kind(self, shape: Shape) -> str:
         if len(shape) == 2:
@@ -77,6 +80,7 @@ class LayerNorm(Norm):
 
     name = "layer"
     per_feature = False
+    joins_samples = False
 
     def module(self, shape: Shape) -> nn.Module:
         return nn.GroupNorm(1, shape[0]) if len(shape) == 3 else nn.LayerNorm(shape[-1])

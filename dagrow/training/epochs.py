@@ -119,7 +119,8 @@ def train_epoch(
             raise TrainingError(f"the training loss became {value}: {advice(optimizer)}")
         with processes.listening():
             # Gradients are averaged over processes, whose parts of the batch may differ in size.
-            (loss * (size * processes.count / whole)).backward()
+            weight = size * processes.count / whole
+            (loss * weight).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         total, count = total + value * size, count + size
         after_batch()

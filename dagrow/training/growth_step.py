@@ -62,7 +62,7 @@ def _look(task: Task, state: RunState) -> Batches:
     if count < len(train):
         index = torch.randperm(len(train), generator=state.looks)[:count].sort().values
         train = train.rows(index.to(train.inputs[0].device))
-    return train.batches(batch_that_fits(dag))
+    return train.part(task.processes).batches(batch_that_fits(dag))
 
 
 def _propose(task: Task, state: RunState, data: Batches, number: int) -> Plan:
@@ -86,6 +86,7 @@ def _propose(task: Task, state: RunState, data: Batches, number: int) -> Plan:
         max_multiply_adds=growth.budget.multiply_adds,
         turn=number - 1,
         seed=derived_seed(task.spec.seed, f"method {number}"),
+        processes=task.processes,
     )
 
 
@@ -103,6 +104,7 @@ def _update(task: Task, state: RunState, data: Batches) -> list[dict[str, Any]]:
             nodes=(node,),
             shrinkage=growth.shrinkage,
             held_out=growth.held_out,
+            processes=task.processes,
         )
         if plan.best is not None:
             _make(state, plan.best)
@@ -120,6 +122,7 @@ def _remove(task: Task, state: RunState, data: Batches, limit: float) -> dict[st
         shrinkage=0.0,
         held_out=task.spec.growth.held_out,
         removal=limit,
+        processes=task.processes,
     )
     if plan.best is None:
         return None

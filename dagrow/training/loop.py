@@ -13,6 +13,7 @@ from dagrow.training.progress import Progress, Unit, epochs_planned, growth_is_o
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.state import RunState, Task
+from dagrow.training.together import seed_pass, settle
 from dagrow.training.told import step_text
 
 
@@ -59,7 +60,8 @@ class Loop:
         over, planned = growth_is_over(spec, state.progress), epochs_planned(spec, state.progress)
         self._enter("final training" if over else f"step {state.progress.step + 1}: training", planned)
         started = time.perf_counter()
-        batches = self.task.split.train.shuffled_batches(spec.training.batch_size, state.order)
+        batches = self.task.split.train.shuffled_batches(spec.training.batch_size, state.order, self.task.processes)
+        seed_pass(self.task, state)
         loss = train_epoch(state.network, self.task.objective, state.optimizer, batches, self._after_step)
         state.schedule.after_epoch(loss)
         seconds = round(time.perf_counter() - started, 3)
@@ -76,6 +78,7 @@ class Loop:
         self._enter(f"step {number}: measuring candidates", 1)
         started = time.perf_counter()
         outcome = growth_step(self.task, state, number)
+        settle(self.task, state, f"graph in growth step {number}")
         seconds = round(time.perf_counter() - started, 3)
         self.reporter.advance()
         _, test = self.record.write_scored("growth", state, **outcome.entries, seconds=seconds)

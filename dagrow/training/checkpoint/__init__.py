@@ -1,7 +1,7 @@
 """The state of a run on disk: safetensors and JSON, each checkpoint whole or not there."""
 
 from dagrow.training.checkpoint.content import Checkpoint, capture, environment, restore
-from dagrow.training.checkpoint.files import CheckpointError
+from dagrow.training.checkpoint.files import FILES, CheckpointError
 from dagrow.training.checkpoint.store import CheckpointStore
 
-__all__ = ["Checkpoint", "CheckpointError", "CheckpointStore", "capture", "environment", "restore"]
+__all__ = ["FILES", "Checkpoint", "CheckpointError", "CheckpointStore", "capture", "environment", "restore"]
