@@ -27,14 +27,12 @@ def check_exact(spec: RunSpec, dag: Dag, processes: Processes) -> None:
         TrainingError: if a norm looks at a whole batch, of which each process has a part.
     """
     nodes = {name: dag.node(name).norm for name in dag.order}
-    found = [(f"'{name}'", norm) for name, norm in nodes.items()] + [
-        ("new nodes", n) for n in spec.growth.new_node.norm
-    ]
-    for what, norm in found:
+    norms = [(f"'{name}'", norm) for name, norm in nodes.items()]
+    for what, norm in [*norms, *(("new nodes", norm) for norm in spec.growth.new_node.norm)]:
         if processes.count > 1 and norm != "none" and NORMS[norm].joins_samples:
             raise TrainingError(
-                f"norm '{norm}' of {what} looks at a whole batch, of which each of {processes.count} processes has a part: "
-                "run it in one process, or take norm 'layer' or none"
+                f"norm '{norm}' of {what} looks at a whole batch, of which each of {processes.count} processes has a "
+                "part: run it in one process, or take norm 'layer' or none"
             )
 
 
