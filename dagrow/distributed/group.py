@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -31,9 +31,7 @@ class Group(Processes):
         self.rank, self.count = dist.get_rank(), dist.get_world_size()
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
-        with self.listening():
-            for tensor in tensors:
-                dist.all_reduce(tensor)
+        self._exchange(dist.all_reduce, tensors)
 
     def sums(self, *numbers: float) -> tuple[float, ...]:
         total = torch.tensor(numbers, dtype=torch.float64, device=self.device)
@@ -67,9 +65,7 @@ class Group(Processes):
             )
 
     def copy_first(self, tensors: Sequence[Tensor]) -> None:
-        with self.listening():
-            for tensor in tensors:
-                dist.broadcast(tensor, src=0)
+        self._exchange(lambda tensor: dist.broadcast(tensor, src=0), tensors)
 
     def copy_bytes(self, content: bytes = b"") -> bytes:
         size = self.numbers(len(content))[0]
@@ -81,6 +77,15 @@ class Group(Processes):
     def parallel(self, network: nn.Module) -> nn.Module:
         with self.listening():
             return DistributedDataParallel(network)
+
+    def _exchange(self, collective: Callable[[Tensor], object], tensors: Sequence[Tensor]) -> None:
+        """Calls a collective on each tensor in place, in whatever order its entries are in memory."""
+        with self.listening():
+            for tensor in tensors:
+                plain = tensor.contiguous()
+                collective(plain)
+                if plain is not tensor:
+                    tensor.copy_(plain)
 
     @contextmanager
     def listening(self) -> Iterator[None]:

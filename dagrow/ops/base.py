@@ -177,6 +177,16 @@ class Op(BaseModel, ABC):
         """Brings the input to ``[samples, output positions, feature_count]`` so that the edge is ``features @ W^T``."""
         raise ShapeError(f"'{self.name}' has no weights")
 
+    @property
+    def has_gram(self) -> bool:
+        """Whether `gram` knows a shorter way than through `features`."""
+        return False
+
+    def gram(self, x: Tensor) -> Tensor:
+        """``sum of B^T B`` over samples and positions of ``B = features(x)``: ``[feature_count, feature_count]``."""
+        B = self.features(x).flatten(0, 1)
+        return B.T @ B
+
     def weight(self, rows: Tensor, source: Shape) -> Tensor:
         """Turns ``[k, feature_count]`` rows into the weight of ``k`` output features, which come first."""
         raise ShapeError(f"'{self.name}' has no weights")

@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
-from dagrow.ops.base import Op, Reads, Shape, ShapeError, weighted_dots
+from dagrow.ops.base import Op, Reads, Shape, ShapeError, from_positions
+from dagrow.ops.correlation import Axis, patch_gram, windows
 
 
 def two(value: Any) -> Any:
@@ -216,11 +217,29 @@ class Conv2d(Op):
         padded = nn.functional.pad(maps, margins)
         return _patches(padded, kernel, self.dilation, (1, 1), (source[1], source[2]))
 
+    @property
+    def has_gram(self) -> bool:
+        return self.stride == (1, 1) and min(self.kernel) > 1
+
+    def gram(self, x: Tensor) -> Tensor:
+        if not self.has_gram:
+            return super().gram(x)
+        sizes = zip(self.kernel, self.margins, self.dilation, x.shape[2:], strict=True)
+        return patch_gram(x, *(Axis(*size) for size in sizes))
+
     def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:
-        back = self.carry_back(v, source, pointwise)
-        moment = weighted_dots(image, back.transpose(1, 2), weights)
-        # [W, F, M * offsets reversed] -> [W, F, offsets, M]
-        return torch.unflatten(moment, 2, (v.shape[2], -1)).flip(3).transpose(2, 3)
+        # It is the gradient of the weight by which this edge would read the features as channels.
+        features, goals = from_positions(image, source), from_positions(v, (0, *self.extents(source)))
+        like = v.new_empty(()).expand(v.shape[2], image.shape[2], *self.kernel)
+        sums = []
+        for w in weights:
+            used = w.nonzero().squeeze(1)
+            whole = used.numel() == w.numel()
+            x, own = (features, goals) if whole else (features[used], goals[used])
+            signed = own if bool((w == 1).all()) else own * w[used].view(-1, 1, 1, 1)
+            sums.append(self.weight_gradient(x, signed, like).flatten(2).permute(1, 2, 0))
+        moment = torch.stack(sums)
+        return moment[:, :, self.centre : self.centre + 1] if pointwise else moment
 
     def fan_out_features(self, x: Tensor, pointwise: bool) -> Tensor:
         found = super().fan_out_features(x, pointwise)
@@ -245,21 +264,8 @@ def _patches(
     extents: tuple[int, int],
 ) -> Tensor:
     """``[n, c, H, W]`` to ``[n, c * kernel, positions]``, channel major: a view on every patch and one copy."""
-    padded = padded.contiguous()
-    n, c = padded.shape[:2]
-    per_sample, per_channel, per_row, per_column = padded.stride()
-    view = padded.as_strided(
-        (n, c, *kernel, *extents),
-        (
-            per_sample,
-            per_channel,
-            dilation[0] * per_row,
-            dilation[1] * per_column,
-            stride[0] * per_row,
-            stride[1] * per_column,
-        ),
-    )
-    return view.reshape(n, c * kernel[0] * kernel[1], extents[0] * extents[1])
+    view = windows(padded, kernel, dilation, stride, extents)
+    return view.reshape(len(padded), -1, extents[0] * extents[1])
 
 
 @lru_cache(maxsize=256)

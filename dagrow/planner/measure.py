@@ -86,10 +86,12 @@ def measure(
     """
     evaluator = Evaluator(snapshots)
     scouting = evaluator.may_scout
-    tracks = _tracks(evaluator, drafts)
+    # A single trial will need its orientation over all samples anyhow.
+    glance = scouting and sum(len(draft.variants) for draft in drafts) > 1
+    tracks = _tracks(evaluator, drafts, glance)
     _run(evaluator, [(track.trial, track.search) for track in tracks], scouting, passes=1)
     tracks, behind = _front(_best_variants(evaluator, tracks), finalists, where)
-    if scouting:
+    if glance:
         exact = evaluator.orient([track.first_order.trial for track in tracks], sides=False)
         tracks = [replace(track, first_order=oriented) for track, oriented in zip(tracks, exact, strict=True)]
     _run(evaluator, [(track.trial, track.search) for track in tracks], scouting)
@@ -176,12 +178,12 @@ class _Final:
         return (self.track.updates if self.track.updates.amplitude else self.track.search).lowest_loss
 
 
-def _tracks(evaluator: Evaluator, drafts: list[Draft]) -> list[_Track]:
-    """A search for each variant, its neurons turned to their better side."""
+def _tracks(evaluator: Evaluator, drafts: list[Draft], glance: bool) -> list[_Track]:
+    """A search for each variant, its neurons turned to their better side, which a glance at a part may tell."""
     variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if not variant.fixed]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
     tracks = []
-    for (index, variant), oriented in zip(variants, evaluator.orient(ready, evaluator.may_scout), strict=True):
+    for (index, variant), oriented in zip(variants, evaluator.orient(ready, glance), strict=True):
         trial = oriented.trial
         if trial.change.features is not None and not trial.fan_in_fixed:
             trial = trial.without_updates()

@@ -19,6 +19,8 @@ from dagrow.ops import channel_axis, to_positions
 from dagrow.statistics.draw import Draws
 from dagrow.statistics.node import (
     NodeMoments,
+    has_short_moments,
+    short_moments,
     solve_update,
     split_update,
     weighted_edges,
@@ -174,12 +176,19 @@ class _Task:
 
     def first_pass(self, snapshot: Snapshot, sums: Sums, goal: bool, cross: bool) -> None:
         """Adds S, N and, if asked, the moments of ``v_goal`` at the sites and the cross moments of one batch."""
-        for part in self.portions(snapshot, sums, (*self.wanted, *self.grown)):
+        featured = [place for place in self.wanted if cross or not has_short_moments(*place)]
+        for part in self.portions(snapshot, sums, (*self.wanted, *self.grown), (*featured, *self.grown)):
             sums.add("signed", part.weights[1].abs().sum())
             for target, (dag, node) in zip(self.targets, self.wanted, strict=True):
-                blocks, key = part.features(dag, node), target.key
-                add_gram(_square(sums, f"S {key}", blocks), blocks)
-                sums.add(f"N {key}", dot(blocks, to_positions(part.goals[node])))
+                key = target.key
+                if has_short_moments(dag, node):
+                    S, N = short_moments(dag, node, part.outputs, part.goals[node])
+                    sums.add(f"S {key}", S)
+                else:
+                    blocks = part.features(dag, node)
+                    add_gram(_square(sums, f"S {key}", blocks), blocks)
+                    N = dot(blocks, to_positions(part.goals[node]))
+                sums.add(f"N {key}", N)
                 sums.add(f"v {key}", part.goals[node].square().sum())
             for layout in self.layouts:
                 here, blocks = layout.key, part.features(layout.dag, layout.site.node)

@@ -42,6 +42,35 @@ def node_features(dag: Dag, node: str, outputs: dict[str, Tensor], like: Tensor)
     return with_constant(blocks, like)
 
 
+def has_short_moments(dag: Dag, node: str) -> bool:
+    """Whether `short_moments` knows the moments at a node: one edge with weights enters it, whose op has a gram."""
+    edges = weighted_edges(dag, node)
+    return len(edges) == 1 and dag.op(edges[0]).has_gram
+
+
+def short_moments(dag: Dag, node: str, outputs: dict[str, Tensor], v: Tensor) -> tuple[Tensor, Tensor]:
+    """``sum B^T B`` and ``sum B^T v`` at a node without its features being made, the constant last.
+
+    Args:
+        dag: the graph.
+        node: one that `has_short_moments`.
+        outputs: by node.
+        v: ``[n, M, ...]``, as the node merges.
+
+    Returns:
+        ``[F, F]`` and ``[F, M]``.
+    """
+    (edge,) = weighted_edges(dag, node)
+    op, x, source = dag.op(edge), outputs[edge.source], dag.output(edge.source)
+    gram, ones = op.gram(x), torch.ones_like(v[:, :1])
+    widened = torch.cat([v, ones], dim=1)
+    like = op.weight(gram.new_zeros(widened.shape[1], len(gram)), source)
+    moment = op.rows(op.weight_gradient(x, widened, like)).T
+    N, total = moment[:, :-1], moment[:, -1:]
+    S = torch.cat([torch.cat([gram, total], dim=1), torch.cat([total.T, ones.sum().view(1, 1)], dim=1)])
+    return S, torch.cat([N, v.transpose(0, 1).flatten(1).sum(1).unsqueeze(0)])
+
+
 @dataclass(frozen=True)
 class NodeMoments:
     """Moments at one node; the constant is the last feature.

@@ -17,8 +17,8 @@ from dagrow.statistics.node import node_features, weighted_edges
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot
 
-_CHUNK_BYTES = 8 * 2**20
-"""Features are made for so many bytes of samples at a time, to stay in the cache and bound the memory."""
+_CHUNK_BYTES = 32 * 2**20
+"""Features are made for so many bytes of samples at a time, to bound the memory."""
 
 Place = tuple[Dag, str]
 """A graph and a node of it."""

@@ -141,7 +141,9 @@ class Snapshots:
             # Frozen weights have no graph of their own: the inputs make one.
             inputs = tuple(x.detach().requires_grad_() if x.is_floating_point() else x for x in inputs)
         with torch.set_grad_enabled(goals):
-            torch.manual_seed(_BATCH_SEED + number)
+            if self.network.training:
+                # The same dropout in every pass.
+                torch.manual_seed(_BATCH_SEED + number)
             results = self._probe(*inputs)
             count = len(self.dag.spec.outputs)
             outs, values = results[:count], dict(zip(self._inner, results[count:], strict=True))

@@ -65,7 +65,6 @@ def grow(
         continue_run = _continue if first else _follow
         return continue_run(_loaded(file), directory, device, reporter, processes)
     spec = _loaded(run)
-    find_places(Dag.of(spec.graph), spec.growth.candidates, spec.growth.nodes, spec.growth.new_node)
     place = find_device(device)
     task, state = _task(spec, place, processes), RunState.fresh(spec, place)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))
@@ -145,7 +144,8 @@ def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> Gro
 
 
 def _task(spec: RunSpec, device: torch.device, processes: Processes) -> Task:
-    dag = Dag.of(spec.graph)
+    dag, growth = Dag.of(spec.graph), spec.growth
+    find_places(dag, growth.candidates, growth.nodes, growth.new_node)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
     check_exact(spec, dag, processes)

@@ -42,10 +42,11 @@ def started(count, *words):
     """The command in several processes, as torchrun would start them."""
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(count)}
     command = [sys.executable, "-m", "dagrow", *map(str, words)]
+    commands = [[word.replace("RANK", str(rank)) for word in command] for rank in range(count)]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
-        subprocess.Popen(command, env={**os.environ, **common, "RANK": str(rank), "OMP_NUM_THREADS": "1"}, **pipe)
-        for rank in range(count)
+        subprocess.Popen(own, env={**os.environ, **common, "RANK": str(rank), "OMP_NUM_THREADS": "1"}, **pipe)
+        for rank, own in enumerate(commands)
     ]
 
 
@@ -120,6 +121,30 @@ def test_a_lost_process_ends_the_run_and_three_go_on_with_it(alone, tmp_path):
     assert [code for _, _, code in results] == [0, 0, 0], results
     assert "continued from" in results[0][0]
     assert_same_run(out, alone)
+
+
+def test_processes_at_different_runs_are_told_so(alone):
+    """One of them was given another seed."""
+    run = alone.parent / "run.yaml"
+    pairs = started(2, "grow", run, "--out", alone.parent / "different", "--set", "seed=RANK")
+    for _, errors, code in ended(pairs):
+        assert code == 2
+        assert errors == (
+            "dagrow: process 1 found another run file than process 0: start all on equal machines, "
+            "with the same files and versions\n"
+        )
+    assert not (alone.parent / "different").exists()
+
+
+def test_processes_that_do_not_come_are_not_waited_for(alone, monkeypatch, capsys):
+    there = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    for name, value in there.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        main(["grow", str(alone.parent / "run.yaml"), "--out", str(alone.parent / "never"), "--patience", "1"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("dagrow: process 0 of 2 cannot reach the others (")
+    assert not (alone.parent / "never").exists()
 
 
 class Two(Processes):

@@ -212,3 +212,21 @@ def test_short_forms():
     assert find_op("conv2d") is Conv2d
     even = Conv2d(kernel=2, dilation=2, padding="same")
     assert even.output_shape((1, 4, 5), 3) == (3, 4, 5)
+
+
+@settings(max_examples=200)
+@given(convolutions())
+def test_the_gram_is_that_of_the_features(drawn):
+    op, source, _ = drawn
+    x = values(source, 3)
+    B = op.features(x).flatten(0, 1)
+    torch.testing.assert_close(op.gram(x), B.T @ B, rtol=0, atol=1e-11 * max(1.0, float((B.T @ B).abs().max())))
+
+
+def test_the_gram_of_a_map_with_an_interior_is_made_by_lags():
+    op, x = Conv2d(kernel=(3, 2), padding=(1, 0), dilation=(1, 2)), values((2, 12, 11), 3)
+    B = op.features(x).flatten(0, 1)
+    assert op.has_gram
+    torch.testing.assert_close(op.gram(x), B.T @ B, rtol=1e-12, atol=1e-11)
+    assert not Conv2d(kernel=(3, 3), stride=(2, 2)).has_gram
+    assert not Linear().has_gram
