@@ -13,7 +13,10 @@ from dagrow.objectives import SCHEDULERS
 from dagrow.spec import RunSpec
 from dagrow.spec.run import SchedulerSpec
 from dagrow.training import epochs, loop
+from dagrow.training.checkpoint import Checkpoint, capture, restore
+from dagrow.training.journal import JournalPosition
 from dagrow.training.schedule import Schedule
+from dagrow.training.state import RunState
 
 OPTIONS = {
     "constant": {"factor": 0.5, "total_iters": 3},
@@ -130,6 +133,27 @@ def test_a_run_with_an_average_ends_with_it():
     assert float(rest.abs().max()) <= 0.8 ** len(bias) * 10
     assert not torch.equal(averaged["y.from_h.bias"], last["y.from_h.bias"])
     assert result.train.loss == pytest.approx(result.events[-1]["train_loss"])
+
+
+@pytest.mark.parametrize("name", ["multi_step", "plateau"])
+def test_a_checkpoint_keeps_scheduler_and_average(tmp_path, name):
+    spec = run(scheduler={"name": name, **OPTIONS[name]}, average=0.8)
+    state = RunState.fresh(spec, torch.device("cpu"))
+    for epoch in range(2):
+        state.network(torch.ones(2, 4)).square().sum().backward()
+        state.optimizer.step()
+        state.average.after_step(state.network)
+        state.schedule.after_epoch(1.0 + epoch)
+    for file, content in capture(spec, "", JournalPosition(), state).files().items():
+        (tmp_path / file).write_bytes(content)
+    back = restore(Checkpoint.read(tmp_path), tmp_path, torch.device("cpu"))
+    assert rate(back.optimizer) == rate(state.optimizer) != spec.training.optimizer.lr
+    assert back.schedule.state_dict() == state.schedule.state_dict()
+    (kept,), (average,) = back.average.models, state.average.models
+    assert int(kept.n_averaged) == 2
+    for key, value in average.module.state_dict().items():
+        assert torch.equal(kept.module.state_dict()[key], value)
+    assert not torch.equal(kept.module.h.from_x.weight, back.network.h.from_x.weight)
 
 
 @pytest.mark.parametrize(
