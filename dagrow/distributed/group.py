@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dagrow.distributed.processes import Processes
 from dagrow.errors import DagrowError, listed
+
+GO_ON = "--resume goes on from the last checkpoint, with any number of processes"
 
 
 class ProcessError(DagrowError):
@@ -92,8 +95,7 @@ class Group(Processes):
         try:
             yield
         except RuntimeError as error:
-            first = str(error).strip().splitlines()[0]
-            raise ProcessError(
-                f"process {self.rank} of {self.count} ends: another one is lost or has not answered in time ({first}); "
-                "--resume goes on from the last checkpoint, with any number of processes"
-            ) from error
+            # Without the place in torch's sources and without its advice.
+            said = re.sub(r"^\[\S+:\d+\] ", "", str(error).strip()).splitlines()[0].split(". ")[0]
+            lost = f"process {self.rank} of {self.count} ends: another one is lost or has not answered in time"
+            raise ProcessError(f"{lost} ({said}); {GO_ON}") from error

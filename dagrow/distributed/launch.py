@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,7 +12,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from dagrow.distributed.group import Group, ProcessError
+from dagrow.distributed.group import GO_ON, Group, ProcessError
 from dagrow.distributed.processes import ALONE, Processes
 
 SECONDS = 600.0
@@ -47,6 +49,24 @@ def joined(device: str, seconds: float = SECONDS) -> Iterator[tuple[Processes, s
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ProcessError(f"process {rank} of {count} cannot reach the others ({first})") from error
-    yield Group(torch.device(device)), device
+    with _told_to_end(f"process {rank} of {count}"):
+        yield Group(torch.device(device)), device
     # Not after an error: a lost process would be waited for.
     dist.destroy_process_group()
+
+
+@contextmanager
+def _told_to_end(name: str) -> Iterator[None]:
+    """Within it, a launcher that ends this process, since another one is lost, is answered with a sentence."""
+
+    def end(*_: object) -> None:
+        raise ProcessError(f"{name} ends: its launcher ended it, perhaps because another one is lost; {GO_ON}")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
