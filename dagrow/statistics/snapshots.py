@@ -89,10 +89,12 @@ class Snapshots:
         return tuple(name for name in self.dag.order if name in read or name in self.dag.spec.outputs)
 
     def will_fit(self) -> bool:
-        """Whether all snapshots will stay in the cache, as far as the data say how many samples they hold."""
-        samples = self.stream.expected_samples()
-        if samples is None:
+        """Whether all snapshots of all processes will stay in the cache, as far as the data say how many they are."""
+        own = self.stream.expected_samples()
+        expected = self.stream.processes.numbers(-1 if own is None else own)
+        if min(expected) < 0:
             return False
+        samples = max(expected)
         shapes = [self.dag.merged(name) for name in (*self.nodes, *self.nodes)]
         shapes += [self.dag.output(value.node) for value in self._inner if value.stage == "output"]
         shapes += [entry.shape for entry in self.dag.spec.inputs.values()]

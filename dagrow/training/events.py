@@ -103,6 +103,16 @@ class EpochEvent(Event):
     seconds: float
     samples: int | None = Field(default=None, description="that were looked at")
     work: int | None = Field(default=None, description="multiply-adds of gradient descent")
+    units: dict[str, int] | None = Field(default=None, description="sizes of nodes, where units come and go")
+    added: dict[str, int] | None = Field(default=None, description="units that came, by node")
+    removed: dict[str, int] | None = Field(default=None, description="units that went, by node")
+
+
+class RewindEvent(Event):
+    """Training went back to an earlier pass, and goes on by smaller steps or ends."""
+
+    event: Literal["rewind"]
+    what: str = Field(description="as a person is told")
 
 
 class StepEvent(GraphEvent):
@@ -165,7 +175,15 @@ class EndEvent(GraphEvent):
 
 
 AnyEvent = Annotated[
-    StartEvent | EpochEvent | GrowthEvent | RemovalEvent | CheckpointEvent | WarningEvent | StoppedEvent | EndEvent,
+    StartEvent
+    | EpochEvent
+    | RewindEvent
+    | GrowthEvent
+    | RemovalEvent
+    | CheckpointEvent
+    | WarningEvent
+    | StoppedEvent
+    | EndEvent,
     Field(discriminator="event"),
 ]
 LINE: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
