@@ -12,6 +12,7 @@ from torch.nn.grad import conv2d_weight
 
 from dagrow.ops.base import Op, Reads, Shape, ShapeError, from_positions
 from dagrow.ops.correlation import Axis, patch_gram, windows
+from dagrow.work import spend
 
 
 def two(value: Any) -> Any:
@@ -237,6 +238,7 @@ class Conv2d(Op):
             whole = used.numel() == w.numel()
             x, own = (features, goals) if whole else (features[used], goals[used])
             signed = own if bool((w == 1).all()) else own * w[used].view(-1, 1, 1, 1)
+            spend(signed.numel() * like[:1].numel())
             sums.append(self.weight_gradient(x, signed, like).flatten(2).permute(1, 2, 0))
         moment = torch.stack(sums)
         return moment[:, :, self.centre : self.centre + 1] if pointwise else moment

@@ -14,6 +14,7 @@ from dagrow.methods import Metric, best_update
 from dagrow.ops import Op
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics.products import with_constant
+from dagrow.work import spend
 
 
 def weighted_edges(dag: Dag, node: str) -> tuple[EdgeId, ...]:
@@ -65,6 +66,7 @@ def short_moments(dag: Dag, node: str, outputs: dict[str, Tensor], v: Tensor) ->
     gram, ones = op.gram(x), torch.ones_like(v[:, :1])
     widened = torch.cat([v, ones], dim=1)
     like = op.weight(gram.new_zeros(widened.shape[1], len(gram)), source)
+    spend(widened.numel() * like[:1].numel())
     moment = op.rows(op.weight_gradient(x, widened, like)).T
     N, total = moment[:, :-1], moment[:, -1:]
     S = torch.cat([torch.cat([gram, total], dim=1), torch.cat([total.T, ones.sum().view(1, 1)], dim=1)])

@@ -84,6 +84,7 @@ def continued(task: Task, directory: RunDirectory, device: torch.device, reporte
         record.kept = state.progress
         # The last process may have stopped between graph and weights.
         directory.save(state.network)
+        record.complete(state.progress, found.folder)
     return state, record
 
 
@@ -113,7 +114,8 @@ def _last_good(
         return _Found(checkpoint, folder, state)
     if refused:
         raise RunError("; ".join([*refused, "no good checkpoint is left: start the run anew in another directory"]))
-    if last_event(directory.journal).get("event", "start") != "start":
+    last = last_event(directory.journal)
+    if last and (last["event"] not in ("start", "checkpoint") or last.get("step", 0) != 0):
         raise RunError(f"{directory.checkpoints} is empty or not there, so the run cannot be continued")
     return None
 

@@ -103,16 +103,16 @@ class EpochEvent(Event):
     seconds: float
     samples: int | None = Field(default=None, description="that were looked at")
     work: int | None = Field(default=None, description="multiply-adds of gradient descent")
-    units: dict[str, int] | None = Field(default=None, description="sizes of nodes, where units come and go")
-    added: dict[str, int] | None = Field(default=None, description="units that came, by node")
-    removed: dict[str, int] | None = Field(default=None, description="units that went, by node")
+    units: dict[str, int] | None = Field(default=None, description="per node at the end, where they come and go")
+    added: dict[str, int] | None = Field(default=None, description="units that came, per node")
+    removed: dict[str, int] | None = Field(default=None, description="units that went, per node")
 
 
 class RewindEvent(Event):
-    """Training went back to an earlier pass, and goes on by smaller steps or ends."""
+    """Training went back to an earlier state, or on to its next phase; see ``training.rewind``."""
 
     event: Literal["rewind"]
-    what: str = Field(description="as a person is told")
+    what: str
 
 
 class StepEvent(GraphEvent):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from dagrow.data import fingerprint
@@ -83,6 +84,16 @@ class Record:
         self.keep(directory, state)
         with disk_errors(directory.path):
             StepStore(directory.steps).keep(done.step, self._store.good[-1])
+
+    def complete(self, done: Progress, checkpoint: Path) -> None:
+        """Keeps for good the checkpoint of a growth step, where the run died before it could."""
+        if self.directory is None or done.since_growth or not self.task.spec.training.checkpoint.steps:
+            return
+        kept = StepStore(self.directory.steps)
+        kept.remove_leftovers()
+        if not kept.path(done.step).is_dir():
+            with disk_errors(self.directory.path):
+                kept.keep(done.step, checkpoint)
 
     def keep(self, directory: RunDirectory, state: RunState) -> None:
         """Writes a checkpoint, and graph and weights as they are."""

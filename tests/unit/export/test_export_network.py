@@ -177,7 +177,7 @@ def test_a_network_that_answers_nan_is_refused(network, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(("place", "step"), [(staging_module, "_write"), (os, "replace")])
+@pytest.mark.parametrize(("place", "step"), [(staging_module, "write_new_file"), (os, "replace")])
 @pytest.mark.parametrize("to", ["python", "pt2"])
 def test_a_full_disk(network, tmp_path, monkeypatch, to, place, step):
     def full(*_):

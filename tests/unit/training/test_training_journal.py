@@ -6,7 +6,8 @@ import pytest
 
 from dagrow.errors import RunError
 from dagrow.training import Journal, read_journal
-from dagrow.training.journal import JournalPosition, last_event
+from dagrow.training.journal import JournalPosition
+from dagrow.training.reading import last_event
 
 
 def written(path, count):

@@ -39,7 +39,7 @@ def unit_by_unit(run: RunSpec, gains: list[bool]) -> tuple[list[Unit], Progress]
             case Unit.START:
                 done = done.after_start()
             case Unit.EPOCH:
-                done = done.after_epoch()
+                done = done.after_training(run, 1.0)
             case Unit.GROWTH:
                 done = done.after_growth(run, gains[done.step])
     return [*found, Unit.END], done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -12,6 +13,7 @@ import dagrow
 from dagrow.errors import DagrowError
 from dagrow.spec import RunSpec
 from dagrow.training.checkpoint import network_parts, restored_network
+from dagrow.training.events import LINE
 from dagrow.training.phases import Phase, RewindState
 from dagrow.training.state import RunState
 
@@ -73,6 +75,8 @@ def test_phases_and_their_steps():
 
 def test_a_run_goes_through_all_phases_and_ends():
     result = dagrow.grow(run(), write=False)
+    for event in result.events:
+        LINE.validate_python(json.loads(json.dumps(event)))
     told = [event["what"] for event in result.events if event["event"] == "rewind"]
     assert [phase.value for phase in Phase if any(f"phase '{phase.value}'" in text for text in told)] == [
         "settle",

@@ -119,7 +119,8 @@ def train(model, optimizer, step, count, seed):
 
 def grown(make):
     """A network that has been trained and has grown, with its optimizer."""
-    model = dagrow.build(run().graph, seed=0).double()
+    bent = {name: {**node, "activation": "tanh"} if name != "y" else node for name, node in GRAPH["nodes"].items()}
+    model = dagrow.build(dagrow.GraphSpec.model_validate({**GRAPH, "nodes": bent}), seed=0).double()
     optimizer = make(model.parameters())
     train(model, optimizer, WarmUp(optimizer, 4, grown=False).step, 3, seed=1)
     x, y = torch.rand(60, 4).double(), torch.randint(3, (60,))
