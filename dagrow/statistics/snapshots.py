@@ -105,7 +105,25 @@ class Snapshots:
         """One pass over the samples; desired updates are there if asked for."""
         if self._complete:
             yield from self._kept
-            return
+        elif self._seen:
+            yield from self._pass(goals)
+        else:
+            yield from self._first_pass(goals)
+
+    def _first_pass(self, goals: bool) -> Iterator[Snapshot]:
+        """A pass that shows whether there are numbers in all processes: they go on together, or none does."""
+        processes = self.stream.processes
+        try:
+            yield from self._pass(goals)
+        except NumbersError:
+            processes.numbers(1)
+            raise
+        if any(found := processes.numbers(0)):
+            raise NumbersError(
+                f"process {found.index(1)} of {processes.count} found infinite or NaN values in its part"
+            )
+
+    def _pass(self, goals: bool) -> Iterator[Snapshot]:
         kept = len(self._kept)
         count = 0
         for count, batch in enumerate(self.stream, start=1):

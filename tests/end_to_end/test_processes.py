@@ -153,11 +153,30 @@ class Two(Processes):
     count = 2
 
 
-@pytest.mark.parametrize("where", ["graph.nodes.h.norm=batch", "growth.new_node.norm=[none, batch]"])
-def test_batch_norm_is_refused(alone, tmp_path, where):
+@pytest.mark.parametrize(
+    "where", ["graph.nodes.h.norm=batch", "graph.nodes.h.norm=cap", "growth.new_node.norm=[none, batch]"]
+)
+def test_norms_over_a_batch_are_refused(alone, tmp_path, where):
     """Before any process is waited for."""
     run = dagrow.load_run(alone.parent / "run.yaml", [where])
-    with pytest.raises(dagrow.DagrowError, match=r"norm 'batch' of .* looks at a whole batch, .* in one process"):
+    with pytest.raises(dagrow.DagrowError, match=r"norm '(batch|cap)' of .* looks at a whole batch, .* in one process"):
+        dagrow.grow(run, out=tmp_path / "out", processes=Two())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("entries", "named"),
+    [
+        (["training.rewind={}"], "training.rewind: "),
+        (
+            ["growth.units={}", "graph.nodes.h.activation=relu", "training.penalty={}"],
+            "training.penalty, growth.units: ",
+        ),
+    ],
+)
+def test_units_that_come_and_go_are_refused(alone, tmp_path, entries, named):
+    run = dagrow.load_run(alone.parent / "run.yaml", ["training.scheduler=null", *entries])
+    with pytest.raises(dagrow.DagrowError, match=rf"^{named}.* in one process, or leave it out"):
         dagrow.grow(run, out=tmp_path / "out", processes=Two())
     assert not (tmp_path / "out").exists()
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import optim
 
 import dagrow
@@ -15,6 +16,7 @@ from dagrow.spec.run import SchedulerSpec
 from dagrow.training import descent, epochs
 from dagrow.training.average import Average
 from dagrow.training.checkpoint import Checkpoint, capture, restore
+from dagrow.training.events import LINE
 from dagrow.training.journal import JournalPosition
 from dagrow.training.learning_rate import LearningRate
 from dagrow.training.state import RunState
@@ -134,6 +136,32 @@ def test_a_run_with_an_average_ends_with_it():
     assert float(rest.abs().max()) <= 0.8 ** len(bias) * 10
     assert not torch.equal(averaged["y.from_h.bias"], last["y.from_h.bias"])
     assert result.train.loss == pytest.approx(result.events[-1]["train_loss"])
+
+
+def test_an_average_follows_units_that_come_and_go_and_a_run_that_rewinds():
+    """The end is the average, of the size of the network; the journal holds the events."""
+    spec = run(
+        average=0.5,
+        penalty={"strength": 0.05},
+        rewind={"patience": 2, "late_patience": 1},
+        final_epochs=12,
+        optimizer={"name": "adarad", "lr": 0.05, "radial_lr": 0.05},
+    )
+    entries = spec.model_dump(mode="json")
+    entries["graph"]["nodes"]["h"].update(activation="relu", size=6)
+    entries["growth"].update(units={}, budget={"steps": 0})
+    result = dagrow.grow(RunSpec.model_validate(entries), write=False)
+    for event in result.events:
+        LINE.validate_python(json.loads(json.dumps(event)))
+    told = [event for event in result.events if event["event"] == "epoch"]
+    assert any(event["added"] for event in told)
+    assert any(event["removed"] for event in told)
+    assert any(event["event"] == "rewind" for event in result.events)
+
+
+def test_scheduler_and_rewind_exclude_each_other():
+    with pytest.raises(ValidationError, match="both set the learning rate"):
+        run(scheduler={"name": "exponential", "gamma": 0.9}, rewind={})
 
 
 @pytest.mark.parametrize("name", ["multi_step", "plateau"])
