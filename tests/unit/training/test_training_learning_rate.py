@@ -142,10 +142,11 @@ def test_an_average_follows_units_that_come_and_go_and_a_run_that_rewinds():
     """The end is the average, of the size of the network; the journal holds the events."""
     spec = run(
         average=0.5,
-        penalty={"strength": 0.05},
+        penalty={"strength": 0.5},
         rewind={"patience": 2, "late_patience": 1},
         final_epochs=12,
-        optimizer={"name": "adarad", "lr": 0.05, "radial_lr": 0.05},
+        batch_size=16,
+        optimizer={"name": "adarad", "lr": 0.05, "radial_lr": 0.1},
     )
     entries = spec.model_dump(mode="json")
     entries["graph"]["nodes"]["h"].update(activation="relu", size=6)
