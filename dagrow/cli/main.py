@@ -43,8 +43,10 @@ def grow(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run; the same as --set seed=N.")] = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1, ...")] = "cpu",
+    patience: Annotated[float, typer.Option(help="Seconds that one of several processes waits for the others.")] = 600,
 ) -> None:
-    """Train and grow a network as a run file says."""
+    """Train and grow a network as a run file says. For several processes, see torchrun."""
+    from dagrow.distributed import joined
     from dagrow.graph import load_run
     from dagrow.training import grow as grow_network
     from dagrow.training import run_to_continue
@@ -52,8 +54,10 @@ def grow(
     source, target = run_to_continue(run, out) if resume else (run, out)
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
     spec = load_run(source, overrides)
-    with _reporter() as reporter:
-        result = grow_network(spec, out=target, resume=resume, device=device, reporter=reporter)
+    with joined(device, patience) as (processes, own), _reporter(quiet=processes.rank > 0) as reporter:
+        result = grow_network(spec, out=target, resume=resume, device=own, reporter=reporter, processes=processes)
+    if processes.rank > 0:
+        return
     print(f"\n{result}\n")
     size = sum(parameter.numel() for parameter in result.model.parameters())
     print(f"test {result.test}; {size} parameters")
@@ -191,12 +195,14 @@ def revert(
 
 
 @contextmanager
-def _reporter() -> Iterator[Reporter]:
-    """A progress bar on a terminal, plain lines elsewhere."""
-    from dagrow.report import PlainLines, ProgressBar
+def _reporter(quiet: bool = False) -> Iterator[Reporter]:
+    """A progress bar on a terminal, plain lines elsewhere; nothing at all where another process reports."""
+    from dagrow.report import PlainLines, ProgressBar, Silent
 
     console = Console()
-    if console.is_terminal:
+    if quiet:
+        yield Silent()
+    elif console.is_terminal:
         with ProgressBar(console) as bar:
             yield bar
     else:

@@ -3,7 +3,18 @@
 from dagrow.data.builtin import DATASETS
 from dagrow.data.fingerprint import fingerprint
 from dagrow.data.load import load_data
-from dagrow.data.samples import Batch, Batches, Samples, Split, Transform
+from dagrow.data.samples import Batch, Batches, Portion, Samples, Split, Transform
 from dagrow.data.sources import SOURCES
 
-__all__ = ["DATASETS", "SOURCES", "Batch", "Batches", "Samples", "Split", "Transform", "fingerprint", "load_data"]
+__all__ = [
+    "DATASETS",
+    "SOURCES",
+    "Batch",
+    "Batches",
+    "Portion",
+    "Samples",
+    "Split",
+    "Transform",
+    "fingerprint",
+    "load_data",
+]

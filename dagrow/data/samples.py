@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DataError
 
 Values = Tensor | tuple[Tensor, ...]
@@ -82,10 +84,20 @@ class Samples:
         """All samples in their order, ``size`` at a time; the last batch may be shorter."""
         return Batches(self, size)
 
-    def shuffled_batches(self, size: int, generator: torch.Generator) -> Batches:
-        """Like `batches`, in an order drawn now: iterating twice gives the same order twice."""
+    def part(self, processes: Processes) -> Samples:
+        """Those of this process: a view, all parts in a row."""
+        return self.rows(processes.part(0, len(self)))
+
+    def shuffled_batches(self, size: int, generator: torch.Generator, processes: Processes = ALONE) -> Batches:
+        """Like `batches`, in an order drawn now: iterating twice gives the same order twice.
+
+        Args:
+            size: of a batch, over all processes.
+            generator: draws the order.
+            processes: that share each batch; their number changes nothing in the order.
+        """
         order = torch.randperm(len(self), generator=generator, device=generator.device)
-        return Batches(self, size, order.to(self.inputs[0].device))
+        return Batches(self, size, order.to(self.inputs[0].device), processes)
 
     def to(self, device: torch.device | str) -> Samples:
         """The same on another device; bytes travel as bytes."""
@@ -104,11 +116,13 @@ class Batches:
         samples: where they come from.
         size: samples per batch.
         order: order of the samples, None for the one they are in.
+        processes: that share each batch.
     """
 
     samples: Samples
     size: int
     order: Tensor | None = None
+    processes: Processes = ALONE
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -118,9 +132,42 @@ class Batches:
         return -(-len(self.samples) // self.size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self.samples), self.size):
-            part = slice(start, start + self.size)
+        for start, stop in self._ranges():
+            own = self.processes.part(start, stop)
+            # Of too few samples for all, some processes get one that another has too: its weight is 0, see `sizes`.
+            part = own if own.start < own.stop else slice(start, start + 1)
             yield self.samples.rows(part if self.order is None else self.order[part]).xy()
+
+    def portions(self) -> Iterator[Portion]:
+        """The batches with their sizes."""
+        for (x, y), (size, whole) in zip(self, self.sizes(), strict=True):
+            yield Portion(x, y, size, whole)
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """Per batch, how many of its samples count in this process, and in all of them."""
+        for start, stop in self._ranges():
+            own = self.processes.part(start, stop)
+            yield own.stop - own.start, stop - start
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        count = len(self.samples)
+        yield from ((start, min(start + self.size, count)) for start in range(0, count, self.size))
+
+
+class Portion(NamedTuple):
+    """What one process has of a batch.
+
+    Attributes:
+        x: its inputs.
+        y: its targets.
+        size: samples that count in this process; 0 where the batch has too few for all.
+        whole: samples in all processes.
+    """
+
+    x: Values
+    y: Values
+    size: int
+    whole: int
 
 
 @dataclass(frozen=True, eq=False)

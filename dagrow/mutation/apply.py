@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag, Structure
+from dagrow.mutation.averages import averaged_networks
 from dagrow.mutation.change import Change, NewFeatures
 from dagrow.mutation.edits import Edit, added
+from dagrow.mutation.steps import Transaction
 from dagrow.mutation.transaction import prepare
 from dagrow.mutation.widen import widen_edits, widened_spec
 from dagrow.ops import NORMS, Op
 from dagrow.spec.graph import EdgeId
 
 
-def apply_change(network: Network, change: Change, optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Changes the network in place: spec, weights, buffers and optimizer, or nothing at all.
+def apply_change(
+    network: Network,
+    change: Change,
+    optimizer: torch.optim.Optimizer | None = None,
+    averages: Sequence[AveragedModel] = (),
+) -> None:
+    """Changes the network in place: spec, weights, buffers, optimizer and averages, or nothing at all.
 
     Args:
         network: to change.
         change: at the size in which it is to be inserted.
         optimizer: whose parameter groups and state go along.
+        averages: of the network's weights, which go along.
 
     Raises:
-        GrowthError: if the change was made for another network.
+        GrowthError: if the change was made for another network, or an average is that of another one.
         OptimizerError: if the optimizer's state cannot be carried.
     """
+    transaction = _prepared(network, change, optimizer)
+    for average in averaged_networks(network, averages):
+        transaction.add(*_prepared(average, change, None).steps)
+    transaction.commit()
+
+
+def _prepared(network: Network, change: Change, optimizer: torch.optim.Optimizer | None) -> Transaction:
+    """All steps that make the change, and none of them made."""
     dag, structure = network.dag, change.structure or Structure()
     state = {key: value.detach() for key, value in network.state_dict(keep_vars=True).items()}
     edits: dict[str, Edit] = {}
@@ -49,7 +68,7 @@ def apply_change(network: Network, change: Change, optimizer: torch.optim.Optimi
     elif features is not None:
         fresh.update(_new_node(features, Dag.of(after)))
         fresh.update({f"{edge_module(edge)}.bias": bias for edge, bias in change.constant.biases.items()})
-    prepare(network, after, list(edits.values()), optimizer, fresh).commit()
+    return prepare(network, after, list(edits.values()), optimizer, fresh)
 
 
 def _update_edits(

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
 from dagrow.build.units import Block, fan_ins, reading_block
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag, FixedSize, Site, site
+from dagrow.mutation.averages import averaged_networks
 from dagrow.mutation.edits import Edit, removed
 from dagrow.mutation.transaction import prepare
 from dagrow.mutation.widen import in_concat, widened_spec
 from dagrow.ops import NORMS
 
 
-def remove_units(network: Network, node: str, gone: Tensor, optimizer: torch.optim.Optimizer | None = None) -> None:
+def remove_units(
+    network: Network,
+    node: str,
+    gone: Tensor,
+    optimizer: torch.optim.Optimizer | None = None,
+    averages: Sequence[AveragedModel] = (),
+) -> None:
     """Takes units of a node away, in place: spec, weights, buffers and optimizer, or nothing at all.
 
     The function stays the same if they are zero units (Philipp & Carbonell 2017, section 3).
@@ -27,9 +35,10 @@ def remove_units(network: Network, node: str, gone: Tensor, optimizer: torch.opt
         node: that loses units.
         gone: ``[size]``, which of them; one at least must stay.
         optimizer: whose parameter groups and state go along.
+        averages: of the network's weights, lose the same units.
 
     Raises:
-        GrowthError: if the size of the node is fixed, or no unit would be left.
+        GrowthError: if the size of the node is fixed, no unit would be left, or an average is that of another network.
         OptimizerError: if the optimizer's state cannot be carried.
     """
     dag = network.dag
@@ -40,11 +49,19 @@ def remove_units(network: Network, node: str, gone: Tensor, optimizer: torch.opt
     if gone.shape != (size,) or count >= size:
         raise GrowthError(f"'{node}' has {size} units, of which one must stay: {count} cannot be taken away")
     if count:
-        state = network.state_dict(keep_vars=True)
-        edits: dict[str, Edit] = {}
-        for block in _blocks(state, dag, place):
-            edits[block.key] = _removed(state[block.key].detach(), block, gone)
-        prepare(network, widened_spec(dag, node, -count), list(edits.values()), optimizer).commit()
+        after = widened_spec(dag, node, -count)
+        transaction = prepare(network, after, _removals(network, place, gone), optimizer)
+        for average in averaged_networks(network, averages):
+            transaction.add(*prepare(average, after, _removals(average, place, gone), None).steps)
+        transaction.commit()
+
+
+def _removals(network: Network, place: Site, gone: Tensor) -> list[Edit]:
+    state = network.state_dict(keep_vars=True)
+    edits: dict[str, Edit] = {}
+    for block in _blocks(state, network.dag, place):
+        edits[block.key] = _removed(state[block.key].detach(), block, gone)
+    return list(edits.values())
 
 
 def _blocks(state: dict[str, Tensor], dag: Dag, place: Site) -> Iterator[Block]:

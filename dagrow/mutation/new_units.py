@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
@@ -20,6 +23,7 @@ def add_units(
     count: int,
     draw: torch.Generator,
     optimizer: torch.optim.Optimizer | None = None,
+    averages: Sequence[AveragedModel] = (),
 ) -> None:
     """Adds units with random fan-in of expected squared length 1 and fan-out 0, in place.
 
@@ -32,9 +36,10 @@ def add_units(
         count: how many.
         draw: on the CPU.
         optimizer: whose parameter groups and state go along.
+        averages: of the network's weights, go along.
 
     Raises:
-        GrowthError: if the size of the node is fixed.
+        GrowthError: if the size of the node is fixed, or an average is that of another network.
         OptimizerError: if the optimizer's state cannot be carried.
     """
     dag = network.dag
@@ -58,4 +63,4 @@ def add_units(
         fan_out[reading.edge] = weight.new_zeros(weight.shape[0], count * read.width, *weight.shape[2:])
         for name, wide in zip(reading.through, read.widths, strict=True):
             statistics[name] = (torch.zeros(count * wide), torch.ones(count * wide))
-    apply_change(network, Change(NewFeatures(node, fan_in, fan_out, place.passed, statistics)), optimizer)
+    apply_change(network, Change(NewFeatures(node, fan_in, fan_out, place.passed, statistics)), optimizer, averages)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dagrow.build import Network, Value
 from dagrow.planner.looks import Look, joined_looks, look_at, scouts_of
-from dagrow.planner.losses import PARTS, Losses, Mean, Measured
+from dagrow.planner.losses import PARTS, Losses, Mean, Measured, join_means
 from dagrow.planner.orient import Oriented, Shares
 from dagrow.planner.response import Deltas, Response, Values
 from dagrow.planner.trial import Trial
@@ -41,7 +41,7 @@ class Evaluator:
 
     def __init__(self, snapshots: Snapshots) -> None:
         self.snapshots, self.loss = snapshots, snapshots.loss
-        self.network, self.dag = snapshots.network, snapshots.dag
+        self.network, self.dag, self.processes = snapshots.network, snapshots.dag, snapshots.stream.processes
         self.held_out = snapshots.stream.held_out > 0
         self._drops = self.network.training and any(node.dropout > 0 for node in self.dag.spec.nodes.values())
         self._responses: dict[tuple[int, int, str], Response] = {}
@@ -78,6 +78,7 @@ class Evaluator:
                 changes = [response.at(amplitude) for amplitude in amplitudes]
                 for amplitude, outs in zip(amplitudes, self._outputs(trial, look, changes), strict=True):
                     means[amplitude].add(self._loss(outs, look.target, look.mask), look.size)
+        join_means([start, *(mean for means in sums for mean in means.values())], self.processes)
         return start.value, [{a: mean.value for a, mean in means.items()} for means in sums]
 
     def _looks(self, scouting: bool) -> Iterator[Look]:
@@ -110,6 +111,7 @@ class Evaluator:
             for (trial, amplitude), losses in zip(asked, sums, strict=True):
                 changed = self._run_suffix(trial, values, trial.prepare(values).at(amplitude))
                 self._add(losses, changed, batch, parts)
+        join_means([mean for losses in (start, *sums) for mean in losses.means], self.processes)
         return start.measured(start), [losses.measured(start) for losses in sums]
 
     @torch.no_grad()
@@ -136,6 +138,10 @@ class Evaluator:
             for share in shares:
                 deltas = share.trial.update_slope(snapshot.values) if scouting else self._updates(share.trial, whole)
                 share.add(snapshot, deltas)
+        if shares:
+            join_means([loss], self.processes)
+        for share in shares:
+            share.join(self.processes)
         found = [share.oriented(loss) for share in shares]
         for share, result in zip(shares, found, strict=True):
             for number, z in share.kept.items():
@@ -155,12 +161,14 @@ class Evaluator:
         """Measures mean and variance of the new features before each norm they pass, in order."""
         known: dict[str, tuple[Tensor, Tensor]] = {}
         for name in trial.normed:
-            total, squares, count = torch.zeros(()), torch.zeros(()), 0
+            total, squares, count = torch.zeros(()), torch.zeros(()), 0.0
             for snapshot in self.snapshots.passing():
                 z = trial.with_statistics(known).before_norm(snapshot.values, name)
                 columns = z.double().transpose(0, 1).flatten(1)
                 total, squares = total + columns.sum(1), squares + columns.square().sum(1)
                 count += columns.shape[1]
+            self.processes.add_up([total, squares])
+            (count,) = self.processes.sums(count)
             mean = total / count
             # As batch norm keeps it: the unbiased variance.
             variance = (squares / count - mean.square()).clamp(min=0) * count / max(1, count - 1)

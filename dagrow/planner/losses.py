@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from dagrow.distributed import Processes
 
 PARTS = 12
 """Of the held-out samples, by which the standard error of a gain is known."""
@@ -16,7 +19,9 @@ class Mean:
         self.sum, self.count = 0.0, 0
 
     def add(self, mean: float, count: int) -> None:
-        """Adds the mean of a batch."""
+        """Adds the mean of a batch; the mean of no samples is no number, and counts for nothing."""
+        if count == 0:
+            return
         self.sum += mean * count
         self.count += count
 
@@ -24,6 +29,13 @@ class Mean:
     def value(self) -> float:
         """The mean so far, NaN before the first sample."""
         return self.sum / self.count if self.count else math.nan
+
+
+def join_means(means: Sequence[Mean], processes: Processes) -> None:
+    """Adds to each mean what the other processes have."""
+    found = processes.sums(*(number for mean in means for number in (mean.sum, mean.count)))
+    for mean, total, count in zip(means, found[::2], found[1::2], strict=True):
+        mean.sum, mean.count = total, int(count)
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,11 @@ class Losses:
 
     def __init__(self) -> None:
         self.everywhere, self.parts = Mean(), [Mean() for _ in range(PARTS)]
+
+    @property
+    def means(self) -> tuple[Mean, ...]:
+        """All of them."""
+        return (self.everywhere, *self.parts)
 
     def measured(self, start: Losses) -> Measured:
         """The means, and the error of the gain over ``start``: parts are independent samples of it."""

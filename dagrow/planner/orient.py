@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dagrow.distributed import Processes
 from dagrow.planner.losses import Mean
 from dagrow.planner.trial import Trial
 from dagrow.statistics import Snapshot
@@ -75,6 +76,11 @@ class Shares:
             if image is not None:
                 share, side = image.shares(own, snapshot.goals), image is self.mirror
                 self.sums[side] = self.sums[side] + share if side in self.sums else share
+
+    def join(self, processes: Processes) -> None:
+        """Adds what the other processes have found on their samples."""
+        (self.update,) = processes.sums(self.update)
+        processes.add_up(list(self.sums.values()))
 
     def oriented(self, loss: Mean) -> Oriented:
         """The trial with the better images, and what the loss does there."""

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
+from dagrow.distributed import ALONE, Processes
 from dagrow.errors import GrowthError
 from dagrow.graph import cost
 from dagrow.methods import GOAL, Request, find_completion, find_method
@@ -56,6 +58,7 @@ def propose(
     seed: int = 0,
     noise: float = 0.0,
     precision: torch.dtype | None = None,
+    processes: Processes = ALONE,
 ) -> Plan:
     """Measures what each possible insertion would gain. The network is not changed.
 
@@ -88,6 +91,8 @@ def propose(
         seed: for methods that draw.
         noise: on the fan-in of copied neurons (``net2net``), relative to their own.
         precision: dtype of the statistics' products; the model's if left out.
+        processes: that make this proposal together: all call it alike, each with its own part of the data, and all
+            get the plan that one process would make of all the data.
 
     Returns:
         All candidates, best first.
@@ -127,7 +132,7 @@ def propose(
     )
     entries, fixed = find_places(dag, candidates, nodes, new_node)
     check_needs(makers, dag, (candidates,) if isinstance(candidates, str) else candidates)
-    stream = Stream(data, network, share)
+    stream = Stream(data, network, share, processes)
     with untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)
 
@@ -171,8 +176,12 @@ def apply(
     optimizer: torch.optim.Optimizer | None = None,
     *,
     insert: str = "amplitude",
+    averages: Sequence[AveragedModel] = (),
 ) -> None:
-    """Inserts a candidate in place: spec, weights, buffers and optimizer together, or nothing.
+    """Inserts a candidate in place: spec, weights, buffers, optimizer and averages together, or nothing.
+
+    A learning-rate scheduler and a gradient scaler hold on to the optimizer and its groups, which stay: they need
+    nothing.
 
     Args:
         model: the network that the candidate was proposed for, or a copy of it.
@@ -181,9 +190,12 @@ def apply(
         insert: how, see `INSERT`: ``amplitude`` as measured; ``silent`` with the same fan-in and fan-out 0 (a new
             edge with weights 0), so that nothing jumps and training does the rest; ``random_direction``, a control,
             with random weights of the same norms.
+        averages: ``torch.optim.swa_utils.AveragedModel`` of the network. They keep the averages of old entries;
+            new ones start at their present values.
 
     Raises:
-        GrowthError: if the candidate was rejected, the network has changed since, or there is no such way to insert.
+        GrowthError: if the candidate was rejected, the network has changed since, there is no such way to insert, or
+            an average is that of another network.
         OptimizerError: if the optimizer's state cannot be carried.
     """
     network = _as_network(model)
@@ -194,7 +206,7 @@ def apply(
         raise GrowthError(
             f"the network has changed since this {candidate.kind} of '{candidate.place}' was measured; propose again"
         )
-    apply_change(network, find_insert(insert)(candidate.trial, candidate.amplitude), optimizer)
+    apply_change(network, find_insert(insert)(candidate.trial, candidate.amplitude), optimizer, averages)
 
 
 def _as_network(model: torch.fx.GraphModule) -> Network:

@@ -22,7 +22,7 @@ from dagrow.graph import leading_op
 from dagrow.methods import Metric, orthonormal
 from dagrow.ops import ACTIVATIONS, Op, Pool, to_positions
 from dagrow.planner.kinds.base import Place
-from dagrow.statistics import Snapshots, edge_widths, joined, node_features, rows, weighted_edges
+from dagrow.statistics import Snapshots, edge_widths, gathered, joined, node_features, rows, weighted_edges
 from dagrow.work import product, spend
 
 SAMPLES, MOST_SAMPLES = 512, 1024
@@ -136,7 +136,8 @@ class Screen:
     @cached_property
     def _sample(self) -> tuple[dict[Value, Tensor], dict[str, Tensor], object]:
         """Values, desired updates and targets of the sample, as one batch."""
-        fit = sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())
+        processes = self.snapshots.stream.processes
+        fit = sum(processes.numbers(sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())))
         widest = max((sum(edge_widths(self.dag, node).values()) for node in self.snapshots.nodes), default=0)
         share = min(max(SAMPLES, PER_FEATURE * widest), MOST_SAMPLES) / max(1, fit)
         values: list[dict[Value, Tensor]] = []
@@ -145,13 +146,17 @@ class Screen:
         for snapshot in self.snapshots.passing(goals=True):
             batch = snapshot.batch
             index = (~batch.held & (batch.lots < share)).nonzero().squeeze(1)
-            if index.numel():
+            # Of the first batch even none: a process may have nothing else to say.
+            if index.numel() or not values:
                 values.append({value: x[index] for value, x in snapshot.values.items()})
                 goals.append({name: x[index] for name, x in snapshot.goals.items()})
                 wanted.append(rows(batch.target, index))
         together = {value: torch.cat([part[value] for part in values]) for value in values[0]}
         desired = {name: torch.cat([part[name] for part in goals]) for name in goals[0]}
-        return together, desired, joined(wanted)
+        whole: tuple[dict[Value, Tensor], dict[str, Tensor], object] = gathered(
+            (together, desired, joined(wanted)), processes
+        )
+        return whole
 
     def _rows(self, x: Tensor) -> Tensor:
         """``[n, positions, any]`` to rows, a fixed part of them where they are many."""

@@ -15,7 +15,7 @@ from dagrow.ops import Op, find_op, op_names
 from dagrow.spec.document import MAX_PROBLEMS, Path
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import SpecFile
-from dagrow.spec.run import OptimizerSpec, option_names
+from dagrow.spec.options import NamedClass
 
 _CUT = 60
 
@@ -167,8 +167,9 @@ def _allowed(model: type[BaseModel], data: Any, path: Path) -> list[str]:
             at = find_op(data["op"])
     owner = _model_in(at)
     fields = list(owner.model_fields) if owner else []
-    if owner is OptimizerSpec:
-        return ["name", "lr", *option_names(data.get("name", "adam"))]
+    if owner is not None and issubclass(owner, NamedClass):
+        name = data.get("name", owner.model_fields["name"].default)
+        return [*(field for field in fields if field != "options"), *owner.option_names(name)]
     return ["version", *fields] if owner is not None and issubclass(owner, SpecFile) else fields
 
 

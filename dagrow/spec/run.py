@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
-    SerializerFunctionWrapHandler,
     WithJsonSchema,
-    model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from dagrow.errors import did_you_mean, listed
+from dagrow.errors import listed
 from dagrow.methods import COMPLETIONS, METHODS
-from dagrow.objectives import LOSSES, OPTIMIZERS
+from dagrow.objectives import LOSSES, OPTIMIZERS, SCHEDULERS
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart, one_of
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
+from dagrow.spec.options import NamedClass
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
@@ -72,8 +71,11 @@ class DataSpec(SpecPart):
         return self
 
 
-class OptimizerSpec(SpecPart):
+class OptimizerSpec(NamedClass):
     """The optimizer: its name, and any option of its ``torch.optim`` class."""
+
+    classes: ClassVar[Mapping[str, Any]] = OPTIMIZERS
+    own: ClassVar[frozenset[str]] = frozenset({"params", "lr"})
 
     name: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "adam"
     lr: float = Field(default=0.001, gt=0.0, le=1e6, allow_inf_nan=False, description="learning rate")
@@ -81,47 +83,17 @@ class OptimizerSpec(SpecPart):
         default=FrozenDict(), description="further options of the torch.optim class, by their names there"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _options_beside_lr(cls, value: Any) -> Any:
-        # An option may stand beside 'lr'; a key that is no option stays, and is reported as an unknown field.
-        given = value.get("options", {}) if isinstance(value, dict) else None
-        if not isinstance(given, dict):
-            return value
-        flat = {key: value[key] for key in option_names(value.get("name", "adam")) if key in value}
-        rest = {key: entry for key, entry in value.items() if key not in flat}
-        return {**rest, "options": {**given, **flat}}
 
-    @model_validator(mode="after")
-    def _known_options(self) -> OptimizerSpec:
-        allowed = option_names(self.name)
-        for key in self.options:
-            if key not in allowed:
-                raise PydanticCustomError(
-                    "unknown_name",
-                    "unknown option '{key}' of {name}{near}; allowed: {allowed}",
-                    {
-                        "key": key,
-                        "name": self.name,
-                        "near": did_you_mean(key, allowed),
-                        "allowed": listed(allowed),
-                    },
-                )
-        return self
+class SchedulerSpec(NamedClass):
+    """The learning rate over time: a name, and any option of its ``torch.optim.lr_scheduler`` class."""
 
-    @model_serializer(mode="wrap")
-    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields = handler(self)
-        options = fields.pop("options", {})
-        return {**fields, **options}
+    classes: ClassVar[Mapping[str, Any]] = {name: entry.kind for name, entry in SCHEDULERS.items()}
+    own: ClassVar[frozenset[str]] = frozenset({"optimizer", "last_epoch", "mode", "threshold_mode"})
 
-
-def option_names(optimizer: Any) -> tuple[str, ...]:
-    """The options of an optimizer beside ``lr``; those of all optimizers if there is none of that name."""
-    known = isinstance(optimizer, str) and optimizer in OPTIMIZERS
-    classes = [OPTIMIZERS[optimizer]] if known else list(OPTIMIZERS.values())
-    names = [name for kind in classes for name in inspect.signature(kind).parameters]
-    return tuple(name for name in dict.fromkeys(names) if name not in ("params", "lr"))
+    name: Annotated[str, one_of(SCHEDULERS, "scheduler")]
+    options: FrozenDict[str, float | int | bool | tuple[int, ...]] = Field(
+        default=FrozenDict(), description="options of the torch.optim.lr_scheduler class, by their names there"
+    )
 
 
 class CheckpointSpec(SpecPart):
@@ -144,6 +116,14 @@ class TrainingSpec(SpecPart):
     loss: Annotated[str, one_of(LOSSES, "loss")] = "cross_entropy"
     optimizer: OptimizerSpec = OptimizerSpec()
     penalty: PenaltySpec | None = Field(default=None, description="on the fan-in or fan-out of units")
+    scheduler: SchedulerSpec | None = Field(default=None, description="of the learning rate, pass by pass")
+    average: float | None = Field(
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        allow_inf_nan=False,
+        description="the run ends with the moving average of the weights, of which each gradient step keeps so much",
+    )
     batch_size: Count = Field(default=128, description="samples per gradient step")
     batch_size_grows: bool = Field(default=False, description="with the root of the number of parameters")
     epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
@@ -157,6 +137,12 @@ class TrainingSpec(SpecPart):
     )
     rewind: RewindSpec | None = Field(default=None, description="smaller steps, and steps taken back")
     checkpoint: CheckpointSpec = CheckpointSpec()
+
+    @model_validator(mode="after")
+    def _one_sets_the_rate(self) -> TrainingSpec:
+        if self.scheduler is not None and self.rewind is not None:
+            raise ValueError("'scheduler' and 'rewind' both set the learning rate: leave one of them out")
+        return self
 
 
 class BudgetSpec(SpecPart):

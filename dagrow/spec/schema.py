@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 from dagrow.methods import COMPLETIONS, METHODS
-from dagrow.objectives import LOSSES, OPTIMIZERS
+from dagrow.objectives import LOSSES
 from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
 from dagrow.spec.files import VERSION
-from dagrow.spec.run import DATASETS, RunSpec, option_names
+from dagrow.spec.options import NamedClass
+from dagrow.spec.run import DATASETS, OptimizerSpec, RunSpec, SchedulerSpec
 
 _NAME = "[A-Za-z][A-Za-z0-9_]*"
 _EDGE = rf"^\s*{_NAME}\s*->\s*{_NAME}\s*$"
@@ -30,7 +31,8 @@ def run_schema() -> Schema:
     _names(parts["GrowthSpec"], "method", METHODS)
     _names(parts["GrowthSpec"], "completion", COMPLETIONS)
     parts["DataSpec"]["properties"]["dataset"]["examples"] = list(DATASETS)
-    _optimizer(parts)
+    for model in (OptimizerSpec, SchedulerSpec):
+        _options(parts, model)
     schema["properties"] = {"version": {"const": VERSION}, **schema["properties"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -50,12 +52,12 @@ def _node(fields: dict[str, Schema]) -> None:
     fields["pool"]["anyOf"].insert(0, {"enum": list(get_args(Pool.model_fields["kind"].annotation))})
 
 
-def _optimizer(parts: dict[str, Schema]) -> None:
-    part = parts["OptimizerSpec"]
-    _names(part, "name", OPTIMIZERS)
-    value = part["properties"].pop("options")["additionalProperties"]
-    part["properties"].update({name: {"$ref": "#/$defs/option"} for name in option_names(None)})
-    parts["option"] = value
+def _options(parts: dict[str, Schema], model: type[NamedClass]) -> None:
+    """The options of a class stand beside its name."""
+    part, option = parts[model.__name__], f"{model.__name__}Option"
+    _names(part, "name", model.classes)
+    parts[option] = part["properties"].pop("options")["additionalProperties"]
+    part["properties"].update({name: {"$ref": f"#/$defs/{option}"} for name in model.option_names()})
 
 
 def _op(name: str) -> Schema:

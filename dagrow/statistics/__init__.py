@@ -6,7 +6,7 @@ from dagrow.statistics.draw import lasting_edges
 from dagrow.statistics.node import NodeMoments, edge_widths, node_features, solve_update, split_update, weighted_edges
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import CACHE_BYTES, Snapshot, Snapshots, check_loss
-from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, joined, rows
+from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, gathered, joined, rows
 from dagrow.statistics.sums import Sums
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "check_loss",
     "collect",
     "edge_widths",
+    "gathered",
     "joined",
     "judged",
     "labels_problem",

@@ -108,12 +108,15 @@ def collect(
     sums = Sums()
     for snapshot in snapshots.passing(goals=True):
         task.first_pass(snapshot, sums, goal=goal or not two_passes, cross=not two_passes)
+    processes = snapshots.stream.processes
+    sums.join(processes)
     node_moments = {target.key: task.node_moments(target.key, sums) for target in task.targets}
     updates = {node: _update(task.dag, node, node_moments[node]) for node in watched((), sites)}
     if two_passes:
         residual = Sums()
         for snapshot in snapshots.passing(goals=True):
             task.second_pass(snapshot, residual, updates)
+        residual.join(processes)
     else:
         residual = task.residual_from_cross(sums, node_moments, updates)
     draws = Draws(snapshots, layouts, updates)

@@ -61,21 +61,23 @@ class Draws:
 
     @torch.no_grad()
     def _draw(self) -> None:
-        fit = sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())
+        processes = self.snapshots.stream.processes
+        fit = sum(processes.numbers(sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())))
         shares = {layout.key: _size(self.snapshots.dag, layout) / max(1, fit) for layout in self.layouts}
         parts: dict[str, list[tuple[Tensor, list[tuple[Tensor, Tensor]]]]] = {key: [] for key in shares}
         for snapshot in self.snapshots.passing(goals=True):
             for layout in self.layouts:
                 chosen = (~snapshot.batch.held & (snapshot.batch.lots < shares[layout.key])).nonzero().squeeze(1)
-                if chosen.numel():
+                # Of the first batch even none: a process may have nothing else to say.
+                if chosen.numel() or not parts[layout.key]:
                     parts[layout.key].append(self._rows(snapshot, layout, chosen))
         for layout in self.layouts:
             found = parts[layout.key]
             children = []
             for i, reading in enumerate(layout.site.readings):
-                v, existing = (torch.cat([row[1][i][j] for row in found]) for j in (0, 1))
+                v, existing = (processes.gather(torch.cat([row[1][i][j] for row in found])) for j in (0, 1))
                 children.append(ChildSamples(v, existing, _reader(layout, reading)))
-            B = torch.cat([row[0] for row in found])
+            B = processes.gather(torch.cat([row[0] for row in found]))
             self._found[layout.key] = SiteSamples(B, tuple(children), _activation(layout.dag, layout.site.node))
 
     def _rows(

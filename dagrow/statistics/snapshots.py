@@ -89,10 +89,12 @@ class Snapshots:
         return tuple(name for name in self.dag.order if name in read or name in self.dag.spec.outputs)
 
     def will_fit(self) -> bool:
-        """Whether all snapshots will stay in the cache, as far as the data say how many samples they hold."""
-        samples = self.stream.expected_samples()
-        if samples is None:
+        """Whether all snapshots of all processes will stay in the cache, as far as the data say how many they are."""
+        own = self.stream.expected_samples()
+        expected = self.stream.processes.numbers(-1 if own is None else own)
+        if min(expected) < 0:
             return False
+        samples = max(expected)
         shapes = [self.dag.merged(name) for name in (*self.nodes, *self.nodes)]
         shapes += [self.dag.output(value.node) for value in self._inner if value.stage == "output"]
         shapes += [entry.shape for entry in self.dag.spec.inputs.values()]
@@ -103,7 +105,25 @@ class Snapshots:
         """One pass over the samples; desired updates are there if asked for."""
         if self._complete:
             yield from self._kept
-            return
+        elif self._seen:
+            yield from self._pass(goals)
+        else:
+            yield from self._first_pass(goals)
+
+    def _first_pass(self, goals: bool) -> Iterator[Snapshot]:
+        """A pass that shows whether there are numbers in all processes: they go on together, or none does."""
+        processes = self.stream.processes
+        try:
+            yield from self._pass(goals)
+        except NumbersError:
+            processes.numbers(1)
+            raise
+        if any(found := processes.numbers(0)):
+            raise NumbersError(
+                f"process {found.index(1)} of {processes.count} found infinite or NaN values in its part"
+            )
+
+    def _pass(self, goals: bool) -> Iterator[Snapshot]:
         kept = len(self._kept)
         count = 0
         for count, batch in enumerate(self.stream, start=1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dagrow.build import Network
+from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DataError
 
 LossFunction = Callable[[Any, Any], Tensor]
@@ -60,21 +62,36 @@ class Stream:
         data: any iterable of ``(x, y)`` that yields the same on each pass.
         network: tells the device and the dtype.
         held_out: share of the samples kept from the statistics.
+        processes: that share the samples; the data are this process's part, and follow those of the one before it.
     """
 
     data: Iterable[Any]
     network: Network
     held_out: float = 0.0
+    processes: Processes = ALONE
     _seen: list[tuple[float, ...]] = field(default_factory=list)
     _complete: bool = False
+    _samples: int | None = None
 
     @property
     def samples(self) -> int:
-        """How many samples a pass has; known after the first."""
-        return int(sum(mark[0] for mark in self._seen))
+        """How many samples a pass has in all processes; known after the first."""
+        if self._samples is not None:
+            return self._samples
+        found = sum(self.processes.numbers(int(sum(mark[0] for mark in self._seen))))
+        self._samples = found if self._complete else None
+        return found
+
+    @cached_property
+    def _first(self) -> int:
+        """Position of this process's first sample among those of all."""
+        if self.processes.count == 1:
+            return 0
+        own = self.expected_samples()
+        return self.processes.before(sum(_rows_of(x) for x, _ in _pairs(self.data)) if own is None else own)
 
     def expected_samples(self) -> int | None:
-        """How many samples a pass will have, where the data say so without being read."""
+        """How many samples of this process a pass will have, where the data say so without being read."""
         if isinstance(self.data, (list, tuple)):
             sizes = [_rows_of(item[0]) for item in self.data if isinstance(item, (list, tuple)) and len(item) == 2]
             return sum(sizes)
@@ -84,7 +101,7 @@ class Stream:
     def __iter__(self) -> Iterator[Batch]:
         example = next(iter((*self.network.parameters(), *self.network.buffers())), torch.zeros(()))
         names = tuple(self.network.spec.inputs)
-        first = count = 0
+        first, count = self._first, 0
         with _same_order(self.data):
             for count, (x, y) in enumerate(_pairs(self.data), start=1):
                 inputs = _inputs(x, names, example)
@@ -136,6 +153,15 @@ def rows(value: Any, mask: Tensor) -> Any:
 def _rows_of(x: Any) -> int:
     first = next(iter(x.values()), None) if isinstance(x, dict) else x[0] if isinstance(x, (list, tuple)) else x
     return first.shape[0] if isinstance(first, Tensor) and first.dim() > 0 else 0
+
+
+def gathered(value: Any, processes: Processes) -> Any:
+    """The samples of all processes: of a tensor, or of a tuple, list or dict of tensors."""
+    if isinstance(value, Tensor):
+        return processes.gather(value)
+    if isinstance(value, dict):
+        return {key: gathered(part, processes) for key, part in value.items()}
+    return type(value)(gathered(part, processes) for part in value)
 
 
 def joined(values: Sequence[Any]) -> Any:

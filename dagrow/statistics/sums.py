@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from dagrow.distributed import Processes
 from dagrow.errors import DataError
 
 _RECENT = 8
@@ -65,6 +66,19 @@ class Sums:
         for name in dict.fromkeys([*other._totals, *other._recent]):
             self.add(name, other.total(name))
         self.samples += other.samples
+
+    def join(self, processes: Processes) -> None:
+        """Adds what the other processes have summed up over their samples.
+
+        Raises:
+            DataError: if one of them has no samples.
+        """
+        counts = processes.numbers(self.samples)
+        if min(counts) == 0 < max(counts):
+            raise DataError(f"process {counts.index(0)} has no samples to take statistics of: use fewer processes")
+        names = sorted({*self._totals, *self._recent})
+        processes.add_up([self.total(name) for name in names])
+        self.samples = sum(counts)
 
     def mean(self, name: str) -> Tensor:
         """The sum divided by the number of samples.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from typing import Any
 
 from dagrow.build import Network
+from dagrow.data import Portion
 from dagrow.graph import training_work
 from dagrow.training.epochs import train_epoch
 from dagrow.training.progress import gradient_steps
 from dagrow.training.sampling import training_batch
 from dagrow.training.state import RunState, Task
+from dagrow.training.together import seed_pass
 from dagrow.training.units import UnitTraffic
 from dagrow.training.warm_up import WarmUp
 
@@ -41,35 +43,53 @@ def descend(task: Task, state: RunState) -> Descent:
     spec, network, train = task.spec, state.network, task.split.train
     size = training_batch(spec, network.dag)
     steps = gradient_steps(spec, state.progress)
-    passes = (train.shuffled_batches(size, state.order) for _ in repeat(None))
+    passes = (train.shuffled_batches(size, state.order, task.processes).portions() for _ in repeat(None))
     batches = next(passes) if steps is None else islice(chain.from_iterable(passes), steps)
     units = UnitTraffic(
         spec,
         network,
         state.optimizer,
+        state.average.models,
         epoch=state.progress.epoch,
         batches=-(-len(train) // size) if steps is None else steps,
         adding=state.rewind is None or state.rewind.adding,
         shrinking=state.rewind is None or state.rewind.shrinking,
     )
+    seed_pass(task, state)
     seen = _Seen(network)
     warm_up = WarmUp(state.optimizer, spec.growth.warm_up, state.progress.step > 0)
-    loss = train_epoch(network, task.objective, state.optimizer, seen.of(batches), units.after_batch, step=warm_up.step)
+
+    def after_batch() -> None:
+        units.after_batch()
+        state.average.after_step(network)
+
+    loss = train_epoch(
+        network,
+        task.objective,
+        state.optimizer,
+        seen.of(batches),
+        after_batch,
+        step=warm_up.step,
+        processes=task.processes,
+    )
+    state.learning_rate.after_epoch(loss)
     entries = {"running_loss": loss, "samples": seen.samples, "work": seen.work, **units.entries()}
     return Descent(loss, sum(units.removed.values()), entries)
 
 
 class _Seen:
-    """Counts samples on their way, and what it costs to learn from them; units may come and go meanwhile."""
+    """Counts samples on their way, those of all processes, and what it costs to learn from them.
+
+    Units may come and go meanwhile.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network, self.samples, self.work = network, 0, 0
         self._spec, self._each = network.spec, training_work(network.dag)
 
-    def of(self, batches: Any) -> Iterator[Any]:
-        for x, y in batches:
-            count = len(y if hasattr(y, "shape") else y[0])
+    def of(self, portions: Iterable[Portion]) -> Iterator[Portion]:
+        for portion in portions:
             if self.network.spec is not self._spec:
                 self._spec, self._each = self.network.spec, training_work(self.network.dag)
-            self.samples, self.work = self.samples + count, self.work + count * self._each
-            yield x, y
+            self.samples, self.work = self.samples + portion.whole, self.work + portion.whole * self._each
+            yield portion

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
-from dagrow.data import Samples
+from dagrow.data import Portion, Samples
+from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DagrowError, OptimizerError
 from dagrow.objectives import OPTIMIZERS, Loss
 from dagrow.spec.run import TrainingSpec
@@ -82,7 +83,7 @@ def make_optimizer(network: Network, spec: TrainingSpec) -> torch.optim.Optimize
         raise OptimizerError(f"the optimizer {name} refuses its options: {error}") from error
 
 
-def forward(network: Network, x: Any) -> Any:
+def forward(network: torch.nn.Module, x: Any) -> Any:
     """The network on one batch of inputs: a tensor, or a tuple for several inputs."""
     return network(x) if isinstance(x, Tensor) else network(*x)
 
@@ -91,19 +92,21 @@ def train_epoch(
     network: Network,
     objective: Objective,
     optimizer: torch.optim.Optimizer,
-    batches: Iterable[Any],
+    portions: Iterable[Portion],
     after_batch: Callable[[], None] = lambda: None,
     step: Callable[[], None] | None = None,
+    processes: Processes = ALONE,
 ) -> float:
-    """One pass of gradient descent over the batches.
+    """One pass of gradient descent over the batches; with several processes, each over its part of every batch.
 
     Args:
         network: to train.
         objective: the loss.
         optimizer: holds the gradients' parameters.
-        batches: of samples.
+        portions: of the batches, those of this process.
         after_batch: called after each of them.
         step: made in place of the optimizer's own.
+        processes: that train it together; all call this alike, and the network keeps its size meanwhile.
 
     Returns:
         The mean loss over the pass.
@@ -112,22 +115,26 @@ def train_epoch(
         TrainingError: if the loss is no number.
     """
     network.train()
-    total, count, largest = 0.0, 0, 0
-    for x, y in batches:
-        size = _size(y)
-        if size == 1 and largest > 1:
+    parallel = processes.parallel(network)
+    total, count, largest = 0.0, 0.0, 0
+    for x, y, size, whole in portions:
+        if whole == 1 and largest > 1:
             # Batch norm cannot learn from the one sample that is left over.
             continue
-        largest = max(largest, size)
+        largest = max(largest, whole)
         optimizer.zero_grad(set_to_none=True)
-        loss = objective(forward(network, x), y)
+        loss = objective(forward(parallel, x), y)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(f"the training loss became {value}: {advice(optimizer)}")
-        loss.backward()  # type: ignore[no-untyped-call]
+        with processes.listening():
+            # Gradients are averaged over processes, whose parts of the batch may differ in size.
+            weight = size * processes.count / whole
+            (loss * weight).backward()  # type: ignore[no-untyped-call]
         (step or optimizer.step)()
         total, count = total + value * size, count + size
         after_batch()
+    total, count = processes.sums(total, count)
     return total / max(1, count)
 
 
@@ -137,21 +144,21 @@ def advice(optimizer: torch.optim.Optimizer) -> str:
 
 
 @torch.no_grad()
-def evaluate(network: Network, objective: Objective, samples: Samples, batch_size: int) -> Score:
-    """The score in eval mode; the network's mode is left as it was."""
+def evaluate(
+    network: Network, objective: Objective, samples: Samples, batch_size: int, processes: Processes = ALONE
+) -> Score:
+    """The score in eval mode, each process judging its part of the samples; the network's mode is left as it was."""
     training = network.training
     network.eval()
-    total, right, count = 0.0, 0.0, 0
-    known = True
-    for x, y in samples.batches(batch_size):
+    total, right, count = 0.0, 0.0, 0.0
+    for x, y in samples.part(processes).batches(batch_size):
         output = forward(network, x)
         size = _size(y)
         total, count = total + float(objective(output, y)) * size, count + size
-        correct = objective.right(output, y)
-        known = known and correct is not None
-        right += correct or 0.0
+        right += objective.right(output, y) or 0.0
     network.train(training)
-    return Score(total / count, right / count if known else None)
+    total, right, count = processes.sums(total, right, count)
+    return Score(total / count, None if objective.loss.correct is None else right / count)
 
 
 def _size(y: Any) -> int:

@@ -8,6 +8,7 @@ import torch
 
 from dagrow.build.network import derived_seed
 from dagrow.data import load_data
+from dagrow.distributed import ALONE, Processes
 from dagrow.errors import ExportError, RunError, SpecError
 from dagrow.graph import Dag, load_run, nonparametric_problems
 from dagrow.methods import find_completion, find_method
@@ -25,6 +26,7 @@ from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.rewind import split_held_out
 from dagrow.training.state import RunState, Task
+from dagrow.training.together import check_exact, check_same, hand_over, take_over
 
 
 def grow(
@@ -35,6 +37,7 @@ def grow(
     resume: bool = False,
     device: str = "cpu",
     reporter: Reporter | None = None,
+    processes: Processes = ALONE,
 ) -> GrowthResult:
     """Trains and grows a network as a run file says.
 
@@ -45,6 +48,8 @@ def grow(
         resume: continues the run in ``out`` that was stopped, to the same bits. If it has ended, its end is returned.
         device: where to train, as torch names it.
         reporter: told what happens; silent if left out.
+        processes: that make the run together, see `dagrow.distributed.joined`: all call this alike. The first alone
+            writes and reports.
 
     Returns:
         The grown network, its scores and the journal.
@@ -52,18 +57,20 @@ def grow(
     Raises:
         DagrowError: one of its kinds, for whatever a person can mend; a directory that exists stays whole.
     """
-    reporter = reporter or Silent()
+    first = processes.rank == 0
+    reporter = reporter if reporter is not None and first else Silent()
     if resume:
         if not write:
             raise RunError("a run is continued in its directory: 'resume' does not go with write=False")
         file, target = (run, _named(out)) if isinstance(run, RunSpec) else run_to_continue(run, out)
         directory = RunDirectory.begun(target)
-        return _continue(_loaded(file), directory, device, reporter)
+        continue_run = _continue if first else _follow
+        return continue_run(_loaded(file), directory, device, reporter, processes)
     spec = _loaded(run)
     place = find_device(device)
-    task, state = _task(spec, place), RunState.fresh(spec, place)
+    task, state = _task(spec, place, processes), RunState.fresh(spec, place)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))
-    if not write:
+    if not (write and first):
         return Loop(task, state, Record(task, None), reporter).run()
     # Last of all, so that nothing is left behind where something above is refused.
     directory = RunDirectory.made(out, spec.name)
@@ -95,16 +102,33 @@ def _named(out: str | Path | None) -> str | Path:
     return out
 
 
-def _continue(spec: RunSpec, directory: RunDirectory, device: str, reporter: Reporter) -> GrowthResult:
+def _follow(
+    spec: RunSpec, directory: RunDirectory, device: str, reporter: Reporter, processes: Processes
+) -> GrowthResult:
+    """As `_continue`, in another process than the first: the state comes from there, and nothing is written."""
+    place = find_device(device)
+    if processes.numbers(0)[0] and (result := finished(directory, place)) is not None:
+        return result
+    task = _task(spec, place, processes)
+    return Loop(task, take_over(task, place), Record(task, None), reporter).run()
+
+
+def _continue(
+    spec: RunSpec, directory: RunDirectory, device: str, reporter: Reporter, processes: Processes
+) -> GrowthResult:
     check_same_run(spec, load_run(directory.run), directory)
     place = find_device(device)
     with directory.locked():
-        if (result := finished(directory, place)) is not None:
+        result = finished(directory, place)
+        processes.numbers(result is not None)
+        if result is not None:
             reporter.say(f"{directory.path}: this run has ended, there is nothing to continue")
             return result
-        task = _task(spec, place)
+        task = _task(spec, place, processes)
         torch.manual_seed(derived_seed(spec.seed, "dropout"))
         state, record = continued(task, directory, place, reporter)
+        if processes.count > 1:
+            hand_over(task, state)
         return _run(task, state, record, reporter)
 
 
@@ -121,7 +145,7 @@ def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> Gro
         raise
 
 
-def _task(spec: RunSpec, device: torch.device) -> Task:
+def _task(spec: RunSpec, device: torch.device, processes: Processes) -> Task:
     dag, growth = Dag.of(spec.graph), spec.growth
     find_places(dag, growth.candidates, growth.nodes, growth.new_node)
     if problems := nonparametric_problems(spec):
@@ -131,8 +155,11 @@ def _task(spec: RunSpec, device: torch.device) -> Task:
         makers = {growth.completion: find_completion(growth.completion), growth.method: find_method(growth.method)}
         check_needs(makers, dag, growth.candidates, split.train.targets[0])
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
+    check_exact(spec, dag, processes)
     split, held_out = split_held_out(spec, split.to(device))
-    return Task.of(spec, split, held_out)
+    task = Task.of(spec, split, held_out, processes)
+    check_same(task)
+    return task
 
 
 def _check_batches(dag: Dag, samples: int) -> None:

@@ -60,7 +60,7 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     if plan.best is None:
         return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"}, data, places)
-    apply(state.network, plan.best, state.optimizer, insert=growth.insert)
+    _make(state, plan.best, growth.insert)
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
     return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)}, data, places)
@@ -82,7 +82,7 @@ def _look(task: Task, state: RunState) -> Batches:
     if count < len(train):
         index = torch.randperm(len(train), generator=state.looks)[:count].sort().values
         train = train.rows(index.to(train.inputs[0].device))
-    return train.batches(batch_that_fits(dag))
+    return train.part(task.processes).batches(batch_that_fits(dag))
 
 
 def _propose(task: Task, state: RunState, data: Batches, number: int, nodes: Sequence[str] | None) -> Plan:
@@ -108,6 +108,7 @@ def _propose(task: Task, state: RunState, data: Batches, number: int, nodes: Seq
         max_multiply_adds=growth.budget.multiply_adds,
         turn=number - 1,
         seed=derived_seed(task.spec.seed, f"method {number}"),
+        processes=task.processes,
     )
 
 
@@ -125,9 +126,10 @@ def _update(task: Task, state: RunState, data: Batches) -> list[dict[str, Any]]:
             nodes=(node,),
             shrinkage=growth.shrinkage,
             held_out=growth.held_out,
+            processes=task.processes,
         )
         if plan.best is not None:
-            apply(network, plan.best, state.optimizer)
+            _make(state, plan.best)
             made.append(candidate_entry(plan.best))
     return made
 
@@ -155,9 +157,14 @@ def removal_step(task: Task, state: RunState, number: int, data: Batches) -> Ste
         shrinkage=0.0,
         held_out=growth.held_out,
         removal=growth.removal,
+        processes=task.processes,
     )
     removed = None
     if plan.best is not None:
-        apply(state.network, plan.best, state.optimizer)
+        _make(state, plan.best)
         removed = candidate_entry(plan.best)
     return StepOutcome(plan, plan.best, {"step": number, "plan": plan_entry(plan), "removed": removed}, data)
+
+
+def _make(state: RunState, candidate: Candidate, insert: str = "amplitude") -> None:
+    apply(state.network, candidate, state.optimizer, insert=insert, averages=state.average.models)

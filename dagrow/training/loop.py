@@ -16,8 +16,9 @@ from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.rewind import after_pass
 from dagrow.training.state import RunState, Task
+from dagrow.training.together import settle
 from dagrow.training.told import removal_text, step_text
-from dagrow.work import counted
+from dagrow.work import Work, counted
 
 
 class Loop:
@@ -81,9 +82,10 @@ class Loop:
         started = time.perf_counter()
         with counted() as work:
             outcome = growth_step(self.task, state, number)
+        settle(self.task, state, f"graph in growth step {number}")
         seconds = round(time.perf_counter() - started, 3)
         self.reporter.advance()
-        spent = {"before": asdict(before), "seconds": seconds, "work": work.multiply_adds}
+        spent = {"before": asdict(before), "seconds": seconds, "work": self._spent(work)}
         if outcome.plan is None:
             reason = f"nothing was inserted: {outcome.entries['reason']}"
             self.record.write("warning", epoch=state.progress.epoch, step=number, message=reason)
@@ -101,12 +103,18 @@ class Loop:
         with counted() as work:
             removal = removal_step(self.task, self.state, number, outcome.data)
         if removal:
+            settle(self.task, self.state, f"graph after the removal in growth step {number}")
             seconds = round(time.perf_counter() - started, 3)
-            self.record.write_scored("removal", self.state, **removal.entries, seconds=seconds, work=work.multiply_adds)
+            self.record.write_scored("removal", self.state, **removal.entries, seconds=seconds, work=self._spent(work))
             self.reporter.say(removal_text(removal))
+
+    def _spent(self, work: Work) -> int:
+        """Multiply-adds of all processes."""
+        return int(self.task.processes.sums(work.multiply_adds)[0])
 
     def _end(self) -> GrowthResult:
         network = self.state.network.eval()
+        self.state.average.put_into(network)
         if not math.isfinite(loss := self.task.score(network, self.task.split.train).loss):
             raise TrainingError(f"the training loss ended at {loss}: {advice(self.state.optimizer)}")
         train, test = self.record.finish(self.state)

@@ -9,6 +9,7 @@ import torch
 from dagrow.build.network import derived_seed
 from dagrow.data import Samples, Split
 from dagrow.spec import RunSpec
+from dagrow.training.average import Average
 from dagrow.training.checkpoint import network_parts, restored_network
 from dagrow.training.epochs import Score, TrainingError
 from dagrow.training.state import RunState, Task
@@ -49,7 +50,8 @@ def after_pass(task: Task, state: RunState, removed: int) -> str | None:
         return None
     error = _error(task.score(state.network, task.held_out))
     if rewind.note(error, removed):
-        rewind.kept = copy.deepcopy(network_parts(state.network, state.optimizer))
+        parts = {**network_parts(state.network, state.optimizer), "average": state.average.state_dict()}
+        rewind.kept = copy.deepcopy(parts)
         rewind.kept_error, rewind.kept_scale = error, rewind.scale
         return None
     patience = options.late_patience if rewind.phase.value == "anneal" else options.patience
@@ -57,7 +59,10 @@ def after_pass(task: Task, state: RunState, removed: int) -> str | None:
         return None
     going_on = rewind.next_phase(options.factor)
     device = state.device
-    state.network, state.optimizer = restored_network(copy.deepcopy(rewind.kept), task.spec.training, device)
+    kept = copy.deepcopy(rewind.kept)
+    state.network, state.optimizer = restored_network(kept, task.spec.training, device)
+    state.average = Average(state.network, task.spec.training.average)
+    state.average.load_state_dict(kept["average"])
     for group in state.optimizer.param_groups:
         group["lr"] = group["lr"] * rewind.scale / rewind.kept_scale
     back = f"back to the held-out error {rewind.kept_error:.4g}"

@@ -9,9 +9,12 @@ import torch
 from dagrow.build import Network, build
 from dagrow.build.network import derived_seed
 from dagrow.data import Samples, Split
+from dagrow.distributed import ALONE, Processes
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec
+from dagrow.training.average import Average
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
+from dagrow.training.learning_rate import LearningRate
 from dagrow.training.phases import RewindState
 from dagrow.training.progress import Progress
 from dagrow.training.sampling import batch_that_fits
@@ -28,21 +31,24 @@ class Task:
         split: samples, on the device of the run.
         objective: the loss.
         held_out: training samples kept back, where the run rewinds.
+        processes: that do it together.
     """
 
     spec: RunSpec
     split: Split
     objective: Objective
     held_out: Samples | None = None
+    processes: Processes = ALONE
 
     @classmethod
-    def of(cls, spec: RunSpec, split: Split, held_out: Samples | None = None) -> Task:
+    def of(cls, spec: RunSpec, split: Split, held_out: Samples | None = None, processes: Processes = ALONE) -> Task:
         """With the loss that the run file names."""
-        return cls(spec, split, Objective(LOSSES[spec.training.loss]), held_out)
+        return cls(spec, split, Objective(LOSSES[spec.training.loss]), held_out, processes)
 
     def score(self, network: Network, samples: Samples) -> Score:
         """How good the network is on these samples, in eval mode."""
-        return evaluate(network, self.objective, samples, min(_SCORING_BATCH, batch_that_fits(network.dag)))
+        size = min(_SCORING_BATCH, batch_that_fits(network.dag))
+        return evaluate(network, self.objective, samples, size, self.processes)
 
 
 @dataclass
@@ -52,6 +58,8 @@ class RunState:
     Attributes:
         network: as grown and trained so far.
         optimizer: over its parameters.
+        learning_rate: sets that of the optimizer.
+        average: of the network's weights.
         order: draws the order of the training samples, epoch by epoch.
         looks: draws the samples that growth steps look at.
         progress: what is done.
@@ -60,6 +68,8 @@ class RunState:
 
     network: Network
     optimizer: torch.optim.Optimizer
+    learning_rate: LearningRate
+    average: Average
     order: torch.Generator
     looks: torch.Generator
     progress: Progress = field(default_factory=Progress)
@@ -67,11 +77,22 @@ class RunState:
 
     @classmethod
     def of(cls, spec: RunSpec, network: Network, optimizer: torch.optim.Optimizer) -> RunState:
-        """With this network, nothing done yet."""
+        """With this network, nothing done yet.
+
+        Raises:
+            OptimizerError: if the scheduler refuses its options.
+        """
         order, looks = (derived_seed(spec.seed, name) for name in ("order of samples", "samples for statistics"))
         rewind = None if spec.training.rewind is None else RewindState.at_start(spec)
-        draws = torch.Generator().manual_seed(order), torch.Generator().manual_seed(looks)
-        return cls(network, optimizer, *draws, rewind=rewind)
+        return cls(
+            network,
+            optimizer,
+            LearningRate(optimizer, spec.training.scheduler),
+            Average(network, spec.training.average),
+            torch.Generator().manual_seed(order),
+            torch.Generator().manual_seed(looks),
+            rewind=rewind,
+        )
 
     @classmethod
     def fresh(cls, spec: RunSpec, device: torch.device) -> RunState:
@@ -79,7 +100,7 @@ class RunState:
 
         Raises:
             SpecError: if the graph does not hold together.
-            OptimizerError: if the optimizer refuses its options.
+            OptimizerError: if the optimizer or the scheduler refuses its options.
         """
         network = build(spec.graph, seed=spec.seed).to(device)
         return cls.of(spec, network, make_optimizer(network, spec.training))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
 from dagrow.build.network import derived_seed
@@ -24,6 +26,7 @@ class UnitTraffic:
         run: its penalty, its rate of new units, its budget.
         network: changed in place.
         optimizer: goes along; its first group tells the step size.
+        averages: of the network's weights, go along.
         epoch: passes that are done already.
         batches: in one pass.
         adding: whether units are added, as far as the run file says so.
@@ -35,13 +38,14 @@ class UnitTraffic:
         run: RunSpec,
         network: Network,
         optimizer: torch.optim.Optimizer,
+        averages: Sequence[AveragedModel] = (),
         *,
         epoch: int,
         batches: int,
         adding: bool = True,
         shrinking: bool = True,
     ) -> None:
-        self.run, self.network, self.optimizer = run, network, optimizer
+        self.run, self.network, self.optimizer, self.averages = run, network, optimizer, averages
         self.penalty = run.training.penalty if shrinking else None
         units = run.growth.units
         over = units is None or (units.until is not None and epoch >= units.until)
@@ -57,7 +61,7 @@ class UnitTraffic:
         self.step += 1
         if self.penalty is not None:
             shrink(self.network, self.penalty, radial_step(self.optimizer))
-            self.removed.update(remove_zero_units(self.network, self.penalty.side, self.optimizer))
+            self.removed.update(remove_zero_units(self.network, self.penalty.side, self.optimizer, self.averages))
         if self.units is not None and self.step % max(1, round(self.units.every * self.batches)) == 0:
             for node in reversed(growing_nodes(self.network.dag, self.run.growth.nodes)):
                 self._add(node, self.units.rate)
@@ -76,7 +80,7 @@ class UnitTraffic:
             count = int(torch.poisson(torch.tensor(rate), generator=self.draw))
         count = _affordable(self.network.dag, node, count, self.run.growth.budget)
         if count:
-            add_units(self.network, node, count, self.draw, self.optimizer)
+            add_units(self.network, node, count, self.draw, self.optimizer, self.averages)
             self.added[node] += count
 
 
@@ -102,7 +106,12 @@ def shrink(network: Network, penalty: PenaltySpec, step: float) -> None:
             part.mul_(block.spread(factor, part.dim()))
 
 
-def remove_zero_units(network: Network, side: str, optimizer: torch.optim.Optimizer | None = None) -> dict[str, int]:
+def remove_zero_units(
+    network: Network,
+    side: str,
+    optimizer: torch.optim.Optimizer | None = None,
+    averages: Sequence[AveragedModel] = (),
+) -> dict[str, int]:
     """Removes the units whose weights of one side are all 0; of each node, one stays.
 
     Returns:
@@ -113,7 +122,7 @@ def remove_zero_units(network: Network, side: str, optimizer: torch.optim.Optimi
         if bool(gone.all()):
             gone[0] = False
         if count := int(gone.sum()):
-            remove_units(network, name, gone, optimizer)
+            remove_units(network, name, gone, optimizer, averages)
             removed[name] = count
     return removed
 

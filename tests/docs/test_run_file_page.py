@@ -12,7 +12,7 @@ from pydantic import BaseModel
 import dagrow
 from dagrow.data.builtin import DATASETS as BUNDLED
 from dagrow.methods import COMPLETIONS, METHODS
-from dagrow.objectives import LOSSES, OPTIMIZERS
+from dagrow.objectives import LOSSES, OPTIMIZERS, SCHEDULERS
 from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
 from dagrow.planner import KINDS, WHERE
 from dagrow.spec import (
@@ -24,7 +24,6 @@ from dagrow.spec import (
     InputSpec,
     NewNodeSpec,
     NodeSpec,
-    OptimizerSpec,
     PenaltySpec,
     RewindSpec,
     RunSpec,
@@ -35,7 +34,7 @@ from dagrow.spec import (
 )
 from dagrow.spec.document import read_value
 from dagrow.spec.files import VERSION
-from dagrow.spec.run import DATASETS, option_names
+from dagrow.spec.run import DATASETS, OptimizerSpec, SchedulerSpec
 
 PAGE = ROOT / "docs" / "run-file.md"
 TABLES = tables(PAGE)
@@ -53,6 +52,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "Units": UnitsSpec,
     "Checkpoint": CheckpointSpec,
     "Optimizer": OptimizerSpec,
+    "Scheduler": SchedulerSpec,
     "growth": GrowthSpec,
     "New node": NewNodeSpec,
     "Budget": BudgetSpec,
@@ -63,6 +63,7 @@ NAMES: dict[tuple[str, str], Any] = {
     ("data", "dataset"): DATASETS,
     ("training", "loss"): LOSSES,
     ("Optimizer", "name"): OPTIMIZERS,
+    ("Scheduler", "name"): SCHEDULERS,
     ("growth", "method"): METHODS,
     ("growth", "completion"): COMPLETIONS,
     ("growth", "where"): WHERE,
@@ -139,14 +140,15 @@ def test_literal_values_are_all_there():
     assert code(rows("growth")["candidates"]["allowed"]) == [kind for kind in KINDS if kind not in ("update", "remove")]
 
 
-def test_options_of_optimizers_exist():
-    told = rows("Optimizer")["options"]["allowed"]
-    assert set(OPTIMIZERS) <= set(code(told))
-    for part in told.split(";"):
-        names = [name.strip() for name in part.split(":")[1].split(",")]
-        assert names.pop() == "..."
-        for optimizer in code(part):
-            assert set(names) <= set(option_names(optimizer))
+def test_options_of_optimizers_and_schedulers_exist():
+    for heading, model in (("Optimizer", OptimizerSpec), ("Scheduler", SchedulerSpec)):
+        told = rows(heading)["options"]["allowed"]
+        assert set(model.classes) <= set(code(told))
+        for part in told.split(";"):
+            names = [name.strip() for name in part.split(":")[1].split(",")]
+            assert names.pop() == "..."
+            for each in code(part):
+                assert set(names) <= set(model.option_names(each))
 
 
 def test_the_table_of_data_sets_is_right():

@@ -42,5 +42,7 @@ def test_a_comparison(tmp_path, monkeypatch):
 def test_what_is_wrong_is_told_and_nothing_is_made(tmp_path):
     (tmp_path / "runs.yaml").write_text(TEXT + "methods: [tinyy]\n")
     message = command("compare", tmp_path / "runs.yaml", "--out", tmp_path / "out").refusal()
-    assert message.startswith(f"{tmp_path / 'runs.yaml'}:12: methods / 0: unknown method 'tinyy' (did you mean 'tiny'?)")
+    assert message.startswith(
+        f"{tmp_path / 'runs.yaml'}:12: methods / 0: unknown method 'tinyy' (did you mean 'tiny'?)"
+    )
     assert not (tmp_path / "out").exists()

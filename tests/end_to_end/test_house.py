@@ -20,6 +20,7 @@ PACKAGE = ROOT / "dagrow"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors", "work"},
+    {"distributed"},
     {"methods", "ops", "objectives"},
     {"spec"},
     {"graph"},

@@ -9,11 +9,12 @@ from dagrow.training.checkpoint.content import (
     restore,
     restored_network,
 )
-from dagrow.training.checkpoint.files import CheckpointError
+from dagrow.training.checkpoint.files import FILES, CheckpointError
 from dagrow.training.checkpoint.steps import StepStore
 from dagrow.training.checkpoint.store import CheckpointStore
 
 __all__ = [
+    "FILES",
     "Checkpoint",
     "CheckpointError",
     "CheckpointStore",

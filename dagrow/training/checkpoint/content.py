@@ -93,6 +93,8 @@ def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunStat
     device = state.device
     parts = {
         **network_parts(state.network, state.optimizer),
+        "learning_rate": state.learning_rate.state_dict(),
+        "average": state.average.state_dict(),
         "rewind": None if state.rewind is None else {**vars(state.rewind), "phase": state.rewind.phase.value},
         "generators": {name: generator.get_state() for name, generator in state.generators.items()},
         "random": random_state(device),
@@ -113,8 +115,13 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
     """
     parts = checkpoint.parts
     try:
-        network, optimizer = restored_network(parts, checkpoint.run.training, device)
+        network = _network(parts).to(device)
+        optimizer = make_optimizer(network, checkpoint.run.training)
+        # A scheduler adds to the groups of a new optimizer: what was kept comes after it.
         state = RunState.of(checkpoint.run, network, optimizer)
+        set_optimizer_state(network, optimizer, parts["optimizer"])
+        state.learning_rate.load_state_dict(parts["learning_rate"])
+        state.average.load_state_dict(parts["average"])
         for name, generator in state.generators.items():
             generator.set_state(parts["generators"][name])
         state.progress = checkpoint.progress

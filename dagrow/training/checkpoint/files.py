@@ -15,6 +15,7 @@ from torch import Tensor
 from dagrow.errors import RunError
 
 CONTENT, TENSORS = "checkpoint.json", "tensors.safetensors"
+FILES = (CONTENT, TENSORS)
 SCHEMA = 1
 _FORMAT = "dagrow checkpoint"
 

@@ -39,7 +39,7 @@ def continued(task: Task, state: RunState, epochs: int) -> RunState:
     """The same state after some more passes."""
     for _ in range(epochs):
         batches = task.split.train.shuffled_batches(8, state.order)
-        train_epoch(state.network, task.objective, state.optimizer, batches)
+        train_epoch(state.network, task.objective, state.optimizer, batches.portions())
         state.progress = state.progress.after_start().after_training(task.spec, 1.0)
     return state
 
