@@ -69,8 +69,12 @@ def _drawn(snapshots: Snapshots) -> tuple[Tensor, Tensor, Tensor]:
         kept = parts[3].argsort()[:JUDGED].sort().values
         parts = tuple(part[kept] for part in parts)
         first += batch.size
-    x, target, index, _ = parts
-    return x, target, index
+    processes = snapshots.stream.processes
+    x, target, index, lots = parts
+    parts = (x, target, index + processes.before(first), lots)
+    x, target, index, lots = (processes.gather(part) for part in parts)
+    kept = lots.argsort()[:JUDGED].sort().values
+    return x[kept], target[kept], index[kept]
 
 
 def labels_problem(target: object) -> str:
