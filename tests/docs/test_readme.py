@@ -171,3 +171,13 @@ def test_constraints_pin_all_that_is_installed():
     pinned = {line.split("==")[0].lower() for line in lines if "==" in line}
     for names in (project["dependencies"], *project["optional-dependencies"].values()):
         assert {re.split(r"[<>=\[]", name)[0].lower() for name in names} - {"dagrow"} <= pinned
+
+
+def test_every_promise_names_tests_that_are_there():
+    table = TEXT[TEXT.index("## What dagrow promises") :].split("\n## ")[0]
+    names = set(re.findall(r"`(test_\w+)`", table))
+    files = set(re.findall(r"`(tests/[\w/]+\.py)`", table))
+    source = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    assert len(names) > 15
+    assert not {name for name in names if f"def {name}(" not in source}
+    assert not {file for file in files if not (ROOT / file).is_file()}
