@@ -140,10 +140,12 @@ def revert(directory: str | Path, to: int, out: str | Path | None = None) -> Rev
 
 def _moment(given: AnyGraph, name: str) -> Moment:
     if isinstance(given, Network):
-        return Moment(given.spec, name)
-    if isinstance(given, torch.nn.Module):
+        given = given.spec
+    if isinstance(given, GraphSpec):
+        return Moment(given, name)
+    if not isinstance(given, (str, Path)):
         raise DagrowError(_FOREIGN)
-    return Moment(given, name) if isinstance(given, GraphSpec) else moment(given)
+    return moment(given)
 
 
 class _Subject(NamedTuple):
