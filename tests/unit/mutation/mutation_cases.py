@@ -168,3 +168,26 @@ def broken_commits(monkeypatch, moment):
             patch.setattr(Transaction, "commit", broken)
             yield index + 1
         index += 1
+
+
+class BreaksAfter:
+    """Stands for a function of a module: it works as before for ``limit`` calls, then it breaks.
+
+    Attributes:
+        calls: so far.
+        limit: after so many it breaks; endless at first.
+    """
+
+    def __init__(self, monkeypatch, module, name):
+        self.original, self.calls, self.limit = getattr(module, name), 0, 10**9
+        monkeypatch.setattr(module, name, self)
+
+    def __call__(self, *args, **kwargs):
+        self.calls += 1
+        if self.calls > self.limit:
+            raise Broken
+        return self.original(*args, **kwargs)
+
+    def after(self, limit):
+        """Starts to count anew."""
+        self.calls, self.limit = 0, limit

@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 import torch
-from mutation_cases import MLP, Broken, Picture, broken_commits, losses_step, network, random_change, same
+from mutation_cases import MLP, BreaksAfter, Broken, Picture, broken_commits, losses_step, network, random_change, same
 from torch import nn, optim
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR, AveragedModel, get_ema_multi_avg_fn
@@ -145,24 +145,15 @@ def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, kind):
 
 @pytest.mark.parametrize("name", ["averaged_networks", "_prepared", "prepare", "widen_edits"])
 def test_an_error_at_any_moment_of_the_preparation_changes_nothing(monkeypatch, name):
-    original, calls, limit = getattr(apply_module, name), 0, 10**9
-
-    def failing(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls > limit:
-            raise Broken
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(apply_module, name, failing)
+    function = BreaksAfter(monkeypatch, apply_module, name)
     whole = Whole()
     apply_change(whole.model, random_change(whole.model, "h", 2), whole.optimizer, whole.averages)
-    count = calls
+    count = function.calls
     assert count == (1 if name == "averaged_networks" else 3)
     whole = Whole()
     unchanged = whole.picture()
     for broken in range(count):
-        calls, limit = 0, broken
+        function.after(broken)
         with pytest.raises(Broken):
             apply_change(whole.model, random_change(whole.model, "h", 2), whole.optimizer, whole.averages)
         unchanged()

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from mutation_cases import Broken, Picture, broken_commits, graph
+from mutation_cases import BreaksAfter, Broken, Picture, broken_commits, graph
 from torch import nn
 
 from dagrow.build import build
@@ -100,25 +100,16 @@ def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, name, k
 
 @pytest.mark.parametrize("function", ["emit", "node_layers", "_filled", "_tables", "_group_steps", "find_slot"])
 def test_an_error_at_any_moment_of_the_preparation_changes_nothing(monkeypatch, function):
-    original, calls, limit = getattr(layers_module, function), 0, 10**9
-
-    def failing(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls > limit:
-            raise Broken
-        return original(*args, **kwargs)
-
     model, optimizer, x, y = trained(VECTORS)
     candidate = proposed(model, x, y, "node")[0]
-    monkeypatch.setattr(layers_module, function, failing)
+    breaking = BreaksAfter(monkeypatch, layers_module, function)
     grown, carried = copy.deepcopy((model, optimizer))
     apply(grown, candidate, carried)
-    count = calls
+    count = breaking.calls
     assert count > 0
     before = Picture(model, optimizer)
     for broken in range(count):
-        calls, limit = 0, broken
+        breaking.after(broken)
         with pytest.raises(Broken):
             apply(model, candidate, optimizer)
         before.assert_unchanged()

@@ -5,7 +5,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from mutation_cases import MLP, Broken, Picture, broken_commits, edge, graph, losses_step, network, random_change
+from mutation_cases import (
+    MLP,
+    BreaksAfter,
+    Broken,
+    Picture,
+    broken_commits,
+    edge,
+    graph,
+    losses_step,
+    network,
+    random_change,
+)
 
 from dagrow.build import build
 from dagrow.errors import DagrowError, GrowthError
@@ -89,24 +100,15 @@ def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, moment)
     ],
 )
 def test_an_error_at_any_moment_of_the_preparation_changes_nothing(monkeypatch, module, name):
-    original, calls, limit = getattr(module, name), 0, 10**9
-
-    def failing(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls > limit:
-            raise Broken
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(module, name, failing)
+    function = BreaksAfter(monkeypatch, module, name)
     model, optimizer, change, _ = grown()
     apply_change(model, change, optimizer)
-    count = calls
+    count = function.calls
     assert count > 0
     model, optimizer, change, _ = grown()
     before = Picture(model, optimizer)
     for broken in range(count):
-        calls, limit = 0, broken
+        function.after(broken)
         with pytest.raises(Broken):
             apply_change(model, change, optimizer)
         before.assert_unchanged()
