@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
+from dagrow.work import spend
+
 _THIN = 4
 """Rows or columns below which a block is a border."""
 
@@ -112,6 +114,7 @@ def patch_gram(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
 
 def _correlation(block: Tensor, seen: Tensor, lags: tuple[int, int], dilation: tuple[int, int]) -> Tensor:
     """``[channels of block, channels of seen, lags]``: sums over samples and positions."""
+    spend(block.numel() * seen.shape[1] * lags[0] * lags[1])
     if min(block.shape[2:]) >= _THIN:
         shape = (block.shape[1], seen.shape[1], *lags)
         found: Tensor = conv2d_weight(seen, shape, block, (1, 1), (0, 0), dilation)  # type: ignore[no-untyped-call]
