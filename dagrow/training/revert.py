@@ -79,7 +79,7 @@ def _kept(directory: RunDirectory, step: int) -> Path:
     kept = store.steps()
     if step in kept:
         return store.path(step)
-    graph = f"the graph alone can be had: dagrow replay {directory.path} --to {step} --out FILE"
+    graph = f"the graph alone, of any step of the journal, comes by dagrow replay {directory.path} --to STEP --out FILE"
     if not kept:
         raise RunError(f"{directory.path} keeps no weights of its steps (training.checkpoint.steps: false); {graph}")
     raise RunError(

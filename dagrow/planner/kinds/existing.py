@@ -7,8 +7,8 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
+from dagrow.build.units import UnitWeights, reading_block
 from dagrow.methods import Existing
-from dagrow.mutation import columns_of
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout
 
@@ -29,12 +29,8 @@ def existing_neurons(network: Network, layout: SiteLayout) -> Existing:
             constant = constant + bias.double()
     if layout.has_bias:
         rows.append(constant)
-    squares = torch.zeros(size, dtype=torch.float64, device=like.device)
-    every = torch.arange(size, device=like.device)
-    for reading in layout.site.readings:
-        weight, _ = weights_of(layout, state, reading.edge)
-        columns = columns_of(layout.dag, node, reading, every)
-        squares += weight.double().square().movedim(1, 0).flatten(1).sum(1)[columns].sum(1)
+    blocks = tuple(reading_block(layout.dag, layout.site, index) for index in range(len(layout.site.readings)))
+    squares = UnitWeights(node, size, blocks).squares({block.key: state[block.key].double() for block in blocks})
     return Existing(torch.cat(rows), squares.sqrt())
 
 
