@@ -214,6 +214,19 @@ class Op(BaseModel, ABC):
             (gradient,) = torch.autograd.grad(self.run(x.detach(), W, None), W, v)
         return gradient
 
+    def input_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+        """Derivative of ``sum(v * run(x, weight))`` by the values of the parent, of their shape.
+
+        Args:
+            x: gives the shape; a nonlinear op may need its values.
+            v: of the shape that the edge writes.
+            weight: output features first.
+        """
+        with torch.enable_grad():
+            values = x.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.run(values, weight, None), values, v)
+        return gradient
+
     def reads(self, source: Shape, pointwise: bool) -> Reads:
         """Which positions of the parent are read how often (thesis Lemma C.2.3); see `Reads`."""
         raise ShapeError(f"'{self.name}' has no weights")

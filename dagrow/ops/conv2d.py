@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_weight
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from dagrow.ops.base import Op, Reads, Shape, ShapeError, from_positions
 from dagrow.ops.correlation import Axis, patch_gram, windows
@@ -180,6 +180,11 @@ class Conv2d(Op):
         groups = x.shape[1] // weight.shape[1]
         step = self.stride, self.margins, self.dilation
         gradient: Tensor = conv2d_weight(x, weight.shape, v, *step, groups)  # type: ignore[no-untyped-call]
+        return gradient
+
+    def input_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+        step = self.stride, self.margins, self.dilation, x.shape[1] // weight.shape[1]
+        gradient: Tensor = conv2d_input(x.shape, weight, v, *step)  # type: ignore[no-untyped-call]
         return gradient
 
     def reads(self, source: Shape, pointwise: bool) -> Reads:

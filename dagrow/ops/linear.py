@@ -69,6 +69,9 @@ class Linear(Op):
     def weight_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
         return v.flatten(0, -2).T @ x.flatten(0, -2)
 
+    def input_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+        return v @ weight
+
     def reads(self, source: Shape, pointwise: bool) -> Reads:
         return Reads(fan_out=1, counts=torch.ones(position_count(source)))
 

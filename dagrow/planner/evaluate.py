@@ -6,8 +6,10 @@ runs only the part of the graph below. Nothing larger than a batch is kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -27,6 +29,9 @@ _JOINED_VALUES = 2**20
 """Values per node up to which scouts are joined: what fits the processor's cache."""
 _TOGETHER = 4096
 """Samples times amplitudes up to which a suffix is run once for all of them: it is the calls that cost there."""
+
+_CHEAP_BYTES = 32 * 2**20
+"""Kept, at most, of what is used once more only: fresh memory costs more than making it again."""
 
 Changed = Callable[[str, Tensor | None], Tensor]
 """See `Response.at`."""
@@ -48,13 +53,19 @@ class Evaluator:
         self._scouts: tuple[Look, ...] | None = None
         self._fan_in: dict[tuple[int, int], Tensor] = {}
         self._update_deltas: dict[tuple[int, int], Deltas] = {}
-        self._room = CACHE_BYTES
+        self._room, self._spare = CACHE_BYTES, _CHEAP_BYTES
 
     @property
     def may_scout(self) -> bool:
         """Whether a part of the samples saves work: they must be many, and not see one another."""
         share = self.snapshots.stream.held_out or 1.0
         return not self.network.training and self.snapshots.stream.samples * share > 2 * FEW_SAMPLES
+
+    @cached_property
+    def _widest(self) -> int:
+        """Values of one sample at the widest node."""
+        dag = self.dag
+        return max(math.prod(shape) for name in dag.spec.nodes for shape in (dag.merged(name), dag.output(name)))
 
     @torch.no_grad()
     def search(
@@ -74,7 +85,8 @@ class Evaluator:
         for look in self._looks(scouting):
             start.add(self._loss(look.outputs, look.target, look.mask), look.size)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
-                response = self._response(trial, look)
+                # Where some samples scouted, one round decides: nothing to be kept for a next one.
+                response = self._response(trial, look, scouting or not self.may_scout)
                 changes = [response.at(amplitude) for amplitude in amplitudes]
                 for amplitude, outs in zip(amplitudes, self._outputs(trial, look, changes), strict=True):
                     means[amplitude].add(self._loss(outs, look.target, look.mask), look.size)
@@ -94,8 +106,7 @@ class Evaluator:
             elif look is not None:
                 yield look
         if looks:
-            widest = max(value.numel() // len(value) for value in snapshot.values.values())
-            few = widest * sum(look.size for look in looks) <= _JOINED_VALUES
+            few = self._widest * sum(look.size for look in looks) <= _JOINED_VALUES
             # Scouts are few per batch: one small batch of all of them costs a tenth of the calls.
             self._scouts = (joined_looks(looks),) if few else tuple(looks)
             yield from self._scouts
@@ -129,7 +140,7 @@ class Evaluator:
         Returns:
             Per trial, the trial to search and what the loss does there at first order.
         """
-        room = 0 if scouting else self._room // (4 * max(1, len(trials)))
+        room = 0 if scouting else self._spare // max(1, len(trials))
         shares = [Shares(trial, self._mirror(trial) if sides else None, room) for trial in trials]
         loss = Mean()
         for whole in self.snapshots.passing(goals=True) if shares else ():
@@ -176,8 +187,8 @@ class Evaluator:
             known[name] = (mean.to(dtype), variance.to(dtype))
         return trial.with_statistics(known) if known else trial
 
-    def _response(self, trial: Trial, look: Look) -> Response:
-        """The trial on some samples; kept for the next pass over the same ones while there is room."""
+    def _response(self, trial: Trial, look: Look, keep: bool) -> Response:
+        """The trial on some samples; kept for the next pass over the same ones, if asked, while there is room."""
         key = (id(trial), look.number, look.part)
         if key in self._responses:
             return self._responses[key]
@@ -187,7 +198,7 @@ class Evaluator:
             z = None if z is None else z[look.index]
             updates = updates and {node: delta[look.index] for node, delta in updates.items()}
         response = trial.prepare(look.values, z, updates)
-        if response.bytes <= self._room:
+        if keep and response.bytes <= self._room:
             self._room -= response.bytes
             self._responses[key] = response
         return response
@@ -196,8 +207,8 @@ class Evaluator:
         """What a trial's updates do on one batch; kept for the search while there is room."""
         deltas = trial.update_slope(snapshot.values)
         size = sum(delta.numel() * delta.element_size() for delta in deltas.values())
-        if deltas and size <= self._room:
-            self._room -= size
+        if deltas and size <= self._spare:
+            self._spare -= size
             self._update_deltas[id(trial.change.updates), snapshot.number] = deltas
         return deltas
 
@@ -209,7 +220,8 @@ class Evaluator:
 
     def _outputs(self, trial: Trial, look: Look, changes: Sequence[Changed]) -> Iterator[tuple[Tensor, ...]]:
         """The outputs with each of some changes; in one run where samples are few and do not see one another."""
-        few = len(look.outputs[0]) * len(changes) <= _TOGETHER
+        samples = len(look.outputs[0]) * len(changes)
+        few = samples <= _TOGETHER and samples * self._widest <= _JOINED_VALUES
         if self.network.training or not few or len(changes) < 2:
             for changed in changes:
                 yield self._run_suffix(trial, look.values, changed)

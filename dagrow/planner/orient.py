@@ -60,7 +60,7 @@ class Shares:
     def __init__(self, trial: Trial, mirror: Trial | None, room: int) -> None:
         self.trial, self.mirror, self.update, self.room = trial, mirror, 0.0, room
         self.features = trial.change.features
-        self.sums: dict[bool, Tensor] = {}
+        self.sums: list[Tensor] = []
         self.kept: dict[int, Tensor] = {}
 
     def add(self, snapshot: Snapshot, updates: Mapping[str, Tensor]) -> None:
@@ -72,24 +72,21 @@ class Shares:
         if z.numel() * z.element_size() <= self.room:
             self.room -= z.numel() * z.element_size()
             self.kept[snapshot.number] = z
-        for image, own in ((self.trial, z), (self.mirror, -z)):
-            if image is not None:
-                share, side = image.shares(own, snapshot.goals), image is self.mirror
-                self.sums[side] = self.sums[side] + share if side in self.sums else share
+        shares = self.trial.shares(z, snapshot.goals, self.mirror)
+        self.sums = [a + b for a, b in zip(self.sums, shares, strict=True)] if self.sums else shares
 
     def join(self, processes: Processes) -> None:
         """Adds what the other processes have found on their samples."""
         (self.update,) = processes.sums(self.update)
-        processes.add_up(list(self.sums.values()))
+        processes.add_up(self.sums)
 
     def oriented(self, loss: Mean) -> Oriented:
         """The trial with the better images, and what the loss does there."""
         trial, total = self.trial, self.update
         if self.features is not None:
-            best = self.sums[False]
-            if True in self.sums:
+            best, *mirrored = self.sums
+            for mirror in mirrored:
                 # By a clear margin, so that rounding cannot flip a neuron that has no better side.
-                mirror = self.sums[True]
                 flip = mirror > best + 1e-6 * (best.abs() + mirror.abs())
                 best = torch.where(flip, mirror, best)
                 signs = torch.where(flip, -1.0, 1.0).to(next(iter(self.features.fan_out.values())))

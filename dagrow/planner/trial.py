@@ -202,28 +202,35 @@ class Trial:
             kept[edge.target] = delta + bias.view(-1, *[1] * (delta.dim() - 2 if channel_axis(delta) == 1 else 0))
         return total((deltas, kept))
 
-    def shares(self, z: Tensor, goals: Mapping[str, Tensor]) -> Tensor:
+    def shares(self, z: Tensor, goals: Mapping[str, Tensor], mirror: Trial | None) -> list[Tensor]:
         """What each new feature takes off the summed loss per unit of amplitude, at amplitude 0.
 
         Args:
             z: their pre-activations at unit size.
             goals: ``v_goal`` of every node that changes.
+            mirror: the trial with all of them mirrored, whose shares are wanted as well; None if they are not.
 
         Returns:
-            ``[K]`` float64; their sum is ``-dL/dg``.
+            ``[K]`` float64 per trial; their sum is its ``-dL/dg``.
         """
         features = self.change.features
         assert features is not None
-        total = torch.zeros(features.count, dtype=torch.float64, device=z.device)
-        for reading, b in self._reached(z, None if self.fan_out_only else Activation.infinitesimal):
-            edge, weight = reading.edge, features.fan_out[reading.edge]
-            slot = self.dag.slots(edge.target)[edge]
+        images = [(1.0, self, z)] if mirror is None else [(1.0, self, z), (-1.0, mirror, -z)]
+        activation = None if self.fan_out_only else Activation.infinitesimal
+        totals = [torch.zeros(features.count, dtype=torch.float64, device=z.device) for _ in images]
+        for reached in zip(*(image._reached(own, activation) for _, image, own in images), strict=True):
+            (reading, b), edge = reached[0], reached[0][0].edge
+            weight, slot = features.fan_out[edge], self.dag.slots(edge.target)[edge]
             v = goals[edge.target]
             v = v.narrow(channel_axis(v), slot.start, slot.stop - slot.start)
             spend(v.numel() * weight[:1].numel())
-            inner = (self.dag.op(edge).weight_gradient(b, v, weight) * weight).transpose(0, 1)
-            total += inner.reshape(features.count, -1).sum(1, dtype=torch.float64)
-        return total
+            # The mirror image has the same fan-out but for the sign.
+            asked = self.dag.op(reading.edge).input_gradient(b, v, weight)
+            others = [axis for axis in range(b.dim()) if axis != channel_axis(b) % b.dim()]
+            for share, (sign, _, _), (_, own) in zip(totals, images, reached, strict=True):
+                inner = (own * asked).sum(others).reshape(features.count, -1)
+                share += sign * inner.sum(1, dtype=torch.float64)
+        return totals
 
     def fan_in_response(self, values: Values) -> Tensor:
         """Pre-activations of the new features at unit size."""

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from dagrow.work import spend
 
-_WIDE = 384
-"""From here a symmetric product is made of halves, so that the lower triangle is not computed."""
+_STRIP = 128
+"""Columns of a symmetric product that are made at a time, so that most of the lower triangle is not computed."""
 
 
 def with_constant(blocks: Sequence[Tensor], like: Tensor) -> list[Tensor]:
@@ -31,12 +31,15 @@ def add_gram(total: Tensor, blocks: Sequence[Tensor], weights: Tensor | None = N
         blocks: together ``[samples, positions, F]``.
         weights: ``[positions]``, 1 if left out.
     """
-    parts = [piece for block in blocks for piece in _halves(block)]
-    left = parts if weights is None else [part * weights.unsqueeze(1) for part in parts]
-    sizes = [part.shape[2] for part in parts]
+    left = blocks if weights is None else [block * weights.unsqueeze(1) for block in blocks]
+    sizes = [block.shape[2] for block in blocks]
     for i, rows in enumerate(torch.split(total, sizes)):
-        for j, corner in enumerate(torch.split(rows, sizes, dim=1)[i:], start=i):
-            _add_dot(corner, left[i], parts[j])
+        own, *others = torch.split(rows, sizes, dim=1)[i:]
+        for start in range(0, sizes[i], _STRIP):
+            strip = slice(start, start + _STRIP)
+            _add_dot(own[strip, start:], left[i][..., strip], blocks[i][..., start:])
+        for corner, other in zip(others, blocks[i + 1 :], strict=True):
+            _add_dot(corner, left[i], other)
 
 
 def symmetric(total: Tensor) -> Tensor:
@@ -61,8 +64,3 @@ def _add_dot(total: Tensor, left: Tensor, right: Tensor) -> None:
     else:
         # One product per sample keeps both factors in the cache; the sum over samples is cheap.
         total.add_(torch.bmm(left.transpose(1, 2), right).sum(0))
-
-
-def _halves(block: Tensor) -> Sequence[Tensor]:
-    width = block.shape[2]
-    return torch.split(block, (width + 1) // 2, dim=2) if width >= _WIDE else (block,)

@@ -32,17 +32,20 @@ def test_fan_out_features_are_what_the_fan_out_weight_reads(case, pointwise, cou
 
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(convolutions(), transposed(), linears()))
-def test_weight_gradient_is_that_of_autograd(case):
+def test_gradients_are_those_of_autograd(case):
     op, source, size = case
-    x = values(source)
+    x = values(source).requires_grad_()
     layer = op.module(source, op.output_shape(source, size))
     weight = drawn(*layer.weight.shape).movedim(op.weight_axes, (0, 1)).requires_grad_()
     done = op.run(x, weight, None)
     v = drawn(*done.shape, seed=2)
-    (expected,) = torch.autograd.grad((v * done).sum(), weight)
-    found = op.weight_gradient(x, v, weight.detach())
-    assert found.shape == weight.shape
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    by_weight, by_input = torch.autograd.grad((v * done).sum(), (weight, x))
+    for found, expected in (
+        (op.weight_gradient(x.detach(), v, weight.detach()), by_weight),
+        (op.input_gradient(x.detach(), v, weight.detach()), by_input),
+    ):
+        assert found.shape == expected.shape
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=150, deadline=None)
