@@ -12,6 +12,7 @@ from dagrow.methods import (
     CHAIN,
     EXISTING,
     GOAL,
+    SAMPLES,
     ChainSamples,
     Method,
     SiteMoments,
@@ -123,6 +124,7 @@ def _supply_chain(snapshots: Snapshots) -> Supply:
 
 NEEDS: dict[str, Need] = {
     GOAL: Need(),
+    SAMPLES: Need(),
     EXISTING: Need(supply=_supply_existing),
     CHAIN: Need(_no_chain, _supply_chain),
 }
