@@ -53,7 +53,7 @@ def firefly(moments: SiteMoments, request: Request) -> Neurons:
         return Neurons.none(moments, "there are no samples to search on")
     if request.neurons < 1 or not samples.children or not samples.B.numel():
         return Neurons.none(moments, "there is nothing to read or to write")
-    ball = _Ball.of(moments, samples)
+    ball = Ball.of(moments, samples)
     generator = torch.Generator().manual_seed(request.seed)
     affordable = request.effort / (6 * STEPS * ball.cost)
     with torch.no_grad():
@@ -81,7 +81,7 @@ def firefly_edge(moments: EdgeMoments, request: Request) -> NewWeights | None:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """Candidates: fan-ins ``[F, k]``, fan-outs ``[k, M]``, scores, and which neuron each splits, -1 for none."""
 
     alpha: Tensor
@@ -91,7 +91,7 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class _Ball:
+class Ball:
     """The neighbourhood at one site.
 
     Attributes:
@@ -113,7 +113,7 @@ class _Ball:
     omega: Tensor | None
 
     @staticmethod
-    def of(moments: SiteMoments, samples: SiteSamples) -> _Ball:
+    def of(moments: SiteMoments, samples: SiteSamples) -> Ball:
         """Measured in what is there."""
         unit = torch.ones(len(moments.S), dtype=torch.float64, device=moments.S.device)
         features = len(unit) - 1 if moments.has_constant else len(unit)
@@ -129,7 +129,7 @@ class _Ball:
         )
         omega = None if moments.existing is None else moments.existing.omega
         B = samples.B.detach()
-        return _Ball(samples, B * unit.to(B), unit, radius, length, there, omega)
+        return Ball(samples, B * unit.to(B), unit, radius, length, there, omega)
 
     @property
     def cost(self) -> float:
@@ -162,41 +162,48 @@ class _Ball:
             found.append(N.reshape(flat.shape[1], -1))
         return torch.cat(found, 1)
 
-    def new_neurons(self, count: int, generator: torch.Generator) -> _Found:
+    def new_neurons(self, count: int, generator: torch.Generator) -> Found:
         """New neurons from random starts, each with its best fan-out."""
-
-        def fan_in(W: Tensor) -> Tensor:
-            return self.radius * _inside(W)
-
-        def worth(W: Tensor) -> Tensor:
-            size: Tensor = self.moment((1.0, self.samples.activate(product(self.E, fan_in(W))))).norm(dim=1)
-            return size
-
         starts = torch.split(self._starts(count, generator), self._at_once, dim=1)
-        W = torch.cat([ascend(worth, start, STEPS) for start in starts], 1)
-        N = self.moment((1.0, self.samples.activate(self.E @ fan_in(W)))).double()
+        W = torch.cat([ascend(self.worth, start, STEPS) for start in starts], 1)
+        W = self.radius * _inside(W)
+        N = self.moment((1.0, self.samples.activate(product(self.E, W)))).double()
         size, bound = N.norm(dim=1), EPSILON * self.length
         omega = bound * N / size.clamp(min=torch.finfo(N.dtype).tiny).unsqueeze(1)
         scores = torch.where(size > self._rounding(omega / bound), bound * size, 0.0)
-        alpha = fan_in(W).double() * self.unit.unsqueeze(1)
-        return _Found(alpha, omega, scores, torch.full_like(size, -1, dtype=torch.long))
+        alpha = W.double() * self.unit.unsqueeze(1)
+        return Found(alpha, omega, scores, torch.full_like(size, -1, dtype=torch.long))
 
-    def splits(self, count: int, generator: torch.Generator) -> _Found:
+    def worth(self, W: Tensor) -> Tensor:
+        """What new neurons take off the loss at fan-outs of length 1 in the best direction, ``[k]``; differentiable.
+
+        Args:
+            W: ``[F, k]``, fan-ins in units of the radius; those outside of it count as if they were on it.
+        """
+        size: Tensor = self.moment((1.0, self.samples.activate(product(self.E, self.radius * _inside(W))))).norm(dim=1)
+        return size
+
+    def splits(self, count: int, generator: torch.Generator) -> Found:
         """Splits of existing neurons, of a random choice where they are many, from random directions."""
         assert self.omega is not None
         chosen = torch.randperm(len(self.omega), generator=generator)[:count].sort().values.to(self.there.device)
         steps, scores, at_once = [], [], max(1, self._at_once // 3)
         starts = self._starts(len(chosen), generator)
         for index, start in zip(torch.split(chosen, at_once), torch.split(starts, at_once, dim=1), strict=True):
-            W = ascend(partial(self._split, index), start, STEPS)
+            W = ascend(partial(self.split_worth, index), start, STEPS)
             steps.append(_inside(W))
-            scores.append(self._split(index, W))
+            scores.append(self.split_worth(index, W))
         omega, worth = self.omega[chosen], torch.cat(scores).double()
         alpha = -EPSILON * self.radius * torch.cat(steps, 1).double() * self.unit.unsqueeze(1)
-        return _Found(alpha, omega / 2, torch.where(worth > self._rounding(omega), worth, 0.0), chosen)
+        return Found(alpha, omega / 2, torch.where(worth > self._rounding(omega), worth, 0.0), chosen)
 
-    def _split(self, index: Tensor, W: Tensor) -> Tensor:
-        """What splits of some neurons take off the loss, ``[k]``."""
+    def split_worth(self, index: Tensor, W: Tensor) -> Tensor:
+        """What splits take off the loss, ``[k]``; differentiable.
+
+        Args:
+            index: ``[k]``, the neurons.
+            W: ``[F, k]``, directions in units of the bound; those outside of it count as if they were on it.
+        """
         assert self.omega is not None
         z = product(self.E, self.there[:, index].to(self.E))
         step = product(self.E, EPSILON * self.radius * _inside(W))
@@ -231,9 +238,10 @@ def _within(wanted: float, bounds: tuple[int, int]) -> int:
     return min(max(int(wanted), bounds[0]), bounds[1])
 
 
-def _best(ball: _Ball, new: _Found, scores: Tensor, count: int) -> list[int]:
+def _best(ball: Ball, new: Found, scores: Tensor, count: int) -> list[int]:
     """The candidates with the highest scores above 0; new neurons, which come first, that are one count once."""
-    outputs = ball.samples.activate(ball.E @ (new.alpha / ball.unit.unsqueeze(1)).to(ball.E)).flatten(0, 1)
+    W = (new.alpha / ball.unit.unsqueeze(1)).to(ball.E)
+    outputs = ball.samples.activate(product(ball.E, W)).flatten(0, 1)
     alike = _cosines(outputs.double().T) * _cosines(new.omega) > SAME
     chosen: list[int] = []
     for index in scores.nan_to_num(0.0).argsort(descending=True, stable=True).tolist():
@@ -247,5 +255,5 @@ def _best(ball: _Ball, new: _Found, scores: Tensor, count: int) -> list[int]:
 
 def _cosines(rows: Tensor) -> Tensor:
     """``[k, k]``, between any two of them."""
-    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
+    unit: Tensor = rows / rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
     return unit @ unit.T
