@@ -255,5 +255,5 @@ def _best(ball: Ball, new: Found, scores: Tensor, count: int) -> list[int]:
 
 def _cosines(rows: Tensor) -> Tensor:
     """``[k, k]``, between any two of them."""
-    unit: Tensor = rows / rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
-    return unit @ unit.T
+    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
+    return product(unit, unit.T)
