@@ -30,6 +30,7 @@ Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_m
 Schedule = Literal["epochs", "steps", "plateau"]
 Scope = Literal["best", "in_turn", "all"]
 Insert = Literal["amplitude", "silent", "random_direction"]
+Dtype = Literal["float32", "float64"]
 Kind = Literal["widen", "edge", "node", "layer"]
 
 DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
@@ -123,6 +124,10 @@ class TrainingSpec(SpecPart):
         lt=1.0,
         allow_inf_nan=False,
         description="the run ends with the moving average of the weights, of which each gradient step keeps so much",
+    )
+    dtype: Dtype = Field(
+        default="float32",
+        description="numbers the network computes with; with float64, runs differ less by the order of additions",
     )
     batch_size: Count = Field(default=128, description="samples per gradient step")
     batch_size_grows: bool = Field(default=False, description="with the root of the number of parameters")
