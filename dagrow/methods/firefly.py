@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from torch import Tensor
 from dagrow.methods.ascent import ascend
 from dagrow.methods.moments import EdgeMoments, Neurons, NewWeights, Request, SiteMoments
 from dagrow.methods.samples import SiteSamples
+from dagrow.methods.scene import Scene
 from dagrow.work import product
 
 EPSILON = 0.1
@@ -67,7 +69,10 @@ def firefly(moments: SiteMoments, request: Request) -> Neurons:
         return Neurons.none(moments, "nothing within the bound lowers the loss")
     splits = splits[chosen]
     own = splits if bool((splits >= 0).any()) else None
-    return Neurons(alpha[:, chosen], omega[chosen], scores[chosen], fan_in_fixed=True, bounded=True, splits=own)
+    why = None if own is None else Split(tuple(sorted(j for j in splits.tolist() if j >= 0)))
+    return Neurons(
+        alpha[:, chosen], omega[chosen], scores[chosen], fan_in_fixed=True, bounded=True, splits=own, why=why
+    )
 
 
 def firefly_edge(moments: EdgeMoments, request: Request) -> NewWeights | None:
@@ -78,6 +83,31 @@ def firefly_edge(moments: EdgeMoments, request: Request) -> NewWeights | None:
         return None
     length = EPSILON * (moments.written if moments.written > 0 else 1.0) / unit
     return NewWeights(length / size * moments.N.T, length * size)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Why some neurons are no new ones: whose halves they are.
+
+    Attributes:
+        neurons: that were split, by their places in the node.
+    """
+
+    neurons: tuple[int, ...]
+
+    def __str__(self) -> str:
+        one = len(self.neurons) == 1
+        return f"neuron{'' if one else 's'} {', '.join(map(str, self.neurons))} {'is' if one else 'are'} split"
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What JSON can hold."""
+        return {"split": list(self.neurons)}
+
+    @property
+    def scene(self) -> Scene | None:
+        """Nothing to be drawn."""
+        return None
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,8 @@ def test_a_neuron_is_split_once_and_new_ones_are_no_copies_of_each_other():
     neurons = firefly(moments, Request(neurons=200))
     chosen = [j for j in neurons.splits.tolist() if j >= 0]
     assert len(chosen) == len(set(chosen)) > 0
+    assert neurons.why.entry == {"split": sorted(chosen)}
+    assert "split" in str(neurons.why)
     own = neurons.splits < 0
     outputs = samples.activate(samples.B @ neurons.alpha[:, own]).flatten(0, 1)
     outputs, omega = outputs / outputs.norm(dim=0), neurons.omega[own]
