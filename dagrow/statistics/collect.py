@@ -239,12 +239,16 @@ class _Task:
 
     def _without_update(self, node: str, dW: Tensor, part: Portion) -> Tensor:
         """``v_goal - dW* B``, the update run as the edges themselves would."""
-        v = part.goals[node].clone()
+        v = goal = part.goals[node]
         axis = channel_axis(v)
         for edge, (weight, bias) in split_update(self.dag, node, dW, v.dtype).items():
             slot = self.dag.slots(node)[edge]
             done = layer_output(self.dag.op(edge).run(part.outputs[edge.source], weight, bias), weight)
-            v.narrow(axis, slot.start, slot.stop - slot.start).sub_(done)
+            if done.shape == v.shape:
+                v = v - done
+            else:
+                v = goal.clone() if v is goal else v
+                v.narrow(axis, slot.start, slot.stop - slot.start).sub_(done)
         return v
 
     def residual_from_cross(self, sums: Sums, moments: dict[str, NodeMoments], updates: dict[str, Tensor]) -> Sums:
