@@ -29,10 +29,13 @@ class Existing:
     Attributes:
         alpha: ``[F, K]`` their fan-ins, in the layout of the rows of S.
         fan_out: ``[K]`` norms of their fan-outs, over all children.
+        omega: ``[K, M]`` the fan-outs themselves, in the layout of the columns of N_proj; None where the moments and
+            samples do not say what these neurons write: beside a norm, and with pointwise fan-outs of larger kernels.
     """
 
     alpha: Tensor
     fan_out: Tensor
+    omega: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -73,6 +76,39 @@ class SiteMoments:
     chain: Callable[[], ChainSamples] | None = None
 
 
+@dataclass(frozen=True)
+class EdgeMoments:
+    """Moments at one place where an edge can be added; float64.
+
+    Attributes:
+        N: ``[F, M]``, ``E[B^T v_goal]`` of the features that the edge would read.
+        squares: ``[F]``, mean squares of these features, summed over positions.
+        v_goal_squared: ``E||v_goal||^2``.
+        written: root of the sum of squares of the weights that write the node already, each times its feature's mean
+            square.
+        precision: dtype in which the products were made.
+    """
+
+    N: Tensor
+    squares: Tensor
+    v_goal_squared: float
+    written: float
+    precision: torch.dtype
+
+
+@dataclass(frozen=True)
+class NewWeights:
+    """Weights of a new edge, as they are to enter.
+
+    Attributes:
+        weight: ``[M, F]``.
+        score: what the method ranks it by.
+    """
+
+    weight: Tensor
+    score: float
+
+
 class Why(Protocol):
     """Why neurons are as they are: as text one line for people, and plain data for the journal."""
 
@@ -104,8 +140,10 @@ class Neurons:
             scores.
         towards: ``[F, K]`` where a first gradient step would move fan-ins that are 0, at any length; None where they
             are not. An activation whose derivative is 0 at 0 would keep such neurons dead for ever.
+        bounded: they enter as they are made, at no other amplitude, and their gain is measured there.
         splits: ``[K]`` which existing neuron each is a copy of; the two then share its fan-out, and alpha is what is
-            added to the fan-in of the copy. None for neurons of their own.
+            added to the fan-in of the copy. None for neurons of their own. Of bounded neurons -1 marks those of their
+            own, and what is added to a copy is taken off its original.
         why: what there is to tell about them, if anything.
         reason: why there are none.
     """
@@ -118,6 +156,7 @@ class Neurons:
     fan_in_fixed: bool = False
     two_sided: bool = False
     still: bool = False
+    bounded: bool = False
     towards: Tensor | None = None
     splits: Tensor | None = None
     why: Why | None = None

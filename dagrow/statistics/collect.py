@@ -119,7 +119,7 @@ def collect(
         residual.join(processes)
     else:
         residual = task.residual_from_cross(sums, node_moments, updates)
-    draws = Draws(snapshots, layouts, updates)
+    draws = Draws(snapshots, layouts, updates, goal)
     moments = {layout.key: task.site_moments(layout, sums, residual, draws.of(layout)) for layout in layouts}
     return Statistics(node_moments, moments, {layout.key: layout for layout in layouts}, sums.samples)
 

@@ -11,10 +11,9 @@ from dagrow.data import load_data
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import ExportError, RunError, SpecError
 from dagrow.graph import Dag, load_run, nonparametric_problems
-from dagrow.methods import find_completion, find_method
 from dagrow.objectives import LOSSES
 from dagrow.ops import NORMS, position_count
-from dagrow.planner import check_needs, find_places
+from dagrow.planner import check_growth, find_places
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
 from dagrow.training.continuing import check_same_run, continued, finished
@@ -159,9 +158,7 @@ def _task(spec: RunSpec, device: torch.device, processes: Processes) -> Task:
     if problems := nonparametric_problems(spec):
         raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
-    if growth.budget.steps:
-        makers = {growth.completion: find_completion(growth.completion), growth.method: find_method(growth.method)}
-        check_needs(makers, dag, growth.candidates, split.train.targets[0])
+    check_growth(growth, dag, split.train.targets[0])
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
     check_exact(spec, dag, processes)
     split, held_out = split_held_out(spec, split.to(device, DTYPES[spec.training.dtype]))

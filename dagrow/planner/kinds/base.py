@@ -55,8 +55,13 @@ class Variant:
 
     @property
     def fixed(self) -> bool:
-        """Whether there is no amplitude to be searched: all is done as it stands."""
+        """Whether there is nothing to be scaled: all is done as it stands, and need not gain."""
         return self.trial.still or (self.trial.change.features is None and not self.trial.change.updates)
+
+    @property
+    def searched(self) -> bool:
+        """Whether there is an amplitude to be searched."""
+        return not self.fixed and not self.trial.bounded
 
 
 @dataclass(frozen=True)
