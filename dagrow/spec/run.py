@@ -238,6 +238,9 @@ class GrowthSpec(SpecPart):
     significance: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
     )
+    price: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
+        default=0.0, description="of a parameter, in units of the loss: what gains less than it costs is not inserted"
+    )
     patience: Count = Field(default=3, description="growth steps in a row without gain before growth ends")
     units: UnitsSpec | None = Field(default=None, description="units added while training, unmeasured")
     new_node: NewNodeSpec = NewNodeSpec()
