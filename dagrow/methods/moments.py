@@ -7,6 +7,7 @@ the existing weights cannot do of it. ``E`` sums over positions and averages ove
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,6 +56,8 @@ class SiteMoments:
         N_goal: ``[F, M]``, ``E[B^T v_goal]``; None where the method did not ask for it.
         mean: ``[F]``, mean of the features over samples and positions, for signs.
         v_goal_squared: ``E||v_goal||^2`` over all children: what there is to be gained from.
+        v_proj_squared: ``E||v_proj||^2`` likewise, the square of the expressivity bottleneck (thesis eq. 3.16): what is
+            left of it when the existing weights have done their best.
         precision: dtype in which the products were made.
         samples: draws the samples that `nonlinear` needs; called by methods that need them, None where there
             are none.
@@ -74,6 +77,7 @@ class SiteMoments:
     has_constant: bool = True
     existing: Existing | None = None
     chain: Callable[[], ChainSamples] | None = None
+    v_proj_squared: float = math.nan
 
 
 @dataclass(frozen=True)

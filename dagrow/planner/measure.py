@@ -305,6 +305,7 @@ class _Result:
             scores=variant.scores,
             still=variant.trial.still,
             noise_level=variant.noise_level,
+            bottleneck=variant.bottleneck,
             shrinkage=variant.shrinkage,
             cost=variant.cost,
             rejected=rejected,

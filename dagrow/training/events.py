@@ -41,6 +41,7 @@ class CandidateEntry(Entry):
     amplitude: Number
     scores: list[Number]
     noise_level: Number
+    bottleneck: Number = Field(default=None, description="of new neurons: E||v_proj||^2 before them")
     shrinkage: Number
     parameters: int = Field(description="that it adds")
     multiply_adds: int = Field(description="that it adds")

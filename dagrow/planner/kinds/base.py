@@ -43,7 +43,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to fill a draft: a trial with the shrinkage and the scores that it came from, and what it can tell."""
+    """One way to fill a draft: a trial, the shrinkage, scores and bottleneck it came from, and what it can tell."""
 
     trial: Trial
     shrinkage: float
@@ -52,6 +52,7 @@ class Variant:
     neurons: int
     cost: Cost
     why: Why | None = None
+    bottleneck: float | None = None
 
     @property
     def fixed(self) -> bool:

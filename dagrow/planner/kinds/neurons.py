@@ -71,7 +71,8 @@ def draft_neurons(
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores, count = tuple(neurons.scores.tolist()), neurons.count
-        variants.append(Variant(trial, shrinkage, scores, neurons.noise_level, count, added(count), neurons.why))
+        told = (neurons.noise_level, count, added(count), neurons.why, moments.v_proj_squared)
+        variants.append(Variant(trial, shrinkage, scores, *told))
     if any(variant.trial.still for variant in variants):
         return Draft(kind, place.label, (variants[0],), limit=float("inf"))
     reason = "" if variants else reason
