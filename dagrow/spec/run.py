@@ -255,6 +255,10 @@ class GrowthSpec(SpecPart):
         allow_inf_nan=False,
         description="after each insertion, remove the edge or node that the loss misses least, up to so much",
     )
+    calibrate: bool = Field(
+        default=False,
+        description="after each insertion, train a copy, and one that did not grow, to see what it was worth later",
+    )
     warm_up: Epochs = Field(default=0, description="gradient steps in which the learning rate of new weights rises")
     budget: BudgetSpec = BudgetSpec()
 
