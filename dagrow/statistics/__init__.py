@@ -1,13 +1,14 @@
 """One pass over data to moments: sums and counts, and what they are sums of."""
 
 from dagrow.statistics.chain import chain_of, judged, labels_problem
-from dagrow.statistics.collect import Statistics, Target, collect, watched
+from dagrow.statistics.collect import Statistics, collect, watched
 from dagrow.statistics.draw import lasting_edges
 from dagrow.statistics.node import NodeMoments, edge_widths, node_features, solve_update, split_update, weighted_edges
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import CACHE_BYTES, Snapshot, Snapshots, check_loss
 from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, gathered, joined, rows
 from dagrow.statistics.sums import Sums
+from dagrow.statistics.tally import Target
 
 __all__ = [
     "CACHE_BYTES",

@@ -6,7 +6,7 @@ from reference_network import inputs_for, network, normal, sample_values, square
 
 from dagrow.graph import site
 from dagrow.statistics import SiteLayout, Snapshots, Target, collect, watched
-from dagrow.statistics.collect import _Task
+from dagrow.statistics.tally import Tally
 
 TIGHT = 1e-9
 """Relative to the largest entry: float64 sums of a few thousand products."""
@@ -41,7 +41,7 @@ def both_routes(monkeypatch, *arguments, **options):
     """`collected` with the cross moment, and with a second pass."""
     found = []
     for two in (False, True):
-        monkeypatch.setattr(_Task, "two_passes_are_cheaper", lambda task, two=two: two)
+        monkeypatch.setattr(Tally, "two_passes_are_cheaper", lambda task, two=two: two)
         found.append(collected(*arguments, **options))
     return found
 
