@@ -31,6 +31,10 @@ STEPS = (8, 20)
 """Least and most steps of the polish; 20 reach 9 tenths of the gain that hundreds do, 8 reach 7."""
 FRESH = 0.5
 """Once the best of the polished ones gains less than this part of the first pick (or too little), a new search."""
+UPDATE_RIDGE = 0.1
+"""On the update that goes with the neurons, at most: the shrinkage of their fan-ins where that is less. More keeps the
+update from making room for the neurons. Fashion-MNIST, 785 features on 6 280 samples, selu beside a linear classifier:
+of the bottleneck on other samples, 8 neurons remove 0.001 without, 0.025 with 0.1, 0.017 with 1, all at shrinkage 1."""
 NOISE_DRAWS = 3
 """Draws of noise of either kind: v_proj with a random sign per sample, and v_proj of another sample."""
 SPREAD, LEAST_SPREAD = 3.0, 0.05
@@ -53,7 +57,7 @@ def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
     generator = torch.Generator().manual_seed(request.seed)
     noise = _noise(len(samples.B), generator) if request.significance > 0 else None
     with torch.no_grad():
-        removal = Removal.of(samples, noise)
+        removal = Removal.of(samples, noise, min(request.shrinkage, UPDATE_RIDGE))
         fan_in = FanIn(samples, moments, request.shrinkage)
         if removal.size == 0 or fan_in.rank == 0:
             return _none(moments)
