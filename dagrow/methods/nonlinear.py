@@ -9,7 +9,7 @@ least squares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -105,14 +105,19 @@ def _balanced(alpha: Tensor, omega: Tensor) -> tuple[Tensor, Tensor]:
     return alpha * ratio, omega / ratio.unsqueeze(1)
 
 
+def _homogeneous(activate: Callable[[Tensor], Tensor], like: Tensor) -> bool:
+    """Whether ``act(2 z) = 2 act(z)``, over values of either sign: features themselves may be 0 nearly everywhere."""
+    z = torch.linspace(-2.0, 2.0, 4 * like.numel(), dtype=like.dtype, device=like.device).view(*like.shape[:-1], 4)
+    once, twice = activate(z), activate(2 * z)
+    return torch.allclose(twice, 2 * once, rtol=1e-4, atol=1e-5 * float(once.abs().amax()))
+
+
 class _Search:
     """The search at one site; weights W are in the coordinates of its fan-ins."""
 
     def __init__(self, fan_in: FanIn, generator: torch.Generator, effort: float) -> None:
         self.fan_in, self.generator, self.effort = fan_in, generator, effort
-        activate, z = fan_in.samples.activate, fan_in.E[..., :4]
-        once, twice = activate(z), activate(2 * z)
-        self.homogeneous = torch.allclose(twice, 2 * once, rtol=1e-4, atol=1e-5 * float(once.abs().amax()))
+        self.homogeneous = _homogeneous(fan_in.samples.activate, fan_in.E[..., :1])
 
     def gains(self, W: Tensor, removal: Removal) -> Tensor:
         """``[K]``, in the order of W's columns; those for the first draw first."""
