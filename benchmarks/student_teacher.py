@@ -6,6 +6,8 @@ Teacher 10-10-10, student 10-5-10, relu, no biases, 1 000 Gaussian samples, mean
 learning rate 0.1. A student grown by one random neuron every 200 steps is stopped before each insertion k = 0..4; from
 there every method inserts its neuron and trains 500 steps: the score is the mean loss over these. `--teacher published`
 is the one teacher and data set of the authors' notebook, remade from its seed; `drawn` takes another for each seed.
+`--start-scale` and `--first` change what the paper leaves open: the length of the student's start weights, in units of
+Glorot's, and how many steps it trains before the first insertion.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import random
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -54,11 +57,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--teacher", choices=("published", "drawn"), default="published")
     parser.add_argument("--methods", nargs="+", default=["gradmax", "random_fan_out"])
+    parser.add_argument("--start-scale", type=float, default=1.0)
+    parser.add_argument("--first", type=int, default=INTERVAL)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     dagrow.register_method("random_fan_out", Method(random_fan_out, needs=(GOAL, EXISTING)))
-    found = np.array([losses(seed, arguments.teacher, arguments.methods) for seed in range(arguments.seeds)])
+    protocol = Protocol(arguments.teacher, arguments.start_scale, arguments.first)
+    found = np.array([losses(seed, protocol, arguments.methods) for seed in range(arguments.seeds)])
     rows = []
     for index, method in enumerate(arguments.methods):
         own = found[:, index]
@@ -76,11 +82,20 @@ def main() -> None:
         print("gradmax is lower in     :", " ".join(f"{r:.0%}" for r in (gradmax < other).mean(0)))
 
 
-def losses(seed: int, teacher: str, methods: list[str]) -> list[list[float]]:
+@dataclass(frozen=True)
+class Protocol:
+    """What the command line chooses."""
+
+    teacher: str
+    start_scale: float
+    first: int
+
+
+def losses(seed: int, protocol: Protocol, methods: list[str]) -> list[list[float]]:
     """Mean loss after each insertion, per method and k."""
-    x, y = published_data() if teacher == "published" else drawn_data(seed)
-    student = student_of(seed)
-    train(student, x, y, INTERVAL + 1)
+    x, y = published_data() if protocol.teacher == "published" else drawn_data(seed)
+    student = student_of(seed, protocol.start_scale)
+    train(student, x, y, protocol.first + 1)
     found: list[list[float]] = [[] for _ in methods]
     for k in range(GROWTHS):
         for index, method in enumerate(methods):
@@ -92,7 +107,7 @@ def losses(seed: int, teacher: str, methods: list[str]) -> list[list[float]]:
     return found
 
 
-def student_of(seed: int) -> torch.fx.GraphModule:
+def student_of(seed: int, scale: float) -> torch.fx.GraphModule:
     """5 hidden units, Glorot uniform as Keras has it."""
     spec = GraphSpec.model_validate(
         {
@@ -105,7 +120,7 @@ def student_of(seed: int) -> torch.fx.GraphModule:
     model = dagrow.build(spec, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
-        torch.nn.init.xavier_uniform_(parameter, generator=generator)
+        torch.nn.init.xavier_uniform_(parameter, gain=scale, generator=generator)
     return model
 
 

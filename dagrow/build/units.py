@@ -97,6 +97,15 @@ def fan_outs(dag: Dag) -> list[UnitWeights]:
 SIDES: dict[str, Callable[[Dag], list[UnitWeights]]] = {"fan_in": fan_ins, "fan_out": fan_outs}
 
 
+def unit_axes(dag: Dag) -> dict[str, int]:
+    """The axis that counts the units of a node in the weight of each edge into it, by the weight's key.
+
+    All other tensors have one axis.
+    """
+    edges = (edge for edge in dag.spec.edges if dag.op(edge).parametrised)
+    return {f"{edge_module(edge)}.weight": dag.op(edge).weight_axes[0] for edge in edges}
+
+
 def reading_block(dag: Dag, place: Site, index: int) -> Block:
     """What an edge reads of the units of a node that can grow."""
     edge = place.readings[index].edge

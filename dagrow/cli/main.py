@@ -90,12 +90,13 @@ def compare(
         str | None, typer.Option(help="Directory to make, or to go on with. [default: comparisons/NAME]")
     ] = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1, ...")] = "cpu",
+    jobs: Annotated[int, typer.Option(help="Cells that are run at a time, each in a process of its own.")] = 1,
 ) -> None:
     """Run methods and settings with several seeds, and controls; the same command goes on where it was stopped."""
     from dagrow.compare import compare as compare_runs
 
     with _reporter() as reporter:
-        result = compare_runs(file, out=out, device=device, reporter=reporter)
+        result = compare_runs(file, out=out, device=device, jobs=jobs, reporter=reporter)
     print(f"\n{result}\n")
     print(f"{result.out}: table.md, rows.csv, cells.csv, accuracy.png; the run directories are in {result.out}/cells")
 

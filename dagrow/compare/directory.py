@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,11 @@ class ComparisonDirectory:
                     os.replace(target, folder.with_suffix(".old"))
                 os.replace(folder, target)
         finally:
-            shutil.rmtree(self.path / _UNFINISHED, ignore_errors=True)
+            for left in (folder, folder.with_suffix(".old")):
+                shutil.rmtree(left, ignore_errors=True)
+            with suppress(OSError):
+                # Not while another cell is being written.
+                folder.parent.rmdir()
 
     def strangers(self, cells: set[str]) -> list[str]:
         """Folders of cells that do not belong to the comparison as it is now."""

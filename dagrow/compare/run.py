@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dagrow.compare.cells import Cell, grown_cells, rows, scratch_cells
 from dagrow.compare.controls import FROM_SCRATCH
 from dagrow.compare.directory import ComparisonDirectory
+from dagrow.compare.jobs import Jobs, run_cell
 from dagrow.compare.load import load_comparison
-from dagrow.compare.outcome import Outcome
 from dagrow.compare.result import Comparison
 from dagrow.compare.spec import CompareSpec
 from dagrow.compare.summary import Finished
 from dagrow.compare.written import write_comparison
 from dagrow.errors import DagrowError, RunError
 from dagrow.report import Reporter, Silent
-from dagrow.training import grow
 
 
 def compare(
@@ -24,6 +24,7 @@ def compare(
     *,
     out: str | Path | None = None,
     device: str = "cpu",
+    jobs: int = 1,
     reporter: Reporter | None = None,
 ) -> Comparison:
     """Runs every variant and every control of a comparison with every seed, and writes what came out.
@@ -32,6 +33,8 @@ def compare(
         comparison: the spec, or the path of a comparison file.
         out: the comparison directory: new, empty, or one to go on with; ``comparisons/NAME`` if left out.
         device: where to train, as torch names it.
+        jobs: so many cells are run at a time, each in a process of its own. Sums are then made by fewer threads: the
+            last digits of a cell may be others.
         reporter: told what happens; silent if left out.
 
     Returns:
@@ -41,11 +44,13 @@ def compare(
         SpecError: if the file, or the run that it names, is not in order.
         RunError: if the directory cannot be used; or, once all else is done and written, if cells failed.
     """
+    if jobs < 1:
+        raise RunError(f"jobs must be at least 1, not {jobs}")
     spec = comparison if isinstance(comparison, CompareSpec) else load_comparison(comparison)
     directory = ComparisonDirectory.at(out if out is not None else Path("comparisons") / spec.name)
     bench = _Bench(spec, directory, device, reporter or Silent())
     with directory.locked():
-        bench.run()
+        bench.run(jobs)
         result = Comparison(spec.name, rows(spec), tuple(bench.finished), directory.path)
         write_comparison(result, bench.reporter)
     if strangers := directory.strangers({cell.folder for cell in bench.seen}):
@@ -66,42 +71,59 @@ class _Bench:
     device: str
     reporter: Reporter
     finished: list[Finished] = field(default_factory=list)
-    failed: list[tuple[Cell, DagrowError]] = field(default_factory=list)
+    failed: list[tuple[Cell, str]] = field(default_factory=list)
     seen: list[Cell] = field(default_factory=list)
 
-    def run(self) -> None:
-        """Cell by cell."""
-        grown = list(grown_cells(self.spec))
-        self.total = len(grown) + len(FROM_SCRATCH) * sum(not cell.row.of for cell in grown)
-        for cell in grown:
-            outcome = self._outcome(cell)
-            if outcome is not None and not cell.row.of:
-                for scratch in scratch_cells(cell, outcome, self.directory.graph(cell)):
-                    self._outcome(scratch)
+    def run(self, jobs: int) -> None:
+        """All cells; as soon as a variant has ended, what trains its graph from scratch."""
+        todo = deque(grown_cells(self.spec))
+        self.total = len(todo) + len(FROM_SCRATCH) * sum(not cell.row.of for cell in todo)
+        if jobs > 1:
+            self.reporter.stage(f"{jobs} cells at a time", self.total)
+        with Jobs(self.directory, jobs, self.device).started() as running:
+            while todo or running:
+                while todo and running.free:
+                    cell = todo.popleft()
+                    self.seen.append(cell)
+                    if self.directory.outcome(cell) is not None:
+                        todo.extendleft(self._ended(cell, ", done before"))
+                    elif jobs == 1:
+                        error = self._here(cell)
+                        todo.extendleft(self._failed(cell, error) if error else self._ended(cell))
+                    else:
+                        running.start(cell)
+                for cell, error in running.ended() if running else ():
+                    self.reporter.advance()
+                    todo.extendleft(self._failed(cell, error) if error else self._ended(cell))
+        order = {row: index for index, row in enumerate(rows(self.spec))}
+        self.finished.sort(key=lambda cell: (self.spec.seeds.index(cell.seed), order[cell.row]))
 
-    def _outcome(self, cell: Cell) -> Outcome | None:
-        """Of a cell that is finished already, or is run now; None if that fails."""
-        self.seen.append(cell)
-        count = f"{len(self.seen)}/{self.total}"
-        outcome, note = self.directory.outcome(cell), ", done before"
-        if outcome is None:
-            try:
-                outcome, note = self._run(cell, f"{count} {cell}"), ""
-            except DagrowError as error:
-                self.failed.append((cell, error))
-                self.reporter.say(f"{count}  {cell}: failed: {error}")
-                return None
-        self.finished.append(Finished(cell.row, cell.run.seed, outcome))
-        self.reporter.say(f"{count}  {cell}: {outcome}{note}")
-        return outcome
+    def _here(self, cell: Cell) -> str:
+        """Runs a cell in this process; what went wrong, empty if nothing did."""
+        try:
+            run_cell(self.directory, cell, self.device, _Titled(self.reporter, f"{len(self.seen)}/{self.total} {cell}"))
+        except DagrowError as error:
+            return str(error)
+        return ""
 
-    def _run(self, cell: Cell, title: str) -> Outcome:
-        with self.directory.writing(cell) as folder:
-            grow(cell.run, out=folder, device=self.device, reporter=_Titled(self.reporter, title))
+    def _ended(self, cell: Cell, note: str = "") -> list[Cell]:
+        """Takes down how a cell ended; the cells that follow from it, last one first."""
         outcome = self.directory.outcome(cell)
         if outcome is None:
-            raise RunError(f"{self.directory.cell(cell)} does not come back as it was written")
-        return outcome
+            return self._failed(cell, f"{self.directory.cell(cell)} does not come back as it was written")
+        self.finished.append(Finished(cell.row, cell.run.seed, outcome))
+        self.reporter.say(f"{self._count}  {cell}: {outcome}{note}")
+        grown = not cell.row.of
+        return [*scratch_cells(cell, outcome, self.directory.graph(cell))][::-1] if grown else []
+
+    def _failed(self, cell: Cell, error: str) -> list[Cell]:
+        self.failed.append((cell, error))
+        self.reporter.say(f"{self._count}  {cell}: failed: {error}")
+        return []
+
+    @property
+    def _count(self) -> str:
+        return f"{len(self.finished) + len(self.failed)}/{self.total}"
 
 
 class _Titled:

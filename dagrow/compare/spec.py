@@ -32,10 +32,12 @@ class Variant(NamedTuple):
     Attributes:
         label: as tables name it: what varies, nothing else.
         changes: on top of the base, each ``key.path=value``.
+        entries: of the file, where each of the changes was asked for.
     """
 
     label: str
     changes: tuple[str, ...]
+    entries: tuple[tuple[str, ...], ...]
 
 
 class CompareSpec(SpecFile):
@@ -63,13 +65,23 @@ class CompareSpec(SpecFile):
             yield Variant(
                 ", ".join(part.label for part in parts) or self.base.growth.method,
                 tuple(change for part in parts for change in part.changes),
+                tuple(entry for part in parts for entry in part.entries),
             )
 
     def _methods(self) -> list[Variant]:
-        return [Variant(method, (f"growth.method={method}",)) for method in self.methods]
+        return [
+            Variant(method, (f"growth.method={method}",), (("methods", str(index)),))
+            for index, method in enumerate(self.methods)
+        ]
 
     def _schedules(self) -> list[Variant]:
-        return [Variant(schedule, (f"growth.schedule={schedule}",)) for schedule in self.schedules]
+        return [
+            Variant(schedule, (f"growth.schedule={schedule}",), (("schedules", str(index)),))
+            for index, schedule in enumerate(self.schedules)
+        ]
 
     def _settings(self) -> list[Variant]:
-        return [Variant(label, changes) for label, changes in self.settings.items()]
+        return [
+            Variant(label, changes, tuple(("settings", label, str(index)) for index in range(len(changes))))
+            for label, changes in self.settings.items()
+        ]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dagrow.compare.cells import Row
 from dagrow.compare.outcome import Outcome
-from dagrow.compare.ranks import rank_correlation
+from dagrow.report.ranks import rank_correlation
 
 
 class Finished(NamedTuple):

@@ -49,11 +49,13 @@ class Samples:
         inputs: one per graph input.
         targets: one per graph output, ready for the loss.
         transforms: one per graph input, None where the stored values are used as they are; may be left out.
+        dtype: in which the network reads and the loss compares, where these are no whole numbers.
     """
 
     inputs: tuple[Tensor, ...]
     targets: tuple[Tensor, ...]
     transforms: tuple[Transform | None, ...] = ()
+    dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         if not self.inputs or not self.targets:
@@ -72,13 +74,16 @@ class Samples:
     def rows(self, index: Tensor | slice) -> Samples:
         """Some of the samples (a view where ``index`` is a slice)."""
         inputs = tuple(x[index] for x in self.inputs)
-        return Samples(inputs, tuple(y[index] for y in self.targets), self.transforms)
+        return Samples(inputs, tuple(y[index] for y in self.targets), self.transforms, self.dtype)
 
     def xy(self) -> Batch:
         """All samples, converted, as one batch: a tensor for one input (output), else a tuple of tensors."""
         pairs = zip(self.inputs, self.transforms, strict=True)
-        x = tuple(change(stored) if change else stored for stored, change in pairs)
-        return _one_or_all(x), _one_or_all(self.targets)
+        x = tuple(self._read(change(stored) if change else stored) for stored, change in pairs)
+        return _one_or_all(x), _one_or_all(tuple(map(self._read, self.targets)))
+
+    def _read(self, values: Tensor) -> Tensor:
+        return values.to(self.dtype) if values.is_floating_point() else values
 
     def batches(self, size: int) -> Batches:
         """All samples in their order, ``size`` at a time; the last batch may be shorter."""
@@ -99,12 +104,13 @@ class Samples:
         order = torch.randperm(len(self), generator=generator, device=generator.device)
         return Batches(self, size, order.to(self.inputs[0].device), processes)
 
-    def to(self, device: torch.device | str) -> Samples:
-        """The same on another device; bytes travel as bytes."""
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Samples:
+        """The same on another device, perhaps read in another dtype; bytes travel as bytes."""
         return Samples(
             tuple(x.to(device) for x in self.inputs),
             tuple(y.to(device) for y in self.targets),
             tuple(change and change.to(device) for change in self.transforms),
+            dtype or self.dtype,
         )
 
 
@@ -177,9 +183,9 @@ class Split:
     train: Samples
     test: Samples
 
-    def to(self, device: torch.device | str) -> Split:
-        """The same on another device."""
-        return Split(self.train.to(device), self.test.to(device))
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Split:
+        """The same on another device, perhaps read in another dtype."""
+        return Split(self.train.to(device, dtype), self.test.to(device, dtype))
 
 
 def _one_or_all(tensors: tuple[Tensor, ...]) -> Values:

@@ -2,9 +2,9 @@
 
 from dagrow.methods.best_update import best_update, explained
 from dagrow.methods.folding import Fold, fold
-from dagrow.methods.method import CHAIN, EXISTING, GOAL, Formula, Method
+from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, EdgeFormula, Formula, Method
 from dagrow.methods.metric import Metric
-from dagrow.methods.moments import Existing, Neurons, Request, SiteMoments, Why
+from dagrow.methods.moments import EdgeMoments, Existing, Neurons, NewWeights, Request, SiteMoments, Why
 from dagrow.methods.registry import COMPLETIONS, METHODS, NOTHING, find_completion, find_method, register_method
 from dagrow.methods.relu_chain import ChainSamples, Judged, ReluChain, Segment
 from dagrow.methods.removal import orthonormal
@@ -18,8 +18,11 @@ __all__ = [
     "GOAL",
     "METHODS",
     "NOTHING",
+    "SAMPLES",
     "ChainSamples",
     "ChildSamples",
+    "EdgeFormula",
+    "EdgeMoments",
     "Existing",
     "Fold",
     "Formula",
@@ -27,6 +30,7 @@ __all__ = [
     "Method",
     "Metric",
     "Neurons",
+    "NewWeights",
     "ReluChain",
     "Request",
     "Scene",

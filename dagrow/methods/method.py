@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.moments import EdgeMoments, Neurons, NewWeights, Request, SiteMoments
 
 GOAL = "goal"
 """A need: the features against the desired update itself, in `SiteMoments.N_goal`."""
@@ -14,8 +14,15 @@ EXISTING = "existing"
 CHAIN = "relu_chain"
 """A need: the network itself as a `ReluChain` with labelled samples, in `SiteMoments.chain`."""
 
+SAMPLES = "samples"
+"""A need: samples at every place, not only where moments say nothing, in `SiteMoments.samples`."""
+
 Formula = Callable[[SiteMoments, Request], Neurons]
 """Moments in, neurons out: a pure function of matrices."""
+
+
+EdgeFormula = Callable[[EdgeMoments, Request], NewWeights | None]
+"""Moments in, the weights of a new edge out; None where there are none worth having."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,14 @@ class Method:
             and refuses the others before anything is trained.
         deepens: a new layer that only keeps the function of the edge that it replaces is a candidate of its own.
         fills: it can make neurons for a node that has none yet.
+        edge: makes the weights of new edges, which enter as they are; None leaves them to the best update.
     """
 
     formula: Formula
     needs: tuple[str, ...] = ()
     deepens: bool = False
     fills: bool = True
+    edge: EdgeFormula | None = None
 
     def __call__(self, moments: SiteMoments, request: Request) -> Neurons:
         """The neurons that it makes of these moments."""

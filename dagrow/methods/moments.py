@@ -7,6 +7,7 @@ the existing weights cannot do of it. ``E`` sums over positions and averages ove
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,10 +30,13 @@ class Existing:
     Attributes:
         alpha: ``[F, K]`` their fan-ins, in the layout of the rows of S.
         fan_out: ``[K]`` norms of their fan-outs, over all children.
+        omega: ``[K, M]`` the fan-outs themselves, in the layout of the columns of N_proj; None where the moments and
+            samples do not say what these neurons write: beside a norm, and with pointwise fan-outs of larger kernels.
     """
 
     alpha: Tensor
     fan_out: Tensor
+    omega: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -52,6 +56,8 @@ class SiteMoments:
         N_goal: ``[F, M]``, ``E[B^T v_goal]``; None where the method did not ask for it.
         mean: ``[F]``, mean of the features over samples and positions, for signs.
         v_goal_squared: ``E||v_goal||^2`` over all children: what there is to be gained from.
+        v_proj_squared: ``E||v_proj||^2`` likewise, the square of the expressivity bottleneck (thesis eq. 3.16): what is
+            left of it when the existing weights have done their best.
         precision: dtype in which the products were made.
         samples: draws the samples that `nonlinear` needs; called by methods that need them, None where there
             are none.
@@ -71,6 +77,40 @@ class SiteMoments:
     has_constant: bool = True
     existing: Existing | None = None
     chain: Callable[[], ChainSamples] | None = None
+    v_proj_squared: float = math.nan
+
+
+@dataclass(frozen=True)
+class EdgeMoments:
+    """Moments at one place where an edge can be added; float64.
+
+    Attributes:
+        N: ``[F, M]``, ``E[B^T v_goal]`` of the features that the edge would read.
+        squares: ``[F]``, mean squares of these features, summed over positions.
+        v_goal_squared: ``E||v_goal||^2``.
+        written: root of the sum of squares of the weights that write the node already, each times its feature's mean
+            square.
+        precision: dtype in which the products were made.
+    """
+
+    N: Tensor
+    squares: Tensor
+    v_goal_squared: float
+    written: float
+    precision: torch.dtype
+
+
+@dataclass(frozen=True)
+class NewWeights:
+    """Weights of a new edge, as they are to enter.
+
+    Attributes:
+        weight: ``[M, F]``.
+        score: what the method ranks it by.
+    """
+
+    weight: Tensor
+    score: float
 
 
 class Why(Protocol):
@@ -104,8 +144,10 @@ class Neurons:
             scores.
         towards: ``[F, K]`` where a first gradient step would move fan-ins that are 0, at any length; None where they
             are not. An activation whose derivative is 0 at 0 would keep such neurons dead for ever.
+        bounded: they enter as they are made, at no other amplitude, and their gain is measured there.
         splits: ``[K]`` which existing neuron each is a copy of; the two then share its fan-out, and alpha is what is
-            added to the fan-in of the copy. None for neurons of their own.
+            added to the fan-in of the copy. None for neurons of their own. Of bounded neurons -1 marks those of their
+            own, and what is added to a copy is taken off its original.
         why: what there is to tell about them, if anything.
         reason: why there are none.
     """
@@ -118,6 +160,7 @@ class Neurons:
     fan_in_fixed: bool = False
     two_sided: bool = False
     still: bool = False
+    bounded: bool = False
     towards: Tensor | None = None
     splits: Tensor | None = None
     why: Why | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dagrow.errors import DagrowError, lookup
+from dagrow.methods.firefly import firefly, firefly_edge
 from dagrow.methods.folding import folding
 from dagrow.methods.gradmax import gradmax
-from dagrow.methods.method import CHAIN, EXISTING, GOAL, Formula, Method
+from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, Formula, Method
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.net2net import net2net
 from dagrow.methods.nonlinear import nonlinear
@@ -19,12 +20,23 @@ METHODS: dict[str, Method] = {
     "gradmax": Method(gradmax, needs=(GOAL, EXISTING)),
     "north_weights": Method(north_weights, needs=(EXISTING,)),
     "north_activations": Method(north_activations, needs=(EXISTING,)),
+    "firefly": Method(firefly, needs=(GOAL, EXISTING, SAMPLES), edge=firefly_edge),
     "net2net": Method(net2net, needs=(EXISTING,), deepens=True, fills=False),
     "folding": Method(folding, needs=(CHAIN,)),
     "random": Method(random),
 }
 
-COMPLETIONS = ("none", "nonlinear", "gradmax", "north_weights", "north_activations", "net2net", "folding", "random")
+COMPLETIONS = (
+    "none",
+    "nonlinear",
+    "gradmax",
+    "north_weights",
+    "north_activations",
+    "firefly",
+    "net2net",
+    "folding",
+    "random",
+)
 """What `tiny` may be completed by; none leaves it at what it finds itself."""
 
 

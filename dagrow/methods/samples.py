@@ -22,11 +22,13 @@ class ChildSamples:
         read: outputs of new neurons ``[n, P', K]`` to the features by which the child reads each of them,
             ``[n, Q, K, fan_out]``: kernel positions of a convolution, positions of a flattened map, one for a
             linear edge. Linear and differentiable.
+        v_goal: ``[n, Q, M]``, its desired update; None where the method did not ask for it.
     """
 
     v_proj: Tensor
     existing: Tensor
     read: Callable[[Tensor], Tensor]
+    v_goal: Tensor | None = None
 
 
 @dataclass(frozen=True)

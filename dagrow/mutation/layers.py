@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from dagrow.build import Network, output
 from dagrow.build.emit import emit
 from dagrow.build.network import node_layers
+from dagrow.build.units import unit_axes
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
 from dagrow.mutation.optimizer_state import find_slot
 from dagrow.mutation.steps import Step, assignment, entry, removal
+from dagrow.objectives.adarad import UNIT_AXIS
 
 Layers = dict[str, dict[str, nn.Module | None]]
 """Per node, its layers and those of the edges into it."""
@@ -131,10 +133,12 @@ def _group_steps(network: Network, layers: Layers, after: Dag, optimizer: torch.
         index: [p for p in group["params"] if id(p) not in old or id(p) in stay]
         for index, group in enumerate(optimizer.param_groups)
     }
+    axes = {id(p): axis for key, axis in unit_axes(after).items() if (p := _weight(layers, key)) is not None}
     for name, parameters in new.items():
         for parameter in parameters:
             if id(parameter) not in old:
-                lists[_group_beside(optimizer, after, name, network)].append(parameter)
+                beside = _group_beside(optimizer, after, name, network)
+                lists[_of_axis(optimizer, beside, axes.get(id(parameter), 0))].append(parameter)
     steps: list[Step] = []
     for index, group in enumerate(optimizer.param_groups):
         params = lists[index]
@@ -142,6 +146,22 @@ def _group_steps(network: Network, layers: Layers, after: Dag, optimizer: torch.
             steps.append(entry(group, "params", params))
     lost = [p for p in network.parameters() if id(p) not in stay and p in optimizer.state]
     return [*steps, *(removal(optimizer.state, parameter) for parameter in lost)]
+
+
+def _weight(layers: Layers, key: str) -> nn.Parameter | None:
+    """The weight of that key; None where there is no such layer."""
+    node, layer, name = key.split(".")
+    module = layers.get(node, {}).get(layer)
+    return None if module is None else dict(module.named_parameters()).get(name)
+
+
+def _of_axis(optimizer: torch.optim.Optimizer, index: int, axis: int) -> int:
+    """A group like this one whose weights count units along the axis; this one, where groups do not say or none is."""
+    like = optimizer.param_groups[index]
+    if like.get(UNIT_AXIS, axis) == axis:
+        return index
+    wanted = {**like, "params": None, UNIT_AXIS: axis}
+    return next((i for i, g in enumerate(optimizer.param_groups) if {**g, "params": None} == wanted), index)
 
 
 def _group_beside(optimizer: torch.optim.Optimizer, after: Dag, name: str, network: Network) -> int:

@@ -3,10 +3,22 @@
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.insert import INSERT
 from dagrow.planner.kinds import KINDS
-from dagrow.planner.needs import check_needs
+from dagrow.planner.needs import check_growth, check_needs
 from dagrow.planner.places import find_places
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
 from dagrow.planner.where import WHERE
 
-__all__ = ["INSERT", "KINDS", "WHERE", "Candidate", "Plan", "Stages", "apply", "check_needs", "find_places", "propose"]
+__all__ = [
+    "INSERT",
+    "KINDS",
+    "WHERE",
+    "Candidate",
+    "Plan",
+    "Stages",
+    "apply",
+    "check_growth",
+    "check_needs",
+    "find_places",
+    "propose",
+]

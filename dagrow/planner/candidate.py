@@ -26,6 +26,8 @@ class Candidate:
         first_order_gain: slope times amplitude: what a linear loss would gain.
         scores: what the method ranks its neurons by; singular values for TINY.
         noise_level: what such scores are without signal.
+        bottleneck: for new neurons, ``E||v_proj||^2`` of the nodes that read them: the square of the expressivity
+            bottleneck (thesis eq. 3.16), of which TINY neurons take off the sum of their squared scores.
         shrinkage: of the metric, as chosen.
         cost: parameters and multiply-adds it adds.
         rejected: why it is not to be inserted; empty if it may be.
@@ -47,6 +49,7 @@ class Candidate:
     shrinkage: float
     cost: Cost
     rejected: str = ""
+    bottleneck: float | None = None
     trial: Trial | None = None
     spec: GraphSpec | None = None
     still: bool = False

@@ -43,7 +43,10 @@ def make_drafts(
         ask: what is asked of each.
         worth: by which places are chosen for a search; asked only where they are many.
     """
-    closed = replace(ask, samples=False)
+    effort = max(LEAST, PASSES * 3.0 * cost(network.dag).multiply_adds * statistics.samples)
+    # For methods that look at samples everywhere.
+    shared = replace(ask.request, effort=max(LEAST / 4, effort / max(1, len(entries))))
+    closed = replace(ask, samples=False, request=shared)
     drafts = [_draft(network, entry, statistics, closed) for entry in entries]
     open_ = [index for index, draft in enumerate(drafts) if draft.open]
     if not open_:
@@ -51,7 +54,6 @@ def make_drafts(
     if len(open_) > SEARCHES:
         open_ = sorted(open_, key=lambda index: -worth(entries[index].place))[:SEARCHES]
     shrinkages = ask.shrinkages if len(ask.shrinkages) == 1 else SHRINKAGES[: SEARCHES // len(open_)]
-    effort = max(LEAST, PASSES * 3.0 * cost(network.dag).multiply_adds * statistics.samples)
     each = replace(ask.request, effort=effort / (len(open_) * len(shrinkages)))
     search = replace(ask, shrinkages=shrinkages, request=each)
     for index in open_:

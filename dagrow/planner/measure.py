@@ -101,8 +101,12 @@ def measure(
         searches = [(entry.trial, entry.again()) for entry in final.values() if entry.amplitude]
         _run(evaluator, searches, scouting=False)
     winners = {i: (entry.trial, entry.amplitude) for i, entry in final.items() if entry.amplitude}
-    constant = {i: draft.variants[0] for i, draft in enumerate(drafts) if draft.variants and draft.variants[0].fixed}
+    constant = {
+        i: draft.variants[0] for i, draft in enumerate(drafts) if draft.variants and not draft.variants[0].searched
+    }
     winners.update({i: (_ready(evaluator, variant.trial), 1.0) for i, variant in constant.items()})
+    bounded = [i for i in constant if winners[i][0].bounded]
+    slopes = {i: o.slope for i, o in zip(bounded, evaluator.orient([winners[i][0] for i in bounded]), strict=True)}
     if evaluator.held_out or constant or not winners:
         before, after = evaluator.measure(list(winners.values()))
         start, held = before.everywhere, before.held_out if evaluator.held_out else None
@@ -119,7 +123,7 @@ def measure(
         result = _Result(winners.get(i), gains.get(i), held is not None)
         entry = final.get(i)
         if i in constant:
-            candidates.append(result.candidate(draft, constant[i], None))
+            candidates.append(result.candidate(draft, constant[i], slopes.get(i)))
         elif entry is not None:
             candidates.append(result.candidate(draft, entry.track.variant, entry.slope))
         else:
@@ -186,7 +190,7 @@ class _Final:
 
 def _tracks(evaluator: Evaluator, drafts: list[Draft], glance: bool) -> list[_Track]:
     """A search for each variant, its neurons turned to their better side, which a glance at a part may tell."""
-    variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if not variant.fixed]
+    variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if variant.searched]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
     tracks = []
     for (index, variant), oriented in zip(variants, evaluator.orient(ready, glance), strict=True):
@@ -283,6 +287,8 @@ class _Result:
             rejected = "" if kept else f"the loss would rise by {-worst:.3g}"
         elif self.held and not math.isfinite(held_gain):
             rejected = "the loss of held-out samples would be no number"
+        elif variant.trial.bounded and not gain > 0:
+            rejected = f"the loss would rise by {-gain:.3g}"
         elif not gain > 0:
             rejected = "gains only on held-out samples" if self.held else "gains only on a part of the samples"
         elif self.held and variant.cost.parameters > 0 and not held_gain > needed:
@@ -299,6 +305,7 @@ class _Result:
             scores=variant.scores,
             still=variant.trial.still,
             noise_level=variant.noise_level,
+            bottleneck=variant.bottleneck,
             shrinkage=variant.shrinkage,
             cost=variant.cost,
             rejected=rejected,

@@ -8,8 +8,19 @@ from functools import cache
 
 from dagrow.errors import GrowthError, listed, lookup
 from dagrow.graph import Dag, NoChain, relu_chain
-from dagrow.methods import CHAIN, EXISTING, GOAL, ChainSamples, Method, SiteMoments
+from dagrow.methods import (
+    CHAIN,
+    EXISTING,
+    GOAL,
+    SAMPLES,
+    ChainSamples,
+    Method,
+    SiteMoments,
+    find_completion,
+    find_method,
+)
 from dagrow.planner.kinds.existing import existing_neurons
+from dagrow.spec.run import GrowthSpec
 from dagrow.statistics import SiteLayout, Snapshots, Statistics, chain_of, judged, labels_problem
 
 Supply = Callable[[SiteMoments, SiteLayout], SiteMoments]
@@ -56,6 +67,22 @@ def check_needs(makers: Mapping[str, Method], dag: Dag, kinds: Sequence[str], ta
                 raise GrowthError(f"method '{name}' {reason}")
 
 
+def check_growth(growth: GrowthSpec, dag: Dag, target: object = None) -> None:
+    """Refuses growth by methods that cannot have what they need; without steps, there is none.
+
+    Args:
+        growth: of a run.
+        dag: its graph.
+        target: of some samples, where they are known.
+
+    Raises:
+        GrowthError: as `check_needs`.
+    """
+    if growth.budget.steps:
+        makers = {growth.completion: find_completion(growth.completion), growth.method: find_method(growth.method)}
+        check_needs(makers, dag, growth.candidates, target)
+
+
 def supplied(statistics: Statistics, needs: Collection[str], snapshots: Snapshots) -> Statistics:
     """The statistics with all that methods need besides, at each site."""
     sites = dict(statistics.sites)
@@ -97,6 +124,7 @@ def _supply_chain(snapshots: Snapshots) -> Supply:
 
 NEEDS: dict[str, Need] = {
     GOAL: Need(),
+    SAMPLES: Need(),
     EXISTING: Need(supply=_supply_existing),
     CHAIN: Need(_no_chain, _supply_chain),
 }

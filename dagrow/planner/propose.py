@@ -23,6 +23,7 @@ from dagrow.planner.measure import measure
 from dagrow.planner.needs import check_needs, supplied
 from dagrow.planner.places import find_places, node_templates
 from dagrow.planner.plan import Plan, Stages
+from dagrow.planner.price import priced
 from dagrow.planner.screen import Screen
 from dagrow.planner.shortlist import Entry, burden, shortlist
 from dagrow.planner.where import find_where, promise, ranked
@@ -54,6 +55,7 @@ def propose(
     keep: tuple[int, int] = (16, 8),
     max_parameters: int | None = None,
     max_multiply_adds: int | None = None,
+    price: float = 0.0,
     turn: int = 0,
     seed: int = 0,
     noise: float = 0.0,
@@ -87,6 +89,7 @@ def propose(
             to the end; the rest fall out after a cheap bound and after a first look.
         max_parameters: the network may have no more afterwards.
         max_multiply_adds: likewise, for one sample.
+        price: of a parameter, in units of the loss: what gains less than its parameters cost is rejected.
         turn: where the ``naive`` strategy starts.
         seed: for methods that draw.
         noise: on the fan-in of copied neurons (``net2net``), relative to their own.
@@ -109,7 +112,7 @@ def propose(
     share = (0.2 if shrinkage == "auto" else 0.0) if held_out is None else held_out
     if not 0.0 <= share < 1.0:
         raise GrowthError(f"held_out is a share of the samples, from 0 to less than 1, not {share}")
-    _check_limits(keep, removal, significance, noise)
+    _check_limits(keep, removal=removal, significance=significance, noise=noise, price=price)
     if fan_out not in ("full", "pointwise"):
         raise GrowthError(f"fan_out is 'full' or 'pointwise', not '{fan_out}'")
     find_where(where)
@@ -160,7 +163,7 @@ def propose(
         found = measure(snapshots, drafts, keep[1], where, significance)
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))
     return Plan(
-        ranked(found.candidates, where, order, turn),
+        ranked([priced(candidate, price) for candidate in found.candidates], where, order, turn),
         found.loss,
         found.held_out_loss,
         stream.samples,
@@ -223,13 +226,13 @@ def _shrinkages(shrinkage: float | str) -> tuple[float, ...]:
     return (float(shrinkage),)
 
 
-def _check_limits(keep: Sequence[int], removal: float, significance: float, noise: float) -> None:
+def _check_limits(keep: Sequence[int], **numbers: float) -> None:
     whole = isinstance(keep, (tuple, list)) and all(isinstance(n, int) and not isinstance(n, bool) for n in keep)
     if not whole or len(keep) != 2 or min(keep) < 1:
         raise GrowthError(
             f"keep is two whole numbers from 1 (how many are solved, and searched to the end), not {keep}"
         )
-    for name, value in (("removal", removal), ("significance", significance), ("noise", noise)):
+    for name, value in numbers.items():
         if not 0.0 <= value < float("inf"):
             raise GrowthError(f"{name} is a number from 0, not {value}")
 

@@ -33,6 +33,8 @@ class Trial:
         scale: amplitude at which the method itself would insert; the search starts around it.
         fan_in_fixed: whether the features keep their fan-in, so that amplitude acts on fan-out alone.
         still: it is inserted as it is made: there is no amplitude to search.
+        bounded: likewise, at amplitude 1, but it changes something, and its gain is measured.
+        made: what is inserted in place of the change, where that is the same function in more features.
         pinned: amplitude at which the features stay while that of the updates is searched; None if they move.
         pinned_updates: amplitude at which the updates stay while that of the features is searched.
     """
@@ -44,6 +46,8 @@ class Trial:
     scale: float = 1.0
     fan_in_fixed: bool = False
     still: bool = False
+    bounded: bool = False
+    made: Change | None = None
     pinned: float | None = None
     pinned_updates: float | None = None
 
@@ -102,11 +106,11 @@ class Trial:
         """The change as it is inserted; ``silent`` leaves fan-out and updates at 0, so that nothing jumps."""
         fan_in, fan_out = self.factors(amplitude)
         loud = 0.0 if silent and not self.kept_silent else 1.0
-        features = self.change.features
+        change = self.made or self.change
         return replace(
-            self.change,
-            features=features and features.scaled(fan_in, loud * fan_out),
-            updates=tuple(update.scaled(loud * amplitude) for update in self.change.updates),
+            change,
+            features=change.features and change.features.scaled(fan_in, loud * fan_out),
+            updates=tuple(update.scaled(loud * amplitude) for update in change.updates),
         )
 
     def with_statistics(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> Trial:

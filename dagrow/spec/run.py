@@ -30,6 +30,7 @@ Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_m
 Schedule = Literal["epochs", "steps", "plateau"]
 Scope = Literal["best", "in_turn", "all"]
 Insert = Literal["amplitude", "silent", "random_direction"]
+Dtype = Literal["float32", "float64"]
 Kind = Literal["widen", "edge", "node", "layer"]
 
 DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
@@ -123,6 +124,10 @@ class TrainingSpec(SpecPart):
         lt=1.0,
         allow_inf_nan=False,
         description="the run ends with the moving average of the weights, of which each gradient step keeps so much",
+    )
+    dtype: Dtype = Field(
+        default="float32",
+        description="numbers the network computes with; with float64, runs differ less by the order of additions",
     )
     batch_size: Count = Field(default=128, description="samples per gradient step")
     batch_size_grows: bool = Field(default=False, description="with the root of the number of parameters")
@@ -233,6 +238,9 @@ class GrowthSpec(SpecPart):
     significance: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
     )
+    price: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
+        default=0.0, description="of a parameter, in units of the loss: what gains less than it costs is not inserted"
+    )
     patience: Count = Field(default=3, description="growth steps in a row without gain before growth ends")
     units: UnitsSpec | None = Field(default=None, description="units added while training, unmeasured")
     new_node: NewNodeSpec = NewNodeSpec()
@@ -246,6 +254,10 @@ class GrowthSpec(SpecPart):
         le=1e12,
         allow_inf_nan=False,
         description="after each insertion, remove the edge or node that the loss misses least, up to so much",
+    )
+    calibrate: bool = Field(
+        default=False,
+        description="after each insertion, train a copy, and one that did not grow, to see what it was worth later",
     )
     warm_up: Epochs = Field(default=0, description="gradient steps in which the learning rate of new weights rises")
     budget: BudgetSpec = BudgetSpec()

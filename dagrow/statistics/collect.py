@@ -7,7 +7,7 @@ convolutions the second pass is cheaper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -119,8 +119,11 @@ def collect(
         residual.join(processes)
     else:
         residual = task.residual_from_cross(sums, node_moments, updates)
-    draws = Draws(snapshots, layouts, updates)
-    moments = {layout.key: task.site_moments(layout, sums, residual, draws.of(layout)) for layout in layouts}
+    draws = Draws(snapshots, layouts, updates, goal)
+    left = {
+        node: node_moments[node].v_goal_squared - _explained(node_moments[node], dW) for node, dW in updates.items()
+    }
+    moments = {layout.key: task.site_moments(layout, sums, residual, left, draws.of(layout)) for layout in layouts}
     return Statistics(node_moments, moments, {layout.key: layout for layout in layouts}, sums.samples)
 
 
@@ -239,12 +242,16 @@ class _Task:
 
     def _without_update(self, node: str, dW: Tensor, part: Portion) -> Tensor:
         """``v_goal - dW* B``, the update run as the edges themselves would."""
-        v = part.goals[node].clone()
+        v = goal = part.goals[node]
         axis = channel_axis(v)
         for edge, (weight, bias) in split_update(self.dag, node, dW, v.dtype).items():
             slot = self.dag.slots(node)[edge]
             done = layer_output(self.dag.op(edge).run(part.outputs[edge.source], weight, bias), weight)
-            v.narrow(axis, slot.start, slot.stop - slot.start).sub_(done)
+            if done.shape == v.shape:
+                v = v - done
+            else:
+                v = goal.clone() if v is goal else v
+                v.narrow(axis, slot.start, slot.stop - slot.start).sub_(done)
         return v
 
     def residual_from_cross(self, sums: Sums, moments: dict[str, NodeMoments], updates: dict[str, Tensor]) -> Sums:
@@ -259,9 +266,8 @@ class _Task:
                 if not self.noise:
                     continue
                 # The signs were drawn on v_goal; v_proj is shorter by what dW* explains.
-                explained = float((updates[child].T * moments[child].N).sum())
                 total = moments[child].v_goal_squared
-                share = max(0.0, 1.0 - explained / total) if total > 0 else 0.0
+                share = max(0.0, 1.0 - _explained(moments[child], updates[child]) / total) if total > 0 else 0.0
                 residual.add(f"noise {name}", sums.total(f"noise {name}") * share**0.5)
         return residual
 
@@ -271,7 +277,12 @@ class _Task:
         return NodeMoments(S, N, float(sums.mean(f"v {key}")), self._dtype)
 
     def site_moments(
-        self, layout: SiteLayout, sums: Sums, residual: Sums, samples: Callable[[], SiteSamples]
+        self,
+        layout: SiteLayout,
+        sums: Sums,
+        residual: Sums,
+        left: Mapping[str, float],
+        samples: Callable[[], SiteSamples],
     ) -> SiteMoments:
         """The means at one site, children side by side; without the constant where no edge carries a bias."""
         here, factor = layout.key, layout.plain_factor
@@ -298,6 +309,7 @@ class _Task:
             N_goal=stacked(sums, "goal")[used] if goal else None,
             mean=mean[used],
             v_goal_squared=sum(float(sums.mean(f"v {child}")) for child in children),
+            v_proj_squared=sum(max(0.0, left[child]) for child in children),
             precision=self._dtype,
             samples=samples,
             has_constant=layout.has_bias,
@@ -310,6 +322,11 @@ def _update(dag: Dag, node: str, moments: NodeMoments) -> Tensor:
         return solve_update(dag, node, moments)
     except NumbersError:
         return moments.S.new_zeros(moments.N.shape[1], moments.S.shape[0])
+
+
+def _explained(moments: NodeMoments, dW: Tensor) -> float:
+    """How much of ``E||v_goal||^2`` the best update takes off: ``tr(dW^T N)``, since it solves the normal equations."""
+    return float((dW.T * moments.N).sum())
 
 
 def _square(sums: Sums, name: str, blocks: Sequence[Tensor]) -> Tensor:

@@ -42,11 +42,13 @@ class Draws:
         snapshots: of the network, with the desired updates of every child.
         layouts: the sites.
         updates: per child, the best update that v_proj leaves out.
+        goal: ``v_goal`` itself is wanted as well.
     """
 
     snapshots: Snapshots
     layouts: Sequence[SiteLayout]
     updates: dict[str, Tensor]
+    goal: bool = False
     _found: dict[str, SiteSamples] = field(default_factory=dict)
 
     def of(self, layout: SiteLayout) -> Callable[[], SiteSamples]:
@@ -64,7 +66,7 @@ class Draws:
         processes = self.snapshots.stream.processes
         fit = sum(processes.numbers(sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())))
         shares = {layout.key: _size(self.snapshots.dag, layout) / max(1, fit) for layout in self.layouts}
-        parts: dict[str, list[tuple[Tensor, list[tuple[Tensor, Tensor]]]]] = {key: [] for key in shares}
+        parts: dict[str, list[tuple[Tensor, list[tuple[Tensor, ...]]]]] = {key: [] for key in shares}
         for snapshot in self.snapshots.passing(goals=True):
             for layout in self.layouts:
                 chosen = (~snapshot.batch.held & (snapshot.batch.lots < shares[layout.key])).nonzero().squeeze(1)
@@ -75,30 +77,33 @@ class Draws:
             found = parts[layout.key]
             children = []
             for i, reading in enumerate(layout.site.readings):
-                v, existing = (processes.gather(torch.cat([row[1][i][j] for row in found])) for j in (0, 1))
-                children.append(ChildSamples(v, existing, _reader(layout, reading)))
+                count = len(found[0][1][i])
+                v, existing, *goal = (
+                    processes.gather(torch.cat([row[1][i][j] for row in found])) for j in range(count)
+                )
+                children.append(ChildSamples(v, existing, _reader(layout, reading), *goal))
             B = processes.gather(torch.cat([row[0] for row in found]))
             self._found[layout.key] = SiteSamples(B, tuple(children), _activation(layout.dag, layout.site.node))
 
-    def _rows(
-        self, snapshot: Snapshot, layout: SiteLayout, chosen: Tensor
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Features of the site, and per child v_proj and the features that it reads, of some samples."""
+    def _rows(self, snapshot: Snapshot, layout: SiteLayout, chosen: Tensor) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+        """Features of the site, and per child v_proj, the features that it reads and, if asked, v_goal."""
         like = next(iter(snapshot.goals.values()))
         B = torch.cat(_features(layout.dag, layout.site.node, snapshot, chosen, like), dim=2)
-        children = []
+        children: list[tuple[Tensor, ...]] = []
         for reading in layout.site.readings:
             dag, child = self.snapshots.dag, reading.edge.target
-            v = snapshot.goals[child][chosen].clone()
+            goal = snapshot.goals[child][chosen]
+            v = goal.clone()
             for edge, (weight, bias) in split_update(dag, child, self.updates[child], v.dtype).items():
                 slot = dag.slots(child)[edge]
                 done = dag.op(edge).run(output_of(snapshot.values, dag, edge.source, chosen), weight, bias)
                 v.narrow(channel_axis(v), slot.start, slot.stop - slot.start).sub_(done)
-            v = to_positions(v)[..., layout.dag.slots(child)[reading.edge]]
+            slot = layout.dag.slots(child)[reading.edge]
+            v = to_positions(v)[..., slot]
             existing = torch.cat(_features(dag, child, snapshot, chosen, v, layout.dag), dim=2)
             if not any(dag.op(edge).has_bias for edge in lasting_edges(dag, layout.dag, child)):
                 existing[..., -1] = 0
-            children.append((v, existing))
+            children.append((v, existing, to_positions(goal)[..., slot]) if self.goal else (v, existing))
         return B if layout.has_bias else B[..., :-1], children
 
 

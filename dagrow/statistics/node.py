@@ -70,7 +70,7 @@ def short_moments(dag: Dag, node: str, outputs: dict[str, Tensor], v: Tensor) ->
     moment = op.rows(op.weight_gradient(x, widened, like)).T
     N, total = moment[:, :-1], moment[:, -1:]
     S = torch.cat([torch.cat([gram, total], dim=1), torch.cat([total.T, ones.sum().view(1, 1)], dim=1)])
-    return S, torch.cat([N, v.transpose(0, 1).flatten(1).sum(1).unsqueeze(0)])
+    return S, torch.cat([N, v.sum((0, *range(2, v.dim()))).unsqueeze(0)])
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from dagrow.graph import load_graph
 from dagrow.spec import GraphSpec, RunSpec, dump_graph, dump_run
 from dagrow.spec.disk import replace_file
 from dagrow.training.disk import disk_errors
+from dagrow.training.dtype import dtype_of
 from dagrow.training.lock import LOCK, DirectoryLock
 
 
@@ -159,8 +160,9 @@ class RunDirectory:
         graph = load_graph(self.graph)
         try:
             check_shapes(graph, self.weights)
-            network = build(graph, seed=0)
-            network.load_state_dict(load_file(self.weights))
+            weights = load_file(self.weights)
+            network = build(graph, seed=0).to(dtype_of(weights))
+            network.load_state_dict(weights)
         except (SafetensorError, OSError, RuntimeError, ValueError) as error:
             raise RunError(f"{self.weights} does not fit {self.graph}: {error}") from error
         return network

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
+from dagrow.build.units import unit_axes
 from dagrow.data import Portion, Samples
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DagrowError, OptimizerError
 from dagrow.objectives import OPTIMIZERS, Loss
+from dagrow.objectives.adarad import UNIT_AXIS
 from dagrow.spec.run import TrainingSpec
 
 
@@ -77,10 +79,18 @@ def make_optimizer(network: Network, spec: TrainingSpec) -> torch.optim.Optimize
     stand_in.grad = torch.zeros_like(stand_in)
     try:
         # Some options are refused only by a first step.
-        OPTIMIZERS[name]([stand_in], **options).step()
-        return OPTIMIZERS[name](parameters, **options)
+        trial = OPTIMIZERS[name]([stand_in], **options)
+        trial.step()
+        groups = _by_unit_axis(network) if UNIT_AXIS in trial.defaults else parameters
+        return OPTIMIZERS[name](groups, **options)
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:
         raise OptimizerError(f"the optimizer {name} refuses its options: {error}") from error
+
+
+def _by_unit_axis(network: Network) -> list[dict[str, Any]]:
+    """A group for each axis that may count units, empty ones too: a weight that growth brings has its group then."""
+    axes, named = unit_axes(network.dag), list(network.named_parameters())
+    return [{"params": [p for name, p in named if axes.get(name, 0) == axis], UNIT_AXIS: axis} for axis in (0, 1)]
 
 
 def forward(network: torch.nn.Module, x: Any) -> Any:

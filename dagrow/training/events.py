@@ -41,6 +41,7 @@ class CandidateEntry(Entry):
     amplitude: Number
     scores: list[Number]
     noise_level: Number
+    bottleneck: Number = Field(default=None, description="of new neurons: E||v_proj||^2 before them")
     shrinkage: Number
     parameters: int = Field(description="that it adds")
     multiply_adds: int = Field(description="that it adds")
@@ -145,6 +146,26 @@ class RemovalEvent(StepEvent):
     work: int | None = Field(default=None, description="multiply-adds of looking for it")
 
 
+class LaterEntry(Entry):
+    """Scores some gradient steps after an insertion."""
+
+    train: ScoreEntry
+    test: ScoreEntry
+
+
+class CalibrationEvent(Event):
+    """What an insertion was worth some gradient steps later, beside a twin that did not grow."""
+
+    event: Literal["calibration"]
+    step: int = Field(ge=1, le=10**9)
+    steps: int = Field(description="gradient steps that both took")
+    gain: Number = Field(description="training loss of the twin, less that of the grown network")
+    test_gain: Number = Field(description="the same on test samples")
+    grown: LaterEntry | None = Field(description="null if its loss became no number")
+    twin: LaterEntry | None = Field(description="null if its loss became no number")
+    seconds: float
+
+
 class WarningEvent(Event):
     """Something went wrong that the run went on after."""
 
@@ -181,6 +202,7 @@ AnyEvent = Annotated[
     | RewindEvent
     | GrowthEvent
     | RemovalEvent
+    | CalibrationEvent
     | CheckpointEvent
     | WarningEvent
     | StoppedEvent

@@ -11,17 +11,18 @@ from dagrow.data import load_data
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import ExportError, RunError, SpecError
 from dagrow.graph import Dag, load_run, nonparametric_problems
-from dagrow.methods import find_completion, find_method
 from dagrow.objectives import LOSSES
 from dagrow.ops import NORMS, position_count
-from dagrow.planner import check_needs, find_places
+from dagrow.planner import check_growth, find_places
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
 from dagrow.training.continuing import check_same_run, continued, finished
 from dagrow.training.device import find_device
 from dagrow.training.directory import RunDirectory
+from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import TrainingError
 from dagrow.training.loop import Loop
+from dagrow.training.memory import check_memory, memory_errors
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.rewind import split_held_out
@@ -68,10 +69,12 @@ def grow(
         return continue_run(_loaded(file), directory, device, reporter, processes)
     spec = _loaded(run)
     place = find_device(device)
-    task, state = _task(spec, place, processes), RunState.fresh(spec, place)
+    with memory_errors():
+        task, state = _task(spec, place, processes), RunState.fresh(spec, place)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))
     if not (write and first):
-        return Loop(task, state, Record(task, None), reporter).run()
+        with memory_errors():
+            return Loop(task, state, Record(task, None), reporter).run()
     # Last of all, so that nothing is left behind where something above is refused.
     directory = RunDirectory.made(out, spec.name)
     with directory.locked():
@@ -90,6 +93,8 @@ def run_to_continue(run: str | Path, out: str | Path | None) -> tuple[str | Path
         RunError: if there is no directory, or there are two.
     """
     if not Path(run).is_dir():
+        if out is None and not Path(run).exists():
+            raise RunError(f"{run} is not there: give the directory of the run, or its run file with --out DIR")
         return run, _named(out)
     if out is not None:
         raise RunError(f"{run} is a run directory itself: leave out --out")
@@ -135,7 +140,8 @@ def _continue(
 def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> GrowthResult:
     """To the end; an error also says what is kept."""
     try:
-        return Loop(task, state, record, reporter).run()
+        with memory_errors():
+            return Loop(task, state, record, reporter).run()
     except TrainingError as error:
         raise TrainingError(f"{error}; {record.kept_text('the last good state is that of')}") from error
     except (ExportError, RunError) as error:
@@ -147,16 +153,15 @@ def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> Gro
 
 def _task(spec: RunSpec, device: torch.device, processes: Processes) -> Task:
     dag, growth = Dag.of(spec.graph), spec.growth
+    check_memory(dag, DTYPES[spec.training.dtype], device)
     find_places(dag, growth.candidates, growth.nodes, growth.new_node)
     if problems := nonparametric_problems(spec):
         raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
-    if growth.budget.steps:
-        makers = {growth.completion: find_completion(growth.completion), growth.method: find_method(growth.method)}
-        check_needs(makers, dag, growth.candidates, split.train.targets[0])
+    check_growth(growth, dag, split.train.targets[0])
     _check_batches(dag, min(spec.training.batch_size, len(split.train)))
     check_exact(spec, dag, processes)
-    split, held_out = split_held_out(spec, split.to(device))
+    split, held_out = split_held_out(spec, split.to(device, DTYPES[spec.training.dtype]))
     task = Task.of(spec, split, held_out, processes)
     check_same(task)
     return task

@@ -106,6 +106,7 @@ def _propose(task: Task, state: RunState, data: Batches, number: int, nodes: Seq
         keep=growth.keep,
         max_parameters=growth.budget.parameters,
         max_multiply_adds=growth.budget.multiply_adds,
+        price=growth.price,
         turn=number - 1,
         seed=derived_seed(task.spec.seed, f"method {number}"),
         processes=task.processes,

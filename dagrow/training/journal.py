@@ -142,6 +142,7 @@ def candidate_entry(candidate: Candidate) -> dict[str, Any]:
         "amplitude": candidate.amplitude,
         "scores": list(candidate.scores),
         "noise_level": candidate.noise_level,
+        "bottleneck": candidate.bottleneck,
         "shrinkage": candidate.shrinkage,
         "parameters": candidate.cost.parameters,
         "multiply_adds": candidate.cost.multiply_adds,

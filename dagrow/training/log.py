@@ -7,6 +7,7 @@ from typing import Any
 
 from dagrow.errors import RunError
 from dagrow.report import number, printable, table
+from dagrow.report.ranks import rank_correlation
 
 Entries = Mapping[str, Any]
 
@@ -23,6 +24,7 @@ def history_table(events: Sequence[Entries]) -> str:
     """
     body = [row for event in events if (row := _row(event)) is not None]
     lines = [table(_HEADER, body, left=2)]
+    lines += _calibration(events)
     warnings = [event for event in events if event["event"] == "warning"]
     lines += [f"warning{_when(event)}: {printable(event.get('message', ''))}" for event in warnings]
     lines += [f"stopped: {printable(event.get('reason', ''))}" for event in events if event["event"] == "stopped"]
@@ -30,6 +32,26 @@ def history_table(events: Sequence[Entries]) -> str:
         done = max((event.get("epoch", 0) for event in events), default=0)
         lines.append(f"this run has not come to its end; {done} epochs are done")
     return "\n".join(lines)
+
+
+def _calibration(events: Sequence[Entries]) -> list[str]:
+    """How the gains at insertion, and their first-order predictions, stand to the gains some steps later."""
+    later = {event["step"]: event for event in events if event["event"] == "calibration"}
+    made = {event["step"]: event["inserted"] for event in events if event["event"] == "growth" and event["inserted"]}
+    lines = []
+    for step, event in later.items():
+        gains = f"{number(event.get('gain'))}, on test samples {number(event.get('test_gain'))}"
+        lines.append(f"step {step}: {event.get('steps')} gradient steps later its gain is {gains}")
+    for key, name in (("gain", "gain"), ("held_out_gain", "held-out gain"), ("first_order_gain", "first-order gain")):
+        pairs = [
+            (made[step][key], event["gain"])
+            for step, event in later.items()
+            if step in made and made[step].get(key) is not None and event.get("gain") is not None
+        ]
+        if (correlation := rank_correlation(pairs)) is not None:
+            slope = sum(a * b for a, b in pairs) / sum(a * a for a, _ in pairs)
+            lines.append(f"{name} and gain later: rank correlation {correlation:.2f}, slope {slope:.3g}")
+    return lines
 
 
 def _row(event: Entries) -> list[str] | None:

@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict
 
 from dagrow.report import Reporter
+from dagrow.training.calibration import Twin, calibrate
 from dagrow.training.descent import descend
 from dagrow.training.epochs import TrainingError, advice
 from dagrow.training.events import SCHEMA
@@ -17,7 +18,7 @@ from dagrow.training.result import GrowthResult
 from dagrow.training.rewind import after_pass
 from dagrow.training.state import RunState, Task
 from dagrow.training.together import settle
-from dagrow.training.told import removal_text, step_text
+from dagrow.training.told import calibration_text, removal_text, step_text
 from dagrow.work import Work, counted
 
 
@@ -79,6 +80,7 @@ class Loop:
         state, number = self.state, self.state.progress.step + 1
         self._enter(f"step {number}: measuring candidates", 1)
         before = self.task.score(state.network, self.task.split.test)
+        twin = Twin.of(state) if self.task.spec.growth.calibrate else None
         started = time.perf_counter()
         with counted() as work:
             outcome = growth_step(self.task, state, number)
@@ -95,6 +97,8 @@ class Loop:
             if problem := self.record.draw(outcome.made, number):
                 self.reporter.say(f"    not drawn: {problem}")
             self._removal(number, outcome)
+            if twin is not None:
+                self._calibration(twin, number)
         return state.progress.after_growth(self.task.spec, outcome.made is not None, outcome.places)
 
     def _removal(self, number: int, outcome: StepOutcome) -> None:
@@ -107,6 +111,14 @@ class Loop:
             seconds = round(time.perf_counter() - started, 3)
             self.record.write_scored("removal", self.state, **removal.entries, seconds=seconds, work=self._spent(work))
             self.reporter.say(removal_text(removal))
+
+    def _calibration(self, twin: Twin, number: int) -> None:
+        """What the insertion is worth some steps later."""
+        started = time.perf_counter()
+        found = calibrate(self.task, twin, self.state, number)
+        seconds = round(time.perf_counter() - started, 3)
+        self.record.write("calibration", epoch=self.state.progress.epoch, **found, seconds=seconds)
+        self.reporter.say(calibration_text(found))
 
     def _spent(self, work: Work) -> int:
         """Multiply-adds of all processes."""

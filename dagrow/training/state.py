@@ -13,6 +13,7 @@ from dagrow.distributed import ALONE, Processes
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec
 from dagrow.training.average import Average
+from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
 from dagrow.training.learning_rate import LearningRate
 from dagrow.training.phases import RewindState
@@ -102,7 +103,7 @@ class RunState:
             SpecError: if the graph does not hold together.
             OptimizerError: if the optimizer or the scheduler refuses its options.
         """
-        network = build(spec.graph, seed=spec.seed).to(device)
+        network = build(spec.graph, seed=spec.seed).to(device, DTYPES[spec.training.dtype])
         return cls.of(spec, network, make_optimizer(network, spec.training))
 
     @property

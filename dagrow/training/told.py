@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from dagrow.graph import cost
 from dagrow.planner import Plan
 from dagrow.training.epochs import Score
@@ -37,6 +40,14 @@ def removal_text(outcome: StepOutcome) -> str:
     if outcome.made is None:
         return "    nothing could be removed"
     return f"    removed {outcome.made.place}, gain {outcome.made.gain:.4g}"
+
+
+def calibration_text(entries: Mapping[str, Any]) -> str:
+    """What an insertion was worth some gradient steps later, in a line."""
+    if entries["gain"] is None:
+        return f"    {entries['steps']} gradient steps later: no numbers"
+    later = f"{entries['gain']:.4g} on training samples, {entries['test_gain']:.4g} on test samples"
+    return f"    {entries['steps']} gradient steps later, gain over a twin that did not grow: {later}"
 
 
 def _others(plan: Plan | None) -> str:

@@ -101,7 +101,7 @@ def test_every_optimizer(tmp_path, optimizer):
     assert len(steps(events)) == 1
 
 
-@pytest.mark.parametrize("method", ["tiny", "random"])
+@pytest.mark.parametrize("method", ["tiny", "firefly", "random"])
 def test_every_method(tmp_path, method):
     events = grow(DIGITS, tmp_path / "run", *TINY, *settings(growth__method=method), "--seed", "1")
     (step,) = steps(events)

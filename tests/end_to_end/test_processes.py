@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,6 +32,8 @@ growth: {candidates: [widen, node], neurons: 3, shrinkage: 1, budget: {steps: 2}
 
 TOLERANCE = 1e-5
 
+DIGITS = Path(__file__).parents[2] / "specs" / "digits.yaml"
+
 
 def free_port():
     with socket.socket() as probe:
@@ -40,8 +43,13 @@ def free_port():
 
 def started(count, *words):
     """The command in several processes, as torchrun would start them."""
+    return started_with(count, "-m", "dagrow", *words)
+
+
+def started_with(count, *words):
+    """Python in several processes, as torchrun would start them."""
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(count)}
-    command = [sys.executable, "-m", "dagrow", *map(str, words)]
+    command = [sys.executable, *map(str, words)]
     commands = [[word.replace("RANK", str(rank)) for word in command] for rank in range(count)]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
@@ -101,6 +109,16 @@ def test_two_processes_are_one_with_the_joined_batch(alone, tmp_path):
     assert second[0] == first[1] == second[1] == ""
     assert any(event.get("inserted") for event in events(tmp_path / "out"))
     assert_same_run(tmp_path / "out", alone)
+
+
+def test_two_processes_agree_on_the_shipped_run(tmp_path):
+    """Shrinkage, noise level and held-out choice as they come, non-linear neurons too: what differs is rounding."""
+    short = ("--set", "training.final_epochs=1", "--set", "growth.budget.steps=5")
+    words = ("grow", DIGITS, "--set", "training.dtype=float64", *short, "--out")
+    results = ended([*started(1, *words, tmp_path / "alone"), *started(2, *words, tmp_path / "out")])
+    assert [code for _, _, code in results] == [0, 0, 0], results
+    assert load_file(tmp_path / "out" / "weights.safetensors")["h.from_x.weight"].dtype == torch.float64
+    assert_same_run(tmp_path / "out", tmp_path / "alone")
 
 
 def test_a_lost_process_ends_the_run_and_three_go_on_with_it(alone, tmp_path):

@@ -145,7 +145,7 @@ FULL = OSError(28, "No space left on device")
 READ_ONLY = OSError(30, "Read-only file system")
 
 
-@pytest.mark.parametrize(("error", "stride"), [(None, 17), (FULL, 37), (READ_ONLY, 53)], ids=["killed", "full", "read"])
+@pytest.mark.parametrize(("error", "stride"), [(None, 31), (FULL, 71), (READ_ONLY, 97)], ids=["killed", "full", "read"])
 def test_stopped_at_any_sync(run_file, whole, tmp_path, error, stride):
     with pytest.MonkeyPatch.context() as patched:
         total = die(patched, 10**9, error)

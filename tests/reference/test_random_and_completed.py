@@ -72,6 +72,13 @@ def test_tiny_is_completed_where_it_finds_nothing(completion):
     assert plan.best.still
 
 
+def test_tiny_is_completed_by_firefly():
+    model, data = triangle()
+    plan = propose(model, squared, data, completion="firefly", neurons=1, shrinkage=0, significance=0)
+    assert plan.best is None or plan.best.trial.bounded
+    assert "noise" not in plan.candidates[0].rejected
+
+
 def test_tiny_is_completed_by_random_neurons():
     model, data = setting(ZOO["mlp"])
     found = METHODS["tiny"](replace(moments(), N_proj=0 * moments().N_proj), Request(2, completion=METHODS["random"]))

@@ -58,6 +58,12 @@ def bottleneck(V, left, count):
     return np.square(left - V[:count].sum(0)).sum() / len(left)
 
 
+def what_is_left(model, values, node="h"):
+    """E||v_proj||^2 of all nodes that read the new neurons, each once, by explicit least squares."""
+    children = dict.fromkeys(edge.target for _, edge in readings(model.spec, node))
+    return sum(np.square(np.stack(loops.residuals(model.dag, child, values))).sum() for child in children) / len(values)
+
+
 def check_drop(V, left, scores, exact):
     """The bottleneck falls by the sum of squares, or by at least that; and <v_proj, V> is that sum (3.24)."""
     start = bottleneck(V, left, 0)
@@ -83,6 +89,7 @@ EXACT = [
 def test_linear_neurons_take_the_sum_of_squares_off_the_bottleneck(name, spec):
     model, values, moments, layout, neurons = grown(spec, 25)
     V, left = effects(model, values, layout, neurons)
+    assert moments.v_proj_squared == pytest.approx(what_is_left(model, values), rel=1e-9, abs=1e-12)
     check_drop(V, left, neurons.scores.numpy(), exact=True)
     # All of them together leave nothing that these features could still explain.
     if neurons.count:
@@ -93,8 +100,9 @@ def test_linear_neurons_take_the_sum_of_squares_off_the_bottleneck(name, spec):
 @pytest.mark.parametrize("name", MIXED)
 def test_convolutional_neurons_take_at_least_the_sum_of_squares(name):
     # More samples than features of any child: else its weights can do everything and nothing is left.
-    model, values, _, layout, neurons = grown(MIXED[name], 60)
+    model, values, moments, layout, neurons = grown(MIXED[name], 60)
     V, left = effects(model, values, layout, neurons)
+    assert moments.v_proj_squared == pytest.approx(what_is_left(model, values), rel=1e-9)
     assert neurons.count > 0
     check_drop(V, left, neurons.scores.numpy(), exact=False)
 

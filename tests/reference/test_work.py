@@ -55,9 +55,11 @@ def case(graph, samples):
         (DENSE, {"method": "random"}),
         (DENSE, {"method": "tiny", "with_update": True}),
         (DENSE, {"method": "nonlinear"}),
+        (DENSE, {"method": "firefly"}),
         (DENSE, {"candidates": ("widen", "node", "edge")}),
         (MAPS, {"method": "random"}),
         (MAPS, {"method": "tiny"}),
+        (MAPS, {"method": "firefly"}),
     ],
     ids=lambda value: "-".join(map(str, value)) if value not in (DENSE, MAPS) else "",
 )

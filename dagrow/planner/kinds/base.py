@@ -43,7 +43,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to fill a draft: a trial with the shrinkage and the scores that it came from, and what it can tell."""
+    """One way to fill a draft: a trial, the shrinkage, scores and bottleneck it came from, and what it can tell."""
 
     trial: Trial
     shrinkage: float
@@ -52,11 +52,17 @@ class Variant:
     neurons: int
     cost: Cost
     why: Why | None = None
+    bottleneck: float | None = None
 
     @property
     def fixed(self) -> bool:
-        """Whether there is no amplitude to be searched: all is done as it stands."""
+        """Whether there is nothing to be scaled: all is done as it stands, and need not gain."""
         return self.trial.still or (self.trial.change.features is None and not self.trial.change.updates)
+
+    @property
+    def searched(self) -> bool:
+        """Whether there is an amplitude to be searched."""
+        return not self.fixed and not self.trial.bounded
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,21 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
+from dagrow.build.emit import edge_module
 from dagrow.graph import Dag, FixedSize, NodeTemplate, new_edge
+from dagrow.methods import EdgeFormula, EdgeMoments
 from dagrow.mutation import Change, WeightUpdate
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.trial import Trial
-from dagrow.statistics import NodeMoments, SiteLayout, Statistics, Target, solve_update, split_update
+from dagrow.statistics import (
+    NodeMoments,
+    SiteLayout,
+    Statistics,
+    Target,
+    edge_widths,
+    solve_update,
+    split_update,
+)
 
 LEAST = 1e-4
 """Relative to the root of ``E||v_goal||^2``: an edge that explains less is not told from rounding."""
@@ -57,6 +67,8 @@ class NewEdge(Kind):
         if any(more > left for more, left in zip(added, ask.room, strict=True)):
             return Draft(self.name, place.label, (), "over the budget")
         before, after = statistics.nodes[place.node], statistics.nodes[place.label]
+        if ask.method.edge is not None:
+            return self._as_made(network, place, before, after, ask, ask.method.edge)
         variants = []
         for shrinkage in ask.shrinkages:
             old = solve_update(place.base, place.node, before, shrinkage)
@@ -72,6 +84,26 @@ class NewEdge(Kind):
             variants.append(Variant(trial, shrinkage, (score,), noise, 0, added))
         return Draft(self.name, place.label, tuple(variants), "" if variants else "explains nothing above the noise")
 
+    def _as_made(
+        self, network: Network, place: Place, before: NodeMoments, after: NodeMoments, ask: Ask, make: EdgeFormula
+    ) -> Draft:
+        """The edge with the weights that the method gives it, beside the others as they are."""
+        edge, width = list(edge_widths(place.dag, place.node).items())[-1]
+        slot, own = place.dag.slots(place.node)[edge], slice(len(after.S) - 1 - width, len(after.S) - 1)
+        moments = EdgeMoments(
+            after.N[own, slot], after.S.diagonal()[own], before.v_goal_squared, _written(network, place, before),
+            after.precision,
+        )  # fmt: skip
+        found = make(moments, ask.request)
+        if found is None:
+            return Draft(self.name, place.label, (), "the gradient of its weights is 0")
+        dW = after.N.new_zeros(after.N.shape[1], len(after.S))
+        dW[slot, own] = found.weight
+        weights = split_update(place.dag, place.node, dW, next(iter(network.parameters())).dtype)
+        change = Change(updates=(WeightUpdate(place.node, {edge: weights[edge]}),), structure=place.structure)
+        trial = Trial(network, place.dag, change, bounded=True)
+        return Draft(self.name, place.label, (Variant(trial, 0.0, (found.score,), 0.0, 0, place.cost()),))
+
     @staticmethod
     def _scores(dW: Tensor, new: NodeMoments, old_dW: Tensor, old: NodeMoments, samples: int) -> tuple[float, float]:
         """What the edge explains of the desired update beyond the others, as a root, and what chance may explain."""
@@ -81,3 +113,16 @@ class NewEdge(Kind):
         chance = own / max(1, samples) * max(0.0, old.v_goal_squared - before)
         # Chance explains that much on average, with the spread of a chi-square: two deviations more are rare.
         return max(0.0, drop) ** 0.5, (chance * (1 + 2 * (2 / own) ** 0.5)) ** 0.5
+
+
+def _written(network: Network, place: Place, moments: NodeMoments) -> float:
+    """Root of the sum of squares of the weights into a node, each times the mean square of its feature."""
+    state, squares, start, total = network.state_dict(), moments.S.diagonal(), 0, 0.0
+    for edge, width in edge_widths(place.base, place.node).items():
+        op = place.base.op(edge)
+        rows = op.rows(op.stored(state[f"{edge_module(edge)}.weight"])).double()
+        # A grouped weight holds the columns of its group only: their mean stands for them.
+        own = squares[start : start + width]
+        total += float((rows.square() @ own if rows.shape[1] == width else rows.square().sum() * own.mean()).sum())
+        start += width
+    return float(total**0.5)

@@ -9,6 +9,7 @@ from dagrow.build import Network
 from dagrow.build.emit import edge_module
 from dagrow.build.units import UnitWeights, reading_block
 from dagrow.methods import Existing
+from dagrow.mutation import columns_of
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout
 
@@ -31,7 +32,23 @@ def existing_neurons(network: Network, layout: SiteLayout) -> Existing:
         rows.append(constant)
     blocks = tuple(reading_block(layout.dag, layout.site, index) for index in range(len(layout.site.readings)))
     squares = UnitWeights(node, size, blocks).squares({block.key: state[block.key].double() for block in blocks})
-    return Existing(torch.cat(rows), squares.sqrt())
+    return Existing(torch.cat(rows), squares.sqrt(), _fan_outs(layout, state))
+
+
+def _fan_outs(layout: SiteLayout, state: dict[str, Tensor]) -> Tensor | None:
+    """``[K, M]``; None where a norm comes in between, or the layout does not know all of the weights."""
+    dag, node = layout.dag, layout.site.node
+    if any(dag.node(name).norm != "none" for name in (node, *layout.site.passed)):
+        return None
+    units, found = torch.arange(dag.size(node)), []
+    for reading in layout.site.readings:
+        weight, _ = weights_of(layout, state, reading.edge)
+        own = weight[:, columns_of(dag, node, reading, units.to(weight.device)).flatten()].double()
+        block = own.reshape(len(own), len(units), -1).permute(1, 2, 0)
+        if block.shape[1] != layout.fan_out(reading) or block.shape[2] != layout.outputs(reading):
+            return None
+        found.append(block.flatten(1))
+    return torch.cat(found, 1)
 
 
 def weights_of(layout: SiteLayout, state: dict[str, Tensor], edge: EdgeId) -> tuple[Tensor, Tensor | None]:

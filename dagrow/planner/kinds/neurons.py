@@ -10,10 +10,11 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag
-from dagrow.methods import NOTHING, Neurons, Request, SiteMoments
+from dagrow.methods import NOTHING, SAMPLES, Neurons, Request, SiteMoments
 from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
+from dagrow.planner.kinds.bounded import bounded_trial
 from dagrow.planner.kinds.still import still_trial
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
@@ -50,28 +51,32 @@ def draft_neurons(
         return Draft(kind, place.label, (), "over the budget")
     request = replace(ask.request, neurons=min(room, ask.request.neurons))
     layout, moments = statistics.layouts[place.label], statistics.sites[place.label]
+    may_search = ask.samples or SAMPLES in ask.method.needs
     can_search = moments.samples is not None
-    if not ask.samples:
+    if not may_search:
         moments = replace(moments, samples=None)
     # What completes a method has its turn where the method finds nothing at any shrinkage.
-    found, reason = ([], "") if ask.samples else _made(ask, moments, replace(request, completion=NOTHING))
+    found, reason = ([], "") if may_search else _made(ask, moments, replace(request, completion=NOTHING))
     if not found:
         found, reason = _made(ask, moments, request)
     variants = []
     for shrinkage, neurons in found:
         if neurons.still:
             trial = still_trial(network, layout, neurons)
+        elif neurons.bounded:
+            trial = bounded_trial(network, layout, neurons)
         else:
             updates = _updates(place, layout, neurons, statistics, ask)
             trial = neuron_trial(network, layout, neurons, updates)
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores, count = tuple(neurons.scores.tolist()), neurons.count
-        variants.append(Variant(trial, shrinkage, scores, neurons.noise_level, count, added(count), neurons.why))
+        told = (neurons.noise_level, count, added(count), neurons.why, moments.v_proj_squared)
+        variants.append(Variant(trial, shrinkage, scores, *told))
     if any(variant.trial.still for variant in variants):
         return Draft(kind, place.label, (variants[0],), limit=float("inf"))
     reason = "" if variants else reason
-    return Draft(kind, place.label, tuple(variants), reason, open=can_search and not ask.samples and not variants)
+    return Draft(kind, place.label, tuple(variants), reason, open=can_search and not may_search and not variants)
 
 
 def _made(ask: Ask, moments: SiteMoments, request: Request) -> tuple[list[tuple[float, Neurons]], str]:
@@ -87,7 +92,7 @@ def _made(ask: Ask, moments: SiteMoments, request: Request) -> tuple[list[tuple[
         found.append((shrinkage, neurons))
         if neurons.two_sided:
             found.append((shrinkage, replace(neurons, omega=-neurons.omega)))
-        if neurons.still:
+        if neurons.still or neurons.bounded:
             break
     return found, reason
 

@@ -18,6 +18,7 @@ from dagrow.training.checkpoint.files import CheckpointError, decode, encode
 from dagrow.training.checkpoint.optimizer_state import optimizer_state, set_optimizer_state
 from dagrow.training.checkpoint.packing import pack, unpack
 from dagrow.training.checkpoint.random_numbers import random_state, set_random_state
+from dagrow.training.dtype import dtype_of
 from dagrow.training.epochs import make_optimizer
 from dagrow.training.journal import JournalPosition
 from dagrow.training.phases import Phase, RewindState
@@ -169,7 +170,8 @@ def kept_network(checkpoint: Checkpoint, folder: Path) -> Network:
 
 
 def _network(parts: Mapping[str, Any]) -> Network:
-    network, weights = build(GraphSpec.model_validate(parts["graph"]), seed=0), parts["weights"]
+    weights = parts["weights"]
+    network = build(GraphSpec.model_validate(parts["graph"]), seed=0).to(dtype_of(weights))
     for name, value in network.state_dict().items():
         if weights[name].dtype != value.dtype:
             raise ValueError(f"{name} is of {weights[name].dtype}, not {value.dtype}")

@@ -18,6 +18,8 @@ CONTENT, TENSORS = "checkpoint.json", "tensors.safetensors"
 FILES = (CONTENT, TENSORS)
 SCHEMA = 1
 _FORMAT = "dagrow checkpoint"
+_MAX_CONTENT = 64 * 2**20
+"""Bytes of the file that is no tensors: what stands in it, random numbers above all, has some 50 kB."""
 
 
 class CheckpointError(RunError):
@@ -48,6 +50,10 @@ def decode(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         NewerCheckpointError: if the files follow a later schema.
     """
     try:
+        if (folder / CONTENT).stat().st_size > _MAX_CONTENT:
+            raise CheckpointError(
+                f"{folder / CONTENT}: has more than {_MAX_CONTENT >> 20} MB: not a checkpoint of dagrow"
+            )
         head = json.loads((folder / CONTENT).read_bytes())
         stored = (folder / TENSORS).read_bytes()
     except OSError as error:

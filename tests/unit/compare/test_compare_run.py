@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import dagrow
-from dagrow.compare import run as compare_run
+from dagrow.compare import jobs as compare_jobs
 from dagrow.compare.cells import rows
 from dagrow.compare.controls import FROM_SCRATCH, GROWN, equal_multiply_adds
 from dagrow.compare.outcome import read_outcome
@@ -69,13 +69,13 @@ def again(finished, tmp_path):
 @pytest.fixture
 def grown(monkeypatch):
     """The runs that were really made."""
-    made, real = [], compare_run.grow
+    made, real = [], compare_jobs.grow
 
     def counted(run, **options):
         made.append(run)
         return real(run, **options)
 
-    monkeypatch.setattr(compare_run, "grow", counted)
+    monkeypatch.setattr(compare_jobs, "grow", counted)
     return made
 
 
@@ -171,18 +171,18 @@ def test_the_same_command_goes_on_where_it_was_stopped(runs, again, grown, monke
     for folder in missing:
         shutil.rmtree(again / "cells" / folder)
     (again / ".unfinished" / "half").mkdir(parents=True)
-    counted = compare_run.grow
+    counted = compare_jobs.grow
 
     def stopped(run, **options):
         if len(grown) == 1:
             raise KeyboardInterrupt
         return counted(run, **options)
 
-    monkeypatch.setattr(compare_run, "grow", stopped)
+    monkeypatch.setattr(compare_jobs, "grow", stopped)
     with pytest.raises(KeyboardInterrupt):
         dagrow.compare(runs, out=again)
     assert not (again / ".unfinished").exists()
-    monkeypatch.setattr(compare_run, "grow", counted)
+    monkeypatch.setattr(compare_jobs, "grow", counted)
     result = dagrow.compare(runs, out=again)
     assert [(run.growth.where, run.growth.budget.steps, run.seed) for run in grown] == [
         ("random", 2, 0),
@@ -217,7 +217,7 @@ def test_a_cell_that_fails_leaves_the_others(runs, again, monkeypatch):
         out.mkdir(parents=True)
         raise DagrowError("the loss became nan")
 
-    monkeypatch.setattr(compare_run, "grow", failing)
+    monkeypatch.setattr(compare_jobs, "grow", failing)
     with pytest.raises(RunError) as caught:
         dagrow.compare(runs, out=again, reporter=lines)
     assert str(caught.value) == (
@@ -242,3 +242,41 @@ def test_rows_have_folders_of_their_own(runs):
     folders = [row.folder for row in rows(spec)]
     assert len(set(folders)) == len(folders)
     assert all(set(folder) <= set("abcdefghijklmnopqrstuvwxyz-_") for folder in folders)
+
+
+def without_seconds(path):
+    """The lines of a table of cells, but for what a clock said."""
+    with path.open() as file:
+        return [{key: text for key, text in line.items() if "seconds" not in key} for line in csv.DictReader(file)]
+
+
+def test_cells_at_a_time_are_those_one_after_another(finished, tmp_path):
+    """The processes have one thread each, as this one has."""
+    (tmp_path / "runs.yaml").write_text(TEXT.replace("seeds: [0, 1]", "seeds: [1]"))
+    lines = Lines()
+    result = dagrow.compare(tmp_path / "runs.yaml", out=tmp_path / "out", jobs=2, reporter=lines)
+    alone = [line for line in without_seconds(finished[0].out / "cells.csv") if line["seed"] == "1"]
+    assert without_seconds(result.out / "cells.csv") == alone
+    assert lines.stages == ["2 cells at a time"]
+    assert [line.split("/")[0] for line in lines.said] == [str(count + 1) for count in range(6)]
+    assert not (result.out / ".unfinished").exists()
+
+
+def test_a_cell_whose_process_is_lost(tmp_path, monkeypatch):
+    (tmp_path / "runs.yaml").write_text(TEXT.replace("seeds: [0, 1]", "seeds: [0]"))
+
+    def lost(self, cell):
+        start(self, cell)
+        for _, process in self._running.values():
+            process.kill()
+
+    start = compare_jobs.Jobs.start
+    monkeypatch.setattr(compare_jobs.Jobs, "start", lost)
+    with pytest.raises(RunError, match=r"^4 of 4 cells failed, .*random, seed 0: its process ended with exit code -9"):
+        dagrow.compare(tmp_path / "runs.yaml", out=tmp_path / "out", jobs=2)
+
+
+def test_no_job_is_refused(runs, tmp_path):
+    with pytest.raises(RunError, match="^jobs must be at least 1, not 0$"):
+        dagrow.compare(runs, out=tmp_path / "out", jobs=0)
+    assert not (tmp_path / "out").exists()

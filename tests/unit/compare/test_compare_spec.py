@@ -47,6 +47,12 @@ def test_what_is_left_out_is_as_in_the_base(load):
     assert varied(spec.base, variant.changes) == spec.base
 
 
+def test_a_change_may_mend_what_the_base_cannot(load):
+    """The base's method needs what the graph has not; the methods that are compared do not."""
+    spec = load(BASE.replace("relu", "tanh") + "  growth: {method: folding}\nmethods: [tiny, gradmax]\n")
+    assert [variant.label for variant in spec.variants()] == ["tiny", "gradmax"]
+
+
 def test_a_base_in_a_file_of_its_own(load, tmp_path):
     (tmp_path / "base.yaml").write_text("\n".join(line[2:] for line in BASE.splitlines()[1:]))
     inline = load(BASE)
@@ -70,6 +76,14 @@ def test_it_is_frozen(load):
         (BASE + "settings:\n  a: [growth.neurons=1]\n  b: [growth.neuron=2]\n", 10, "unknown field 'neuron'"),
         (BASE + "settings:\n  b: [growth.neurons]\n", 9, "write key.path=value"),
         (BASE + "settings: {a/b: [seed=1]}\n", 8, "text of the form"),
+        (BASE.replace("relu", "tanh") + "methods:\n- tiny\n- folding\n", 10, "needs a chain of linear edges with relu"),
+        (
+            BASE + "methods: [folding]\nsettings:\n  a: [seed=1]\n  b: ['growth.candidates=[edge]']\n",
+            11,
+            "[widen], not [edge]",
+        ),
+        (BASE + "methods: [tiny, net2net]\nsettings: {a: ['growth.candidates=[node]']}\n", 9, "copies neurons"),
+        (BASE.replace("relu", "tanh") + "  growth: {method: folding}\n", 1, "needs a chain of linear edges with relu"),
         (BASE.replace("relu", "rleu"), 4, "unknown activation 'rleu' (did you mean 'relu'?)"),
         (BASE.replace("h -> y", "h -> z"), 5, "'z'"),
         (BASE.replace("iris", "irsi"), 7, "unknown data set 'irsi'"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagrow.compare.ranks import rank_correlation
+from dagrow.report.ranks import rank_correlation
 
 NUMBERS = st.integers(-3, 3).map(float)
 

@@ -1,0 +1,64 @@
+"""What does not fit into memory, in one sentence: before a run begins, and where it happens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from dagrow.errors import RunError
+from dagrow.graph import Dag, cost
+
+_REFUSED = ("can't allocate memory", "not enough memory")
+"""What torch says on the CPU, where it has no class for it."""
+
+
+def check_memory(dag: Dag, dtype: torch.dtype, device: torch.device) -> None:
+    """Refuses a graph whose weights and gradients alone are more than the machine, or the device, has room for.
+
+    Raises:
+        RunError: with both figures.
+    """
+    count, there = cost(dag).parameters, _memory(device)
+    needed = 2 * count * dtype.itemsize
+    if there is not None and needed > there:
+        raise RunError(
+            f"the graph has {count} parameters: weights and gradients alone take {_gigabytes(needed)}, "
+            f"and {'this machine' if device.type == 'cpu' else device} has {_gigabytes(there)} of memory"
+        )
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turns memory that could not be had into a `RunError`."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise _told(error) from error
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _REFUSED):
+            raise
+        raise _told(error) from error
+
+
+def _told(error: Exception) -> RunError:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return RunError(f"the memory is used up: a smaller batch_size or a smaller graph takes less ({first})")
+
+
+def _memory(device: torch.device) -> int | None:
+    """Bytes that the device has in all; None where nobody says."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    if device.type != "cpu":
+        return None
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.0f} GB" if count >= 1e10 else f"{count / 1e9:.1f} GB"

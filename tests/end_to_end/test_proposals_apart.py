@@ -1,0 +1,76 @@
+"""A proposal that two real processes make of their halves of the samples is the one made of all of them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from test_processes import ended, started_with
+
+PROPOSE = """
+import json
+import torch
+import dagrow
+from dagrow.distributed import joined
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+x = torch.randn(300, 6, dtype=torch.float64)
+labels = (x[:, :2].prod(1) + 0.3 * x[:, 2] > 0).long() + (x[:, 3] > 1).long()
+graph = {
+    "inputs": {"x": {"shape": [6]}},
+    "nodes": {"h": {"size": 3, "norm": "batch", "activation": "relu"}, "y": {"size": 3}},
+    "edges": {"x -> h": "linear", "h -> y": "linear"},
+    "outputs": ["y"],
+}
+network = dagrow.build(dagrow.GraphSpec.model_validate(graph), seed=1).double().eval()
+plain = dagrow.GraphSpec.model_validate({**graph, "nodes": {**graph["nodes"], "h": {"size": 3, "activation": "relu"}}})
+bare = dagrow.build(plain, seed=1).double().eval()
+found = {}
+with joined("cpu") as (processes, _):
+    own = processes.part(0, 300)
+    data = list(zip(x[own].split(40), labels[own].split(40)))
+    for name, model, options in CASES:
+        options = {"nodes": ["h"], **options}
+        plan = dagrow.propose(model, torch.nn.functional.cross_entropy, data, processes=processes, neurons=2, **options)
+        found[name] = [
+            [c.kind, c.place, c.neurons, c.rejected, c.gain, c.held_out_gain or 0.0, c.amplitude, c.noise_level]
+            for c in plan.candidates
+        ]
+print(json.dumps(found))
+"""
+
+CASES = {
+    "norm statistics": ("network", {"method": "tiny", "significance": 0.0}),
+    "norm statistics of new nodes": (
+        "network",
+        {"candidates": ["node"], "nodes": ["y"], "new_node": {"norm": "batch", "activation": "relu"}},
+    ),
+    "drawn samples": ("bare", {"method": "nonlinear", "shrinkage": 0.1}),
+    "drawn samples of random neurons": ("bare", {"method": "north_activations"}),
+    "samples along a chain": ("bare", {"method": "folding"}),
+}
+
+
+def code():
+    cases = ", ".join(f"({name!r}, {model}, {options!r})" for name, (model, options) in CASES.items())
+    return PROPOSE.replace("CASES", f"[{cases}]")
+
+
+@pytest.fixture(scope="module")
+def plans():
+    """Of one process, and of each of two."""
+    alone = subprocess.Popen([sys.executable, "-c", code()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    results = ended([alone, *started_with(2, "-c", code())])
+    assert [status for _, _, status in results] == [0, 0, 0], results
+    return [json.loads(out) for out, _, _ in results]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_propose_what_one_does(plans, case):
+    alone, *apart = (plan[case] for plan in plans)
+    assert any(row[2] for row in alone)
+    for rows in apart:
+        assert [row[:4] for row in rows] == [row[:4] for row in alone]
+        for row, wanted in zip(rows, alone, strict=True):
+            assert row[4:] == pytest.approx(wanted[4:], rel=1e-6, abs=1e-9)
