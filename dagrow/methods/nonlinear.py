@@ -9,7 +9,7 @@ least squares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -31,6 +31,11 @@ STEPS = (8, 20)
 """Least and most steps of the polish; 20 reach 9 tenths of the gain that hundreds do, 8 reach 7."""
 FRESH = 0.5
 """Once the best of the polished ones gains less than this part of the first pick (or too little), a new search."""
+UPDATE_RIDGE = 0.1
+"""On the update that goes with the neurons, at most: the shrinkage of their fan-ins where that is less. More keeps the
+update from making room for the neurons. Fashion-MNIST, standardized, 6 280 samples, 8 selu neurons beside a linear
+classifier: at shrinkage 1 they remove 0.025 of the bottleneck on other samples with 0.1, and 0.017 with 1; without a
+ridge 0.001 at best, at any shrinkage."""
 NOISE_DRAWS = 3
 """Draws of noise of either kind: v_proj with a random sign per sample, and v_proj of another sample."""
 SPREAD, LEAST_SPREAD = 3.0, 0.05
@@ -53,7 +58,7 @@ def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
     generator = torch.Generator().manual_seed(request.seed)
     noise = _noise(len(samples.B), generator) if request.significance > 0 else None
     with torch.no_grad():
-        removal = Removal.of(samples, noise)
+        removal = Removal.of(samples, noise, min(request.shrinkage, UPDATE_RIDGE))
         fan_in = FanIn(samples, moments, request.shrinkage)
         if removal.size == 0 or fan_in.rank == 0:
             return _none(moments)
@@ -101,14 +106,19 @@ def _balanced(alpha: Tensor, omega: Tensor) -> tuple[Tensor, Tensor]:
     return alpha * ratio, omega / ratio.unsqueeze(1)
 
 
+def _homogeneous(activate: Callable[[Tensor], Tensor], like: Tensor) -> bool:
+    """Whether ``act(2 z) = 2 act(z)``, over values of either sign: features themselves may be 0 nearly everywhere."""
+    z = torch.linspace(-2.0, 2.0, 4 * like.numel(), dtype=like.dtype, device=like.device).view(*like.shape[:-1], 4)
+    once, twice = activate(z), activate(2 * z)
+    return torch.allclose(twice, 2 * once, rtol=1e-4, atol=1e-5 * float(once.abs().amax()))
+
+
 class _Search:
     """The search at one site; weights W are in the coordinates of its fan-ins."""
 
     def __init__(self, fan_in: FanIn, generator: torch.Generator, effort: float) -> None:
         self.fan_in, self.generator, self.effort = fan_in, generator, effort
-        activate, z = fan_in.samples.activate, fan_in.E[..., :4]
-        once, twice = activate(z), activate(2 * z)
-        self.homogeneous = torch.allclose(twice, 2 * once, rtol=1e-4, atol=1e-5 * float(once.abs().amax()))
+        self.homogeneous = _homogeneous(fan_in.samples.activate, fan_in.E[..., :1])
 
     def gains(self, W: Tensor, removal: Removal) -> Tensor:
         """``[K]``, in the order of W's columns; those for the first draw first."""

@@ -7,6 +7,10 @@ squares, so only the fan-in is left to search (variable projection).
 
 Rows of all matrices here are pairs of sample and position. v is divided by the root of the number of samples, so
 that sums over rows are ``E``; the length of X does not matter.
+
+The update may have a ridge, as rare features need: one that is lit in a few of these samples takes any weight, which
+ruins the others in which it is lit. A ridge is least squares too, with one more row per feature that is ``root(ridge)``
+there and 0 in X and v: with such rows below, everything here holds as it is, and gains are those of the penalised fit.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dagrow.methods.metric import Metric
 from dagrow.methods.samples import ChildSamples, SiteSamples
@@ -31,19 +35,22 @@ class Target:
 
     Attributes:
         samples: of the child.
+        penalties: how many rows of the ridge are below those of the samples.
         basis: ``[rows, rank]`` orthonormal, of what the child reads already and of the neurons picked so far.
         mixing: ``[R, rank]`` with ``basis = existing mixing``, for the basis without picked neurons.
         v: ``[draws, rows, M]``, outside of the basis.
     """
 
     samples: ChildSamples
+    penalties: int
     basis: Tensor
     mixing: Tensor
     v: Tensor
 
     def columns(self, outputs: Tensor) -> Tensor:
         """Outputs ``[n, P', K]`` to columns ``[rows, K, fan_out]``."""
-        return self.samples.read(outputs).flatten(0, 1)
+        columns = self.samples.read(outputs).flatten(0, 1)
+        return nn.functional.pad(columns, (0, 0, 0, 0, 0, self.penalties)) if self.penalties else columns
 
     def split(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """``(A, X~)`` with ``X = basis A + X~``, of columns ``[rows, K]``; X~ is 0 where it might be rounding of X."""
@@ -72,15 +79,17 @@ class Removal:
     size: float
 
     @staticmethod
-    def of(samples: SiteSamples, noise: tuple[Tensor, Tensor] | None = None) -> Removal:
+    def of(samples: SiteSamples, noise: tuple[Tensor, Tensor] | None = None, ridge: float = 0.0) -> Removal:
         """The removal for v_proj, the first draw, and for others made of it in which there is nothing to find.
 
         Args:
             samples: of the site.
             noise: ``(order, signs)``, both ``[draws, n]``: for each draw and sample, whose v_proj it gets, and with
                 which sign.
+            ridge: on the update of the existing weights, relative to the mean square of what they read; the bias is
+                free.
         """
-        targets = [_target(child, noise) for child in samples.children]
+        targets = [_target(child, noise, ridge) for child in samples.children]
         size = sum(float(target.v[0].double().square().sum()) for target in targets) ** 0.5
         unit = 1 / size if size > 0 else 0.0
         return Removal(samples, tuple(replace(target, v=target.v * unit) for target in targets), size)
@@ -163,15 +172,26 @@ def orthonormal(features: Tensor) -> tuple[Tensor, Tensor]:
     return basis, mixing
 
 
-def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None) -> Target:
+def _penalties(existing: Tensor, ridge: float) -> Tensor:
+    """The rows of a ridge, ``[R - 1, R]``, for features ``[rows, R]`` with the constant last; none without a ridge."""
+    own = existing.shape[1] - 1
+    if ridge == 0 or own < 1:
+        return existing[:0]
+    size = (ridge * existing[:, :-1].double().square().sum(0).mean()).sqrt().to(existing)
+    return size * torch.eye(own, own + 1, dtype=existing.dtype, device=existing.device)
+
+
+def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None, ridge: float) -> Target:
     """The basis of what a child reads already, and v outside of it for each draw."""
     n, Q, M = child.v_proj.shape
-    basis, mixing = orthonormal(child.existing.detach().flatten(0, 1))
+    existing = child.existing.detach().flatten(0, 1)
+    penalties = _penalties(existing, ridge)
+    basis, mixing = orthonormal(torch.cat([existing, penalties]))
     v = child.v_proj.detach().unsqueeze(0) / n**0.5
     if noise is not None:
         order, signs = noise
         v = torch.cat([v, v[0, order.to(v.device)] * signs.to(v).view(-1, n, 1, 1)])
-    v = v.view(-1, n * Q, M)
+    v = nn.functional.pad(v.view(-1, n * Q, M), (0, 0, 0, len(penalties)))
     spend(4 * v.numel() * basis.shape[1])
     left = v - basis @ (basis.T @ v)
     left = left - basis @ (basis.T @ left)
@@ -180,7 +200,7 @@ def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None) -> Target:
     rounding = 16 * torch.finfo(v.dtype).eps * max(1, basis.shape[1]) ** 0.5 * v[0].double().norm()
     # Noise is no longer outside of what exists, and loses a length there that v_proj had lost before.
     unit = torch.where((length > rounding) & (length[0] > rounding), length[0] / length, 0.0)
-    return Target(child, basis, mixing, left * unit.to(left).view(-1, 1, 1))
+    return Target(child, len(penalties), basis, mixing, left * unit.to(left).view(-1, 1, 1))
 
 
 def _gain(target: Target, X: Tensor, penalty: Tensor | None) -> Tensor:

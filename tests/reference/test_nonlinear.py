@@ -12,6 +12,7 @@ from reference_samples import left_with, linear_read, moments_of, removed, resid
 from torch.nn import functional
 
 from dagrow.methods import METHODS, ChildSamples, Metric, Request, SiteSamples
+from dagrow.methods.nonlinear import UPDATE_RIDGE
 from dagrow.methods.removal import Removal
 
 SITES = sites()
@@ -254,3 +255,37 @@ def test_with_a_linear_activation_shrinkage_is_that_of_tiny(rho):
 def test_fan_in_and_fan_out_are_balanced_where_only_their_product_counts():
     relu = nonlinear(moments_of(SITES["triangle"]), Request(neurons=3, **ANY))
     close(relu.alpha.norm(dim=0), relu.omega.norm(dim=1))
+
+
+@pytest.mark.parametrize("activation", [functional.selu, functional.elu])
+def test_features_that_are_never_negative_hide_no_bend(activation):
+    """Of pixels that are mostly 0, an activation shows one side only: taken for homogeneous, neurons were rescaled."""
+    x = normal(300, 8, seed=1)
+    x[:, :4] = (torch.arange(300).unsqueeze(1) % 60 == torch.arange(4)).double()
+    samples = triangle(x, torch.relu(x @ normal(8, 4, seed=2)), activation)
+    neurons = nonlinear(moments_of(samples), Request(neurons=2, **ANY))
+    assert bottleneck(samples) - left_with(samples, neurons) == pytest.approx(float(neurons.scores.square().sum()))
+
+
+def rare(n, seed):
+    """Features most of which are seldom lit, and a desired update that bends along the others."""
+    x = normal(n, 60, seed=seed)
+    x[:, 10:] *= normal(n, 50, seed=seed + 1) > 2
+    x = x + x[:, :1]
+    return x, torch.relu(x[:, :10] @ normal(10, 3, seed=7)) + normal(n, 3, seed=seed + 2)
+
+
+def test_the_update_that_goes_along_does_not_ruin_other_samples(monkeypatch):
+    """What the neurons and their update remove of other samples' bottleneck, at their best amplitude."""
+    x, v = rare(150, seed=1)
+    others, wanted = (with_constant(part) if i == 0 else part for i, part in enumerate(rare(4000, seed=11)))
+    linear = torch.linalg.lstsq(others, wanted).solution
+    left, found = wanted - others @ linear, []
+    for ridge in (0.0, UPDATE_RIDGE):
+        monkeypatch.setattr("dagrow.methods.nonlinear.UPDATE_RIDGE", ridge)
+        neurons = nonlinear(moments_of(triangle(x, v, torch.relu)), Request(neurons=3, shrinkage=1.0, **ANY))
+        effect = torch.relu(others @ neurons.alpha) @ neurons.omega + others @ neurons.updates[0].T
+        amplitude = max(0.0, float((left * effect).sum() / effect.square().sum()))
+        found.append(1 - float((left - amplitude * effect).square().sum() / left.square().sum()))
+    assert found[1] > 1.2 * found[0]
+    assert found[1] > 0

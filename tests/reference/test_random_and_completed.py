@@ -8,8 +8,9 @@ from reference_network import batches, graph, inputs_for, network, normal, squar
 from reference_zoo import ZOO, node
 from test_promised_gains import setting
 
-from dagrow.methods import METHODS, Neurons, Request, SiteMoments
+from dagrow.methods import METHODS, Method, Neurons, Request, SiteMoments
 from dagrow.planner import propose
+from dagrow.planner.drafts import SHRINKAGES
 
 
 def moments(F=4, M=3, samples=50, scale=1.0, has_constant=True):
@@ -85,3 +86,22 @@ def test_tiny_is_completed_by_random_neurons():
     assert found.two_sided
     assert found.count == 2
     assert propose(model, squared, data, completion="random", shrinkage=0).best.scores != (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("shrinkage", "tried"), [("auto", SHRINKAGES), (0.03, (0.03,))])
+def test_searches_choose_among_the_larger_shrinkages(shrinkage, tried, monkeypatch):
+    """They see few samples. The one that is given is left as it is."""
+    spec = graph({"x": [6]}, {"y": 2}, {"x->y": "linear"})
+    model, (x,) = network(spec), inputs_for(spec, 300, seed=4)
+    data, seen = batches(x, torch.relu(x @ normal(6, 2, seed=5)), [300]), []
+    search = METHODS["nonlinear"]
+
+    def spy(found, request):
+        seen.append(request.shrinkage)
+        return search(found, request)
+
+    monkeypatch.setitem(METHODS, "nonlinear", Method(spy))
+    best = propose(model, squared, data, candidates=("node",), significance=0, shrinkage=shrinkage).best
+    assert best is not None
+    assert best.shrinkage in tried
+    assert tuple(seen[-len(tried) :]) == tried

@@ -148,3 +148,39 @@ def test_columns_without_a_number_stay():
     found = ascend(lambda W: torch.where(torch.tensor([True, False, False]), -W.square().sum(0), torch.nan), start, 5)
     assert bool((found[:, 1:] == 1).all())
     assert float(found[:, 0].norm()) < 0.5
+
+
+def ridge_left(features, v, weights):
+    """``min |v - features d|^2 + sum weights |d|^2`` and d, as least squares with a row per weight."""
+    rows = np.vstack([features, np.diag(np.sqrt(weights))])
+    wanted = np.vstack([v, np.zeros((len(weights), v.shape[1]))])
+    d = np.linalg.lstsq(rows, wanted, rcond=1e-13)[0]
+    return np.square(wanted - rows @ d).sum(), d
+
+
+@pytest.mark.parametrize("ridge", [0.01, 3.0])
+@pytest.mark.parametrize("name", SITES)
+def test_a_ridge_on_the_update_is_a_penalised_fit(name, ridge, monkeypatch):
+    """Gain, drop, omega and update against explicit penalised least squares; the constant, last, is free."""
+    monkeypatch.setattr(removal, "RIDGE", 1e-12)
+    samples, n = SITES[name], len(SITES[name].B)
+    Z = samples.B @ normal(samples.B.shape[2], 1, seed=3)
+    own = Removal.of(samples, ridge=ridge)
+    omega, updates = own.solve(Z)
+    expected, at = 0.0, 0
+    for child, dW in zip(samples.children, updates, strict=True):
+        v, existing, X = (
+            x.flatten(0, 1).numpy() for x in (child.v_proj, child.existing, child.read(samples.activate(Z))[:, :, 0])
+        )
+        weights = np.full(existing.shape[1], ridge * np.square(existing[:, :-1]).sum(0).mean())
+        weights[-1] = 0.0
+        without, before = ridge_left(existing, v, weights)
+        both = np.hstack([X, existing])
+        joint, d = ridge_left(both, v, np.concatenate([np.zeros(X.shape[1]), weights]))
+        expected += (without - joint) / n
+        size = X.shape[1] * v.shape[1]
+        close(omega[0, at : at + size].view(X.shape[1], -1), torch.from_numpy(d[: X.shape[1]]), tolerance=1e-6)
+        close(dW.T, torch.from_numpy(d[X.shape[1] :] - before), tolerance=1e-6)
+        at += size
+    assert float(own.gains(Z)[0]) * own.size**2 == pytest.approx(expected, rel=1e-6)
+    assert own.picked(Z)[0] * own.size**2 == pytest.approx(expected, rel=1e-8)
