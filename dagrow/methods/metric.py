@@ -45,7 +45,7 @@ class Metric:
         self.scale = diagonal[self.alive].rsqrt()
         if self.alive.numel() < size:
             S = S[self.alive][:, self.alive]
-        C = S * self.scale.unsqueeze(1) * self.scale
+        C = (S * self.scale.unsqueeze(1)).mul_(self.scale)
         count = max(1, C.shape[0])
         noise = max(4 * count**0.5 * torch.finfo(precision).eps, 4 * count * torch.finfo(torch.float64).eps)
         self._cholesky, self._root = _factor(C, noise)

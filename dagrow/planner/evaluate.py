@@ -27,7 +27,7 @@ _BATCH_SEED = 0x6A09
 
 _JOINED_VALUES = 2**20
 """Values per node up to which scouts are joined: what fits the processor's cache."""
-_TOGETHER = 4096
+_TOGETHER = 1024
 """Samples times amplitudes up to which a suffix is run once for all of them: it is the calls that cost there."""
 
 _CHEAP_BYTES = 32 * 2**20
@@ -83,7 +83,8 @@ class Evaluator:
         start = Mean()
         sums = [{amplitude: Mean() for amplitude in amplitudes} for _, amplitudes in asked]
         for look in self._looks(scouting):
-            start.add(self._loss(look.outputs, look.target, look.mask), look.size)
+            known = look.loss
+            start.add(self._loss(look.outputs, look.target, look.mask) if known is None else known, look.size)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
                 # Where some samples scouted, one round decides: nothing to be kept for a next one.
                 response = self._response(trial, look, scouting or not self.may_scout)
@@ -145,7 +146,8 @@ class Evaluator:
         loss = Mean()
         for whole in self.snapshots.passing(goals=True) if shares else ():
             snapshot = scouts_of(whole) if scouting else whole
-            loss.add(self._loss(snapshot.outputs, snapshot.batch.target, None), snapshot.batch.size)
+            known, size = snapshot.loss, snapshot.batch.size
+            loss.add(self._loss(snapshot.outputs, snapshot.batch.target, None) if known is None else known, size)
             for share in shares:
                 deltas = share.trial.update_slope(snapshot.values) if scouting else self._updates(share.trial, whole)
                 share.add(snapshot, deltas)

@@ -42,6 +42,7 @@ class Look:
         mask: which of the outputs count; None for all.
         index: which of the batch's samples these are; None for all of them, or for those of several batches.
         size: how many samples count.
+        loss: their mean loss as things are, where it is known already.
     """
 
     number: int
@@ -52,13 +53,14 @@ class Look:
     mask: Tensor | None
     index: Tensor | None
     size: int
+    loss: float | None = None
 
 
 def look_at(snapshot: Snapshot, held_out: bool, scouting: bool, training: bool) -> Look | None:
     """The samples of a batch that count, None if there are none."""
     batch, values, outs = snapshot.batch, snapshot.values, snapshot.outputs
     if not held_out and not scouting:
-        return Look(snapshot.number, "all", values, outs, batch.target, None, None, batch.size)
+        return Look(snapshot.number, "all", values, outs, batch.target, None, None, batch.size, snapshot.loss)
     mask = batch.held if not scouting else batch.scouts & batch.held if held_out else batch.scouts
     size = int(mask.sum())
     if size == 0:

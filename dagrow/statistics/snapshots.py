@@ -36,6 +36,7 @@ class Snapshot:
         outputs: of the network.
         goals: ``v_goal`` per node asked for: minus the gradient of the loss *summed* over the batch, so
             that it is per sample and a short last batch weighs no more than its samples.
+        loss: mean over the batch; None where only values were asked for.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Snapshot:
     values: dict[Value, Tensor]
     outputs: tuple[Tensor, ...]
     goals: dict[str, Tensor]
+    loss: float | None = None
 
 
 class Snapshots:
@@ -170,9 +172,11 @@ class Snapshots:
             count = len(self.dag.spec.outputs)
             outs, values = results[:count], dict(zip(self._inner, results[count:], strict=True))
             found: dict[str, Tensor] = {}
+            loss = None
             if goals and self.nodes:
                 mean = self.loss(outs[0] if len(outs) == 1 else outs, batch.target)
                 check_loss(mean)
+                loss = float(mean.detach())
                 pre = [values[merged(name)] for name in self.nodes]
                 gradients = torch.autograd.grad(mean * batch.size, pre, allow_unused=True)
                 for name, a, g in zip(self.nodes, pre, gradients, strict=True):
@@ -181,7 +185,7 @@ class Snapshots:
         for name, x in zip(self.dag.spec.inputs, batch.inputs, strict=True):
             values[output(name)] = x
         plain = {value: x.detach() for value, x in values.items()}
-        return Snapshot(number, batch, plain, tuple(x.detach() for x in outs), found)
+        return Snapshot(number, batch, plain, tuple(x.detach() for x in outs), found, loss)
 
 
 def _check_inputs(inputs: Mapping[str, Tensor], number: int) -> None:
