@@ -37,7 +37,7 @@ def history_table(events: Sequence[Entries]) -> str:
 def _calibration(events: Sequence[Entries]) -> list[str]:
     """How the gains at insertion, and their first-order predictions, stand to the gains some steps later."""
     later = {event["step"]: event for event in events if event["event"] == "calibration"}
-    made = {event["step"]: event["inserted"] for event in events if event["event"] == "growth" and event["inserted"]}
+    made = {event["step"]: event.get("inserted") or {} for event in events if event["event"] == "growth"}
     lines = []
     for step, event in later.items():
         gains = f"{number(event.get('gain'))}, on test samples {number(event.get('test_gain'))}"
@@ -48,8 +48,9 @@ def _calibration(events: Sequence[Entries]) -> list[str]:
             for step, event in later.items()
             if step in made and made[step].get(key) is not None and event.get("gain") is not None
         ]
-        if (correlation := rank_correlation(pairs)) is not None:
-            slope = sum(a * b for a, b in pairs) / sum(a * a for a, _ in pairs)
+        squares = sum(a * a for a, _ in pairs)
+        if (correlation := rank_correlation(pairs)) is not None and squares > 0:
+            slope = sum(a * b for a, b in pairs) / squares
             lines.append(f"{name} and gain later: rank correlation {correlation:.2f}, slope {slope:.3g}")
     return lines
 
