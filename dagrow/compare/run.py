@@ -48,9 +48,9 @@ def compare(
         raise RunError(f"jobs must be at least 1, not {jobs}")
     spec = comparison if isinstance(comparison, CompareSpec) else load_comparison(comparison)
     directory = ComparisonDirectory.at(out if out is not None else Path("comparisons") / spec.name)
-    bench = _Bench(spec, directory, device, reporter or Silent())
+    bench = _Bench(spec, directory, device, reporter or Silent(), jobs)
     with directory.locked():
-        bench.run(jobs)
+        bench.run()
         result = Comparison(spec.name, rows(spec), tuple(bench.finished), directory.path)
         write_comparison(result, bench.reporter)
     if strangers := directory.strangers({cell.folder for cell in bench.seen}):
@@ -70,31 +70,30 @@ class _Bench:
     directory: ComparisonDirectory
     device: str
     reporter: Reporter
+    jobs: int = 1
     finished: list[Finished] = field(default_factory=list)
     failed: list[tuple[Cell, str]] = field(default_factory=list)
     seen: list[Cell] = field(default_factory=list)
 
-    def run(self, jobs: int) -> None:
+    def run(self) -> None:
         """All cells; as soon as a variant has ended, what trains its graph from scratch."""
         todo = deque(grown_cells(self.spec))
         self.total = len(todo) + len(FROM_SCRATCH) * sum(not cell.row.of for cell in todo)
-        if jobs > 1:
-            self.reporter.stage(f"{jobs} cells at a time", self.total)
-        with Jobs(self.directory, jobs, self.device).started() as running:
+        if self.jobs > 1:
+            self.reporter.stage(f"{self.jobs} cells at a time", self.total)
+        with Jobs(self.directory, self.jobs, self.device).started() as running:
             while todo or running:
                 while todo and running.free:
                     cell = todo.popleft()
                     self.seen.append(cell)
                     if self.directory.outcome(cell) is not None:
-                        todo.extendleft(self._ended(cell, ", done before"))
-                    elif jobs == 1:
-                        error = self._here(cell)
-                        todo.extendleft(self._failed(cell, error) if error else self._ended(cell))
+                        todo.extendleft(self._ended(cell, note=", done before"))
+                    elif self.jobs == 1:
+                        todo.extendleft(self._ended(cell, self._here(cell)))
                     else:
                         running.start(cell)
                 for cell, error in running.ended() if running else ():
-                    self.reporter.advance()
-                    todo.extendleft(self._failed(cell, error) if error else self._ended(cell))
+                    todo.extendleft(self._ended(cell, error))
         order = {row: index for index, row in enumerate(rows(self.spec))}
         self.finished.sort(key=lambda cell: (self.spec.seeds.index(cell.seed), order[cell.row]))
 
@@ -106,8 +105,12 @@ class _Bench:
             return str(error)
         return ""
 
-    def _ended(self, cell: Cell, note: str = "") -> list[Cell]:
+    def _ended(self, cell: Cell, error: str = "", note: str = "") -> list[Cell]:
         """Takes down how a cell ended; the cells that follow from it, last one first."""
+        if self.jobs > 1:
+            self.reporter.advance()
+        if error:
+            return self._failed(cell, error)
         outcome = self.directory.outcome(cell)
         if outcome is None:
             return self._failed(cell, f"{self.directory.cell(cell)} does not come back as it was written")

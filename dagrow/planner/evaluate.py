@@ -1,7 +1,7 @@
 """Losses of many trials at many amplitudes, in passes over the data that all of them share.
 
 Each batch goes through the network once. Every trial then adds its deltas to cached pre-activations and
-runs only the part of the graph below. Nothing larger than a batch is kept.
+runs only the part of the graph below. What is kept from one pass to the next is bounded.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Evaluator:
             known = look.loss
             start.add(self._loss(look.outputs, look.target, look.mask) if known is None else known, look.size)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
-                # Where some samples scouted, one round decides: nothing to be kept for a next one.
+                # Where some samples have scouted, one round over all mostly decides: no next one to keep it for.
                 response = self._response(trial, look, scouting or not self.may_scout)
                 changes = [response.at(amplitude) for amplitude in amplitudes]
                 for amplitude, outs in zip(amplitudes, self._outputs(trial, look, changes), strict=True):

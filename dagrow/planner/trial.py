@@ -223,13 +223,14 @@ class Trial:
         activation = None if self.fan_out_only else Activation.infinitesimal
         totals = [torch.zeros(features.count, dtype=torch.float64, device=z.device) for _ in images]
         for reached in zip(*(image._reached(own, activation) for _, image, own in images), strict=True):
-            (reading, b), edge = reached[0], reached[0][0].edge
+            (reading, b), *_ = reached
+            edge = reading.edge
             weight, slot = features.fan_out[edge], self.dag.slots(edge.target)[edge]
             v = goals[edge.target]
             v = v.narrow(channel_axis(v), slot.start, slot.stop - slot.start)
             spend(v.numel() * weight[:1].numel())
             # The mirror image has the same fan-out but for the sign.
-            asked = self.dag.op(reading.edge).input_gradient(b, v, weight)
+            asked = self.dag.op(edge).input_gradient(b, v, weight)
             others = [axis for axis in range(b.dim()) if axis != channel_axis(b) % b.dim()]
             for share, (sign, _, _), (_, own) in zip(totals, images, reached, strict=True):
                 inner = (own * asked).sum(others).reshape(features.count, -1)

@@ -17,10 +17,7 @@ from dagrow.errors import NumbersError
 from dagrow.graph import Dag, Site
 from dagrow.methods import SiteMoments
 from dagrow.statistics.draw import Draws
-from dagrow.statistics.node import (
-    NodeMoments,
-    solve_update,
-)
+from dagrow.statistics.node import NodeMoments, solve_update
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshots
 from dagrow.statistics.sums import Sums

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from dagrow.graph import Dag, Reading
 from dagrow.methods import ChildSamples, SiteSamples
 from dagrow.ops import ACTIVATIONS, NORMS, channel_axis, from_positions, to_positions, with_channels
 from dagrow.spec.graph import EdgeId, NodeSpec
-from dagrow.statistics.node import split_update, weighted_edges
+from dagrow.statistics.node import weighted_edges, without_update
 from dagrow.statistics.products import with_constant
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot, Snapshots
@@ -93,11 +94,8 @@ class Draws:
         for reading in layout.site.readings:
             dag, child = self.snapshots.dag, reading.edge.target
             goal = snapshot.goals[child][chosen]
-            v = goal.clone()
-            for edge, (weight, bias) in split_update(dag, child, self.updates[child], v.dtype).items():
-                slot = dag.slots(child)[edge]
-                done = dag.op(edge).run(output_of(snapshot.values, dag, edge.source, chosen), weight, bias)
-                v.narrow(channel_axis(v), slot.start, slot.stop - slot.start).sub_(done)
+            outputs = partial(output_of, snapshot.values, dag, rows=chosen)
+            v = without_update(dag, child, self.updates[child], goal, outputs)
             slot = layout.dag.slots(child)[reading.edge]
             v = to_positions(v)[..., slot]
             existing = torch.cat(_features(dag, child, snapshot, chosen, v, layout.dag), dim=2)

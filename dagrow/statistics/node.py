@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from dagrow.graph import Dag
 from dagrow.methods import Metric, best_update
-from dagrow.ops import Op
+from dagrow.ops import Op, channel_axis
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics.products import with_constant
-from dagrow.work import spend
+from dagrow.work import layer_output, spend
 
 
 def weighted_edges(dag: Dag, node: str) -> tuple[EdgeId, ...]:
@@ -190,6 +190,28 @@ def split_update(
         parts[edge] = (op.weight(rows.to(dtype), dag.output(edge.source)), bias)
         start += width
     return parts
+
+
+def without_update(dag: Dag, node: str, dW: Tensor, v: Tensor, output: Callable[[str], Tensor]) -> Tensor:
+    """``v_goal - dW* B``, the update run as the edges themselves would.
+
+    Args:
+        dag: the graph.
+        node: any.
+        dW: its update, as `solve_update` gives it.
+        v: ``v_goal`` there, as the node merges; it is left as it is.
+        output: of a parent, for the same samples.
+    """
+    axis, left = channel_axis(v), v
+    for edge, (weight, bias) in split_update(dag, node, dW, v.dtype).items():
+        slot = dag.slots(node)[edge]
+        done = layer_output(dag.op(edge).run(output(edge.source), weight, bias), weight)
+        if done.shape == v.shape:
+            left = left - done
+        else:
+            left = v.clone() if left is v else left
+            left.narrow(axis, slot.start, slot.stop - slot.start).sub_(done)
+    return left
 
 
 def _own_group(op: Op, rows: Tensor) -> Tensor:

@@ -10,20 +10,19 @@ from torch import Tensor
 
 from dagrow.graph import Dag, Reading, cost
 from dagrow.methods import SiteMoments, SiteSamples
-from dagrow.ops import channel_axis, to_positions
+from dagrow.ops import to_positions
 from dagrow.statistics.node import (
     NodeMoments,
     has_short_moments,
     short_moments,
-    split_update,
     weighted_edges,
+    without_update,
 )
 from dagrow.statistics.portions import Place, Portion, portions, positions_at, widest
 from dagrow.statistics.products import add_gram, dot, symmetric
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot
 from dagrow.statistics.sums import Sums
-from dagrow.work import layer_output
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,10 @@ class Tally:
         """Adds the moments of ``v_goal`` and ``v_proj`` of one batch."""
         children = [(self.dag, node) for node in updates]
         for part in self.portions(snapshot, residual, (*self.grown, *children), self.grown):
-            projected = {node: self._without_update(node, dW, part) for node, dW in updates.items()}
+            projected = {
+                node: without_update(self.dag, node, dW, part.goals[node], part.outputs.__getitem__)
+                for node, dW in updates.items()
+            }
             for layout in self.layouts:
                 blocks = part.features(layout.dag, layout.site.node)
                 for reading in layout.site.readings:
@@ -158,20 +160,6 @@ class Tally:
         sums.add(f"{kind} {_name(layout, reading)}", plain)
         if signed:
             sums.add(f"noise {_name(layout, reading)}", signed[0])
-
-    def _without_update(self, node: str, dW: Tensor, part: Portion) -> Tensor:
-        """``v_goal - dW* B``, the update run as the edges themselves would."""
-        v = goal = part.goals[node]
-        axis = channel_axis(v)
-        for edge, (weight, bias) in split_update(self.dag, node, dW, v.dtype).items():
-            slot = self.dag.slots(node)[edge]
-            done = layer_output(self.dag.op(edge).run(part.outputs[edge.source], weight, bias), weight)
-            if done.shape == v.shape:
-                v = v - done
-            else:
-                v = goal.clone() if v is goal else v
-                v.narrow(axis, slot.start, slot.stop - slot.start).sub_(done)
-        return v
 
     def residual_from_cross(self, sums: Sums, moments: dict[str, NodeMoments], updates: dict[str, Tensor]) -> Sums:
         """What the second pass would find, from the cross moments of the first."""

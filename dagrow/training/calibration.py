@@ -65,13 +65,19 @@ def _steps(spec: RunSpec, samples: int, network: Network) -> int:
 
 
 def _later(task: Task, own: Twin, steps: int, number: int) -> tuple[Score, Score] | None:
-    """Scores on training and test samples after so many steps; None if the loss becomes no number."""
+    """Scores on training and test samples after so many steps; None if the loss becomes no number.
+
+    Raises:
+        TrainingError: of several processes: the others could not know, and would wait for this one.
+    """
     seed = derived_seed(task.spec.seed, f"calibration {number}")
     torch.manual_seed(seed)
     batches = _batches(task, own.network, torch.Generator().manual_seed(seed))
     try:
         train_epoch(own.network, task.objective, own.optimizer, islice(batches, steps), processes=task.processes)
-    except TrainingError:
+    except TrainingError as error:
+        if task.processes.count > 1:
+            raise TrainingError(f"growth.calibrate, in a copy of the network: {error}") from error
         return None
     return task.score(own.network, task.split.train), task.score(own.network, task.split.test)
 

@@ -30,6 +30,7 @@ from dagrow.training.state import RunState, Task
 from dagrow.training.together import check_exact, check_same, hand_over, take_over
 
 
+@memory_errors()
 def grow(
     run: RunSpec | str | Path,
     *,
@@ -69,12 +70,10 @@ def grow(
         return continue_run(_loaded(file), directory, device, reporter, processes)
     spec = _loaded(run)
     place = find_device(device)
-    with memory_errors():
-        task, state = _task(spec, place, processes), RunState.fresh(spec, place)
+    task, state = _task(spec, place, processes), RunState.fresh(spec, place)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))
     if not (write and first):
-        with memory_errors():
-            return Loop(task, state, Record(task, None), reporter).run()
+        return Loop(task, state, Record(task, None), reporter).run()
     # Last of all, so that nothing is left behind where something above is refused.
     directory = RunDirectory.made(out, spec.name)
     with directory.locked():

@@ -71,8 +71,8 @@ def draft_neurons(
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores, count = tuple(neurons.scores.tolist()), neurons.count
-        told = (neurons.noise_level, count, added(count), neurons.why, moments.v_proj_squared)
-        variants.append(Variant(trial, shrinkage, scores, *told))
+        level, left = neurons.noise_level, moments.v_proj_squared
+        variants.append(Variant(trial, shrinkage, scores, level, count, added(count), neurons.why, bottleneck=left))
     if any(variant.trial.still for variant in variants):
         return Draft(kind, place.label, (variants[0],), limit=float("inf"))
     reason = "" if variants else reason
