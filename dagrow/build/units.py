@@ -39,7 +39,8 @@ class Block:
 
     def spread(self, per_unit: Tensor, dim: int) -> Tensor:
         """One number per unit, in a shape that multiplies `part` of a tensor of ``dim`` axes."""
-        return per_unit.repeat_interleave(self.width).view([-1 if i == self.axis else 1 for i in range(dim)])
+        wide = per_unit if self.width == 1 else per_unit.repeat_interleave(self.width)
+        return wide.view([-1 if i == self.axis else 1 for i in range(dim)])
 
 
 @dataclass(frozen=True)

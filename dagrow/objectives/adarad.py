@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, overload
 
 import torch
@@ -63,11 +64,8 @@ class AdaRad(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        peaks = self._peaks()
-        for group in reversed(self.param_groups):
-            for parameter in reversed(group["params"]):
-                if parameter.grad is not None:
-                    peaks = self._move(group, parameter, peaks)
+        if jobs := [job for group in self.param_groups for job in self._jobs(group)]:
+            self._turn(jobs)
         return loss
 
     def initial_state(self, group: dict[str, Any], parameter: Tensor) -> dict[str, Tensor]:
@@ -89,86 +87,133 @@ class AdaRad(torch.optim.Optimizer):
             "capacity_peak": parameter.new_zeros(()),
         }
 
-    def _peaks(self) -> tuple[Tensor | None, Tensor | None]:
-        """The largest average of squares and the largest capacity of all units so far; None before the first step."""
-        states = [state for state in self.state.values() if state]
-        if not states:
-            return None, None
-        near = states[-1]["square_peak"]
-        squares, capacities = (
-            torch.stack([state[key].to(near) for state in states]).max() for key in ("square_peak", "capacity_peak")
+    def _jobs(self, group: dict[str, Any]) -> Iterator[_FanIns]:
+        """The fan-ins of a group that have a gradient, their averages of squares brought up to date."""
+        for parameter in group["params"]:
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            if gradient.is_sparse or gradient.is_complex():
+                raise RuntimeError(f"{type(self).__name__} takes dense real gradients only")
+            state = self.state[parameter]
+            if not state:
+                state.update(self.initial_state(group, parameter))
+            axis = group[UNIT_AXIS] if parameter.dim() > 1 else 0
+            W, G = _rows(parameter, axis), _rows(gradient, axis)
+            length = W.norm(dim=1)
+            heading = W / length.clamp(min=torch.finfo(W.dtype).tiny).unsqueeze(1)
+            along = (G * heading).sum(1)
+            # Of a fan-in of 0, which has no heading, all of the gradient.
+            phi = _across(G, heading) if W.shape[1] > 1 else torch.zeros_like(G)
+            squares = torch.where(length > 0, phi.norm(dim=1).square(), 0.0)
+            state["square_avg"].mul_(1 - group["beta"]).add_(squares.view_as(state["square_avg"]), alpha=group["beta"])
+            state["capacity"].mul_(1 - group["beta"]).add_(group["beta"])
+            turn = self._across_now(state, group, phi, length > 0, heading, axis)
+            yield _FanIns(group, parameter, state, axis, G, heading, length, along, turn)
+
+    def _turn(self, jobs: list[_FanIns]) -> None:
+        """Lines 13 to 16. What is one number per unit is computed for all units of the network at once."""
+        rate = self._rates(jobs)
+        device, units = rate.device, [len(job.length) for job in jobs]
+        length, along, amount = (
+            torch.cat([values.to(device) for values in column])
+            for column in zip(*((job.length, job.along, job.turn.norm(dim=1)) for job in jobs), strict=True)
         )
-        return squares, capacities
+        lr, radial_lr = (_per_unit([job.group[key] for job in jobs], units, length) for key in ("lr", "radial_lr"))
+        angle = torch.where(length > 0, lr * rate * amount, 0.0)
+        # After the radial step the fan-in may point the other way; it turns downhill all the same.
+        signed = length - radial_lr * along
+        left = signed.abs()
+        forth = signed * torch.cos(angle)
+        tiny = torch.finfo(length.dtype).tiny
+        aside = torch.where(length > 0, left * torch.sin(angle) / amount.clamp(min=tiny), radial_lr)
+        parts = (values.split_with_sizes(units) for values in (forth, aside, left, angle, signed))
+        for job, a, b, kept, by, side in zip(jobs, *parts, strict=True):
+            self._move(job, *(values.to(job.length) for values in (a, b, kept, by, side)))
 
-    def _move(
-        self, group: dict[str, Any], parameter: Tensor, peaks: tuple[Tensor | None, Tensor | None]
-    ) -> tuple[Tensor, Tensor]:
-        """Steps one parameter, and returns the peaks with its units among them."""
-        gradient = parameter.grad
-        assert gradient is not None
-        if gradient.is_sparse or gradient.is_complex():
-            raise RuntimeError(f"{type(self).__name__} takes dense real gradients only")
-        state = self.state[parameter]
-        if not state:
-            state.update(self.initial_state(group, parameter))
-        axis = group[UNIT_AXIS] if parameter.dim() > 1 else 0
-        W, G = _rows(parameter, axis), _rows(gradient, axis)
-
-        length = W.norm(dim=1, keepdim=True)
-        heading = torch.where(length > 0, W / length, 0.0)
-        along = (G * heading).sum(1, keepdim=True)
-        phi = _across(G, heading) if W.shape[1] > 1 else torch.zeros_like(G)
-        phi = torch.where(length > 0, phi, 0.0)
-
-        square, capacity = state["square_avg"], state["capacity"]
-        square.mul_(1 - group["beta"]).add_(phi.square().sum(1).view_as(square), alpha=group["beta"])
-        capacity.mul_(1 - group["beta"]).add_(group["beta"])
-        # The largest so far, the last unit first, as the paper goes through them.
-        squares, capacities = (
-            _running_maximum(values.flatten(), peak.to(values.device) if peak is not None else None)
-            for values, peak in zip((square, capacity), peaks, strict=True)
-        )
-        state["square_peak"].copy_(squares[0])
-        state["capacity_peak"].copy_(capacities[0])
-        own = (square / capacity).flatten()
-        rate = (squares / capacities).sqrt() / (own + group["eps"]).sqrt()
-
-        turn = torch.where(length > 0, rate.unsqueeze(1) * self._across_now(state, group, phi, heading, axis), 0.0)
-        amount = turn.norm(dim=1, keepdim=True)
-        aside = torch.where(amount > 0, turn / amount, 0.0)
-        angle = group["lr"] * amount
-        # After the radial step the fan-in may point the other way.
-        signed = length - group["radial_lr"] * along
-        side = torch.where(signed < 0, -1.0, 1.0)
-        turned = torch.cos(angle) * heading - side * torch.sin(angle) * aside
+    def _move(self, job: _FanIns, forth: Tensor, aside: Tensor, kept: Tensor, angle: Tensor, signed: Tensor) -> None:
+        """Sets fan-ins to so much of their heading, less so much of what turns them; then their length."""
+        if job.turn.shape[1] == 1:
+            job.parameter.sub_(job.gradient.view_as(job.parameter), alpha=job.group["radial_lr"])
+            return
+        W = torch.addcmul(job.heading * forth.unsqueeze(1), job.turn, aside.unsqueeze(1), value=-1)
         # Rounding must not change the length.
-        turned = turned / turned.norm(dim=1, keepdim=True).clamp(min=torch.finfo(W.dtype).tiny)
-        W = torch.where(length > 0, signed * turned, -group["radial_lr"] * G)
-        parameter.copy_(_as_weight(W, parameter, axis))
-        self._turned(state, angle, side * heading, parameter, axis)
-        return state["square_peak"], state["capacity_peak"]
+        scale = torch.where(job.length > 0, kept / W.norm(dim=1).clamp(min=torch.finfo(W.dtype).tiny), 1.0)
+        job.parameter.copy_(_as_weight(W.mul_(scale.unsqueeze(1)), job.parameter, job.axis))
+        self._turned(job, angle, torch.where(signed < 0, -1.0, 1.0))
+
+    def _rates(self, jobs: list[_FanIns]) -> Tensor:
+        """What normalises the turns, by unit: the largest root mean square so far over its own."""
+        device = jobs[-1].length.device
+        squares, capacities = (
+            torch.cat([job.state[key].flatten().to(device) for job in jobs]) for key in ("square_avg", "capacity")
+        )
+        states = [state for state in self.state.values() if state]
+        eps = _per_unit([job.group["eps"] for job in jobs], [len(job.length) for job in jobs], squares)
+        # The largest so far, the last unit of the last layer first, as the paper goes through them.
+        highest = []
+        for key, values in (("square_peak", squares), ("capacity_peak", capacities)):
+            before = torch.stack([state[key].to(squares) for state in states]).max()
+            running = torch.maximum(values.flip(0).cummax(0).values, before).flip(0)
+            first = 0
+            for job in jobs:
+                job.state[key].copy_(running[first])
+                first += len(job.length)
+            highest.append(running)
+        return (highest[0] / highest[1]).sqrt_().div_((squares / capacities).add_(eps).sqrt_())
 
     def _across_now(
-        self, state: dict[str, Tensor], group: dict[str, Any], phi: Tensor, heading: Tensor, axis: int
+        self, state: dict[str, Tensor], group: dict[str, Any], phi: Tensor, alive: Tensor, heading: Tensor, axis: int
     ) -> Tensor:
-        """What turns the fan-ins ``[units, n]``, before it is normalised: here, the gradient across them."""
+        """What turns the fan-ins ``[units, n]``, before it is normalised: here, the gradient across them.
+
+        Where a fan-in is 0 (not ``alive``) it is ``phi``, all of the gradient.
+        """
         return phi
 
-    def _turned(self, state: dict[str, Tensor], angle: Tensor, heading: Tensor, parameter: Tensor, axis: int) -> None:
-        """Called when fan-ins of these headings have been turned by these angles."""
+    def _turned(self, job: _FanIns, angle: Tensor, side: Tensor) -> None:
+        """Called when fan-ins have been turned by these angles; ``side`` is -1 where one points the other way now."""
+
+
+@dataclass(frozen=True)
+class _FanIns:
+    """A weight in the middle of a step, as rows ``[units, n]``: one per fan-in.
+
+    Attributes:
+        group: of the parameter.
+        parameter: to change.
+        state: of the parameter.
+        axis: of the parameter, that counts units.
+        gradient: ``[units, n]``.
+        heading: ``[units, n]``, of length 1, or 0.
+        length: ``[units]``.
+        along: ``[units]``, the gradient along the heading.
+        turn: ``[units, n]``, across the heading: turns it, once normalised.
+    """
+
+    group: dict[str, Any]
+    parameter: Tensor
+    state: dict[str, Tensor]
+    axis: int
+    gradient: Tensor
+    heading: Tensor
+    length: Tensor
+    along: Tensor
+    turn: Tensor
 
 
 def _across(x: Tensor, heading: Tensor) -> Tensor:
     """The part of each row that is orthogonal to a row of length 1 (or 0); twice, against rounding."""
     for _ in range(2):
-        x = x - (x * heading).sum(1, keepdim=True) * heading
+        x = torch.addcmul(x, (x * heading).sum(1, keepdim=True), heading, value=-1)
     return x
 
 
-def _running_maximum(values: Tensor, before: Tensor | None) -> Tensor:
-    """The maximum of each entry, all after it, and ``before``."""
-    largest = values.flip(0).cummax(0).values.flip(0)
-    return largest if before is None else torch.maximum(largest, before)
+def _per_unit(options: list[float], units: list[int], like: Tensor) -> Tensor:
+    """``[all units]``, or a number's tensor where all weights have the same option."""
+    if len(set(options)) == 1:
+        return like.new_tensor(options[0])
+    return torch.cat([like.new_full((count,), option) for option, count in zip(options, units, strict=True)])
 
 
 def _rows(weight: Tensor, axis: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from dagrow.objectives.adarad import AdaRad, _across, _as_weight, _check_mixing, _rows
+from dagrow.objectives.adarad import AdaRad, _across, _as_weight, _check_mixing, _FanIns, _rows
 
 
 class AdaRadM(AdaRad):
@@ -52,17 +52,18 @@ class AdaRadM(AdaRad):
         return {**state, "momentum": zeros, "momentum_capacity": state["capacity"].clone()}
 
     def _across_now(
-        self, state: dict[str, Tensor], group: dict[str, Any], phi: Tensor, heading: Tensor, axis: int
+        self, state: dict[str, Tensor], group: dict[str, Any], phi: Tensor, alive: Tensor, heading: Tensor, axis: int
     ) -> Tensor:
         beta, capacity = group["momentum_beta"], state["momentum_capacity"]
         capacity.mul_(1 - beta).add_(beta)
-        momentum: Tensor = (1 - beta) * _across(_rows(state["momentum"], axis), heading) + beta * phi
+        momentum = (1 - beta) * _across(_rows(state["momentum"], axis), heading)
+        momentum.add_(torch.where(alive.unsqueeze(1), phi, 0.0), alpha=beta)
         state["momentum"].copy_(_as_weight(momentum, state["momentum"], axis))
-        shares: Tensor = momentum / capacity.view(-1, 1)
-        return shares
+        return torch.where(alive.unsqueeze(1), momentum / capacity.view(-1, 1), phi)
 
-    def _turned(self, state: dict[str, Tensor], angle: Tensor, heading: Tensor, parameter: Tensor, axis: int) -> None:
-        momentum = _rows(state["momentum"], axis)
-        length = momentum.norm(dim=1, keepdim=True)
-        turned = torch.cos(angle) * momentum + torch.sin(angle) * length * heading
-        state["momentum"].copy_(_as_weight(turned, parameter, axis))
+    def _turned(self, job: _FanIns, angle: Tensor, side: Tensor) -> None:
+        momentum = _rows(job.state["momentum"], job.axis)
+        length = momentum.norm(dim=1)
+        turned = torch.cos(angle).unsqueeze(1) * momentum
+        turned.addcmul_(job.heading, (torch.sin(angle) * length * side).unsqueeze(1))
+        job.state["momentum"].copy_(_as_weight(turned, job.parameter, job.axis))

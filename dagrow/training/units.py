@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from dagrow.build.units import SIDES, UnitWeights
 from dagrow.graph import Dag, cost, growing_nodes
 from dagrow.mutation import add_units, remove_units, widened_spec
 from dagrow.objectives.shrinkage import group_factor, soft_threshold
-from dagrow.spec import BudgetSpec, PenaltySpec, RunSpec
+from dagrow.spec import BudgetSpec, GraphSpec, PenaltySpec, RunSpec
 
 
 class UnitTraffic:
@@ -53,6 +54,9 @@ class UnitTraffic:
         self.step, self.batches = epoch * batches, batches
         # Of this epoch alone: a run that is continued draws as the one that was not stopped.
         self.draw = torch.Generator().manual_seed(derived_seed(run.seed, f"units {epoch}"))
+        # Found anew whenever units have come or gone: looking for it takes longer than shrinking.
+        self._spec: GraphSpec | None = None
+        self._shrunk = _Shrunk((), {}, 2)
         self.added: Counter[str] = Counter()
         self.removed: Counter[str] = Counter()
 
@@ -60,8 +64,10 @@ class UnitTraffic:
         """To be called after each gradient step."""
         self.step += 1
         if self.penalty is not None:
-            shrink(self.network, self.penalty, radial_step(self.optimizer))
-            self.removed.update(remove_zero_units(self.network, self.penalty.side, self.optimizer, self.averages))
+            if self.network.spec is not self._spec:
+                self._spec, self._shrunk = self.network.spec, _Shrunk.of(self.network, self.penalty)
+            if self._shrunk.by(radial_step(self.optimizer) * self.penalty.strength):
+                self.removed.update(remove_zero_units(self.network, self.penalty.side, self.optimizer, self.averages))
         if self.units is not None and self.step % max(1, round(self.units.every * self.batches)) == 0:
             for node in reversed(growing_nodes(self.network.dag, self.run.growth.nodes)):
                 self._add(node, self.units.rate)
@@ -90,20 +96,46 @@ def radial_step(optimizer: torch.optim.Optimizer) -> float:
     return float(group.get("radial_lr", group["lr"]))
 
 
-@torch.no_grad()
 def shrink(network: Network, penalty: PenaltySpec, step: float) -> None:
     """The proximal step of a penalty ``strength * sum over units of ||weights of one side||_p``, in place."""
-    state = network.state_dict(keep_vars=True)
-    for side in SIDES[penalty.side](network.dag):
-        if penalty.p == 1:
+    _Shrunk.of(network, penalty).by(step * penalty.strength)
+
+
+@dataclass(frozen=True)
+class _Shrunk:
+    """What a penalty is on, of a network as it is now.
+
+    Attributes:
+        sides: of the units.
+        state: their weights.
+        p: of the norm.
+    """
+
+    sides: tuple[UnitWeights, ...]
+    state: dict[str, Tensor]
+    p: int
+
+    @classmethod
+    def of(cls, network: Network, penalty: PenaltySpec) -> _Shrunk:
+        return cls(tuple(SIDES[penalty.side](network.dag)), network.state_dict(keep_vars=True), penalty.p)
+
+    @torch.no_grad()
+    def by(self, amount: float) -> bool:
+        """One step; whether some unit may have nothing left."""
+        if self.p == 1:
+            for side in self.sides:
+                for block in side.blocks:
+                    part = block.part(self.state[block.key], side.count)
+                    part.copy_(soft_threshold(part, amount))
+            return True
+        least = []
+        for side in self.sides:
+            factor = group_factor(side.squares(self.state), amount)
+            least.append(factor.min())
             for block in side.blocks:
-                part = block.part(state[block.key], side.count)
-                part.copy_(soft_threshold(part, step * penalty.strength))
-            continue
-        factor = group_factor(side.squares(state), step * penalty.strength)
-        for block in side.blocks:
-            part = block.part(state[block.key], side.count)
-            part.mul_(block.spread(factor, part.dim()))
+                part = block.part(self.state[block.key], side.count)
+                part.mul_(block.spread(factor, part.dim()))
+        return not least or float(torch.stack(least).min()) == 0
 
 
 def remove_zero_units(

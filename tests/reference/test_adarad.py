@@ -100,6 +100,20 @@ def test_groups_share_the_fastest_fan_in(kind):
         assert torch.equal(p, q)
 
 
+@pytest.mark.parametrize("kind", [AdaRad, AdaRadM])
+def test_each_group_has_its_own_rates(kind):
+    x, y = data()
+    weights = first_weights(3)
+    alike, still = ([nn.Parameter(W.T.clone()) for W in weights] for _ in range(2))
+    slow = {"params": [still[2]], "lr": 0.0, "radial_lr": 0.0}
+    for parameters, groups in ((alike, alike), (still, [{"params": still[:2]}, slow])):
+        loss_of([p.T for p in parameters], x, y).backward()
+        kind(groups, **RATES).step()
+    assert all(torch.equal(p, q) for p, q in zip(alike[:2], still[:2], strict=True))
+    assert not torch.allclose(alike[2].T, weights[2])
+    torch.testing.assert_close(still[2].detach().T, weights[2], rtol=1e-14, atol=0)
+
+
 @pytest.mark.parametrize(("dtype", "steps"), [(torch.float32, 20), (torch.float64, 200)])
 @pytest.mark.parametrize("kind", [AdaRad, AdaRadM])
 def test_turning_keeps_lengths_and_the_radial_step_changes_only_them(kind, dtype, steps):
