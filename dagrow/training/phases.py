@@ -10,6 +10,9 @@ from typing import Any
 
 from dagrow.spec import RunSpec
 
+SMALLEST_SCALE = 1e-6
+"""Rounds end here in any case: by the running averages of a norm, the error goes on changing without any step."""
+
 
 class Phase(StrEnum):
     """Each ends when the held-out score has not become better for some passes."""
@@ -78,7 +81,7 @@ class RewindState:
 
     def next_phase(self, factor: float) -> bool:
         """Goes on to the next phase, or round, from the kept state; False if smaller steps change nothing any more."""
-        if self.phase is Phase.ANNEAL and not self.moved:
+        if self.phase is Phase.ANNEAL and not (self.moved and self.scale > SMALLEST_SCALE):
             return False
         order = list(Phase)
         self.scale /= factor if self.phase in (Phase.FREE, Phase.ANNEAL) else 1.0

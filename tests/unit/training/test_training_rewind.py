@@ -73,6 +73,17 @@ def test_phases_and_their_steps():
     assert not state.next_phase(3.0)  # nothing has changed at all
 
 
+def test_rounds_end_where_steps_are_too_small_to_matter():
+    """Though the error goes on changing, as it does by the running averages of a norm."""
+    state = RewindState(Phase.ANNEAL, best=0.5, kept_error=0.5, moved=True)
+    rounds = 0
+    while state.next_phase(4.0):
+        rounds += 1
+        state.note(0.6, 0)
+        assert rounds < 20
+    assert rounds == 10
+
+
 def test_a_run_goes_through_all_phases_and_ends():
     result = dagrow.grow(run(), write=False)
     for event in result.events:
