@@ -158,7 +158,7 @@ def propose(
             stream.held_out = 0.0
         statistics = supplied(statistics, needs, snapshots)
         drafts = make_drafts(
-            network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place]))
+            network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place])), processes
         )
         found = measure(snapshots, drafts, keep[1], where, significance)
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))

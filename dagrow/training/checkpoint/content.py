@@ -13,10 +13,10 @@ from torch import Tensor
 
 from dagrow.build import Network, build
 from dagrow.errors import DagrowError
+from dagrow.packing import pack, unpack
 from dagrow.spec import GraphSpec, RunSpec, TrainingSpec, plain_graph
 from dagrow.training.checkpoint.files import CheckpointError, decode, encode
 from dagrow.training.checkpoint.optimizer_state import optimizer_state, set_optimizer_state
-from dagrow.training.checkpoint.packing import pack, unpack
 from dagrow.training.checkpoint.random_numbers import random_state, set_random_state
 from dagrow.training.dtype import dtype_of
 from dagrow.training.epochs import make_optimizer
