@@ -27,7 +27,7 @@ from dagrow.planner.price import priced
 from dagrow.planner.screen import Screen
 from dagrow.planner.shortlist import Entry, burden, shortlist
 from dagrow.planner.where import find_where, promise, ranked
-from dagrow.spec.run import NewNodeSpec
+from dagrow.spec.growth import NewNodeSpec
 from dagrow.statistics import LossFunction, Snapshots, Stream, collect
 
 SHRINKAGES = (0.0, 1e-4, 1e-2, 1e-1, 1.0, 1e1, 1e2)

@@ -123,11 +123,21 @@ class StepEvent(GraphEvent):
     step: int = Field(ge=1, le=10**9)
 
 
+class TryoutEntry(Entry):
+    """A candidate after some training, beside the network as it was after the same."""
+
+    kind: str
+    place: str
+    steps: int = Field(description="gradient steps that both took")
+    gain: Number = Field(description="training loss without it, less that with it")
+
+
 class GrowthEvent(StepEvent):
     """A growth step: all that was considered, and what was inserted."""
 
     event: Literal["growth"]
     plan: PlanEntry | None = Field(description="null if there were no numbers to make candidates of")
+    tryout: list[TryoutEntry] | None = Field(default=None, description="candidates that were trained for a while")
     inserted: CandidateEntry | None
     reason: str | None = Field(default=None, description="why nothing was inserted")
     updates: list[CandidateEntry] | None = Field(default=None, description="best updates made after it")

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 
 from dagrow.report import Reporter
-from dagrow.training.calibration import Twin, calibrate
+from dagrow.training.calibration import calibrate
 from dagrow.training.descent import descend
 from dagrow.training.epochs import TrainingError, advice
 from dagrow.training.events import SCHEMA
@@ -19,6 +19,7 @@ from dagrow.training.rewind import after_pass
 from dagrow.training.state import RunState, Task
 from dagrow.training.together import settle
 from dagrow.training.told import calibration_text, removal_text, step_text
+from dagrow.training.twin import Twin
 from dagrow.work import Work, counted
 
 
