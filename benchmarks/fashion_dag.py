@@ -4,8 +4,8 @@
 
 Grown: `specs/fashion_dag.yaml`. Fixed: about 20 000 parameters, as many epochs in all; the same optimizer and
 schedule, at the learning rate of the grown network, at half and at twice that, since they may want another one. The
-one to compare with has one hidden layer of the activation that new nodes have; the others say what more is possible. With
-``--validation`` the last 10 000 training images stand in for the test set: settings were chosen there.
+one to compare with has one hidden layer of the activation that new nodes have; the others say what more is possible.
+With ``--validation`` the last 10 000 training images stand in for the test set: settings were chosen there.
 """
 
 from __future__ import annotations
