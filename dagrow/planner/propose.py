@@ -21,6 +21,7 @@ from dagrow.planner.insert import find_insert
 from dagrow.planner.kinds import Ask, Place
 from dagrow.planner.measure import measure
 from dagrow.planner.needs import check_needs, supplied
+from dagrow.planner.pause import collector_paused
 from dagrow.planner.places import find_places, node_templates
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.price import priced
@@ -34,6 +35,7 @@ SHRINKAGES = (0.0, 1e-4, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 """What ``shrinkage="auto"`` chooses from, by the loss on held-out samples."""
 
 
+@collector_paused()
 def propose(
     model: torch.fx.GraphModule,
     loss: LossFunction,
