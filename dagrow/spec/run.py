@@ -124,13 +124,22 @@ class TrainingSpec(SpecPart):
         default=False,
         description="after each insertion, take the closed-form best update of the existing weights",
     )
+    validation: float | None = Field(
+        default=None,
+        gt=0.0,
+        lt=1.0,
+        allow_inf_nan=False,
+        description="share of the training samples kept back; the run ends with the network that was best on them",
+    )
     rewind: RewindSpec | None = Field(default=None, description="smaller steps, and steps taken back")
     checkpoint: CheckpointSpec = CheckpointSpec()
 
     @model_validator(mode="after")
-    def _one_sets_the_rate(self) -> TrainingSpec:
+    def _one_of_each(self) -> TrainingSpec:
         if self.scheduler is not None and self.rewind is not None:
             raise ValueError("'scheduler' and 'rewind' both set the learning rate: leave one of them out")
+        if self.validation is not None and self.rewind is not None:
+            raise ValueError("'rewind' goes back to the best on samples of its own: leave 'validation' out")
         return self
 
 

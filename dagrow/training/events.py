@@ -110,6 +110,15 @@ class EpochEvent(Event):
     removed: dict[str, int] | None = Field(default=None, description="units that went, per node")
 
 
+class ValidationEvent(Event):
+    """The score on the samples kept back, after a pass or a growth step."""
+
+    event: Literal["validation"]
+    step: int = Field(ge=0, description="growth steps so far")
+    score: ScoreEntry
+    best: bool = Field(description="whether it is the best so far")
+
+
 class RewindEvent(Event):
     """Training went back to an earlier state, or on to its next phase; see ``training.rewind``."""
 
@@ -209,6 +218,7 @@ class EndEvent(GraphEvent):
 AnyEvent = Annotated[
     StartEvent
     | EpochEvent
+    | ValidationEvent
     | RewindEvent
     | GrowthEvent
     | RemovalEvent
