@@ -72,7 +72,8 @@ def _drafts(
     if processes.count > 1:
         _draw_together(statistics, ask)
         # One shrinkage after the other: a single place may be all there is to search.
-        parts = [(entry, replace(ask, shrinkages=(each,))) for each in ask.shrinkages for entry in entries]
+        kept = replace(ask.solves, keeping=True)
+        parts = [(entry, replace(ask, shrinkages=(s,), solves=kept)) for s in ask.shrinkages for entry in entries]
         for entry, own in parts[processes.part(0, len(parts))]:
             _draft(network, entry, statistics, own)
         ask.solves.share(processes, next(iter(network.parameters())).device)

@@ -20,27 +20,39 @@ from dagrow.methods import Neurons
 
 @dataclass(frozen=True)
 class Solves:
-    """What was found so far."""
+    """What was found so far, of what will be asked for again: weights are large.
 
+    Attributes:
+        keeping: everything that is solved is kept, to be shared.
+    """
+
+    keeping: bool = False
     _weights: dict[str, Tensor] = field(default_factory=dict)
     _neurons: dict[str, Neurons] = field(default_factory=dict)
 
-    def weights(self, name: str, solve: Callable[[], Tensor]) -> Tensor:
+    def weights(self, name: str, solve: Callable[[], Tensor], *, again: bool = False) -> Tensor:
         """A matrix of weights.
 
         Args:
             name: that no other solve of the proposal has.
             solve: finds it, where it is not known.
+            again: whether it will be asked for again.
         """
-        if name not in self._weights:
-            self._weights[name] = solve()
-        return self._weights[name]
+        found = self._weights.get(name) if again else self._weights.pop(name, None)
+        if found is None:
+            found = solve()
+            if again or self.keeping:
+                self._weights[name] = found
+        return found
 
     def neurons(self, name: str, solve: Callable[[], Neurons]) -> Neurons:
-        """New neurons; as `weights`."""
-        if name not in self._neurons:
-            self._neurons[name] = solve()
-        return self._neurons[name]
+        """New neurons, asked for once; as `weights`."""
+        found = self._neurons.pop(name, None)
+        if found is None:
+            found = solve()
+            if self.keeping:
+                self._neurons[name] = found
+        return found
 
     def share(self, processes: Processes, device: torch.device) -> None:
         """Adds what the other processes have found; all of them call it.

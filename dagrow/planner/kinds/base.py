@@ -155,13 +155,13 @@ class Place:
         return cost(Dag.of(structure.applied(self.base.spec))).minus(cost(self.base))
 
 
-def best_update(dag: Dag, node: str, key: str, statistics: Statistics, ask: Ask, shrinkage: float) -> Tensor:
-    """The best update of the edges into a node, solved once for all places that ask for it.
+def best_update(place: Place, key: str, statistics: Statistics, ask: Ask, shrinkage: float) -> Tensor:
+    """The best update of the edges into the node of a place.
 
     Args:
-        dag: the graph.
-        node: any.
-        key: of its moments.
+        place: where.
+        key: of the moments: the node itself, for the edges that are there, which all places at the node have in common;
+            or the place's own label, with the edges that come.
         statistics: with these moments.
         ask: what is asked.
         shrinkage: of the metric.
@@ -169,8 +169,9 @@ def best_update(dag: Dag, node: str, key: str, statistics: Statistics, ask: Ask,
     Returns:
         As `solve_update`.
     """
-    solve = partial(solve_update, dag, node, statistics.nodes[key], shrinkage)
-    return ask.solves.weights(f"update of {key} at {shrinkage}", solve)
+    common = key == place.node
+    solve = partial(solve_update, place.base if common else place.dag, place.node, statistics.nodes[key], shrinkage)
+    return ask.solves.weights(f"update of {key} at {shrinkage}", solve, again=common)
 
 
 class Kind(ABC):

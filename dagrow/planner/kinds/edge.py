@@ -70,8 +70,8 @@ class NewEdge(Kind):
             return self._as_made(network, place, before, after, ask, ask.method.edge)
         variants = []
         for shrinkage in ask.shrinkages:
-            old = best_update(place.base, place.node, place.node, statistics, ask, shrinkage)
-            new = best_update(place.dag, place.node, place.label, statistics, ask, shrinkage)
+            old = best_update(place, place.node, statistics, ask, shrinkage)
+            new = best_update(place, place.label, statistics, ask, shrinkage)
             own = new.shape[1] - old.shape[1]
             # The new edge is the last, before the constant.
             dW = new - torch.cat([old[:, :-1], old.new_zeros(len(old), own), old[:, -1:]], dim=1)

@@ -36,7 +36,7 @@ class Update(Kind):
         dtype = next(iter(network.parameters())).dtype
         variants = []
         for shrinkage in ask.shrinkages:
-            dW = best_update(place.dag, place.node, place.node, statistics, ask, shrinkage)
+            dW = best_update(place, place.node, statistics, ask, shrinkage)
             if not bool((dW != 0).any()):
                 continue
             update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype))
