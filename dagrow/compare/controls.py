@@ -12,8 +12,8 @@ from dagrow.graph import Dag, training_work
 from dagrow.spec import BudgetSpec, GraphSpec, GrowthSpec, RunSpec
 
 GROWN: Mapping[str, tuple[str, ...]] = {
-    "random placement": ("growth.where=random",),
-    "smallest-gain placement": ("growth.where=smallest_gain",),
+    "random placement": ("growth.tryout=null", "growth.where=random"),
+    "smallest-gain placement": ("growth.tryout=null", "growth.where=smallest_gain"),
     "random weights, same norm": ("growth.insert=random_direction",),
 }
 """Changes of the first variant: it grows elsewhere, or what it inserts points elsewhere."""

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from dagrow.methods import METHODS
 from dagrow.spec import FrozenDict, RunSpec
 from dagrow.spec.graph import SpecFile, one_of
-from dagrow.spec.run import Schedule
+from dagrow.spec.growth import Schedule
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,59}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

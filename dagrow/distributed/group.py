@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dagrow.distributed.processes import Processes
 from dagrow.errors import DagrowError, listed
+from dagrow.packing import from_bytes, to_bytes
 
 GO_ON = "--resume goes on from the last checkpoint, with any number of processes"
 
@@ -56,6 +58,11 @@ class Group(Processes):
         with self.listening():
             dist.all_gather(parts, padded)
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def exchange(self, value: Any) -> list[Any]:
+        own = torch.frombuffer(bytearray(to_bytes(value)), dtype=torch.uint8).to(self.device)
+        parts = torch.split(self.gather(own), list(self.numbers(len(own))))
+        return [from_bytes(part.cpu().numpy().tobytes()) for part in parts]
 
     def agree(self, what: str, found: str) -> None:
         digest = hashlib.sha256(found.encode()).digest()

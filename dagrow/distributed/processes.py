@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -35,6 +36,13 @@ class Processes:
     def gather(self, rows: Tensor) -> Tensor:
         """The rows of all processes, one below the other in their order; there may be none in some."""
         return rows
+
+    def exchange(self, value: Any) -> list[Any]:
+        """What the processes give, in their order: plain data and tensors, as `dagrow.packing.pack` takes them.
+
+        Tensors that come from other processes are on the CPU.
+        """
+        return [value]
 
     def agree(self, what: str, found: str) -> None:
         """Makes sure that all processes found the same.

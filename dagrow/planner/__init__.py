@@ -7,7 +7,7 @@ from dagrow.planner.needs import check_growth, check_needs
 from dagrow.planner.places import find_places
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
-from dagrow.planner.where import WHERE
+from dagrow.planner.where import WHERE, promise
 
 __all__ = [
     "INSERT",
@@ -20,5 +20,6 @@ __all__ = [
     "check_growth",
     "check_needs",
     "find_places",
+    "promise",
     "propose",
 ]

@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 
 from dagrow.build import Network
+from dagrow.distributed import ALONE, Processes
 from dagrow.errors import NumbersError
 from dagrow.graph import cost
 from dagrow.planner.kinds import Ask, Draft, Place
@@ -33,6 +34,7 @@ def make_drafts(
     statistics: Statistics,
     ask: Ask,
     worth: Callable[[Place], float],
+    processes: Processes = ALONE,
 ) -> list[Draft]:
     """What to try at each place.
 
@@ -42,12 +44,13 @@ def make_drafts(
         statistics: over as many samples as are looked at.
         ask: what is asked of each.
         worth: by which places are chosen for a search; asked only where they are many.
+        processes: that share out the solves; all of them get all drafts.
     """
     effort = max(LEAST, PASSES * 3.0 * cost(network.dag).multiply_adds * statistics.samples)
     # For methods that look at samples everywhere.
     shared = replace(ask.request, effort=max(LEAST / 4, effort / max(1, len(entries))))
     closed = replace(ask, samples=False, request=shared)
-    drafts = [_draft(network, entry, statistics, closed) for entry in entries]
+    drafts = _drafts(network, entries, statistics, closed, processes)
     open_ = [index for index, draft in enumerate(drafts) if draft.open]
     if not open_:
         return drafts
@@ -56,9 +59,34 @@ def make_drafts(
     shrinkages = ask.shrinkages if len(ask.shrinkages) == 1 else SHRINKAGES[: SEARCHES // len(open_)]
     each = replace(ask.request, effort=effort / (len(open_) * len(shrinkages)))
     search = replace(ask, shrinkages=shrinkages, request=each)
-    for index in open_:
-        drafts[index] = _draft(network, entries[index], statistics, search)
+    searched = _drafts(network, [entries[index] for index in open_], statistics, search, processes)
+    for index, draft in zip(open_, searched, strict=True):
+        drafts[index] = draft
     return drafts
+
+
+def _drafts(
+    network: Network, entries: Sequence[Entry], statistics: Statistics, ask: Ask, processes: Processes
+) -> list[Draft]:
+    """Drafts of some places; of several processes, each solves a part for all of them first."""
+    if processes.count > 1:
+        _draw_together(statistics, ask)
+        # One shrinkage after the other: a single place may be all there is to search.
+        kept = replace(ask.solves, keeping=True)
+        parts = [(entry, replace(ask, shrinkages=(s,), solves=kept)) for s in ask.shrinkages for entry in entries]
+        for entry, own in parts[processes.part(0, len(parts))]:
+            _draft(network, entry, statistics, own)
+        ask.solves.share(processes, next(iter(network.parameters())).device)
+    return [_draft(network, entry, statistics, ask) for entry in entries]
+
+
+def _draw_together(statistics: Statistics, ask: Ask) -> None:
+    """Has the processes exchange samples now, all of them at once, that a solve may ask for."""
+    for moments in statistics.sites.values():
+        if ask.may_search and moments.samples is not None:
+            moments.samples()
+        if moments.chain is not None:
+            moments.chain()
 
 
 def _draft(network: Network, entry: Entry, statistics: Statistics, ask: Ask) -> Draft:

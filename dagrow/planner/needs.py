@@ -20,7 +20,7 @@ from dagrow.methods import (
     find_method,
 )
 from dagrow.planner.kinds.existing import existing_neurons
-from dagrow.spec.run import GrowthSpec
+from dagrow.spec.growth import GrowthSpec
 from dagrow.statistics import SiteLayout, Snapshots, Statistics, chain_of, judged, labels_problem
 
 Supply = Callable[[SiteMoments, SiteLayout], SiteMoments]

@@ -12,8 +12,8 @@ from dagrow.errors import GrowthError, SpecError, did_you_mean, listed
 from dagrow.graph import Dag, FixedSize, NodeTemplate
 from dagrow.planner.kinds import find_kind
 from dagrow.planner.shortlist import Entry
+from dagrow.spec.growth import NewNodeSpec
 from dagrow.spec.problems import problems_of
-from dagrow.spec.run import NewNodeSpec
 
 
 def find_places(

@@ -21,19 +21,21 @@ from dagrow.planner.insert import find_insert
 from dagrow.planner.kinds import Ask, Place
 from dagrow.planner.measure import measure
 from dagrow.planner.needs import check_needs, supplied
+from dagrow.planner.pause import collector_paused
 from dagrow.planner.places import find_places, node_templates
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.price import priced
 from dagrow.planner.screen import Screen
 from dagrow.planner.shortlist import Entry, burden, shortlist
 from dagrow.planner.where import find_where, promise, ranked
-from dagrow.spec.run import NewNodeSpec
+from dagrow.spec.growth import NewNodeSpec
 from dagrow.statistics import LossFunction, Snapshots, Stream, collect
 
 SHRINKAGES = (0.0, 1e-4, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 """What ``shrinkage="auto"`` chooses from, by the loss on held-out samples."""
 
 
+@collector_paused()
 def propose(
     model: torch.fx.GraphModule,
     loss: LossFunction,
@@ -158,7 +160,7 @@ def propose(
             stream.held_out = 0.0
         statistics = supplied(statistics, needs, snapshots)
         drafts = make_drafts(
-            network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place]))
+            network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place])), processes
         )
         found = measure(snapshots, drafts, keep[1], where, significance)
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))

@@ -4,15 +4,13 @@ from dagrow.spec.document import Document, read_document
 from dagrow.spec.files import read_graph, read_run
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
+from dagrow.spec.growth import BudgetSpec, GrowthSpec, NewNodeSpec, TryoutSpec
 from dagrow.spec.identity import graph_hash
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 from dagrow.spec.patch import GraphPatch, TablePatch
 from dagrow.spec.run import (
-    BudgetSpec,
     CheckpointSpec,
     DataSpec,
-    GrowthSpec,
-    NewNodeSpec,
     OptimizerSpec,
     RunSpec,
     TrainingSpec,
@@ -42,6 +40,7 @@ __all__ = [
     "SpecPart",
     "TablePatch",
     "TrainingSpec",
+    "TryoutSpec",
     "UnitsSpec",
     "dump_graph",
     "dump_run",

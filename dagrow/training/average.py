@@ -28,6 +28,11 @@ class Average:
         for model in self.models:
             model.update_parameters(network)
 
+    def network(self, network: Network) -> Network:
+        """A copy of the network with the averages, if there are any; otherwise the network itself."""
+        averaged = [model.module for model in self.models]
+        return averaged[0] if averaged else network  # type: ignore[return-value]
+
     def put_into(self, network: Network) -> None:
         """Gives the network the averages in the place of its weights, if there are any."""
         for model in self.models:

@@ -110,6 +110,15 @@ class EpochEvent(Event):
     removed: dict[str, int] | None = Field(default=None, description="units that went, per node")
 
 
+class ValidationEvent(Event):
+    """The score on the samples kept back, after a pass or a growth step."""
+
+    event: Literal["validation"]
+    step: int = Field(ge=0, description="growth steps so far")
+    score: ScoreEntry
+    best: bool = Field(description="whether it is the best so far")
+
+
 class RewindEvent(Event):
     """Training went back to an earlier state, or on to its next phase; see ``training.rewind``."""
 
@@ -123,11 +132,21 @@ class StepEvent(GraphEvent):
     step: int = Field(ge=1, le=10**9)
 
 
+class TryoutEntry(Entry):
+    """A candidate after some training, beside the network as it was after the same."""
+
+    kind: str
+    place: str
+    steps: int = Field(description="gradient steps that both took")
+    gain: Number = Field(description="training loss without it, less that with it")
+
+
 class GrowthEvent(StepEvent):
     """A growth step: all that was considered, and what was inserted."""
 
     event: Literal["growth"]
     plan: PlanEntry | None = Field(description="null if there were no numbers to make candidates of")
+    tryout: list[TryoutEntry] | None = Field(default=None, description="candidates that were trained for a while")
     inserted: CandidateEntry | None
     reason: str | None = Field(default=None, description="why nothing was inserted")
     updates: list[CandidateEntry] | None = Field(default=None, description="best updates made after it")
@@ -199,6 +218,7 @@ class EndEvent(GraphEvent):
 AnyEvent = Annotated[
     StartEvent
     | EpochEvent
+    | ValidationEvent
     | RewindEvent
     | GrowthEvent
     | RemovalEvent

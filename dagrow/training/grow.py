@@ -25,9 +25,9 @@ from dagrow.training.loop import Loop
 from dagrow.training.memory import check_memory, memory_errors
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
-from dagrow.training.rewind import split_held_out
 from dagrow.training.state import RunState, Task
 from dagrow.training.together import check_exact, check_same, hand_over, take_over
+from dagrow.training.validation import split_held_out
 
 
 @memory_errors()

@@ -18,6 +18,7 @@ from dagrow.training.journal import candidate_entry, plan_entry
 from dagrow.training.sampling import batch_that_fits, samples_needed
 from dagrow.training.schedules import SCOPES
 from dagrow.training.state import RunState, Task
+from dagrow.training.tryout import try_out
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,17 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
         nothing = {"step": number, "plan": None, "inserted": None, "reason": str(error)}
         return StepOutcome(None, None, nothing, data, places)
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
-    if plan.best is None:
-        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": "nothing gains"}, data, places)
-    _make(state, plan.best, growth.insert)
+    best, reason = plan.best, "nothing gains"
+    if best is not None and growth.tryout is not None:
+        ready = [candidate for candidate in plan.candidates if not candidate.rejected]
+        best, entries["tryout"] = try_out(task, state, ready, number)
+        reason = "nothing that was tried out has gained"
+    if best is None:
+        return StepOutcome(plan, None, {**entries, "inserted": None, "reason": reason}, data, places)
+    _make(state, best, growth.insert)
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
-    return StepOutcome(plan, plan.best, {**entries, "inserted": candidate_entry(plan.best)}, data, places)
+    return StepOutcome(plan, best, {**entries, "inserted": candidate_entry(best)}, data, places)
 
 
 def _turns(growth: GrowthSpec, dag: Dag) -> list[str]:

@@ -7,7 +7,8 @@ import time
 from dataclasses import asdict
 
 from dagrow.report import Reporter
-from dagrow.training.calibration import Twin, calibrate
+from dagrow.training.calibration import calibrate
+from dagrow.training.checkpoint import network_of
 from dagrow.training.descent import descend
 from dagrow.training.epochs import TrainingError, advice
 from dagrow.training.events import SCHEMA
@@ -19,6 +20,8 @@ from dagrow.training.rewind import after_pass
 from dagrow.training.state import RunState, Task
 from dagrow.training.together import settle
 from dagrow.training.told import calibration_text, removal_text, step_text
+from dagrow.training.twin import Twin
+from dagrow.training.validation import validation_entries
 from dagrow.work import Work, counted
 
 
@@ -48,6 +51,7 @@ class Loop:
             while (unit := next_unit(self.task.spec, self.state.progress)) is not Unit.END:
                 self.state.progress = self.units[unit]()
                 self._check_weights()
+                self._validate()
                 self.record.after(unit, self.state)
             return self._end()
         except TrainingError as error:
@@ -124,9 +128,32 @@ class Loop:
         """Multiply-adds of all processes."""
         return int(self.task.processes.sums(work.multiply_adds)[0])
 
+    def _validate(self) -> None:
+        """Keeps the network if it is the best so far on the samples kept back for that."""
+        state, best, samples = self.state, self.state.best, self.task.held_out
+        if best is None or samples is None:
+            return
+        network = state.average.network(state.network)
+        score, done = self.task.score(network, samples), state.progress
+        kept = best.note(network, score, done.epoch, done.step)
+        self.record.write("validation", epoch=done.epoch, step=done.step, **validation_entries(score, kept=kept))
+
+    def _hand_back(self) -> None:
+        """Ends with the averages where there are any; with the network that was best, where that is known."""
+        state, best = self.state, self.state.best
+        if best is None or best.graph is None:
+            state.average.put_into(state.network)
+            return
+        state.network = network_of(vars(best)).to(state.device)
+        error = "errors" if self.task.objective.loss.correct is not None else "loss"
+        self.reporter.say(
+            f"best on validation samples, {error} {best.error:.4g}: the network after {best.epoch} epochs and growth "
+            f"step {best.step} is handed back"
+        )
+
     def _end(self) -> GrowthResult:
+        self._hand_back()
         network = self.state.network.eval()
-        self.state.average.put_into(network)
         if not math.isfinite(loss := self.task.score(network, self.task.split.train).loss):
             raise TrainingError(f"the training loss ended at {loss}: {advice(self.state.optimizer)}")
         train, test = self.record.finish(self.state)

@@ -4,34 +4,10 @@ from __future__ import annotations
 
 import copy
 
-import torch
-
-from dagrow.build.network import derived_seed
-from dagrow.data import Samples, Split
-from dagrow.spec import RunSpec
 from dagrow.training.average import Average
 from dagrow.training.checkpoint import network_parts, restored_network
-from dagrow.training.epochs import Score, TrainingError
 from dagrow.training.state import RunState, Task
-
-
-def split_held_out(run: RunSpec, split: Split) -> tuple[Split, Samples | None]:
-    """Keeps a share of the training samples back to judge by; None where the run does not rewind.
-
-    Raises:
-        TrainingError: if nothing would be left on one side.
-    """
-    if run.training.rewind is None:
-        return split, None
-    total = len(split.train)
-    count = round(run.training.rewind.held_out * total)
-    if not 0 < count < total:
-        raise TrainingError(
-            f"training.rewind.held_out keeps {count} of {total} training samples back; there must be some on both sides"
-        )
-    generator = torch.Generator().manual_seed(derived_seed(run.seed, "held-out samples"))
-    order = torch.randperm(total, generator=generator).to(split.train.inputs[0].device)
-    return Split(split.train.rows(order[count:]), split.test), split.train.rows(order[:count])
+from dagrow.training.validation import error_of
 
 
 def after_pass(task: Task, state: RunState, removed: int) -> str | None:
@@ -48,7 +24,7 @@ def after_pass(task: Task, state: RunState, removed: int) -> str | None:
     options, rewind = task.spec.training.rewind, state.rewind
     if options is None or rewind is None or task.held_out is None:
         return None
-    error = _error(task.score(state.network, task.held_out))
+    error = error_of(task.score(state.network, task.held_out))
     if rewind.note(error, removed):
         parts = {**network_parts(state.network, state.optimizer), "average": state.average.state_dict()}
         rewind.kept = copy.deepcopy(parts)
@@ -70,7 +46,3 @@ def after_pass(task: Task, state: RunState, removed: int) -> str | None:
         state.progress = state.progress.ended()
         return f"{back}; smaller steps change nothing any more"
     return f"{back}, phase '{rewind.phase.value}', learning rate {state.optimizer.param_groups[0]['lr']:.3g}"
-
-
-def _error(score: Score) -> float:
-    return score.loss if score.accuracy is None else 1.0 - score.accuracy

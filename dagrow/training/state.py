@@ -19,6 +19,7 @@ from dagrow.training.learning_rate import LearningRate
 from dagrow.training.phases import RewindState
 from dagrow.training.progress import Progress
 from dagrow.training.sampling import batch_that_fits
+from dagrow.training.validation import Best
 
 _SCORING_BATCH = 1_024
 
@@ -31,7 +32,7 @@ class Task:
         spec: the run file.
         split: samples, on the device of the run.
         objective: the loss.
-        held_out: training samples kept back, where the run rewinds.
+        held_out: training samples kept back, where the run rewinds or validates.
         processes: that do it together.
     """
 
@@ -65,6 +66,7 @@ class RunState:
         looks: draws the samples that growth steps look at.
         progress: what is done.
         rewind: where the run stands that rewinds; None for others.
+        best: the network that was best on validation samples; None where the run has none.
     """
 
     network: Network
@@ -75,6 +77,7 @@ class RunState:
     looks: torch.Generator
     progress: Progress = field(default_factory=Progress)
     rewind: RewindState | None = None
+    best: Best | None = None
 
     @classmethod
     def of(cls, spec: RunSpec, network: Network, optimizer: torch.optim.Optimizer) -> RunState:
@@ -93,6 +96,7 @@ class RunState:
             torch.Generator().manual_seed(order),
             torch.Generator().manual_seed(looks),
             rewind=rewind,
+            best=None if spec.training.validation is None else Best(),
         )
 
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagrow.graph import cost
-from dagrow.planner import Plan
+from dagrow.report import number
 from dagrow.training.epochs import Score
 from dagrow.training.growth_step import StepOutcome
 from dagrow.training.log import inserted_text
@@ -25,14 +25,14 @@ def step_text(outcome: StepOutcome, state: RunState, test: Score) -> str:
     """
     step, best = outcome.entries["step"], outcome.made
     if best is None:
-        return f"step {step}: {outcome.entries['reason']}\n{_others(outcome.plan)}".rstrip()
+        return f"step {step}: {outcome.entries['reason']}{_tried(outcome.entries)}\n{_others(outcome)}".rstrip()
     held = "" if best.held_out_gain is None else f", held out {best.held_out_gain:.4g}"
     line = (
         f"step {step}: {inserted_text(outcome.entries['inserted'])}  gain {best.gain:.4g}{held}, "
         f"amplitude {best.amplitude:.3g}; now {cost(state.network.dag).parameters} parameters, test {test}"
     )
     told = "" if best.why is None else f"\n    {best.why}"
-    return f"{line}{told}\n{_others(outcome.plan)}"
+    return f"{line}{told}{_tried(outcome.entries)}\n{_others(outcome)}"
 
 
 def removal_text(outcome: StepOutcome) -> str:
@@ -50,11 +50,21 @@ def calibration_text(entries: Mapping[str, Any]) -> str:
     return f"    {entries['steps']} gradient steps later, gain over a twin that did not grow: {later}"
 
 
-def _others(plan: Plan | None) -> str:
-    """The candidates in short, the best left out."""
+def _tried(entries: Mapping[str, Any]) -> str:
+    """What each candidate that was tried out had gained in the end."""
+    tried = entries.get("tryout") or ()
+    return "".join(
+        f"\n    tried {e['kind']} {e['place']}: gain {number(e['gain'])} after {e['steps']} gradient steps"
+        for e in tried
+    )
+
+
+def _others(outcome: StepOutcome) -> str:
+    """The candidates in short, the one that was made left out."""
+    plan = outcome.plan
     if plan is None:
         return ""
-    others = [c for c in plan.candidates if c is not plan.best]
+    others = [c for c in plan.candidates if c is not outcome.made]
     lines = [
         f"    also {c.kind} {c.place}: " + (c.rejected or f"+{c.neurons}, gain {c.decisive_gain:.4g}")
         for c in others[:_SHOWN]

@@ -9,9 +9,24 @@ from test_processes import ended, started_with
 
 PROPOSE = """
 import json
+from dataclasses import replace
 import torch
 import dagrow
 from dagrow.distributed import joined
+from dagrow.methods import METHODS
+
+solved = []
+
+
+def noted(method):
+    def formula(moments, request):
+        solved.append(request.shrinkage)
+        return method.formula(moments, request)
+
+    return replace(method, formula=formula)
+
+
+METHODS.update({name: noted(method) for name, method in METHODS.items()})
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
@@ -32,11 +47,13 @@ with joined("cpu") as (processes, _):
     data = list(zip(x[own].split(40), labels[own].split(40)))
     for name, model, options in CASES:
         options = {"nodes": ["h"], **options}
+        solved.clear()
         plan = dagrow.propose(model, torch.nn.functional.cross_entropy, data, processes=processes, neurons=2, **options)
-        found[name] = [
+        rows = [
             [c.kind, c.place, c.neurons, c.rejected, c.gain, c.held_out_gain or 0.0, c.amplitude, c.noise_level]
             for c in plan.candidates
         ]
+        found[name] = {"rows": rows, "solved": list(solved)}
 print(json.dumps(found))
 """
 
@@ -47,6 +64,7 @@ CASES = {
         {"candidates": ["node"], "nodes": ["y"], "new_node": {"norm": "batch", "activation": "relu"}},
     ),
     "drawn samples": ("bare", {"method": "nonlinear", "shrinkage": 0.1}),
+    "drawn samples of several shrinkages": ("bare", {"method": "nonlinear"}),
     "drawn samples of random neurons": ("bare", {"method": "north_activations"}),
     "samples along a chain": ("bare", {"method": "folding"}),
 }
@@ -68,9 +86,18 @@ def plans():
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_propose_what_one_does(plans, case):
-    alone, *apart = (plan[case] for plan in plans)
+    alone, *apart = (plan[case]["rows"] for plan in plans)
     assert any(row[2] for row in alone)
     for rows in apart:
         assert [row[:4] for row in rows] == [row[:4] for row in alone]
         for row, wanted in zip(rows, alone, strict=True):
             assert row[4:] == pytest.approx(wanted[4:], rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("case", ["norm statistics", "drawn samples of several shrinkages"])
+def test_two_processes_share_out_the_solves(plans, case):
+    """Each makes about half of them, and none is made twice."""
+    alone, *apart = (plan[case]["solved"] for plan in plans)
+    assert sorted(apart[0] + apart[1]) == sorted(alone)
+    assert len(alone) > 2
+    assert max(map(len, apart)) <= 0.6 * len(alone)

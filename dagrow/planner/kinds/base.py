@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import ClassVar
+
+from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, Structure, cost, site
-from dagrow.methods import Method, Request, Why
+from dagrow.methods import SAMPLES, Method, Request, Why
+from dagrow.planner.solves import Solves
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics import SiteLayout, Statistics, Target
+from dagrow.statistics import SiteLayout, Statistics, Target, solve_update
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Ask:
         pointwise: fan-out of new convolution channels only at the centre of the kernel.
         room: parameters and multiply-adds that may still be added; infinite for no limit.
         removal: what a removal may add to the loss.
-        samples: whether methods may search on samples, or have to do with moments.
+        samples: whether methods may search on samples where moments say nothing, or have to do with moments.
+        solves: that are known.
     """
 
     method: Method
@@ -39,6 +43,12 @@ class Ask:
     room: tuple[float, float] = (float("inf"), float("inf"))
     removal: float = 0.0
     samples: bool = True
+    solves: Solves = field(default_factory=Solves)
+
+    @property
+    def may_search(self) -> bool:
+        """Whether the method is given samples."""
+        return self.samples or SAMPLES in self.method.needs
 
 
 @dataclass(frozen=True)
@@ -143,6 +153,25 @@ class Place:
         if size is not None:
             structure = structure.with_size(self.node, size)
         return cost(Dag.of(structure.applied(self.base.spec))).minus(cost(self.base))
+
+
+def best_update(place: Place, key: str, statistics: Statistics, ask: Ask, shrinkage: float) -> Tensor:
+    """The best update of the edges into the node of a place.
+
+    Args:
+        place: where.
+        key: of the moments: the node itself, for the edges that are there, which all places at the node have in common;
+            or the place's own label, with the edges that come.
+        statistics: with these moments.
+        ask: what is asked.
+        shrinkage: of the metric.
+
+    Returns:
+        As `solve_update`.
+    """
+    common = key == place.node
+    solve = partial(solve_update, place.base if common else place.dag, place.node, statistics.nodes[key], shrinkage)
+    return ask.solves.weights(f"update of {key} at {shrinkage}", solve, again=common)
 
 
 class Kind(ABC):

@@ -12,7 +12,7 @@ from dagrow.build.emit import edge_module
 from dagrow.graph import Dag, FixedSize, NodeTemplate, new_edge
 from dagrow.methods import EdgeFormula, EdgeMoments
 from dagrow.mutation import Change, WeightUpdate
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, best_update
 from dagrow.planner.trial import Trial
 from dagrow.statistics import (
     NodeMoments,
@@ -20,7 +20,6 @@ from dagrow.statistics import (
     Statistics,
     Target,
     edge_widths,
-    solve_update,
     split_update,
 )
 
@@ -71,8 +70,8 @@ class NewEdge(Kind):
             return self._as_made(network, place, before, after, ask, ask.method.edge)
         variants = []
         for shrinkage in ask.shrinkages:
-            old = solve_update(place.base, place.node, before, shrinkage)
-            new = solve_update(place.dag, place.node, after, shrinkage)
+            old = best_update(place, place.node, statistics, ask, shrinkage)
+            new = best_update(place, place.label, statistics, ask, shrinkage)
             own = new.shape[1] - old.shape[1]
             # The new edge is the last, before the constant.
             dW = new - torch.cat([old[:, :-1], old.new_zeros(len(old), own), old[:, -1:]], dim=1)

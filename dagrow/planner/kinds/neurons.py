@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag
-from dagrow.methods import NOTHING, SAMPLES, Neurons, Request, SiteMoments
+from dagrow.methods import NOTHING, Neurons, Request, SiteMoments
 from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
@@ -51,14 +52,14 @@ def draft_neurons(
         return Draft(kind, place.label, (), "over the budget")
     request = replace(ask.request, neurons=min(room, ask.request.neurons))
     layout, moments = statistics.layouts[place.label], statistics.sites[place.label]
-    may_search = ask.samples or SAMPLES in ask.method.needs
-    can_search = moments.samples is not None
-    if not may_search:
+    can_search, name = moments.samples is not None, f"neurons of {kind} {place.label}"
+    found: list[tuple[float, Neurons]] = []
+    if not ask.may_search:
+        # What completes a method has its turn where the method finds nothing at any shrinkage.
         moments = replace(moments, samples=None)
-    # What completes a method has its turn where the method finds nothing at any shrinkage.
-    found, reason = ([], "") if may_search else _made(ask, moments, replace(request, completion=NOTHING))
+        found, reason = _made(ask, moments, replace(request, completion=NOTHING), name)
     if not found:
-        found, reason = _made(ask, moments, request)
+        found, reason = _made(ask, moments, request, f"{name}, {'searched' if ask.may_search else 'completed'}")
     variants = []
     for shrinkage, neurons in found:
         if neurons.still:
@@ -76,15 +77,16 @@ def draft_neurons(
     if any(variant.trial.still for variant in variants):
         return Draft(kind, place.label, (variants[0],), limit=float("inf"))
     reason = "" if variants else reason
-    return Draft(kind, place.label, tuple(variants), reason, open=can_search and not may_search and not variants)
+    return Draft(kind, place.label, tuple(variants), reason, open=can_search and not ask.may_search and not variants)
 
 
-def _made(ask: Ask, moments: SiteMoments, request: Request) -> tuple[list[tuple[float, Neurons]], str]:
+def _made(ask: Ask, moments: SiteMoments, request: Request, name: str) -> tuple[list[tuple[float, Neurons]], str]:
     """Neurons at each shrinkage that makes a difference, and why there are none otherwise."""
     found: list[tuple[float, Neurons]] = []
     reason = ""
     for shrinkage in ask.shrinkages:
-        neurons = ask.method(moments, replace(request, shrinkage=shrinkage))
+        own = replace(request, shrinkage=shrinkage)
+        neurons = ask.solves.neurons(f"{name} at {shrinkage}", partial(ask.method, moments, own))
         reason = neurons.reason
         same = [other for _, other in found if torch.equal(other.alpha, neurons.alpha)]
         if neurons.count == 0 or any(torch.equal(other.omega, neurons.omega) for other in same):
@@ -123,16 +125,19 @@ def _updates(
         pairs = zip(children, neurons.updates, strict=True)
         found = [(child, dW) for child, dW in pairs if child in first and place.base.node(child).merge == "sum"]
     elif ask.with_update:
-        found = [
-            (child, solve_update(place.base, child, statistics.nodes[child], edges=_lasting(place, child)))
-            for child in first
-        ]
+        found = [(child, _best_update(place, child, statistics, ask)) for child in first]
     else:
         found = []
     return tuple(
         WeightUpdate(child, split_update(place.base, child, dW, torch.float64, _lasting(place, child)))
         for child, dW in found
     )
+
+
+def _best_update(place: Place, child: str, statistics: Statistics, ask: Ask) -> Tensor:
+    edges = _lasting(place, child)
+    solve = partial(solve_update, place.base, child, statistics.nodes[child], edges=edges)
+    return ask.solves.weights(f"update of {child} by {', '.join(map(str, edges))}", solve)
 
 
 def _lasting(place: Place, child: str) -> tuple[EdgeId, ...]:

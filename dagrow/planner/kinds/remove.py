@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -40,20 +41,21 @@ class Remove(Kind):
         return tuple(Target(name) for name in place.targets), ()
 
     def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
-        updates = []
+        updates, shrinkage = [], min(ask.shrinkages)
         for edge in _lost(place):
             moments = statistics.nodes[edge.target]
             layer = edge_module(edge)
             state = network.state_dict()
             W, bias = place.base.op(edge).stored(state[f"{layer}.weight"]), state.get(f"{layer}.bias")
-            dW = _compensation(place, edge, moments.S, W, bias, min(ask.shrinkages))
+            solve = partial(_compensation, place, edge, moments.S, W, bias, shrinkage)
+            dW = ask.solves.weights(f"compensation of {edge} without {place.label} at {shrinkage}", solve)
             weights = {
                 e: (w.to(W.dtype), None if b is None else b.to(W.dtype))
                 for e, (w, b) in split_update(place.dag, edge.target, dW, torch.float64).items()
             }
             updates.append(WeightUpdate(edge.target, {edge: (-W, None if bias is None else -bias), **weights}))
         trial = Trial(network, place.dag, Change(structure=place.structure, constant=Constant(updates=tuple(updates))))
-        variant = Variant(trial, min(ask.shrinkages), (), 0.0, 0, place.cost())
+        variant = Variant(trial, shrinkage, (), 0.0, 0, place.cost())
         return Draft(self.name, place.label, (variant,), limit=ask.removal)
 
 

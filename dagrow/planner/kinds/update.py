@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate
 from dagrow.mutation import Change, WeightUpdate
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
+from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, best_update
 from dagrow.planner.trial import Trial
-from dagrow.statistics import SiteLayout, Statistics, Target, solve_update, split_update, weighted_edges
+from dagrow.statistics import SiteLayout, Statistics, Target, split_update, weighted_edges
 
 
 class Update(Kind):
@@ -36,7 +36,7 @@ class Update(Kind):
         dtype = next(iter(network.parameters())).dtype
         variants = []
         for shrinkage in ask.shrinkages:
-            dW = solve_update(place.dag, place.node, statistics.nodes[place.node], shrinkage)
+            dW = best_update(place, place.node, statistics, ask, shrinkage)
             if not bool((dW != 0).any()):
                 continue
             update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype))

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from dagrow.build import Network, build
 from dagrow.errors import DagrowError
+from dagrow.packing import pack, unpack
 from dagrow.spec import GraphSpec, RunSpec, TrainingSpec, plain_graph
 from dagrow.training.checkpoint.files import CheckpointError, decode, encode
 from dagrow.training.checkpoint.optimizer_state import optimizer_state, set_optimizer_state
-from dagrow.training.checkpoint.packing import pack, unpack
 from dagrow.training.checkpoint.random_numbers import random_state, set_random_state
 from dagrow.training.dtype import dtype_of
 from dagrow.training.epochs import make_optimizer
@@ -24,6 +24,7 @@ from dagrow.training.journal import JournalPosition
 from dagrow.training.phases import Phase, RewindState
 from dagrow.training.progress import Progress
 from dagrow.training.state import RunState
+from dagrow.training.validation import Best
 
 _NO_CHECKPOINT = (DagrowError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What comes of data that pretend to be a checkpoint."""
@@ -97,6 +98,7 @@ def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunStat
         "learning_rate": state.learning_rate.state_dict(),
         "average": state.average.state_dict(),
         "rewind": None if state.rewind is None else {**vars(state.rewind), "phase": state.rewind.phase.value},
+        "best": None if state.best is None else vars(state.best),
         "generators": {name: generator.get_state() for name, generator in state.generators.items()},
         "random": random_state(device),
     }
@@ -116,7 +118,7 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
     """
     parts = checkpoint.parts
     try:
-        network = _network(parts).to(device)
+        network = network_of(parts).to(device)
         optimizer = make_optimizer(network, checkpoint.run.training)
         # A scheduler adds to the groups of a new optimizer: what was kept comes after it.
         state = RunState.of(checkpoint.run, network, optimizer)
@@ -128,6 +130,8 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
         state.progress = checkpoint.progress
         if (kept := parts.get("rewind")) is not None:
             state.rewind = RewindState(**{**kept, "phase": Phase(kept["phase"])})
+        if (kept := parts.get("best")) is not None:
+            state.best = Best(**kept)
         set_random_state(parts["random"], device)
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
@@ -151,7 +155,7 @@ def restored_network(
     Raises:
         DagrowError, KeyError, RuntimeError, TypeError, ValueError: if the parts do not belong together.
     """
-    network = _network(parts).to(device)
+    network = network_of(parts).to(device)
     optimizer = make_optimizer(network, training)
     set_optimizer_state(network, optimizer, parts["optimizer"])
     return network, optimizer
@@ -164,12 +168,17 @@ def kept_network(checkpoint: Checkpoint, folder: Path) -> Network:
         CheckpointError: if its parts do not belong together.
     """
     try:
-        return _network(checkpoint.parts)
+        return network_of(checkpoint.parts)
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
 
 
-def _network(parts: Mapping[str, Any]) -> Network:
+def network_of(parts: Mapping[str, Any]) -> Network:
+    """The network of a graph and its weights as plain data and tensors; the tensors become its own.
+
+    Raises:
+        DagrowError, KeyError, RuntimeError, TypeError, ValueError: if the parts do not belong together.
+    """
     weights = parts["weights"]
     network = build(GraphSpec.model_validate(parts["graph"]), seed=0).to(dtype_of(weights))
     for name, value in network.state_dict().items():

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 import dagrow
+from dagrow.compare.cells import grown_cells
 from dagrow.compare.load import varied
 from dagrow.errors import SpecError
 
@@ -110,3 +111,13 @@ def test_changes_of_a_run_are_as_on_the_command_line(load):
     base = load(BASE).base
     with pytest.raises(SpecError, match=r"^--set growth\.neurons=x: expected a whole number, found 'x'$"):
         varied(base, ["growth.neurons=x"])
+
+
+def test_placements_by_lot_are_not_tried_out(load):
+    """Controls that place elsewhere can be made of a base that tries candidates out."""
+    spec = load(BASE + "  growth: {tryout: {candidates: 2}}\n")
+    placed = {cell.row.label: cell.run.growth for cell in grown_cells(spec)}
+    assert placed["tiny"].tryout is not None
+    assert placed["random weights, same norm"].tryout is not None
+    for control, where in (("random placement", "random"), ("smallest-gain placement", "smallest_gain")):
+        assert (placed[control].where, placed[control].tryout) == (where, None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from dagrow.errors import RunError
-from dagrow.training.checkpoint.packing import pack, unpack
+from dagrow.packing import from_bytes, pack, to_bytes, unpack
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -75,7 +75,7 @@ def test_tensors_that_share_memory_are_kept_apart():
 
 @pytest.mark.parametrize("value", [object(), {1: 2}, {"=": 1}, {1, 2}, [b"bytes"]])
 def test_anything_else_is_refused(value):
-    with pytest.raises(RunError, match="value.*cannot be kept in a checkpoint"):
+    with pytest.raises(RunError, match="value.*cannot be kept: it is neither plain data nor a tensor"):
         pack(value, "value", {})
 
 
@@ -96,3 +96,10 @@ def test_anything_else_is_refused(value):
 def test_what_pretends_to_be_packed(packed):
     with pytest.raises((KeyError, TypeError, ValueError, RuntimeError)):
         unpack(packed, {"t": torch.zeros(2, 3)})
+
+
+def test_one_string_of_bytes_holds_it_all():
+    found = from_bytes(to_bytes({"weights": (SOURCE.mT, None), "level": math.inf}))
+    torch.testing.assert_close(found["weights"][0], SOURCE.mT, rtol=0, atol=0)
+    assert found["weights"][0].stride() == SOURCE.mT.stride()
+    assert (found["weights"][1], found["level"]) == (None, math.inf)

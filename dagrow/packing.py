@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 
 from dagrow.errors import RunError
@@ -37,7 +39,7 @@ def pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         return parts if isinstance(value, list) else {_MARK: "tuple", "value": parts}
     if isinstance(value, Mapping) and all(isinstance(key, str) and key != _MARK for key in value):
         return {key: pack(part, f"{name}/{key}", tensors) for key, part in value.items()}
-    raise RunError(f"{name}: a {type(value).__name__} cannot be kept in a checkpoint")
+    raise RunError(f"{name}: a {type(value).__name__} cannot be kept: it is neither plain data nor a tensor")
 
 
 def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -54,6 +56,19 @@ def unpack(packed: Any, tensors: Mapping[str, Tensor]) -> Any:
     if kind is None:
         return {key: unpack(part, tensors) for key, part in packed.items()}
     return _UNPACKED[kind](packed, tensors)
+
+
+def to_bytes(value: Any) -> bytes:
+    """What `pack` takes, as one string of bytes."""
+    tensors: dict[str, Tensor] = {}
+    head = json.dumps(pack(value, "", tensors)).encode()
+    return len(head).to_bytes(8, "big") + head + save(tensors)
+
+
+def from_bytes(content: bytes) -> Any:
+    """What `to_bytes` was given; tensors on the CPU."""
+    end = 8 + int.from_bytes(content[:8], "big")
+    return unpack(json.loads(content[8:end]), load(content[end:]))
 
 
 def _pack_tensor(tensor: Tensor, name: str, tensors: dict[str, Tensor]) -> dict[str, Any]:

@@ -1,0 +1,66 @@
+"""Candidates tried out: what gains most at once need not be what gains most when it has been trained for a while."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from dagrow.planner import Candidate, apply, promise
+from dagrow.training.state import RunState, Task
+from dagrow.training.twin import Twin, steps_between_growth
+
+
+def try_out(
+    task: Task, state: RunState, ranked: Sequence[Candidate], number: int
+) -> tuple[Candidate | None, list[dict[str, Any]]]:
+    """Trains copies of the network, one with each of the best candidates, and one as it is; the run is not touched.
+
+    All see the same batches. The gain of a candidate is the training loss of the network as it is, less that of the
+    grown one, both after these steps, and ``growth.where`` says what it is divided by.
+
+    Args:
+        task: the run, with ``growth.tryout``.
+        state: before the growth step.
+        ranked: candidates that may be made, best first.
+        number: of the growth step, from 1.
+
+    Returns:
+        The best; None where none has gained; the first where the network as it is cannot be trained on. And what the
+        journal says of each that was tried.
+    """
+    growth = task.spec.growth
+    assert growth.tryout is not None
+    steps = growth.tryout.steps or steps_between_growth(task.spec, len(task.split.train), state.network)
+    start = _loss(task, Twin.of(state), steps, number)
+    told: list[dict[str, Any]] = []
+    best: Candidate | None
+    best, most = (None, 0.0) if math.isfinite(start) else (ranked[0], math.inf)
+    for candidate in entrants(ranked, growth.tryout.candidates):
+        own = Twin.of(state)
+        apply(own.network, candidate, own.optimizer, insert=growth.insert)
+        gain = start - _loss(task, own, steps, number)
+        entry = {"kind": candidate.kind, "place": candidate.place, "steps": steps}
+        told.append({**entry, "gain": gain if math.isfinite(gain) else None})
+        worth = promise(growth.where, gain, *candidate.cost)
+        if worth > most:
+            best, most = candidate, worth
+    return best, told
+
+
+def entrants(ranked: Sequence[Candidate], count: int) -> list[Candidate]:
+    """The best of each kind, then the next best of each, at most so many."""
+    seen: dict[str, int] = {}
+    order = []
+    for rank, candidate in enumerate(ranked):
+        seen[candidate.kind] = seen.get(candidate.kind, 0) + 1
+        order.append((seen[candidate.kind], rank))
+    return [ranked[rank] for _, rank in sorted(order)[:count]]
+
+
+def _loss(task: Task, own: Twin, steps: int, number: int) -> float:
+    """The training loss after some steps; infinite if it became no number."""
+    if not own.train(task, steps, f"growth.tryout in step {number}"):
+        return math.inf
+    loss = task.score(own.network, task.split.train).loss
+    return loss if math.isfinite(loss) else math.inf

@@ -1,0 +1,78 @@
+"""Training samples kept back to judge by, and the network that was best on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from dagrow.build import Network
+from dagrow.build.network import derived_seed
+from dagrow.data import Samples, Split
+from dagrow.spec import RunSpec, plain_graph
+from dagrow.training.epochs import Score, TrainingError
+
+
+def split_held_out(run: RunSpec, split: Split) -> tuple[Split, Samples | None]:
+    """Keeps a share of the training samples back; None where the run does not ask for it.
+
+    Raises:
+        TrainingError: if nothing would be left on one side.
+    """
+    if run.training.rewind is not None:
+        name, share = "training.rewind.held_out", run.training.rewind.held_out
+    elif run.training.validation is not None:
+        name, share = "training.validation", run.training.validation
+    else:
+        return split, None
+    total = len(split.train)
+    count = round(share * total)
+    if not 0 < count < total:
+        raise TrainingError(f"{name} keeps {count} of {total} training samples back; there must be some on both sides")
+    generator = torch.Generator().manual_seed(derived_seed(run.seed, "held-out samples"))
+    order = torch.randperm(total, generator=generator).to(split.train.inputs[0].device)
+    return Split(split.train.rows(order[count:]), split.test), split.train.rows(order[:count])
+
+
+def error_of(score: Score) -> float:
+    """The share of wrong answers; the loss where there is no such thing."""
+    return score.loss if score.accuracy is None else 1.0 - score.accuracy
+
+
+@dataclass
+class Best:
+    """The network that was best on the validation samples so far: fewest errors, of equal ones the lowest loss.
+
+    Attributes:
+        error: of it.
+        loss: of it.
+        epoch: passes over the training set that it had.
+        step: growth steps likewise.
+        graph: its graph as plain data; None before the first.
+        weights: and running statistics, as they were.
+    """
+
+    error: float = math.inf
+    loss: float = math.inf
+    epoch: int = 0
+    step: int = 0
+    graph: Mapping[str, Any] | None = None
+    weights: Mapping[str, Any] | None = None
+
+    def note(self, network: Network, score: Score, epoch: int, step: int) -> bool:
+        """Takes in a score; whether it is the best so far, and the network was kept."""
+        error = error_of(score)
+        if not math.isfinite(score.loss) or (error, score.loss) >= (self.error, self.loss):
+            return False
+        self.error, self.loss, self.epoch, self.step = error, score.loss, epoch, step
+        self.graph = plain_graph(network.spec)
+        self.weights = {name: value.clone() for name, value in network.state_dict().items()}
+        return True
+
+
+def validation_entries(score: Score, *, kept: bool) -> dict[str, Any]:
+    """What the journal says of a score on the validation samples."""
+    return {"score": asdict(score), "best": kept}
