@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import fx
 
+from dagrow.build.tape import Tape
 from dagrow.graph import Dag
 from dagrow.spec.graph import EdgeId
 
@@ -59,11 +60,23 @@ def emit(dag: Dag, given: Sequence[Value], wanted: Sequence[Value], single: bool
         wanted: values to return, in this order.
         single: return the one wanted value itself instead of a tuple.
     """
-    writer = _Writer(dag, given, wanted)
-    results = [writer.value(value) for value in wanted]
-    writer.graph.output(results[0] if single else tuple(results))
-    writer.graph.lint()
-    return writer.graph
+    graph = fx.Graph()
+    results = _written(graph, dag, given, wanted)
+    graph.output(results[0] if single else results)
+    graph.lint()
+    return graph
+
+
+def record(dag: Dag, given: Sequence[Value], wanted: Sequence[Value]) -> Tape:
+    """As `emit`, for code that is run a few times only."""
+    tape = Tape()
+    tape.output(_written(tape, dag, given, wanted))
+    return tape
+
+
+def _written(graph: Any, dag: Dag, given: Sequence[Value], wanted: Sequence[Value]) -> tuple[Any, ...]:
+    writer = _Writer(graph, dag, given, wanted)
+    return tuple(writer.value(value) for value in wanted)
 
 
 def cut(dag: Dag, changed: Iterable[str], wanted: Sequence[Value]) -> tuple[Value, ...]:
@@ -106,16 +119,15 @@ def _reached(dag: Dag, changed: Sequence[str]) -> set[str]:
 
 
 class _Writer:
-    """Emits each value once, parents first."""
+    """Emits each value once, parents first, into an ``fx.Graph`` or a `Tape`."""
 
-    def __init__(self, dag: Dag, given: Sequence[Value], wanted: Sequence[Value]) -> None:
-        self.dag = dag
-        self.graph = fx.Graph()
-        self.known: dict[Value, fx.Node] = {value: self.graph.placeholder(given_value(value, dag)) for value in given}
+    def __init__(self, graph: Any, dag: Dag, given: Sequence[Value], wanted: Sequence[Value]) -> None:
+        self.dag, self.graph = dag, graph
+        self.known: dict[Value, Any] = {value: graph.placeholder(given_value(value, dag)) for value in given}
         self.own = frozenset(value.node for value in wanted if value.stage == "merged")
 
-    def value(self, value: Value) -> fx.Node:
-        """The fx node that holds a value, emitted with all it needs. Iterative: graphs may be deep."""
+    def value(self, value: Value) -> Any:
+        """The node that holds a value, emitted with all it needs. Iterative: graphs may be deep."""
         stack = [value]
         while stack:
             top = stack[-1]
@@ -134,12 +146,12 @@ class _Writer:
             return [merged(value.node)]
         return [output(edge.source) for edge in self.dag.incoming[value.node]]
 
-    def _write_merged(self, name: str) -> fx.Node:
+    def _write_merged(self, name: str) -> Any:
         value = self._join_edges(name)
         delta = self.known.get(Value(name, "delta"))
         return value if delta is None else self._call(operator.add, f"{name}_changed", value, delta)
 
-    def _join_edges(self, name: str) -> fx.Node:
+    def _join_edges(self, name: str) -> Any:
         written = [self._write_edge(edge) for edge in self.dag.incoming[name]]
         if len(written) == 1:
             # A wanted value is a tensor of its own, with its own gradient; a lone identity edge shares its parent's.
@@ -152,11 +164,11 @@ class _Writer:
             total = self._call(operator.add, name, total, part)
         return total
 
-    def _write_edge(self, edge: EdgeId) -> fx.Node:
+    def _write_edge(self, edge: EdgeId) -> Any:
         source = self.known[output(edge.source)]
         return self._module(edge_module(edge), source) if self.dag.op(edge).parametrised else source
 
-    def _write_output(self, name: str) -> fx.Node:
+    def _write_output(self, name: str) -> Any:
         node, shape = self.dag.node(name), self.dag.merged(name)
         value = self.known[merged(name)]
         if node.norm != "none":
@@ -176,11 +188,11 @@ class _Writer:
             value = self._module(f"{name}.dropout", value)
         return value
 
-    def _module(self, target: str, value: fx.Node) -> fx.Node:
+    def _module(self, target: str, value: Any) -> Any:
         return self.graph.create_node("call_module", target, (value,), name=target.replace(".", "_"))
 
-    def _call(self, function: Callable[..., torch.Tensor], name: str, *args: object) -> fx.Node:
-        return self.graph.create_node("call_function", function, args, name=name)  # type: ignore[arg-type]
+    def _call(self, function: Callable[..., torch.Tensor], name: str, *args: object) -> Any:
+        return self.graph.create_node("call_function", function, args, name=name)
 
 
 def edge_module(edge: EdgeId) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from dagrow.build.emit import Value, cut, edge_module, emit, output
+from dagrow.build.emit import Value, cut, edge_module, emit, output, record
 from dagrow.build.module import Network
+from dagrow.build.tape import Call, Tape
 from dagrow.graph import Dag, edge_work
 from dagrow.work import spend
 
@@ -46,51 +47,51 @@ def output_of(values: Mapping[Value, Tensor], dag: Dag, name: str, rows: Any = s
 
 
 class Suffix:
-    """The part of a network below a change. It runs its graph node by node: to compile code for a few runs costs more.
+    """The part of a network below a change. It runs call by call: to make code for a few runs costs more.
 
     Args:
         network: whose layers it calls.
-        graph: from given values to a tuple of outputs.
+        tape: from given values to outputs.
         dag: of the network.
     """
 
-    def __init__(self, network: Network, graph: fx.Graph, dag: Dag) -> None:
-        self._given = [node for node in graph.nodes if node.op == "placeholder"]
-        self._calls = [(node, _function(network, node)) for node in graph.nodes if node.op.startswith("call")]
+    def __init__(self, network: Network, tape: Tape, dag: Dag) -> None:
+        self._given = [call for call in tape.nodes if call.op == "placeholder"]
+        self._calls = [(call, _function(network, call)) for call in tape.nodes if call.op != "placeholder"]
         layers = set(self.layers)
         self._each = sum(edge_work(dag, edge) for edge in dag.spec.edges if edge_module(edge) in layers)
-        self._results: Any = next(iter(reversed(graph.nodes))).args[0]
+        self._results = tape.results
 
     def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
         """The outputs."""
         spend(len(given[0]) * self._each)
-        values: dict[fx.Node, Any] = dict(zip(self._given, given, strict=True))
-        for node, function in self._calls:
-            values[node] = function(*_filled(node.args, values))
-        return tuple(values[node] for node in self._results)
+        values: dict[Call, Any] = dict(zip(self._given, given, strict=True))
+        for call, function in self._calls:
+            values[call] = function(*_filled(call.args, values))
+        return tuple(values[call] for call in self._results)
 
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that it calls."""
-        return tuple(str(node.target) for node, _ in self._calls if node.op == "call_module")
+        return tuple(str(call.target) for call, _ in self._calls if call.op == "call_module")
 
 
-def _filled(arguments: Iterable[Any], values: Mapping[fx.Node, Any]) -> list[Any]:
-    """Arguments with values in place of nodes."""
+def _filled(arguments: Iterable[Any], values: Mapping[Call, Any]) -> list[Any]:
+    """Arguments with values in place of calls."""
     filled: list[Any] = []
     for argument in arguments:
-        if isinstance(argument, fx.Node):
+        if isinstance(argument, Call):
             filled.append(values[argument])
         else:
             filled.append(_filled(argument, values) if isinstance(argument, list | tuple) else argument)
     return filled
 
 
-def _function(network: Network, node: fx.Node) -> Callable[..., Any]:
-    if callable(node.target):
-        return node.target
-    is_layer = node.op == "call_module"
-    found: Callable[..., Any] = network.get_submodule(node.target) if is_layer else getattr(Tensor, node.target)
+def _function(network: Network, call: Call) -> Callable[..., Any]:
+    if callable(call.target):
+        return call.target
+    is_layer = call.op == "call_module"
+    found: Callable[..., Any] = network.get_submodule(call.target) if is_layer else getattr(Tensor, call.target)
     return found
 
 
@@ -108,4 +109,4 @@ def suffix(network: Network, dag: Dag, changed: Sequence[str]) -> tuple[Suffix, 
     """
     outputs = [output(name) for name in dag.spec.outputs]
     given = cut(dag, changed, outputs)
-    return Suffix(network, emit(dag, given, outputs), dag), given
+    return Suffix(network, record(dag, given, outputs), dag), given

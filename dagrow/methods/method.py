@@ -36,6 +36,7 @@ class Method:
         deepens: a new layer that only keeps the function of the edge that it replaces is a candidate of its own.
         fills: it can make neurons for a node that has none yet.
         edge: makes the weights of new edges, which enter as they are; None leaves them to the best update.
+        searches: it finds nothing without samples, at places where moments say nothing either.
     """
 
     formula: Formula
@@ -43,6 +44,7 @@ class Method:
     deepens: bool = False
     fills: bool = True
     edge: EdgeFormula | None = None
+    searches: bool = False
 
     def __call__(self, moments: SiteMoments, request: Request) -> Neurons:
         """The neurons that it makes of these moments."""

@@ -16,7 +16,7 @@ from dagrow.methods.tiny import tiny
 
 METHODS: dict[str, Method] = {
     "tiny": Method(tiny),
-    "nonlinear": Method(nonlinear),
+    "nonlinear": Method(nonlinear, searches=True),
     "gradmax": Method(gradmax, needs=(GOAL, EXISTING)),
     "north_weights": Method(north_weights, needs=(EXISTING,)),
     "north_activations": Method(north_activations, needs=(EXISTING,)),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag
-from dagrow.methods import NOTHING, Neurons, Request, SiteMoments
+from dagrow.methods import NOTHING, Method, Neurons, Request, SiteMoments
 from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
@@ -53,13 +53,14 @@ def draft_neurons(
     request = replace(ask.request, neurons=min(room, ask.request.neurons))
     layout, moments = statistics.layouts[place.label], statistics.sites[place.label]
     can_search, name = moments.samples is not None, f"neurons of {kind} {place.label}"
-    found: list[tuple[float, Neurons]] = []
-    if not ask.may_search:
+    if ask.may_search:
+        found, reason = _made(ask, moments, request, f"{name}, searched")
+    else:
         # What completes a method has its turn where the method finds nothing at any shrinkage.
         moments = replace(moments, samples=None)
         found, reason = _made(ask, moments, replace(request, completion=NOTHING), name)
-    if not found:
-        found, reason = _made(ask, moments, request, f"{name}, {'searched' if ask.may_search else 'completed'}")
+        if not found and not (isinstance(request.completion, Method) and request.completion.searches):
+            found, reason = _made(ask, moments, request, f"{name}, completed")
     variants = []
     for shrinkage, neurons in found:
         if neurons.still:
