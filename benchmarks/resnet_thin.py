@@ -163,8 +163,13 @@ def draw(curves: Sequence[Curve], file: Path) -> None:
     colours = dict(zip(METHODS, ("tab:blue", "tab:orange", "tab:grey"), strict=True))
     for axis, start in zip(axes[0], starts, strict=True):
         for curve in (curve for curve in curves if curve.start == start):
-            axis.plot(curve.parameters, curve.accuracy, color=colours[curve.method], label=curve.method)
-        axis.set(title=f"start 1/{start}", xlabel="parameters", ylabel="test accuracy")
+            axis.plot(
+                [count / 1000 for count in curve.parameters],
+                curve.accuracy,
+                color=colours[curve.method],
+                label=curve.method,
+            )
+        axis.set(title=f"start 1/{start}", xlabel="parameters, thousands", ylabel="test accuracy")
         handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         axis.legend(handles.values(), handles.keys())
     figure.tight_layout()
