@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network, Value
+from dagrow.planner.kept import ByObject
 from dagrow.planner.looks import Look, joined_looks, look_at, scouts_of
 from dagrow.planner.losses import PARTS, Losses, Mean, Measured, join_means
 from dagrow.planner.orient import Oriented, Shares
@@ -49,10 +50,10 @@ class Evaluator:
         self.network, self.dag, self.processes = snapshots.network, snapshots.dag, snapshots.stream.processes
         self.held_out = snapshots.stream.held_out > 0
         self._drops = self.network.training and any(node.dropout > 0 for node in self.dag.spec.nodes.values())
-        self._responses: dict[tuple[int, int, str], Response] = {}
+        self._responses: ByObject[Response] = ByObject()
         self._scouts: tuple[Look, ...] | None = None
-        self._fan_in: dict[tuple[int, int], Tensor] = {}
-        self._update_deltas: dict[tuple[int, int], Deltas] = {}
+        self._fan_in: ByObject[Tensor] = ByObject()
+        self._update_deltas: ByObject[Deltas] = ByObject()
         self._room, self._spare = CACHE_BYTES, _CHEAP_BYTES
 
     @property
@@ -158,7 +159,7 @@ class Evaluator:
         found = [share.oriented(loss) for share in shares]
         for share, result in zip(shares, found, strict=True):
             for number, z in share.kept.items():
-                self._fan_in[id(result.trial.change.features), number] = z
+                self._fan_in.put(z, result.trial.change.features, number)
         return found
 
     def _mirror(self, trial: Trial) -> Trial | None:
@@ -191,18 +192,18 @@ class Evaluator:
 
     def _response(self, trial: Trial, look: Look, keep: bool) -> Response:
         """The trial on some samples; kept for the next pass over the same ones, if asked, while there is room."""
-        key = (id(trial), look.number, look.part)
-        if key in self._responses:
-            return self._responses[key]
-        z = self._fan_in.get((id(trial.change.features), look.number))
-        updates = self._update_deltas.get((id(trial.change.updates), look.number))
+        known = self._responses.get(trial, look.number, look.part)
+        if known is not None:
+            return known
+        z = self._fan_in.get(trial.change.features, look.number)
+        updates = self._update_deltas.get(trial.change.updates, look.number)
         if look.index is not None:
             z = None if z is None else z[look.index]
             updates = updates and {node: delta[look.index] for node, delta in updates.items()}
         response = trial.prepare(look.values, z, updates)
         if keep and response.bytes <= self._room:
             self._room -= response.bytes
-            self._responses[key] = response
+            self._responses.put(response, trial, look.number, look.part)
         return response
 
     def _updates(self, trial: Trial, snapshot: Snapshot) -> Deltas:
@@ -211,14 +212,12 @@ class Evaluator:
         size = sum(delta.numel() * delta.element_size() for delta in deltas.values())
         if deltas and size <= self._spare:
             self._spare -= size
-            self._update_deltas[id(trial.change.updates), snapshot.number] = deltas
+            self._update_deltas.put(deltas, trial.change.updates, snapshot.number)
         return deltas
 
     def forget(self, trials: Sequence[Trial]) -> None:
-        """Frees what was kept of trials that are out of the race. Call it before they are dropped."""
-        gone = {id(trial) for trial in trials}
-        for key in [key for key in self._responses if key[0] in gone]:
-            self._room += self._responses.pop(key).bytes
+        """Frees what was kept of trials that are out of the race."""
+        self._room += sum(response.bytes for response in self._responses.drop(trials))
 
     def _outputs(self, trial: Trial, look: Look, changes: Sequence[Changed]) -> Iterator[tuple[Tensor, ...]]:
         """The outputs with each of some changes; in one run where samples are few and do not see one another."""
