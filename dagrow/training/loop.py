@@ -145,9 +145,10 @@ class Loop:
             state.average.put_into(state.network)
             return
         state.network = network_of(vars(best)).to(state.device)
-        error = "errors" if self.task.objective.loss.correct is not None else "loss"
+        classes = self.task.objective.loss.correct is not None
+        error = f"{best.error:.2%} wrong" if classes else f"loss {best.error:.4g}"
         self.reporter.say(
-            f"best on validation samples, {error} {best.error:.4g}: the network after {best.epoch} epochs and growth "
+            f"best on validation samples, {error}: the network after {best.epoch} epochs and growth "
             f"step {best.step} is handed back"
         )
 
