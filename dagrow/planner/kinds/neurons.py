@@ -138,7 +138,7 @@ def _updates(
 def _best_update(place: Place, child: str, statistics: Statistics, ask: Ask) -> Tensor:
     edges = _lasting(place, child)
     solve = partial(solve_update, place.base, child, statistics.nodes[child], edges=edges)
-    return ask.solves.weights(f"update of {child} by {', '.join(map(str, edges))}", solve)
+    return ask.solves.weights(f"update of {child} by {', '.join(map(str, edges))}", solve, again=True)
 
 
 def _lasting(place: Place, child: str) -> tuple[EdgeId, ...]:

@@ -8,6 +8,7 @@ import torch
 
 import dagrow
 from dagrow.errors import DagrowError
+from dagrow.graph import training_work
 from dagrow.training.tryout import entrants
 
 RUN = """
@@ -69,9 +70,14 @@ def test_steps_of_no_length_choose_by_the_gain_at_insertion(tmp_path):
 
 
 def test_the_work_is_counted(tmp_path):
-    short, long = (steps_of(grown(tmp_path, f"growth.tryout.steps={n}"))[0]["work"] for n in (7, 14))
-    # Two passes over the training set instead of one, of the network as it is and of three that have grown.
-    assert long > short > 0
+    """A gradient step more on 20 samples, of the network as it is and of three that have grown."""
+    short, long = (grown(tmp_path, "growth.budget.steps=1", f"growth.tryout.steps={n}") for n in ("5", "6"))
+    (short,), (long,) = steps_of(short), steps_of(long)
+    before = training_work(dagrow.build(dagrow.load_graph(tmp_path / "run.yaml"), seed=0).dag)
+    more = long["work"] - short["work"]
+    assert more % 20 == 0
+    # All that grows costs more than what it has grown from.
+    assert more > 4 * 20 * before
 
 
 def test_copies_that_explode_are_not_chosen(tmp_path):

@@ -5,9 +5,11 @@ import torch
 from safetensors.torch import load_file
 
 import dagrow
+from dagrow.data import load_data
 from dagrow.errors import DagrowError
+from dagrow.objectives import LOSSES
 from dagrow.training.epochs import Score
-from dagrow.training.validation import Best
+from dagrow.training.validation import Best, split_held_out
 
 RUN = """
 graph:
@@ -30,17 +32,14 @@ def validated(events):
     return [event for event in events if event["event"] == "validation"]
 
 
-def key_of(event):
-    return event["epoch"], event["step"]
-
-
 def keys(event):
     return (1 - event["score"]["accuracy"], event["score"]["loss"])
 
 
 @pytest.mark.parametrize("settings", [(), ("training.average=0.5",), ("training.optimizer.lr=5",)])
 def test_the_best_is_handed_back(tmp_path, settings):
-    result = dagrow.grow(run_of(tmp_path, *settings), out=tmp_path / "out")
+    run = run_of(tmp_path, *settings)
+    result = dagrow.grow(run, out=tmp_path / "out")
     told = validated(result.events)
     # The start, a pass and a growth step twice, four passes.
     assert len(told) == 9
@@ -54,8 +53,12 @@ def test_the_best_is_handed_back(tmp_path, settings):
     for name, value in result.model.state_dict().items():
         assert torch.equal(weights[name], value), name
     assert dagrow.load_graph(tmp_path / "out" / "graph.yaml") == result.model.spec
-    same = [e for e in result.events if e["event"] == "growth" and (e["epoch"], e["step"]) == key_of(first)]
-    assert all(event["test"] == result.events[-1]["test"] for event in same if not settings)
+    _, held_out = split_held_out(run, load_data(run.data, result.model.dag, LOSSES["cross_entropy"], run.seed))
+    with torch.no_grad():
+        scores = result.model(*held_out.inputs)
+    (labels,) = held_out.targets
+    assert (scores.argmax(1) != labels).float().mean().item() == pytest.approx(lowest[0])
+    assert torch.nn.functional.cross_entropy(scores, labels).item() == pytest.approx(lowest[1], rel=1e-5)
 
 
 def test_one_that_got_worse_is_not_handed_back(tmp_path):
