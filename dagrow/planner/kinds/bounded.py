@@ -12,6 +12,7 @@ from dagrow.methods import Neurons
 from dagrow.mutation import Change, NewFeatures, WeightUpdate, columns_of
 from dagrow.mutation.change import EdgeWeights
 from dagrow.planner.kinds.existing import weights_of
+from dagrow.planner.kinds.features import new_features
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout
@@ -19,11 +20,7 @@ from dagrow.statistics import SiteLayout
 
 def bounded_trial(network: Network, layout: SiteLayout, neurons: Neurons) -> Trial:
     """Neurons in matrix form as a change of one amplitude, 1."""
-    dtype, alpha = next(iter(network.parameters())).dtype, neurons.alpha
-    if not layout.has_bias:
-        alpha = torch.cat([alpha, alpha.new_zeros(1, alpha.shape[1])])
-    fan_in, fan_out = layout.split_fan_in(alpha, dtype), layout.split_fan_out(neurons.omega, dtype)
-    features = NewFeatures(layout.site.node, fan_in, fan_out, layout.site.passed)
+    features = new_features(layout, neurons.alpha, neurons.omega, next(iter(network.parameters())).dtype)
     trial = Trial(network, layout.dag, Change(features), layout.site, fan_in_fixed=True, bounded=True)
     if neurons.splits is None:
         return trial

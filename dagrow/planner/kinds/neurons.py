@@ -12,10 +12,11 @@ from torch import Tensor
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag
 from dagrow.methods import NOTHING, Method, Neurons, Request, SiteMoments
-from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
+from dagrow.mutation import Change, Constant, WeightUpdate
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
 from dagrow.planner.kinds.bounded import bounded_trial
+from dagrow.planner.kinds.features import new_features
 from dagrow.planner.kinds.still import still_trial
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
@@ -158,8 +159,6 @@ def neuron_trial(
     fan-in is fixed, each neuron's two sides get the same norm if the activation lets them.
     """
     dtype, alpha, omega = next(iter(network.parameters())).dtype, neurons.alpha, neurons.omega
-    if not layout.has_bias:
-        alpha = torch.cat([alpha, alpha.new_zeros(1, alpha.shape[1])])
     if neurons.fan_in_fixed:
         return _fixed_trial(network, layout, alpha, omega, updates, dtype)
     K = omega.shape[0]
@@ -186,12 +185,6 @@ def _fixed_trial(
     features = new_features(layout, alpha, omega, dtype)
     change = Change(features, tuple(_cast(update, dtype) for update in updates))
     return Trial(network, layout.dag, change, layout.site, 1.0, fan_in_fixed=True)
-
-
-def new_features(layout: SiteLayout, alpha: Tensor, omega: Tensor, dtype: torch.dtype) -> NewFeatures:
-    """Matrices as the weights of the edges around a node."""
-    fan_in, fan_out = layout.split_fan_in(alpha, dtype), layout.split_fan_out(omega, dtype)
-    return NewFeatures(layout.site.node, fan_in, fan_out, layout.site.passed)
 
 
 def _cast(update: WeightUpdate, dtype: torch.dtype) -> WeightUpdate:

@@ -7,6 +7,8 @@ There is nothing to search. They are inserted as the method made them.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ from dagrow.mutation import Change, NewFeatures, WeightUpdate, columns_of, norm_
 from dagrow.mutation.change import EdgeWeights
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.planner.kinds.existing import weights_of
+from dagrow.planner.kinds.features import new_features
 from dagrow.planner.trial import Trial
 from dagrow.statistics import SiteLayout
 
@@ -52,10 +55,7 @@ def _as_they_are(layout: SiteLayout, neurons: Neurons, dtype: torch.dtype) -> Ne
             alpha = torch.cat([alpha[:-1], alpha[-1:] + LIFT])
         else:
             alpha = alpha + LIFT * neurons.towards / neurons.towards.norm(dim=0)
-    if not layout.has_bias:
-        alpha = torch.cat([alpha, alpha.new_zeros(1, alpha.shape[1])])
-    fan_in, fan_out = layout.split_fan_in(alpha, dtype), layout.split_fan_out(neurons.omega, dtype)
-    return NewFeatures(layout.site.node, fan_in, fan_out, layout.site.passed, learned=learned)
+    return replace(new_features(layout, alpha, neurons.omega, dtype), learned=learned)
 
 
 def _entries(layout: SiteLayout, name: str) -> int:
@@ -67,11 +67,8 @@ def _entries(layout: SiteLayout, name: str) -> int:
 def _copies(network: Network, layout: SiteLayout, neurons: Neurons, splits: Tensor, dtype: torch.dtype) -> Change:
     """Copies of neurons that are there: fan-in and norm as theirs, the fan-out shared with all copies equally."""
     dag, node, state = layout.dag, layout.site.node, network.state_dict()
-    alpha = neurons.alpha
-    if not layout.has_bias:
-        alpha = torch.cat([alpha, alpha.new_zeros(1, alpha.shape[1])])
     fan_in: EdgeWeights = {}
-    for edge, (added, more) in layout.split_fan_in(alpha, dtype).items():
+    for edge, (added, more) in layout.split_fan_in(neurons.alpha, dtype).items():
         weight, bias = weights_of(layout, state, edge)
         both = None if bias is None or more is None else bias[splits] + more
         fan_in[edge] = (weight[splits] + added, both)
