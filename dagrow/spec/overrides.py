@@ -83,7 +83,7 @@ def _set(data: dict[str, Any], override: Override) -> Path:
         _put(here, part, inner, override)
         here = inner
     _put(here, path[-1], override.value, override)
-    if path[0] == "data" and path[1:] in [(source,) for source in SOURCES]:
+    if path[0] == "data" and path[1:] in [(source,) for source in SOURCES] and override.value is not None:
         _drop_other_sources(here, path[1])
     return made
 

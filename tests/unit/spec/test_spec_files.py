@@ -359,6 +359,8 @@ def test_paths_in_a_file_start_at_its_folder(sample, tmp_path, monkeypatch):
 def test_a_source_on_the_command_line_replaces_the_others(sample):
     data = read_run(sample, ["data.npz=x.npz"])[0].data
     assert (data.dataset, data.csv, Path(str(data.npz)).name) == (None, None, "x.npz")
+    data = read_run(sample, ["data.npz=x.npz", "data.dataset=null"])[0].data
+    assert (data.dataset, Path(str(data.npz)).name) == (None, "x.npz")
     sample.write_text(SAMPLE.replace("{dataset: digits}", "{csv: a.csv, target: t, test_share: 0.5}"))
     data = read_run(sample, ["data.dataset=wine"])[0].data
     assert (data.dataset, data.csv, data.target, data.test_share) == ("wine", None, None, 0.5)
