@@ -19,6 +19,9 @@ MOST_NAMES = 60
 _LONGEST, _COMPARED = 200, 2_000
 """Letters of a name, and names, up to which a near one is looked for."""
 
+_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""What torch says when there is none; on the CPU it has no class for it."""
+
 
 class DagrowError(Exception):
     """Base of every error that a person can cause; the command line prints it without a traceback."""
@@ -108,3 +111,8 @@ def listed(names: Iterable[str]) -> str:
     every = list(names)
     more = [f"and {len(every) - MOST_NAMES} more"] if len(every) > MOST_NAMES else []
     return ", ".join([*every[:MOST_NAMES], *more])
+
+
+def is_about_memory(error: BaseException) -> bool:
+    """Whether it says that memory could not be had."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dagrow.distributed.processes import Processes
-from dagrow.errors import DagrowError, listed
+from dagrow.errors import DagrowError, is_about_memory, listed
 from dagrow.packing import from_bytes, to_bytes
 
 GO_ON = "--resume goes on from the last checkpoint, with any number of processes"
@@ -102,6 +102,8 @@ class Group(Processes):
         try:
             yield
         except RuntimeError as error:
+            if is_about_memory(error):
+                raise
             # Without the place in torch's sources and without its advice.
             said = re.sub(r"^\[\S+:\d+\] ", "", str(error).strip()).splitlines()[0].split(". ")[0]
             lost = f"process {self.rank} of {self.count} ends: another one is lost or has not answered in time"

@@ -133,7 +133,10 @@ def train_epoch(
             continue
         largest = max(largest, whole)
         optimizer.zero_grad(set_to_none=True)
-        loss = objective(forward(parallel, x), y)
+        with processes.listening():
+            # The second pass after growth too: DistributedDataParallel sorts its buckets anew, with the others.
+            output = forward(parallel, x)
+        loss = objective(output, y)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(f"the training loss became {value}: {advice(optimizer)}")

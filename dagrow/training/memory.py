@@ -8,11 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
-from dagrow.errors import RunError
+from dagrow.errors import RunError, is_about_memory
 from dagrow.graph import Dag, cost
-
-_REFUSED = ("can't allocate memory", "not enough memory")
-"""What torch says on the CPU, where it has no class for it."""
 
 
 def check_memory(dag: Dag, dtype: torch.dtype, device: torch.device) -> None:
@@ -35,17 +32,12 @@ def memory_errors() -> Iterator[None]:
     """Turns memory that could not be had into a `RunError`."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _told(error) from error
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _REFUSED):
+    except (MemoryError, RuntimeError) as error:
+        if not is_about_memory(error):
             raise
-        raise _told(error) from error
-
-
-def _told(error: Exception) -> RunError:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return RunError(f"the memory is used up: a smaller batch_size or a smaller graph takes less ({first})")
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        told = f"the memory is used up: a smaller batch_size or a smaller graph takes less ({first})"
+        raise RunError(told) from error
 
 
 def _memory(device: torch.device) -> int | None:
