@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import fx
 
-from dagrow.build.tape import Tape
+from dagrow.build.tape import Call, Tape
 from dagrow.graph import Dag
 from dagrow.spec.graph import EdgeId
 
@@ -61,22 +61,19 @@ def emit(dag: Dag, given: Sequence[Value], wanted: Sequence[Value], single: bool
         single: return the one wanted value itself instead of a tuple.
     """
     graph = fx.Graph()
-    results = _written(graph, dag, given, wanted)
+    writer = _Writer(graph, dag, given, wanted)
+    results = tuple(writer.value(value) for value in wanted)
     graph.output(results[0] if single else results)
     graph.lint()
     return graph
 
 
-def record(dag: Dag, given: Sequence[Value], wanted: Sequence[Value]) -> Tape:
-    """As `emit`, for code that is run a few times only."""
+def record(dag: Dag, given: Sequence[Value], wanted: Sequence[Value]) -> tuple[Tape, dict[Value, Call]]:
+    """As `emit`, for code that is run a few times only; and the call that holds each value."""
     tape = Tape()
-    tape.output(_written(tape, dag, given, wanted))
-    return tape
-
-
-def _written(graph: Any, dag: Dag, given: Sequence[Value], wanted: Sequence[Value]) -> tuple[Any, ...]:
-    writer = _Writer(graph, dag, given, wanted)
-    return tuple(writer.value(value) for value in wanted)
+    writer = _Writer(tape, dag, given, wanted)
+    tape.output(tuple(writer.value(value) for value in wanted))
+    return tape, writer.known
 
 
 def cut(dag: Dag, changed: Iterable[str], wanted: Sequence[Value]) -> tuple[Value, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,12 +27,39 @@ class Tape:
     """Takes down calls in their order, in a small part of the time that ``fx`` takes for its nodes.
 
     Attributes:
-        nodes: the calls.
+        nodes: the calls, the arguments of the whole among them.
         results: whose results are returned.
     """
 
     nodes: list[Call] = field(default_factory=list)
     results: tuple[Call, ...] = ()
+
+    def below(self, start: Call, held: Container[Call]) -> tuple[Tape, tuple[Call, ...]]:
+        """What makes the results when the result of one call is not what it was.
+
+        Args:
+            start: that call.
+            held: calls whose results can be given where they do not need the start; others are made again.
+
+        Returns:
+            The calls, with the same results, and what else is given.
+        """
+        needing = {start}
+        for call in self.nodes:
+            if not needing.isdisjoint(_taken(call.args)):
+                needing.add(call)
+        calls: list[Call] = []
+        beside: list[Call] = []
+        wanted = set(self.results)
+        for call in reversed(self.nodes):
+            if call is start or call not in wanted:
+                continue
+            if call not in needing and call in held:
+                beside.append(call)
+            else:
+                calls.append(call)
+                wanted.update(_taken(call.args))
+        return Tape(calls[::-1], self.results), tuple(beside)
 
     def placeholder(self, name: str) -> Call:
         """An argument."""
@@ -52,3 +79,12 @@ class Tape:
     def output(self, results: tuple[Call, ...]) -> None:
         """What is returned."""
         self.results = results
+
+
+def _taken(arguments: Iterable[Any]) -> Iterator[Call]:
+    """The calls among arguments, those in lists too."""
+    for argument in arguments:
+        if isinstance(argument, Call):
+            yield argument
+        elif isinstance(argument, list | tuple):
+            yield from _taken(argument)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, fx
 
-from dagrow.build.emit import Value, cut, edge_module, emit, output, record
+from dagrow.build.emit import Value, cut, edge_module, emit, merged, output, record
 from dagrow.build.module import Network
 from dagrow.build.tape import Call, Tape
 from dagrow.graph import Dag, edge_work
@@ -50,17 +51,20 @@ class Suffix:
     """The part of a network below a change. It runs call by call: to make code for a few runs costs more.
 
     Args:
-        network: whose layers it calls.
-        tape: from given values to outputs.
-        dag: of the network.
+        given: calls whose results are given.
+        calls: what is called, with its function.
+        results: calls whose results are wanted.
+        multiply_adds: of one sample.
     """
 
-    def __init__(self, network: Network, tape: Tape, dag: Dag) -> None:
-        self._given = [call for call in tape.nodes if call.op == "placeholder"]
-        self._calls = [(call, _function(network, call)) for call in tape.nodes if call.op != "placeholder"]
-        layers = set(self.layers)
-        self._each = sum(edge_work(dag, edge) for edge in dag.spec.edges if edge_module(edge) in layers)
-        self._results = tape.results
+    def __init__(
+        self,
+        given: Sequence[Call],
+        calls: Sequence[tuple[Call, Callable[..., Any]]],
+        results: Sequence[Call],
+        multiply_adds: int,
+    ) -> None:
+        self._given, self._calls, self._results, self._each = given, calls, results, multiply_adds
 
     def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
         """The outputs."""
@@ -87,26 +91,71 @@ def _filled(arguments: Iterable[Any], values: Mapping[Call, Any]) -> list[Any]:
     return filled
 
 
-def _function(network: Network, call: Call) -> Callable[..., Any]:
-    if callable(call.target):
-        return call.target
-    is_layer = call.op == "call_module"
-    found: Callable[..., Any] = network.get_submodule(call.target) if is_layer else getattr(Tensor, call.target)
-    return found
-
-
-def suffix(network: Network, dag: Dag, changed: Sequence[str]) -> tuple[Suffix, tuple[Value, ...]]:
-    """The part of the network below a change of some pre-activations (see `cut`).
+class Suffixes:
+    """The parts of a network below changes of pre-activations, each made once; its layers are shared, not copied.
 
     Args:
-        network: the network; its layers are shared, not copied.
-        dag: its DAG.
-        changed: nodes whose pre-activations will be given.
-
-    Returns:
-        What leads from the given values to the tuple of outputs, and the list of those values: those of the
-        changed nodes first, then the values beside the change that are needed as well.
+        network: the network.
     """
-    outputs = [output(name) for name in dag.spec.outputs]
-    given = cut(dag, changed, outputs)
-    return Suffix(network, record(dag, given, outputs), dag), given
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.dag = network, network.dag
+        self._outputs = [output(name) for name in self.dag.spec.outputs]
+        self._made: dict[tuple[str, ...], tuple[Suffix, tuple[Value, ...]]] = {}
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self._work = {edge_module(edge): edge_work(self.dag, edge) for edge in self.dag.spec.edges}
+
+    def below(self, changed: Sequence[str]) -> tuple[Suffix, tuple[Value, ...]]:
+        """The part below a change (see `cut`).
+
+        Args:
+            changed: nodes whose pre-activations will be given.
+
+        Returns:
+            What leads from the given values to the tuple of outputs, and the list of those values: those of the
+            changed nodes first, then the values beside the change that are needed as well.
+        """
+        key = tuple(changed)
+        if key not in self._made:
+            self._made[key] = (self._below_one(key[0]) if len(key) == 1 else None) or self._below_some(key)
+        return self._made[key]
+
+    def _below_some(self, changed: tuple[str, ...]) -> tuple[Suffix, tuple[Value, ...]]:
+        given = cut(self.dag, changed, self._outputs)
+        tape, known = record(self.dag, given, self._outputs)
+        return self._suffix(tape, [known[value] for value in given]), given
+
+    def _below_one(self, name: str) -> tuple[Suffix, tuple[Value, ...]] | None:
+        """A part of the whole as it is written down already; None where that cannot be."""
+        tape, starts, outputs = self._whole
+        if name not in starts:
+            return None
+        part, beside = tape.below(starts[name], outputs)
+        return self._suffix(part, (starts[name], *beside)), (merged(name), *(outputs[each] for each in beside))
+
+    @cached_property
+    def _whole(self) -> tuple[Tape, dict[str, Call], dict[Call, Value]]:
+        """The forward pass, the calls that hold what nodes merge, and what each call puts out.
+
+        No starts, where one call holds the values of several nodes, as identity edges have it.
+        """
+        tape, known = record(self.dag, [output(name) for name in self.dag.spec.inputs], self._outputs)
+        owner = {call: value.node for value, call in known.items()}
+        shared = any(owner[call] != value.node for value, call in known.items())
+        starts = {} if shared else {value.node: call for value, call in known.items() if value.stage == "merged"}
+        return tape, starts, {call: value for value, call in known.items() if value.stage == "output"}
+
+    def _suffix(self, tape: Tape, given: Sequence[Call]) -> Suffix:
+        calls = [(call, self._function(call)) for call in tape.nodes if call.op != "placeholder"]
+        work = sum(self._work.get(str(call.target), 0) for call, _ in calls)
+        return Suffix(given, calls, tape.results, work)
+
+    def _function(self, call: Call) -> Callable[..., Any]:
+        if callable(call.target):
+            return call.target
+        if call.op != "call_module":
+            method: Callable[..., Any] = getattr(Tensor, call.target)
+            return method
+        if call.target not in self._functions:
+            self._functions[call.target] = self.network.get_submodule(call.target)
+        return self._functions[call.target]

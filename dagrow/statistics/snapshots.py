@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dagrow.build import Network, Suffix, Value, merged, output, probe, suffix
+from dagrow.build import Network, Suffix, Suffixes, Value, merged, output, probe
 from dagrow.errors import GrowthError, NumbersError
 from dagrow.graph import Dag, backward_work, forward_work
 from dagrow.statistics.stream import Batch, LossFunction, Stream
@@ -78,7 +78,7 @@ class Snapshots:
         self._kept: list[Snapshot] = []
         self._room = cache_bytes
         self._complete = self._seen = False
-        self._suffixes: dict[tuple[str, ...], tuple[Suffix, tuple[Value, ...]]] = {}
+        self._suffixes = Suffixes(network)
 
     def _read(self, sites: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
         """Nodes whose outputs are read: by what changes, by what lies below and beside a change, and outputs."""
@@ -144,10 +144,8 @@ class Snapshots:
         return self._kept if self._complete else None
 
     def suffix(self, changed: tuple[str, ...]) -> tuple[Suffix, tuple[Value, ...]]:
-        """The part of the network below a change, made once for all who ask (see `dagrow.build.suffix`)."""
-        if changed not in self._suffixes:
-            self._suffixes[changed] = suffix(self.network, self.dag, changed)
-        return self._suffixes[changed]
+        """The part of the network below a change, made once for all who ask (see `dagrow.build.Suffixes`)."""
+        return self._suffixes.below(changed)
 
     def _keep(self, snapshot: Snapshot, count: int) -> None:
         """Keeps the snapshot while there is room; a value that goes by two names counts once."""

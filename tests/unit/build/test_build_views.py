@@ -6,7 +6,7 @@ import pytest
 import torch
 from build_zoo import ZOO, graph, inputs_of, interpret, zoo_network
 
-from dagrow.build import build, merged, output, probe, suffix
+from dagrow.build import Suffixes, build, merged, output, probe
 
 
 def close(found, expected):
@@ -76,7 +76,7 @@ def check_suffix(name, changed):
     generator = torch.Generator().manual_seed(8)
     shifts = {v: torch.randn(a[v].shape, dtype=torch.float64, generator=generator) for v in changed}
     _, expected = interpret(model.spec, model.state_dict(), xs, shifts)
-    view, given = suffix(model, model.dag, changed)
+    view, given = Suffixes(model).below(changed)
     known = {"merged": lambda v: a[v] + shifts[v], "delta": shifts.get, "output": b.get}
     arguments = [known[value.stage](value.node) for value in given]
     assert all(argument is not None for argument in arguments)
@@ -108,7 +108,7 @@ def test_a_changed_node_below_another_is_given_what_is_added():
 
 def test_nothing_above_a_change_is_run():
     model = zoo_network("sum and skip")
-    view, given = suffix(model, model.dag, ["k"])
+    view, given = Suffixes(model).below(["k"])
     assert not {"h.from_x", "k.from_x"} & set(view.layers)
     assert [tuple(value) for value in given] == [("k", "merged"), ("h", "output")]
 
@@ -126,7 +126,7 @@ def test_names_of_given_values_do_not_clash_with_inputs():
         "y",
     )
     model = build(spec, seed=0)
-    view, given = suffix(model, model.dag, ["h"])
+    view, given = Suffixes(model).below(["h"])
     xs = torch.randn(3, 2), torch.randn(3, 2)
     values = {
         ("h", "merged"): model.h.from_h_merged(xs[0]),
