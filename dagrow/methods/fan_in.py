@@ -70,13 +70,13 @@ class FanIn:
         return self._shrinkage * (alpha[:-1] if self._biased else alpha).square().sum(0)
 
     def directions(self, W: Tensor) -> Tensor:
-        """Weights ``[rank, K]`` without their constant part, of unit length."""
+        """Weights ``[rank, ...]`` without their constant part, of unit length."""
         if self.constant is not None:
             c = self.constant / self.constant.norm()
-            W = W - torch.outer(c, c @ W)
+            W = W - torch.tensordot(c, torch.tensordot(c, W, 1), 0)
         length: Tensor = W.norm(dim=0)
         return W / length.clamp(min=torch.finfo(W.dtype).tiny)
 
     def shifted(self, W: Tensor, shift: Tensor) -> Tensor:
-        """Weights with a bias added, ``[K]``."""
-        return W if self.constant is None else W + torch.outer(self.constant, shift)
+        """Weights ``[rank, ...]`` with a bias added, ``[...]``."""
+        return W if self.constant is None else W + torch.tensordot(self.constant, shift, 0)

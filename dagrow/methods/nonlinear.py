@@ -18,7 +18,7 @@ from dagrow.methods.ascent import ascend
 from dagrow.methods.fan_in import FanIn
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.removal import Removal
-from dagrow.methods.starts import starts
+from dagrow.methods.starts import AT_ONCE, starts
 from dagrow.work import product
 
 POLISHED = (4, 32)
@@ -131,18 +131,22 @@ class _Search:
         # Where a neuron costs much, fewer are tried; a slope costs two evaluations more.
         affordable = self.effort / (3 * cost * draws)
         polished = _within(affordable / STEPS[1], POLISHED)
+        at_once = max(1, int(CHUNK / size))
+        together = max(1, at_once // AT_ONCE)
+        linear = torch.stack([fan_in.linear, *[fan_in.linear_noise] * (draws - 1)]).transpose(1, 2)
+        tried = _within(affordable, TRIED)
         each = []
-        for index in range(draws):
-            linear = fan_in.linear if index == 0 else fan_in.linear_noise
-            own = starts(fan_in, removal.draw(index), linear, self.homogeneous, self.generator)
-            chosen = torch.randperm(own.shape[1], generator=self.generator)[: _within(affordable, TRIED)]
-            own = own[:, chosen.sort().values.to(own.device)]
-            own = own if more is None else torch.cat([own, more], 1)
-            at_once = max(1, int(CHUNK / size))
-            gains = torch.cat([self.gains(w, removal.draw(index)) for w in torch.split(own, at_once, dim=1)])
-            best = gains.nan_to_num(-torch.inf).topk(min(polished, len(gains))).indices
-            each.append(own[:, best])
-        W = torch.cat(each, 1)
+        for first in range(0, draws, together):
+            few, moments = removal.draw(first, together), linear[first : first + together]
+            each.append(starts(fan_in, few, moments, self.homogeneous, self.generator, tried))
+        own = torch.cat(each, 1)
+        if more is not None:
+            own = torch.cat([own, more.unsqueeze(1).expand(-1, draws, -1)], 2)
+        gains = [
+            self.gains(w.flatten(1), removal).view(draws, -1) for w in torch.split(own, max(1, at_once // draws), 2)
+        ]
+        best = torch.cat(gains, 1).nan_to_num(-torch.inf).topk(min(polished, own.shape[2]), dim=1).indices
+        W = own.gather(2, best.expand(len(own), -1, -1)).flatten(1)
         tiny = torch.finfo(W.dtype).tiny
         # The logarithm has neither a unit nor, for a small gain, a small slope.
         steps = _within(affordable / polished, STEPS)
@@ -163,12 +167,12 @@ class _Search:
 
     def noise_level(self, removal: Removal, pools: list[Tensor]) -> float:
         """What a first pick would score if nothing were there to find."""
-        scores = []
-        for index, pool in enumerate(pools, start=1):
-            own = removal.draw(index)
-            w, _ = self._first(pool, own)
-            scores.append(own.picked(self.fan_in.E @ w)[0] ** 0.5)
-        found = torch.tensor(scores, dtype=torch.float64).view(-1, NOISE_DRAWS)
+        noise = removal.draw(1, len(pools))
+        together = torch.stack(pools, 1)
+        gains = self.gains(together.flatten(1), noise).nan_to_num(0.0).view(len(pools), -1)
+        first = together.gather(2, gains.argmax(1).view(-1, 1).expand(len(together), -1, -1)).squeeze(2)
+        drops = torch.tensor(noise.drops(self.fan_in.E @ first), dtype=torch.float64)
+        found = drops.sqrt().view(-1, NOISE_DRAWS)
         mean, spread = found.mean(1), found.std(1)
         return float((mean + SPREAD * torch.maximum(spread, LEAST_SPREAD * mean)).max())
 

@@ -99,9 +99,9 @@ class Removal:
         """How many right-hand sides."""
         return len(self.targets[0].v)
 
-    def draw(self, index: int) -> Removal:
-        """The same with one right-hand side."""
-        return replace(self, targets=tuple(replace(t, v=t.v[index : index + 1]) for t in self.targets))
+    def draw(self, first: int, count: int = 1) -> Removal:
+        """The same with some of the right-hand sides."""
+        return replace(self, targets=tuple(replace(t, v=t.v[first : first + count]) for t in self.targets))
 
     def gains(self, Z: Tensor, penalty: Tensor | None = None) -> Tensor:
         """What each neuron alone removes, with `RIDGE`; differentiable.
@@ -116,6 +116,20 @@ class Removal:
         outputs = self.samples.activate(Z)
         return sum((_gain(t, t.columns(outputs), penalty) for t in self.targets), Z.new_zeros(Z.shape[2]))
 
+    def drops(self, Z: Tensor) -> list[float]:
+        """The drop of ``E||v||^2`` by one neuron for each draw, exactly (no ridge).
+
+        Args:
+            Z: ``[n, P, draws]``, their pre-activations.
+        """
+        outputs, drops = self.samples.activate(Z), [0.0] * self.draws
+        for target in self.targets:
+            X = target.columns(outputs)
+            _, left = target.split(X.flatten(1))
+            for draw, own in enumerate(left.view_as(X).unbind(1)):
+                drops[draw] += _effect(own, target.v[draw])[2]
+        return drops
+
     def picked(self, Z: Tensor) -> tuple[float, Removal]:
         """The drop of ``E||v||^2`` by one neuron, exactly (no ridge), and what is left then.
 
@@ -126,9 +140,8 @@ class Removal:
         for target in self.targets:
             X = target.columns(outputs)[:, 0]
             _, left = target.split(X)
-            new, _ = orthonormal(left)
-            effect = new.T @ target.v[0]
-            drop += float(effect.double().square().sum())
+            new, effect, own = _effect(left, target.v[0])
+            drop += own
             basis = torch.cat([target.basis, new], 1)
             after.append(replace(target, basis=basis, v=target.v - (new @ effect).unsqueeze(0)))
         return drop, replace(self, targets=tuple(after))
@@ -154,6 +167,13 @@ class Removal:
         return torch.cat(omegas, 1), tuple(updates)
 
 
+def _effect(left: Tensor, v: Tensor) -> tuple[Tensor, Tensor, float]:
+    """What one neuron has of v ``[rows, M]``: its new directions, v in these, and the square of that."""
+    new, _ = orthonormal(left)
+    effect = new.T @ v
+    return new, effect, float(effect.double().square().sum())
+
+
 def orthonormal(features: Tensor) -> tuple[Tensor, Tensor]:
     """``(basis, mixing)`` with ``basis = features mixing`` orthonormal, of the rank that `Metric` sees in them."""
     largest = features.abs().amax(0)
@@ -165,10 +185,13 @@ def orthonormal(features: Tensor) -> tuple[Tensor, Tensor]:
             break
         metric = Metric(product(basis.T, basis), precision=features.dtype)
         root = metric.unwhiten(torch.eye(metric.rank, dtype=torch.float64, device=basis.device))
+        basis = product(basis, root.to(basis))
         if not again:
             # Of length 1, unless it is rounding of the products that the metric took for a direction.
-            root = root[:, (basis @ root.to(basis)).square().sum(0) > 0.5]
-        basis, mixing = product(basis, root.to(basis)), mixing @ root
+            real = basis.square().sum(0) > 0.5
+            if not bool(real.all()):
+                basis, root = basis[:, real], root[:, real]
+        mixing = mixing @ root
     return basis, mixing
 
 

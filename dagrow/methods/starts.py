@@ -3,9 +3,15 @@
 Both closed forms need the desired update at the pre-activations of the new neurons: ``g = omega . v_proj`` for a
 main direction omega of v_proj and one of the fan_out features, carried back through read and pool by autograd.
 Linear: ``E[E^T g]``. Quadratic (thesis C.6.1): eigenvectors of ``E[E^T diag(g) E]`` with the largest |eigenvalue|.
+
+Random numbers are drawn for one draw of v_proj after the other; all else is done for all of them at once.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,63 +32,136 @@ SCALES = (0.7, 2.5)
 """Root mean squares of the closed forms' pre-activations, where the activation is not homogeneous."""
 RANDOM = 40
 """Random neurons: direction, bias and scale."""
+AT_ONCE = 2 * FORMS
+"""Neurons per draw of v_proj whose columns are made together, at most."""
 
 
-def starts(fan_in: FanIn, removal: Removal, linear: Tensor, homogeneous: bool, generator: torch.Generator) -> Tensor:
-    """Weights ``[rank, starts]`` for one draw.
+class _Form(NamedTuple):
+    """A closed form: a main direction of one child's v_proj, by one of the fan_out features there."""
+
+    target: int
+    direction: int
+    feature: int
+
+
+@dataclass(frozen=True)
+class _Lots:
+    """Random numbers for one draw of v_proj, in the order in which they are drawn; Gaussian but for the indices.
+
+    Attributes:
+        linear: ``[rank, 1 to 2 MAIN]``, where the main directions of the linear moment are searched from.
+        goals: ``[M, 1 to MAIN]`` for each child, the same for those of its v_proj.
+        forms: ``[forms]``, which closed forms are made.
+        places: ``[rank, forms]``, where they are carried back.
+        quadratic: ``[rank, 1 or 2 forms]``, where the quadratic ones are searched from.
+        directions: ``[rank, RANDOM]``, of random neurons.
+        shifts: ``[RANDOM]``, their biases.
+        scales: ``[RANDOM]``, logarithms of their scales; None where the activation is homogeneous.
+        chosen: which of all starts are kept.
+    """
+
+    linear: Tensor
+    goals: tuple[Tensor, ...]
+    forms: Tensor
+    places: Tensor
+    quadratic: Tensor
+    directions: Tensor
+    shifts: Tensor
+    scales: Tensor | None
+    chosen: Tensor
+
+
+def starts(
+    fan_in: FanIn, removal: Removal, linear: Tensor, homogeneous: bool, generator: torch.Generator, most: int
+) -> Tensor:
+    """Weights ``[rank, draws, starts]``.
 
     Args:
         fan_in: coordinates.
-        removal: of one draw.
-        linear: ``[rank, M]`` moment whose singular vectors are linear neurons.
+        removal: of some draws.
+        linear: ``[draws, M, rank]`` moments whose singular vectors are linear neurons.
         homogeneous: whether the activation makes scales redundant.
         generator: on the CPU.
+        most: starts of each draw; of more a random choice.
     """
-    closed = [main_directions(linear.T, 2 * MAIN, generator), closed_forms(fan_in, removal, generator)]
-    U = fan_in.directions(torch.cat(closed, 1))
-    U = torch.cat([U, -U], 1)
+    forms = _forms(fan_in, removal)
     shifts = SHIFTS if fan_in.constant is not None else (0.0,)
-    scales = (1.0,) if homogeneous else SCALES
-    forms = [scale * fan_in.shifted(U, U.new_full((U.shape[1],), shift)) for scale in scales for shift in shifts]
-    W = fan_in.directions(draw(fan_in.rank, RANDOM, generator, U))
-    W = fan_in.shifted(W, draw(1, RANDOM, generator, U)[0])
-    if not homogeneous:
-        W = W * draw(1, RANDOM, generator, U).exp()
-    return torch.cat([*forms, W], 1)
+    scales = None if homogeneous else SCALES
+    each = 2 * len(shifts) * len(scales or (1.0,))
+    lots = [_lots(removal, linear, len(forms), scales is not None, each, generator, most) for _ in linear]
+    from_ = torch.stack([lot.linear for lot in lots]).to(linear)
+    closed = [main_directions(linear, from_).transpose(0, 1), *closed_forms(fan_in, removal, forms, lots)]
+    U = fan_in.directions(torch.cat(closed, 2))
+    U = torch.cat([U, -U], 2)
+    made = [scale * fan_in.shifted(U, torch.full_like(U[0], shift)) for scale in scales or (1.0,) for shift in shifts]
+    W = fan_in.directions(torch.stack([lot.directions for lot in lots], 1).to(U))
+    W = fan_in.shifted(W, torch.stack([lot.shifts for lot in lots]).to(U))
+    if scales is not None:
+        W = W * torch.stack([lot.scales for lot in lots if lot.scales is not None]).to(U).exp()
+    chosen = torch.stack([lot.chosen for lot in lots]).to(W.device)
+    return torch.cat([*made, W], 2).gather(2, chosen.expand(len(W), -1, -1))
 
 
-def closed_forms(fan_in: FanIn, removal: Removal, generator: torch.Generator) -> Tensor:
-    """Directions for one draw, ``[rank, forms + 2 forms]``: the linear ones and two quadratic ones of each form."""
-    E = fan_in.E.flatten(0, 1)
-    g = _carried_back(fan_in, removal, generator)
-    forms, pair = g.shape[1], min(2, fan_in.rank)
-    U = draw(fan_in.rank, forms * pair, generator, E)
+def _lots(
+    removal: Removal, linear: Tensor, forms: int, scaled: bool, each: int, generator: torch.Generator, most: int
+) -> _Lots:
+    """Those of the next draw; ``each`` is how many starts a direction of a closed form gives."""
+    _, M, rank = linear.shape
+    first = gaussian(rank, min(2 * MAIN, M, rank), generator)
+    goals = tuple(gaussian(t.v.shape[2], min(MAIN, *t.v.shape[1:]), generator) for t in removal.targets)
+    some = torch.randperm(forms, generator=generator)[:FORMS].sort().values
+    places = gaussian(rank, len(some), generator)
+    quadratic = gaussian(rank, len(some) * min(2, rank), generator)
+    directions, shifts = gaussian(rank, RANDOM, generator), gaussian(1, RANDOM, generator)[0]
+    scales = gaussian(1, RANDOM, generator)[0] if scaled else None
+    count = each * (first.shape[1] + len(some) + quadratic.shape[1]) + RANDOM
+    chosen = torch.randperm(count, generator=generator)[:most].sort().values
+    return _Lots(first, goals, some, places, quadratic, directions, shifts, scales, chosen)
+
+
+def closed_forms(
+    fan_in: FanIn, removal: Removal, forms: Sequence[_Form], lots: Sequence[_Lots]
+) -> tuple[Tensor, Tensor]:
+    """Directions for each draw: the linear ones, ``[rank, draws, forms]``, and two quadratic ones of each form."""
+    E, rank, pair = fan_in.E.flatten(0, 1), fan_in.rank, min(2, fan_in.rank)
+    g = _carried_back(fan_in, removal, forms, lots)
+    U = torch.cat([lot.quadratic for lot in lots], 1).to(E)
     for _ in range(ITERATIONS):
-        U = product(E.T, (product(E, U).view(-1, forms, pair) * g.unsqueeze(2)).flatten(1))
-        U = torch.linalg.qr(U.view(-1, forms, pair).transpose(0, 1))[0].transpose(0, 1).flatten(1)
-    return torch.cat([E.T @ g, U], 1)
+        U = product(E.T, (product(E, U).view(len(E), -1, pair) * g.unsqueeze(2)).flatten(1))
+        U = torch.linalg.qr(U.view(rank, -1, pair).transpose(0, 1))[0].transpose(0, 1).flatten(1)
+    return (E.T @ g).view(rank, len(lots), -1), U.view(rank, len(lots), -1)
 
 
-def _carried_back(fan_in: FanIn, removal: Removal, generator: torch.Generator) -> Tensor:
-    """The g of several forms, ``[n P, forms]``: gradients at a random pre-activation and at its negative.
+def _forms(fan_in: FanIn, removal: Removal) -> list[_Form]:
+    """All that could be made."""
+    outputs = removal.samples.activate(fan_in.E[..., :1])
+    return [
+        _Form(index, direction, feature)
+        for index, target in enumerate(removal.targets)
+        for direction in range(min(MAIN, *target.v.shape[1:]))
+        for feature in range(target.columns(outputs).shape[2])
+    ]
+
+
+def _carried_back(fan_in: FanIn, removal: Removal, forms: Sequence[_Form], lots: Sequence[_Lots]) -> Tensor:
+    """The g of each draw's forms, ``[n P, draws forms]``: gradients at a random pre-activation and at its negative.
 
     The two together reach what a kinked activation would hide on either side: for a relu they add up to the identity.
     """
-    forms = []
-    for index, target in enumerate(removal.targets):
-        goals = target.v[0] @ main_directions(target.v[0], MAIN, generator)
-        fan_out = target.columns(removal.samples.activate(fan_in.E[..., :1])).shape[2]
-        forms += [(index, goal, o) for goal in goals.T for o in range(fan_out)]
-    forms = [forms[i] for i in torch.randperm(len(forms), generator=generator)[:FORMS].sort().values.tolist()]
-    z = product(fan_in.E, fan_in.directions(draw(fan_in.rank, len(forms), generator, fan_in.E)))
+    z = product(fan_in.E, fan_in.directions(torch.cat([lot.places for lot in lots], 1).to(fan_in.E)))
+    made = [(draw, forms[i]) for draw, lot in enumerate(lots) for i in lot.forms.tolist()]
     with torch.enable_grad():
         Z = torch.cat([z, -z], 2).requires_grad_()
         outputs, reached = removal.samples.activate(Z), 0 * Z.sum()
         for index, target in enumerate(removal.targets):
             columns = target.columns(outputs)
-            for k, (owner, goal, o) in enumerate(forms):
-                if owner == index:
-                    reached = reached + goal @ (columns[:, k, o] + columns[:, k + len(forms), o])
+            own = [(k, form.feature, draw, form.direction) for k, (draw, form) in enumerate(made) if form[0] == index]
+            if not own:
+                continue
+            k, feature, draw, direction = torch.tensor(own, device=z.device).T
+            omega = main_directions(target.v, torch.stack([lot.goals[index] for lot in lots]).to(z))
+            goals = (target.v @ omega)[draw, :, direction]
+            reached = reached + (goals.T * (columns[:, k, feature] + columns[:, k + len(made), feature])).sum()
         (g,) = torch.autograd.grad(reached, Z)
     one, other = g.flatten(0, 1).chunk(2, dim=1)
     both = one + other
@@ -90,14 +169,13 @@ def _carried_back(fan_in: FanIn, removal: Removal, generator: torch.Generator) -
     return both / length.clamp(min=torch.finfo(both.dtype).tiny)
 
 
-def main_directions(v: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """The first right singular vectors of v ``[rows, M]``, roughly, ``[M, count]``."""
-    omega = draw(v.shape[1], min(count, *v.shape), generator, v)
+def main_directions(v: Tensor, omega: Tensor) -> Tensor:
+    """The first right singular vectors of each v ``[draws, rows, M]``, roughly, from any: ``[draws, M, count]``."""
     for _ in range(ITERATIONS):
-        omega = torch.linalg.qr(product(v.T, product(v, omega)))[0]
+        omega = torch.linalg.qr(product(v.transpose(1, 2), product(v, omega)))[0]
     return omega
 
 
-def draw(rows: int, columns: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    """Gaussian numbers, the same on every device and in every dtype."""
-    return torch.randn(rows, columns, generator=generator, dtype=torch.float64).to(like)
+def gaussian(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Random numbers, the same on every device and in every dtype."""
+    return torch.randn(rows, columns, generator=generator, dtype=torch.float64)
