@@ -62,7 +62,8 @@ def _climb(height: Callable[[Tensor], Tensor], W: Tensor) -> tuple[Tensor, Tenso
         with counted() as work:
             f = height(W)
         spend(work.multiply_adds)  # back to the one factor of each product that depends on W
-        (slope,) = torch.autograd.grad(f.sum() + 0 * W.sum(), W)  # a constant height has no graph of its own
+        # A constant height has no graph.
+        slope = torch.autograd.grad(f, W, torch.ones_like(f))[0] if f.requires_grad else torch.zeros_like(W)
     return f.detach().nan_to_num(-torch.inf), slope.nan_to_num(0.0, 0.0, 0.0)
 
 

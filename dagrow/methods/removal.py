@@ -114,7 +114,8 @@ class Removal:
             ``[draws * k]``.
         """
         outputs = self.samples.activate(Z)
-        return sum((_gain(t, t.columns(outputs), penalty) for t in self.targets), Z.new_zeros(Z.shape[2]))
+        read = [(target, target.samples.read(outputs).flatten(0, 1)) for target in self.targets]
+        return sum((_gain(target, X, penalty) for target, X in read), Z.new_zeros(Z.shape[2]))
 
     def drops(self, Z: Tensor) -> list[float]:
         """The drop of ``E||v||^2`` by one neuron for each draw, exactly (no ridge).
@@ -227,18 +228,21 @@ def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None, ridge: flo
 
 
 def _gain(target: Target, X: Tensor, penalty: Tensor | None) -> Tensor:
-    """``tr N^T (G + ridge)^-1 N`` of each neuron, ``[K]``, from its columns ``[rows, K, fan_out]``."""
+    """``tr N^T (G + ridge)^-1 N`` of each neuron, ``[K]``, from its columns ``[rows, K, fan_out]``.
+
+    The rows of the ridge may be left out, where columns are 0.
+    """
     rows, K, fan_out = X.shape
     draws, flat = len(target.v), X.reshape(rows, -1)
-    A = product(target.basis.T, flat)
+    A = product(target.basis[:rows].T, flat)
     # v is outside of the basis, so its products with X are those with X~.
-    N = product(target.v.transpose(1, 2), flat.view(rows, draws, -1).transpose(0, 1))
-    N = N.view(draws, -1, K // draws, fan_out).transpose(1, 2).reshape(K, -1, fan_out)
+    N = product(target.v[:, :rows].transpose(1, 2), flat.view(rows, draws, -1).transpose(0, 1))
     if fan_out == 1:
         whole = flat.square().sum(0)
         G = (whole - A.square().sum(0)).clamp(min=0)
         ridge, alive = _ridge(whole, penalty)
-        return torch.where(alive, N.square().sum((1, 2)) / (G + ridge), 0.0)
+        return torch.where(alive, N.square().sum(1).flatten() / (G + ridge), 0.0)
+    N = N.view(draws, -1, K // draws, fan_out).transpose(1, 2).reshape(K, -1, fan_out)
     X, A = X.permute(1, 0, 2), A.view(-1, K, fan_out).transpose(0, 1)
     whole = product(X.transpose(1, 2), X)
     ridge, alive = _ridge(whole.diagonal(dim1=1, dim2=2).mean(1), penalty)
