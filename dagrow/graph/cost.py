@@ -27,10 +27,8 @@ class Cost(NamedTuple):
 
 def cost(dag: Dag) -> Cost:
     """The cost of a whole graph."""
-    parameters = 0
-    for edge, op in dag.spec.edges.items():
-        parameters += op.parameter_count(dag.output(edge.source), dag.written(edge))
-    return Cost(parameters + sum(norm_parameters(dag, v) for v in dag.order), forward_work(dag))
+    norms = sum(norm_parameters(dag, v) for v in dag.order)
+    return Cost(sum(dag.parameters.values()) + norms, forward_work(dag))
 
 
 def norm_parameters(dag: Dag, name: str) -> int:
@@ -41,17 +39,17 @@ def norm_parameters(dag: Dag, name: str) -> int:
 
 def edge_work(dag: Dag, edge: EdgeId) -> int:
     """Multiply-adds of one edge for one sample."""
-    return dag.op(edge).multiply_adds(dag.output(edge.source), dag.written(edge))
+    return dag.multiply_adds[edge]
 
 
 def forward_work(dag: Dag) -> int:
     """Multiply-adds of a forward pass of one sample."""
-    return sum(edge_work(dag, edge) for edge in dag.spec.edges)
+    return sum(dag.multiply_adds.values())
 
 
 def backward_work(dag: Dag) -> int:
     """Multiply-adds by which gradients of one sample go back to the nodes; those of weights come on top."""
-    return sum(edge_work(dag, edge) for edge in dag.spec.edges if edge.source not in dag.spec.inputs)
+    return sum(work for edge, work in dag.multiply_adds.items() if edge.source not in dag.spec.inputs)
 
 
 def training_work(dag: Dag) -> int:

@@ -64,6 +64,16 @@ class Dag:
             found[name] = frozenset(parents).union(*(found[parent] for parent in parents))
         return found
 
+    @cached_property
+    def parameters(self) -> dict[EdgeId, int]:
+        """Learned numbers of each edge."""
+        return {e: op.parameter_count(self.output(e.source), self.written(e)) for e, op in self.spec.edges.items()}
+
+    @cached_property
+    def multiply_adds(self) -> dict[EdgeId, int]:
+        """Of each edge, for one sample."""
+        return {e: op.multiply_adds(self.output(e.source), self.written(e)) for e, op in self.spec.edges.items()}
+
     def op(self, edge: EdgeId) -> Op:
         """The op of an edge."""
         return self.spec.edges[edge]

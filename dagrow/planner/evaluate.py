@@ -119,7 +119,7 @@ class Evaluator:
         start, *sums = [Losses() for _ in range(len(asked) + 1)]
         for snapshot in self.snapshots.passing():
             batch, values = snapshot.batch, snapshot.values
-            parts = [(batch.lots * PARTS).long().eq(part) & batch.held for part in range(PARTS)]
+            parts = _held_out_parts(batch)
             self._add(start, snapshot.outputs, batch, parts)
             for (trial, amplitude), losses in zip(asked, sums, strict=True):
                 changed = self._run_suffix(trial, values, trial.prepare(values).at(amplitude))
@@ -255,12 +255,18 @@ class Evaluator:
             outs = rows(outs, mask)
         return float(self.loss(outs[0] if len(outs) == 1 else outs, target))
 
-    def _add(self, losses: Losses, outs: Any, batch: Batch, parts: Sequence[Tensor]) -> None:
+    def _add(self, losses: Losses, outs: Any, batch: Batch, parts: Sequence[tuple[Tensor, Any]]) -> None:
         losses.everywhere.add(self._loss(outs, batch.target, None), batch.size)
-        for mean, part in zip(losses.parts, parts, strict=True):
-            count = int(part.sum())
-            if count:
-                mean.add(self._loss(outs, rows(batch.target, part), part), count)
+        for mean, (index, target) in zip(losses.parts, parts, strict=True):
+            if len(index):
+                mean.add(self._loss(outs, target, index), len(index))
+
+
+def _held_out_parts(batch: Batch) -> list[tuple[Tensor, Any]]:
+    """Which samples are of each part of those held out, and their targets."""
+    numbers = (batch.lots * PARTS).long()
+    found = [((numbers == part) & batch.held).nonzero().squeeze(1) for part in range(PARTS)]
+    return [(index, rows(batch.target, index)) for index in found]
 
 
 @contextmanager
