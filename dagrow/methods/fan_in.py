@@ -44,9 +44,8 @@ class FanIn:
         self._biased = bool((B[..., -1] == 1).all())
         self.constant = self._constant(metric, moments) if self._biased else None
         # rho mean(diag S), in the unit of sums over these samples and positions.
-        ridge = shrinkage * float(B.double().square().sum()) / B.shape[2]
-        shrunk = self._root[:-1] if self._biased else self._root
-        self._shrunk = (shrunk * ridge**0.5).to(B) if ridge else None
+        self._shrinkage = shrinkage * float(B.double().square().sum()) / B.shape[2]
+        self._penalised = (self._root[:-1] if self._biased else self._root).to(B)
         self.linear, self.linear_noise = (metric.whiten(N).to(E) for N in (moments.N_proj, moments.N_noise))
 
     def _constant(self, metric: Metric, moments: SiteMoments) -> Tensor | None:
@@ -66,7 +65,7 @@ class FanIn:
 
     def penalty(self, W: Tensor) -> Tensor | None:
         """``rho mean(diag S) ||alpha||^2`` of each neuron, as the shrunk metric has it; the bias is free."""
-        return None if self._shrunk is None else (self._shrunk @ W).square().sum(0)
+        return self._shrinkage * (self._penalised @ W).square().sum(0) if self._shrinkage else None
 
     def directions(self, W: Tensor) -> Tensor:
         """Weights ``[rank, ...]`` without their constant part, of unit length."""

@@ -35,8 +35,9 @@ TRIED = 16
 
 @dataclass
 class Draws:
-    """The drawn samples of some sites: all sites in one pass over the data, when the first is asked for.
+    """The drawn samples of some sites, when they are asked for.
 
+    All sites share one pass over the data when the first is asked for, unless this process has all data in the cache.
     Which samples are drawn depends on their positions in the data alone. Held-out samples never are.
 
     Args:
@@ -56,25 +57,26 @@ class Draws:
         """Draws, or has drawn, the samples of a site."""
 
         def samples() -> SiteSamples:
-            if not self._found:
-                self._draw()
+            if layout.key not in self._found:
+                alone = self.snapshots.stream.processes.count == 1 and self.snapshots.cached() is not None
+                self._draw([layout] if alone else self.layouts)
             return self._found[layout.key]
 
         return samples
 
     @torch.no_grad()
-    def _draw(self) -> None:
+    def _draw(self, layouts: Sequence[SiteLayout]) -> None:
         processes = self.snapshots.stream.processes
         fit = sum(processes.numbers(sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())))
-        shares = {layout.key: _size(self.snapshots.dag, layout) / max(1, fit) for layout in self.layouts}
+        shares = {layout.key: _size(self.snapshots.dag, layout) / max(1, fit) for layout in layouts}
         parts: dict[str, list[tuple[Tensor, list[tuple[Tensor, ...]]]]] = {key: [] for key in shares}
         for snapshot in self.snapshots.passing(goals=True):
-            for layout in self.layouts:
+            for layout in layouts:
                 chosen = (~snapshot.batch.held & (snapshot.batch.lots < shares[layout.key])).nonzero().squeeze(1)
                 # Of the first batch even none: a process may have nothing else to say.
                 if chosen.numel() or not parts[layout.key]:
                     parts[layout.key].append(self._rows(snapshot, layout, chosen))
-        for layout in self.layouts:
+        for layout in layouts:
             found = parts[layout.key]
             children = []
             for i, reading in enumerate(layout.site.readings):
