@@ -28,17 +28,19 @@ def mlp(features: int, sizes: tuple[int, ...], classes: int, activation: str) ->
 
 
 def conv(channels: tuple[int, ...], norm: str) -> Sections:
-    """Convolutions of 3 x 3 on 32 x 32 images, each but the last with a pool behind it, and a global average."""
+    """Convolutions of 3 x 3 on 32 x 32 images, the first by two pixels, the others with pools, the last a mean."""
     names = [f"c{index}" for index in range(1, len(channels) + 1)]
     nodes: Sections = {
         name: {"size": size, "activation": "relu", "norm": norm, "pool": {"kind": "max", "kernel": 2}}
         for name, size in zip(names, channels, strict=True)
     }
+    del nodes[names[0]]["pool"]
     nodes[names[-1]]["pool"] = "global_average"
     chain = ["x", *names]
     edges: Sections = {
         f"{a} -> {b}": {"op": "conv2d", "kernel": 3, "padding": "same"} for a, b in itertools.pairwise(chain)
     }
+    edges[f"x -> {names[0]}"] = {"op": "conv2d", "kernel": 3, "padding": 1, "stride": 2}
     return {
         "inputs": {"x": {"shape": [3, 32, 32]}},
         "nodes": {**nodes, "y": {"size": 10}},
@@ -62,7 +64,12 @@ def images(graph: Sections, file: Path, parameters: int, steps: int, final_epoch
     return {
         "graph": graph,
         "data": {"npz": str(file), "standardize": True},
-        "training": {"optimizer": {"name": "adam", "lr": 0.001}, "batch_size": 128, "final_epochs": final_epochs},
+        "training": {
+            "optimizer": {"name": "adam", "lr": 0.001},
+            "average": 0.999,
+            "batch_size": 128,
+            "final_epochs": final_epochs,
+        },
         "growth": {"neurons": neurons, "budget": {"parameters": parameters, "steps": steps}},
     }
 
@@ -74,12 +81,12 @@ def fashion(folder: Path, activation: str) -> Sections:
 
 def mnist(folder: Path) -> Sections:
     """64-64 units are 55 050 parameters."""
-    return images(mlp(784, (8, 8), 10, "relu"), folder / "mnist.npz", 55_050, 12, 10)
+    return images(mlp(784, (8, 8), 10, "relu"), folder / "mnist.npz", 55_050, 10, 10, neurons=16)
 
 
 def cifar(folder: Path, norm: str) -> Sections:
     """Four convolutions within 50 000 parameters."""
-    return images(conv((8, 8, 8, 8), norm), folder / "cifar10_20k.npz", 50_000, 12, 8, neurons=16)
+    return images(conv((8, 8, 8, 8), norm), folder / "cifar10_20k.npz", 50_000, 8, 6, neurons=16)
 
 
 PROBLEMS: Mapping[str, Callable[[Path], Sections]] = {

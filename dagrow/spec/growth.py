@@ -130,7 +130,7 @@ class GrowthSpec(SpecPart):
         default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
     )
     fill: bool = Field(
-        default=False,
+        default=True,
         description="where the best singular value stands out, make all neurons asked for, those in the noise too",
     )
     price: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
