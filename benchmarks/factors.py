@@ -2,10 +2,11 @@
 
     python benchmarks/factors.py [digits wine breast_cancer] [--only significance insert] [--seeds 5]
     python benchmarks/factors.py fashion --npz FOLDER --out DIR
+    python benchmarks/factors.py fashion --npz FOLDER --analytic
 
 For each problem of `problems.py` and each setting: test accuracy and loss, size, multiply-adds (training and growth
 together), and how far accuracy is above and loss below those of the defaults: mean over seeds with its 95 % interval,
-seed by seed.
+seed by seed. With `--analytic`, the shrinkage that Ledoit-Wolf and OAS find for the inputs, in the unit of ours.
 """
 
 from __future__ import annotations
@@ -17,15 +18,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 from generalisation import COLUMNS, SMALL, interval
 from problems import PROBLEMS
+from sklearn.covariance import ledoit_wolf, oas
 
 import dagrow
+from dagrow.data import load_data
+from dagrow.graph import Dag
+from dagrow.objectives import LOSSES
 from dagrow.report import table
 
 FACTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "shrinkage": {value: (f"growth.shrinkage={value}",) for value in ("0", "0.01", "0.1", "1", "10", "100")},
     "significance": {value: (f"growth.significance={value}",) for value in ("0", "0.3", "0.5", "1", "2")},
+    "fill": {"false": ("growth.fill=false",)},
+    "completion": {value: (f"growth.completion={value}",) for value in ("none", "random")},
     "insert": {value: (f"growth.insert={value}",) for value in ("amplitude", "silent", "random_direction")},
     "held out": {value: (f"growth.held_out={value}",) for value in ("0", "0.1", "0.3", "0.5")},
     "neurons": {value: (f"growth.neurons={value}",) for value in ("2", "4", "16")},
@@ -40,6 +48,7 @@ FACTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "norm": {"batch": ("graph.nodes.h1.norm=batch",)},
     "validation": {"a tenth": ("training.validation=0.1",)},
+    "average": {"0.99": ("training.average=0.99",), "none": ("training.average=null",)},
 }
 """Settings by what they are about; several changes go together where one alone makes no sense."""
 
@@ -56,6 +65,17 @@ def cells(name: str, seeds: int, folder: Path, changes: tuple[str, ...], out: Pa
         }
     )
     return [cell.outcome for cell in dagrow.compare(spec, out=out).cells]
+
+
+def analytic(name: str, folder: Path) -> list[str]:
+    """Shrinkage of the training inputs by formulas of samples and features, as a part of the mean square."""
+    run = dagrow.RunSpec.model_validate(PROBLEMS[name](folder))
+    x, _ = load_data(run.data, Dag.of(run.graph), LOSSES[run.training.loss], run.seed).train.xy()
+    assert isinstance(x, torch.Tensor)
+    features = x.flatten(1).double().numpy()
+    # Theirs mixes the metric with the identity; ours adds the identity to it.
+    shares = [formula(features, assume_centered=True)[1] for formula in (ledoit_wolf, oas)]
+    return [name, f"{features.shape[0]} x {features.shape[1]}", *(f"{share / (1 - share):.2g}" for share in shares)]
 
 
 def line(found: list[Any], default: list[Any]) -> list[str]:
@@ -75,7 +95,12 @@ def main() -> None:
     parser.add_argument("--npz", type=Path, default=Path(), help="folder of fashion_mnist.npz, mnist.npz, ...")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="keeps the comparisons, which go on there when stopped")
+    parser.add_argument("--analytic", action="store_true", help="formulas for the shrinkage, in place of runs")
     args = parser.parse_args()
+    if args.analytic:
+        found = [analytic(name, args.npz.resolve()) for name in args.problems or SMALL]
+        print(table(("data", "samples x inputs", "Ledoit-Wolf", "OAS"), found))
+        return
     head = ("factor", "value", "parameters", "work G", "accuracy", "loss", "accuracy above default", "loss below it")
     with TemporaryDirectory() as scratch:
         for name in args.problems or SMALL:
