@@ -1,9 +1,10 @@
 """Is what growth ends with as good as the same network trained from scratch, and better than random growth?
 
-    python benchmarks/generalisation.py [digits wine breast_cancer] [--seeds 5] [--jobs 2] [--set growth.KEY=VALUE]
+    python benchmarks/generalisation.py [digits wine breast_cancer] [--seeds 5] [--jobs 2]
+    python benchmarks/generalisation.py fashion mnist cifar_conv --npz FOLDER [--set growth.KEY=VALUE] [--out DIR]
 
-For each data set the defaults of growth, from two hidden units to at most 2 000 parameters, beside the controls of
-`dagrow compare`. Printed is the test accuracy of each, and how far the grown network is above it: mean over seeds with
+For each problem of `problems.py` growth by its defaults, beside the last graph trained from scratch and beside growth
+by random neurons. Printed is the test accuracy of each, and how far the grown network is above it: mean over seeds with
 its 95 % interval, seed by seed (the same split, the same first weights).
 """
 
@@ -16,33 +17,33 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from problems import PROBLEMS, Sections
 from scipy import stats
 
 import dagrow
 from dagrow.report import table
 
-DATA = {"digits": (64, 10), "wine": (13, 3), "breast_cancer": (30, 2)}
-"""Features and classes."""
+SMALL = ("digits", "wine", "breast_cancer")
+SCRATCH = ("from scratch, equal epochs", "from scratch, equal multiply-adds")
 
 
-def comparison(name: str, seeds: int, changes: Sequence[str]) -> dagrow.CompareSpec:
-    """Grown by default, and by random neurons; `dagrow compare` adds the controls."""
-    features, classes = DATA[name]
-    base: dict[str, Any] = {
-        "graph": {
-            "inputs": {"x": {"shape": [features]}},
-            "nodes": {"h": {"size": 2, "activation": "selu"}, "y": {"size": classes}},
-            "edges": {"x -> h": "linear", "h -> y": "linear"},
-            "outputs": ["y"],
-        },
-        "data": {"dataset": name, "standardize": True},
-        "training": {"optimizer": {"name": "adam", "lr": 0.003}, "batch_size": 64, "final_epochs": 40},
-        "growth": {"budget": {"parameters": 2000, "steps": 15}},
-    }
-    settings = {"as set": list(changes)} if changes else {}
-    return dagrow.CompareSpec.model_validate(
-        {"name": name, "base": base, "methods": ["tiny", "random"], "settings": settings, "seeds": list(range(seeds))}
-    )
+def grown(name: str, base: Sections, seeds: int, changes: Sequence[str], out: Path, jobs: int) -> list[Any]:
+    """Cells of growth as it is set, from scratch, and of growth by random neurons."""
+    parts = {"tiny": SCRATCH, "random": ()}
+    cells: list[Any] = []
+    for method, controls in parts.items():
+        spec = dagrow.CompareSpec.model_validate(
+            {
+                "name": name,
+                "base": base,
+                "methods": [method],
+                "settings": {"as set": list(changes)} if changes else {},
+                "controls": controls,
+                "seeds": list(range(seeds)),
+            }
+        )
+        cells += dagrow.compare(spec, out=out / method, jobs=jobs).cells
+    return cells
 
 
 def interval(values: Sequence[float]) -> str:
@@ -52,36 +53,32 @@ def interval(values: Sequence[float]) -> str:
     return f"{x.mean():+.4f} +- {half:.4f}"
 
 
-def rows(found: dagrow.Comparison) -> list[list[str]]:
+def rows(name: str, found: Sequence[Any]) -> list[list[str]]:
     """A line per row of the comparison."""
     cells: dict[str, dict[int, Any]] = {}
-    for cell in found.cells:
+    for cell in found:
         cells.setdefault(str(cell.row), {})[cell.seed] = cell.outcome
     first = next(iter(cells.values()))
     lines = []
     for title, own in cells.items():
         both = sorted(first.keys() & own.keys())
+        mean = {key: np.mean([getattr(own[seed], key) for seed in both]) for key in COLUMNS}
         ahead = [first[seed].accuracy - own[seed].accuracy for seed in both]
         lower = [own[seed].loss - first[seed].loss for seed in both]
-        size, work = (np.mean([get(own[seed]) for seed in both]) for get in (_size, _work))
-        accuracy = np.mean([own[seed].accuracy for seed in both])
-        means = [f"{size:.0f}", f"{work:.3g}", f"{accuracy:.4f}"]
-        lines.append([found.name, title, *means, interval(ahead), interval(lower)])
+        means = [f"{mean['parameters']:.0f}", f"{mean['epochs']:.0f}", f"{mean['work'] / 1e9:.3g}"]
+        scores = [f"{mean['accuracy']:.4f}", f"{mean['loss']:.4f}"]
+        lines.append([name, title, *means, *scores, interval(ahead), interval(lower)])
     return lines
 
 
-def _size(outcome: Any) -> float:
-    return float(outcome.parameters)
-
-
-def _work(outcome: Any) -> float:
-    return float(outcome.work) / 1e9
+COLUMNS = ("parameters", "epochs", "work", "accuracy", "loss")
 
 
 def main() -> None:
-    """A table of all data sets."""
+    """A table of all problems."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="*", help=f"of {', '.join(DATA)}; all if left out")
+    parser.add_argument("problems", nargs="*", help=f"of {', '.join(PROBLEMS)}; {', '.join(SMALL)} if left out")
+    parser.add_argument("--npz", type=Path, default=Path(), help="folder of fashion_mnist.npz, mnist.npz, ...")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="on top of the defaults")
@@ -89,11 +86,13 @@ def main() -> None:
     args = parser.parse_args()
     lines = []
     with TemporaryDirectory() as folder:
-        for name in args.data or DATA:
+        for name in args.problems or SMALL:
             out = (args.out or Path(folder)) / name
-            lines += rows(dagrow.compare(comparison(name, args.seeds, args.set), out=out, jobs=args.jobs))
-            print(*("  ".join(line) for line in lines if line[0] == name), sep="\n", flush=True)
-    head = ("data", "run", "parameters", "work G", "test accuracy", "grown is above it by", "its loss lower by")
+            base = PROBLEMS[name](args.npz.resolve())
+            own = rows(name, grown(name, base, args.seeds, args.set, out, args.jobs))
+            print(*("  ".join(line) for line in own), sep="\n", flush=True)
+            lines += own
+    head = ("data", "run", "parameters", "epochs", "work G", "accuracy", "loss", "grown is above by", "loss lower by")
     print(table(head, lines))
 
 

@@ -78,9 +78,15 @@ def check(
     if file is None:
         raise DagrowError("give a file to check, or --schema")
     from dagrow.graph import Dag, load_run
+    from dagrow.report.advice import advice
     from dagrow.report.describe import describe
 
-    print(describe(Dag.of(load_run(file).graph)))
+    run = load_run(file)
+    print(describe(Dag.of(run.graph)))
+    if run.model_fields_set != {"graph"}:
+        # A graph alone says nothing of how it is to be trained and grown.
+        for sentence in advice(run):
+            print(f"advice: {sentence}")
 
 
 @app.command(epilog="Example: dagrow compare examples/compare_digits.yaml --out comparisons/digits")

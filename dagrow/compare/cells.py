@@ -60,7 +60,8 @@ def rows(spec: CompareSpec) -> tuple[Row, ...]:
     found = []
     for index, variant in enumerate(spec.variants()):
         found.append(Row(variant.label))
-        found += [Row(control, variant.label) for control in (*(GROWN if index == 0 else ()), *FROM_SCRATCH)]
+        own = (*(GROWN if index == 0 else ()), *FROM_SCRATCH)
+        found += [Row(control, variant.label) for control in own if control in spec.controls]
     return tuple(found)
 
 
@@ -70,20 +71,23 @@ def grown_cells(spec: CompareSpec) -> Iterator[Cell]:
         for index, variant in enumerate(spec.variants()):
             run = varied(spec.base, (*variant.changes, f"seed={seed}"))
             yield Cell(Row(variant.label), run)
-            for control, changes in GROWN.items() if index == 0 else ():
-                yield Cell(Row(control, variant.label), varied(run, changes))
+            for control, changes in GROWN.items():
+                if index == 0 and control in spec.controls:
+                    yield Cell(Row(control, variant.label), varied(run, changes))
 
 
-def scratch_cells(cell: Cell, outcome: Outcome, graph: GraphSpec) -> Iterator[Cell]:
+def scratch_cells(spec: CompareSpec, cell: Cell, outcome: Outcome, graph: GraphSpec) -> Iterator[Cell]:
     """Cells that train what a variant ended with.
 
     Args:
+        spec: of the comparison.
         cell: of the variant.
         outcome: how it ended.
         graph: its last one.
     """
     for control, epochs in FROM_SCRATCH.items():
-        yield Cell(Row(control, cell.row.label), from_scratch(cell.run, outcome, graph, epochs))
+        if control in spec.controls:
+            yield Cell(Row(control, cell.row.label), from_scratch(cell.run, outcome, graph, epochs))
 
 
 def _plain(label: str) -> str:

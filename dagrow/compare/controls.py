@@ -40,6 +40,10 @@ FROM_SCRATCH: Mapping[str, Epochs] = {
 """The last graph of each variant, trained from first weights without growing."""
 
 
+CONTROLS = (*GROWN, *FROM_SCRATCH)
+"""All there are."""
+
+
 def from_scratch(base: RunSpec, grown: Outcome, graph: GraphSpec, epochs: Epochs) -> RunSpec:
     """A run of the base's data and training with a graph that does not grow."""
     training = base.training.model_copy(update={"final_epochs": epochs(grown, graph)})

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dagrow.compare.cells import Cell, grown_cells, rows, scratch_cells
-from dagrow.compare.controls import FROM_SCRATCH
 from dagrow.compare.directory import ComparisonDirectory
 from dagrow.compare.jobs import Jobs, run_cell
 from dagrow.compare.load import load_comparison
@@ -78,7 +77,7 @@ class _Bench:
     def run(self) -> None:
         """All cells; as soon as a variant has ended, what trains its graph from scratch."""
         todo = deque(grown_cells(self.spec))
-        self.total = len(todo) + len(FROM_SCRATCH) * sum(not cell.row.of for cell in todo)
+        self.total = len(rows(self.spec)) * len(self.spec.seeds)
         if self.jobs > 1:
             self.reporter.stage(f"{self.jobs} cells at a time", self.total)
         with Jobs(self.directory, self.jobs, self.device).started() as running:
@@ -117,7 +116,7 @@ class _Bench:
         self.finished.append(Finished(cell.row, cell.run.seed, outcome))
         self.reporter.say(f"{self._count}  {cell}: {outcome}{note}")
         grown = not cell.row.of
-        return [*scratch_cells(cell, outcome, self.directory.graph(cell))][::-1] if grown else []
+        return [*scratch_cells(self.spec, cell, outcome, self.directory.graph(cell))][::-1] if grown else []
 
     def _failed(self, cell: Cell, error: str) -> list[Cell]:
         self.failed.append((cell, error))

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from dagrow.compare.controls import CONTROLS
 from dagrow.methods import METHODS
 from dagrow.spec import FrozenDict, RunSpec
 from dagrow.spec.graph import SpecFile, one_of
@@ -53,6 +54,9 @@ class CompareSpec(SpecFile):
     )
     settings: FrozenDict[Label, tuple[str, ...]] = Field(
         default=FrozenDict(), description="further changes by a label of their own, each as with --set"
+    )
+    controls: Annotated[tuple[Annotated[str, one_of(CONTROLS, "control")], ...], BeforeValidator(_all_different)] = (
+        Field(default=CONTROLS, description="what is run beside what was asked for; all that there are, if left out")
     )
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_all_different), Field(min_length=1)] = Field(
         default=(0, 1, 2), description="every variant is run with each of them"

@@ -187,6 +187,7 @@ class Request:
         neurons: at most so many.
         shrinkage: rho of the metric.
         significance: scores must exceed this multiple of the noise level; 0 keeps all that is not rounding.
+        fill: where the best score does, all others are kept that are not rounding: training will see to the rest.
         seed: for methods that draw.
         effort: multiply-adds that a search on samples may take, about.
         completion: what makes neurons where TINY finds none ("completed TINY", thesis 3.3); None leaves it at that.
@@ -196,6 +197,7 @@ class Request:
     neurons: int
     shrinkage: float = 0.0
     significance: float = 1.0
+    fill: bool = False
     seed: int = 0
     effort: float = EFFORT
     completion: Callable[[SiteMoments, Request], Neurons] | None = None

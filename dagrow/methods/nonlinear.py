@@ -67,8 +67,10 @@ def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
         noise_level = search.noise_level(removal, pools[1:]) if noise else 0.0
         # What rounding leaves of a v_proj that is really 0, as in `tiny`.
         eps = 8 * torch.finfo(samples.B.dtype).eps * fan_in.rank**0.5
-        floor = max(request.significance * noise_level, eps * moments.v_goal_squared**0.5 / removal.size, eps)
-        picks = list(search.picks(removal.draw(0), pools[0], request.neurons, floor))
+        rounding = max(eps * moments.v_goal_squared**0.5 / removal.size, eps)
+        floor = max(request.significance * noise_level, rounding)
+        later = rounding if request.fill else floor
+        picks = list(search.picks(removal.draw(0), pools[0], request.neurons, floor, later))
         if not picks:
             return _none(moments, noise_level * removal.size)
         W = torch.cat([w for w, _ in picks], 1)
@@ -182,8 +184,18 @@ class _Search:
         best = int(gains.argmax())
         return pool[:, best : best + 1], float(gains[best])
 
-    def picks(self, removal: Removal, pool: Tensor, count: int, floor: float) -> Iterator[tuple[Tensor, float]]:
-        """Weights ``[rank, 1]`` and score, one neuron after the other, as long as they score more than the floor."""
+    def picks(
+        self, removal: Removal, pool: Tensor, count: int, floor: float, later: float
+    ) -> Iterator[tuple[Tensor, float]]:
+        """Weights ``[rank, 1]`` and score, one neuron after the other, as long as they score enough.
+
+        Args:
+            removal: of one draw.
+            pool: ``[rank, any]`` polished weights.
+            count: at most so many.
+            floor: that the first must score more than.
+            later: likewise, the others.
+        """
         fresh, first = True, 0.0
         for _ in range(count):
             w, gain = self._first(pool, removal)
@@ -194,6 +206,7 @@ class _Search:
             drop, removal = removal.picked(self.fan_in.E @ w)
             if drop <= floor**2:
                 return
+            floor = later
             if fresh:
                 fresh, first = False, gain
             yield w, drop**0.5

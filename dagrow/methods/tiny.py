@@ -29,8 +29,10 @@ def tiny(moments: SiteMoments, request: Request) -> Neurons:
     # dtype, and of the children's solves, which are in float64 but may be ill-conditioned.
     eps = max(8 * torch.finfo(moments.precision).eps, 1e3 * torch.finfo(torch.float64).eps)
     rounding = eps * max(metric.rank, 1) ** 0.5 * moments.v_goal_squared**0.5
-    kept = values > max(request.significance * noise_level, rounding)
-    count = min(int(kept.sum()), request.neurons)
+    count = int((values > max(request.significance * noise_level, rounding)).sum())
+    if request.fill and count > 0:
+        count = int((values > rounding).sum())
+    count = min(count, request.neurons)
     completion = request.completion or (nonlinear if moments.samples is not None else None)
     if count == 0 and request.neurons > 0 and completion is not None:
         return completion(moments, request)

@@ -272,7 +272,8 @@ def _patches(
 ) -> Tensor:
     """``[n, c, H, W]`` to ``[n, c * kernel, positions]``, channel major: a view on every patch and one copy."""
     view = windows(padded, kernel, dilation, stride, extents)
-    return view.reshape(len(padded), -1, extents[0] * extents[1])
+    # Sizes in full: of no samples, none follows from the others.
+    return view.reshape(len(padded), padded.shape[1] * kernel[0] * kernel[1], extents[0] * extents[1])
 
 
 @lru_cache(maxsize=256)

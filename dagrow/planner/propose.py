@@ -50,6 +50,7 @@ def propose(
     shrinkage: float | Literal["auto"] = "auto",
     held_out: float | None = None,
     significance: float = 1.0,
+    fill: bool = False,
     fan_out: Literal["full", "pointwise"] = "full",
     with_update: bool = False,
     new_node: NewNodeSpec | Mapping[str, Any] | None = None,
@@ -83,6 +84,7 @@ def propose(
             out, a fifth with ``auto`` and none otherwise.
         significance: singular values must exceed this multiple of their noise level, and a held-out gain this
             multiple of its standard error; 0 keeps all.
+        fill: where the best singular value does, the others may lie below: all neurons that were asked for are made.
         fan_out: of new convolution channels: the full kernel, or its centre.
         with_update: new neurons bring along the best update of their children, at one amplitude.
         new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
@@ -124,7 +126,9 @@ def propose(
     room = tuple(float("inf") if top is None else top - used for top, used in zip(limits, now, strict=True))
     makers = {completion: find_completion(completion), method: find_method(method)}
     needs = frozenset(need for maker in makers.values() for need in maker.needs)
-    request = Request(neurons, significance=significance, seed=seed, completion=makers[completion], noise=noise)
+    request = Request(
+        neurons, significance=significance, fill=fill, seed=seed, completion=makers[completion], noise=noise
+    )
     pointwise = fan_out == "pointwise"
     ask = Ask(
         makers[method],

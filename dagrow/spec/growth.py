@@ -129,6 +129,10 @@ class GrowthSpec(SpecPart):
     significance: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
     )
+    fill: bool = Field(
+        default=True,
+        description="where the best singular value stands out, make all neurons asked for, those in the noise too",
+    )
     price: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
         default=0.0, description="of a parameter, in units of the loss: what gains less than it costs is not inserted"
     )

@@ -107,6 +107,7 @@ def _propose(task: Task, state: RunState, data: Batches, number: int, nodes: Seq
         shrinkage=growth.shrinkage,
         held_out=growth.held_out,
         significance=growth.significance,
+        fill=growth.fill,
         fan_out=growth.fan_out,
         new_node=growth.new_node,
         keep=growth.keep,

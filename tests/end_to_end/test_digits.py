@@ -104,6 +104,8 @@ def test_log_and_check(grown):
     described = command("check", directory / "run.yaml").out
     assert "h can be widened; read by h -> y" in described
     assert "y keeps its size: it is an output" in described
+    assert "advice: the learning rate never falls" in described
+    assert "advice" not in command("check", directory / "graph.yaml").out
 
 
 def test_weights_and_graph_are_the_exported_network(grown, tmp_path):

@@ -83,6 +83,22 @@ def test_plans_do_not_depend_on_the_split_into_batches(name, way):
         assert other.best.gain == pytest.approx(plans[0].best.gain, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "name", ["convolution, pool, flatten", "convolution, global average", "strides and dilation", "down and up again"]
+)
+def test_a_batch_without_a_drawn_sample_changes_nothing(name):
+    """Searches look at a few samples: of a first batch of one, which is held out or not drawn, they see nothing."""
+    model, data = setting(ZOO[name])
+    x, y = joined(data)
+    options = {"candidates": ("widen",), "neurons": 1, "method": "nonlinear", "shrinkage": 0.1, "significance": 0}
+    for held_out in (0.3, 0.6):
+        plans = [
+            propose(model, squared, batches(x, y, s), **options, held_out=held_out) for s in ([120], [1] * 5 + [115])
+        ]
+        assert all(candidate.scores for candidate in plans[0].candidates)
+        same_plans(*plans, 1e-5)
+
+
 def shuffled(spec, seed):
     """The same graph with its nodes and edges listed in another order."""
     nodes, edges = list(spec.nodes.items()), [(str(edge), op) for edge, op in spec.edges.items()]

@@ -47,11 +47,11 @@ def noise(name, loss, seed):
 
 @pytest.mark.parametrize("method", ["tiny", "nonlinear"])
 def test_nothing_grows_of_noise(method):
-    """In at most one of eight looks, and then for next to nothing."""
+    """In at most one of eight looks, and then for next to nothing; ``fill`` brings nothing where nothing is."""
     grown = []
     for loss in (squared, functional.cross_entropy):
         for seed in range(4):
-            plan = proposed(*noise("vectors", loss, seed), method=method)
+            plan = proposed(*noise("vectors", loss, seed), method=method, fill=True)
             assert plan.stages.considered > 10
             if plan.best is not None:
                 grown.append(plan.best.held_out_gain / plan.held_out_loss)
@@ -82,6 +82,27 @@ def test_significance_0_lets_noise_in():
         for seed in range(2)
     ]
     assert all(grown)
+
+
+@pytest.mark.parametrize("method", ["tiny", "nonlinear"])
+def test_one_real_neuron_brings_the_others_where_they_fill(method):
+    """A teacher of one neuron: alone it stands out; asked to fill, it is the first of all that were asked for."""
+    x = normal(2 * SAMPLES, 6, seed=3)
+    y = torch.relu(x @ normal(6, 1, seed=4)) @ normal(1, 2, seed=5) + 0.5 * normal(2 * SAMPLES, 2, seed=6)
+    chain = graph({"x": [6]}, {"h": node(1, "relu"), "y": 2}, {"x->h": "linear", "h->y": "linear"})
+    model, data = network(chain, 1).eval(), batches(x, y, [len(x)])
+    with torch.no_grad():
+        # What it writes now would be a second thing to learn.
+        model.y.from_h.weight.mul_(1e-3)
+    # The output has two features: linear neurons are two at most.
+    found = [
+        proposed(model, squared, data, candidates=["widen"], method=method, shrinkage=0.1, fill=fill).best
+        for fill in (False, True)
+    ]
+    assert [each.neurons for each in found] == [1, 2]
+    first, filled = (each.scores for each in found)
+    assert filled[0] == pytest.approx(first[0])
+    assert filled[1] < found[1].noise_level < filled[0]
 
 
 def triangle(*nodes):

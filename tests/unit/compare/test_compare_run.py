@@ -195,6 +195,15 @@ def test_the_same_command_goes_on_where_it_was_stopped(runs, again, grown, monke
         assert (one.outcome.parameters, one.outcome.work) == (other.outcome.parameters, other.outcome.work)
 
 
+def test_controls_that_are_left_out_are_not_run(runs, again, grown):
+    runs.write_text(TEXT + 'controls: ["from scratch, equal epochs"]\n')
+    shutil.rmtree(again / "cells" / "random--from-scratch-equal-multiply-adds")
+    result = dagrow.compare(runs, out=again)
+    assert not grown
+    assert [str(row) for row in result.rows] == ["random", "random: from scratch, equal epochs"]
+    assert [(str(cell.row), cell.seed) for cell in result.cells] == [(str(r), s) for s in (0, 1) for r in result.rows]
+
+
 def test_only_what_changed_is_run_again(runs, again, grown):
     lines = Lines()
     runs.write_text(TEXT.replace("seeds: [0, 1]", "seeds: [1]"))

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 import dagrow
-from dagrow.compare.cells import grown_cells
+from dagrow.compare.cells import grown_cells, rows
 from dagrow.compare.load import varied
 from dagrow.errors import SpecError
 
@@ -48,6 +48,20 @@ def test_what_is_left_out_is_as_in_the_base(load):
     assert varied(spec.base, variant.changes) == spec.base
 
 
+def test_controls_may_be_left_out(load):
+    """Those that stay are those of the full table."""
+    some = load(BASE + "methods: [tiny, random]\ncontrols: [smallest-gain placement, 'from scratch, equal epochs']\n")
+    assert [str(row) for row in rows(some)] == [
+        "tiny",
+        "tiny: smallest-gain placement",
+        "tiny: from scratch, equal epochs",
+        "random",
+        "random: from scratch, equal epochs",
+    ]
+    assert [str(cell.row) for cell in grown_cells(some)][:3] == ["tiny", "tiny: smallest-gain placement", "random"]
+    assert [str(row) for row in rows(load(BASE + "controls: []\n"))] == ["tiny"]
+
+
 def test_a_change_may_mend_what_the_base_cannot(load):
     """The base's method needs what the graph has not; the methods that are compared do not."""
     spec = load(BASE.replace("relu", "tanh") + "  growth: {method: folding}\nmethods: [tiny, gradmax]\n")
@@ -68,6 +82,11 @@ def test_it_is_frozen(load):
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
+        (
+            BASE + "controls: [random placment]\n",
+            8,
+            "unknown control 'random placment' (did you mean 'random placement'?)",
+        ),
         (BASE + "methods: [tiny, rndom]\n", 8, "unknown method 'rndom' (did you mean 'random'?)"),
         (BASE + "methods: [tiny, tiny]\n", 8, "'tiny' is given twice"),
         (BASE + "methods: []\n", 8, "expected at least 1 entry"),

@@ -132,6 +132,15 @@ def test_features_of_any_memory_layout(case, layout):
     assert torch.equal(op.features(x), expected)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.one_of(convolutions(), transposed(), linears()))
+def test_features_of_no_samples(case):
+    """Of a batch of which no sample is drawn."""
+    op, source, size = case
+    target = op.output_shape(source, size)
+    assert op.features(values(source, 0)).shape == (0, position_count(target), op.feature_count(source))
+
+
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3))
 def test_positions_there_and_back(shape):
     x = values(tuple(shape))

@@ -1,0 +1,102 @@
+"""Data sets with a first graph, a budget and a trainer: what `generalisation.py` and `factors.py` grow.
+
+Growth is left at its defaults everywhere, but for the budget and how many neurons may come at a time.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Sections = dict[str, Any]
+"""Of a run file."""
+
+
+def mlp(features: int, sizes: tuple[int, ...], classes: int, activation: str) -> Sections:
+    """A chain of hidden layers."""
+    names = [f"h{index}" for index in range(1, len(sizes) + 1)]
+    hidden = {name: {"size": size, "activation": activation} for name, size in zip(names, sizes, strict=True)}
+    chain = ["x", *names, "y"]
+    return {
+        "inputs": {"x": {"shape": [features]}},
+        "nodes": {**hidden, "y": {"size": classes}},
+        "edges": {f"{a} -> {b}": "linear" for a, b in itertools.pairwise(chain)},
+        "outputs": ["y"],
+    }
+
+
+def conv(channels: tuple[int, ...], norm: str) -> Sections:
+    """Convolutions of 3 x 3 on 32 x 32 images, the first by two pixels, the others with pools, the last a mean."""
+    names = [f"c{index}" for index in range(1, len(channels) + 1)]
+    nodes: Sections = {
+        name: {"size": size, "activation": "relu", "norm": norm, "pool": {"kind": "max", "kernel": 2}}
+        for name, size in zip(names, channels, strict=True)
+    }
+    del nodes[names[0]]["pool"]
+    nodes[names[-1]]["pool"] = "global_average"
+    chain = ["x", *names]
+    edges: Sections = {
+        f"{a} -> {b}": {"op": "conv2d", "kernel": 3, "padding": "same"} for a, b in itertools.pairwise(chain)
+    }
+    edges[f"x -> {names[0]}"] = {"op": "conv2d", "kernel": 3, "padding": 1, "stride": 2}
+    return {
+        "inputs": {"x": {"shape": [3, 32, 32]}},
+        "nodes": {**nodes, "y": {"size": 10}},
+        "edges": {**edges, f"{names[-1]} -> y": "linear"},
+        "outputs": ["y"],
+    }
+
+
+def small(name: str, features: int, classes: int) -> Sections:
+    """One that scikit-learn carries: from two hidden units to at most 2 000 parameters."""
+    return {
+        "graph": mlp(features, (2,), classes, "selu"),
+        "data": {"dataset": name, "standardize": True},
+        "training": {"optimizer": {"name": "adam", "lr": 0.003}, "batch_size": 64, "final_epochs": 40},
+        "growth": {"budget": {"parameters": 2000, "steps": 15}},
+    }
+
+
+def images(graph: Sections, file: Path, parameters: int, steps: int, final_epochs: int, neurons: int = 8) -> Sections:
+    """One of an archive of images."""
+    return {
+        "graph": graph,
+        "data": {"npz": str(file), "standardize": True},
+        "training": {
+            "optimizer": {"name": "adam", "lr": 0.001},
+            "average": 0.999,
+            "batch_size": 128,
+            "final_epochs": final_epochs,
+        },
+        "growth": {"neurons": neurons, "budget": {"parameters": parameters, "steps": steps}},
+    }
+
+
+def fashion(folder: Path, activation: str) -> Sections:
+    """48 hidden units are 38 170 parameters."""
+    return images(mlp(784, (8,), 10, activation), folder / "fashion_mnist.npz", 38_170, 8, 10)
+
+
+def mnist(folder: Path) -> Sections:
+    """64-64 units are 55 050 parameters."""
+    return images(mlp(784, (8, 8), 10, "relu"), folder / "mnist.npz", 55_050, 10, 10, neurons=16)
+
+
+def cifar(folder: Path, norm: str) -> Sections:
+    """Four convolutions within 50 000 parameters."""
+    return images(conv((8, 8, 8, 8), norm), folder / "cifar10_20k.npz", 50_000, 8, 6, neurons=16)
+
+
+PROBLEMS: Mapping[str, Callable[[Path], Sections]] = {
+    "digits": lambda folder: small("digits", 64, 10),
+    "wine": lambda folder: small("wine", 13, 3),
+    "breast_cancer": lambda folder: small("breast_cancer", 30, 2),
+    "fashion": lambda folder: fashion(folder, "relu"),
+    "fashion_selu": lambda folder: fashion(folder, "selu"),
+    "mnist": mnist,
+    "cifar_conv": lambda folder: cifar(folder, "none"),
+    "cifar_conv_norm": lambda folder: cifar(folder, "batch"),
+}
+"""By name: given the folder of the archives, a run."""

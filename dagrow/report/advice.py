@@ -1,0 +1,79 @@
+"""What experience says about the settings of a run; the evidence is in docs/generalisation.md.
+
+A new piece of advice is a line of `ADVICE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dagrow.spec import RunSpec
+
+
+class Advice(NamedTuple):
+    """One sentence, and when it is of use.
+
+    Attributes:
+        fits: whether a run is in the situation, with settings that fit it badly or might fit it better.
+        says: what to try, and why.
+    """
+
+    fits: Callable[[RunSpec], bool]
+    says: str
+
+
+def _trains(run: RunSpec) -> bool:
+    """Whether gradient descent follows insertions."""
+    return run.training.epochs_between_growth > 0 or run.training.final_epochs > 0
+
+
+def _steady(run: RunSpec) -> bool:
+    """Whether the last weights are those of a learning rate that never falls."""
+    training = run.training
+    return training.scheduler is None and training.rewind is None and training.average is None
+
+
+def _normed(run: RunSpec) -> bool:
+    """Whether the fan-in of new features is behind a batch norm."""
+    return any(node.norm == "batch" for node in run.graph.nodes.values())
+
+
+ADVICE: tuple[Advice, ...] = (
+    Advice(
+        lambda run: not _trains(run) and run.growth.fill,
+        "nothing is trained: with 'growth.fill: false' no neurons come that are in the noise, for none will be mended",
+    ),
+    Advice(
+        lambda run: _trains(run) and not run.growth.fill and run.growth.significance > 0,
+        "training follows: with 'growth.fill: true' neurons that are in the noise come too, and learn",
+    ),
+    Advice(
+        lambda run: _trains(run) and run.training.final_epochs > 0 and _steady(run),
+        "the learning rate never falls: 'training.average: 0.999' or a scheduler mostly ends with a lower test loss",
+    ),
+    Advice(
+        lambda run: (
+            _trains(run)
+            and run.growth.candidates == ("widen",)
+            and (run.growth.method, run.growth.completion) == ("tiny", "nonlinear")
+        ),
+        "nodes only widen: 'growth.completion: none' is as good mostly, at a tenth of the work of growth and less",
+    ),
+    Advice(
+        lambda run: _trains(run) and _normed(run),
+        "there is a batch norm: compare with 'method: random', which often does as well behind one",
+    ),
+)
+"""In the order in which they are told."""
+
+
+def advice(run: RunSpec) -> list[str]:
+    """What may be worth a change; empty where nothing grows.
+
+    Args:
+        run: as it would be run.
+    """
+    if run.growth.budget.steps == 0:
+        return []
+    return [each.says for each in ADVICE if each.fits(run)]

@@ -1,0 +1,56 @@
+"""Advice is told where it fits, and nowhere else; following it ends it."""
+
+import pytest
+
+import dagrow
+from dagrow.report.advice import ADVICE, advice
+
+GRAPH = {
+    "inputs": {"x": {"shape": [4]}},
+    "nodes": {"h": {"size": 2, "activation": "relu"}, "y": {"size": 3}},
+    "edges": {"x -> h": "linear", "h -> y": "linear"},
+    "outputs": ["y"],
+}
+STILL = {"epochs_between_growth": 0, "final_epochs": 0}
+
+
+def told(training=(), growth=(), norm="none"):
+    nodes = {**GRAPH["nodes"], "h": {**GRAPH["nodes"]["h"], "norm": norm}}
+    sections = {"graph": {**GRAPH, "nodes": nodes}, "training": dict(training), "growth": dict(growth)}
+    return advice(dagrow.RunSpec.model_validate(sections))
+
+
+@pytest.mark.parametrize(
+    ("words", "before", "after"),
+    [
+        ("nothing is trained", {"training": STILL}, {"training": STILL, "growth": {"fill": False}}),
+        ("training follows", {"growth": {"fill": False}}, {}),
+        ("never falls", {}, {"training": {"average": 0.999}}),
+        ("never falls", {}, {"training": {"scheduler": {"name": "cosine", "T_max": 10}}}),
+        ("only widen", {}, {"growth": {"completion": "none"}}),
+        ("only widen", {}, {"growth": {"candidates": ["widen", "node"]}}),
+        ("only widen", {}, {"training": STILL}),
+        ("batch norm", {"norm": "batch"}, {}),
+    ],
+)
+def test_advice_ends_where_it_is_followed(words, before, after):
+    assert sum(words in sentence for sentence in told(**before)) == 1
+    assert not any(words in sentence for sentence in told(**after))
+
+
+def test_what_does_not_grow_needs_none():
+    assert told() != []
+    assert told(growth={"budget": {"steps": 0}}) == []
+
+
+def test_what_is_advised_can_be_set():
+    """Every entry that a sentence quotes is one of a run file."""
+    for each in ADVICE:
+        for entry in each.says.split("'")[1::2]:
+            key, value = entry.split(": ")
+            key = key if "." in key else f"growth.{key}"
+            base = dagrow.RunSpec.model_validate({"graph": GRAPH})
+            section, name = key.split(".")
+            changed = base.model_dump()
+            changed[section][name] = {"true": True, "false": False}.get(value, value)
+            dagrow.RunSpec.model_validate(changed)
