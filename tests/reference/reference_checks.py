@@ -6,6 +6,7 @@ from reference_network import inputs_for, network, normal, sample_values, square
 
 from dagrow.graph import site
 from dagrow.statistics import SiteLayout, Snapshots, Target, collect, watched
+from dagrow.statistics.snapshots import CACHE_BYTES
 from dagrow.statistics.tally import Tally
 
 TIGHT = 1e-9
@@ -29,10 +30,10 @@ def case(spec, samples=4, seed=0, loss=squared):
     return model, x, y, sample_values(model, loss, x, y)
 
 
-def collected(model, loss, data, nodes=(), sites=(), pointwise=False, **options):
+def collected(model, loss, data, nodes=(), sites=(), pointwise=False, cache_bytes=CACHE_BYTES, **options):
     """Statistics of some nodes, and of the sites at some nodes."""
     places = [site(model.dag, name) for name in sites]
-    snapshots = Snapshots(model, loss, data, watched(nodes, places), sites)
+    snapshots = Snapshots(model, loss, data, watched(nodes, places), sites, cache_bytes=cache_bytes)
     layouts = [SiteLayout(model.dag, place, pointwise) for place in places]
     return collect(snapshots, targets=[Target(name) for name in nodes], layouts=layouts, goal=True, **options)
 

@@ -56,6 +56,25 @@ def test_statistics_do_not_depend_on_the_split_into_batches(name):
                     close(getattr(other.sites[place], key), getattr(moments, key), scale=scale, tolerance=1e-8)
 
 
+@pytest.mark.parametrize("name", ["skip", "convolution, pool, flatten"])
+def test_drawn_samples_are_the_same_one_site_at_a_time(name):
+    """From the cache each site is drawn when it is asked for; without one all are, in one more pass over the data."""
+    model, data = setting(ZOO[name])
+    x, y = joined(data)
+    places = [place.node for place in sites(model.dag) if isinstance(place, Site)]
+    cached, passing = (
+        collected(model, squared, stream(model, x, y, [50, 70], 0.3), sites=places, cache_bytes=room)
+        for room in (10**9, 0)
+    )
+    assert len(places) > 1
+    for place in reversed(places):
+        one, other = (found.sites[place].samples() for found in (cached, passing))
+        assert torch.equal(one.B, other.B)
+        for child, same in zip(one.children, other.children, strict=True):
+            assert torch.equal(child.v_proj, same.v_proj)
+            assert torch.equal(child.existing, same.existing)
+
+
 def summary(plan):
     return [(c.kind, c.place, c.neurons, c.shrinkage, bool(c.rejected)) for c in plan.candidates]
 

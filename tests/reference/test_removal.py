@@ -72,6 +72,14 @@ def test_each_draw_is_a_problem_of_its_own(name):
 
 
 @pytest.mark.parametrize("name", SITES)
+def test_drops_of_all_draws_are_those_of_picks(name):
+    samples = SITES[name]
+    Z = samples.B @ normal(samples.B.shape[2], 3, seed=5)
+    own = removal_of(samples, draws=2)
+    assert own.drops(Z) == pytest.approx([own.draw(d).picked(Z[..., d : d + 1])[0] for d in range(3)], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", SITES)
 def test_picks_add_up_to_joint_least_squares(name):
     samples = SITES[name]
     own, drops = removal_of(samples), []
