@@ -23,7 +23,7 @@ from dagrow.spec.nonparametric import UnitsSpec
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
 Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac", "smallest_gain", "random"]
-Schedule = Literal["epochs", "steps", "plateau"]
+Schedule = Literal["auto", "epochs", "steps", "plateau"]
 Scope = Literal["best", "in_turn", "all"]
 Insert = Literal["amplitude", "silent", "random_direction"]
 Kind = Literal["widen", "edge", "node", "layer"]
@@ -98,7 +98,7 @@ class GrowthSpec(SpecPart):
     )
     candidates: tuple[Kind, ...] = Field(default=("widen",), min_length=1, description="which kinds of insertion")
     where: Where = Field(default="gain", description="which candidate is the best")
-    schedule: Schedule = Field(default="epochs", description="when growth steps come")
+    schedule: Schedule = Field(default="auto", description="when growth steps come")
     plateau: float = Field(
         default=0.01, ge=0.0, lt=1.0, description="relative fall of the training loss that counts, with 'plateau'"
     )

@@ -117,7 +117,8 @@ class TrainingSpec(SpecPart):
     batch_size_grows: bool = Field(default=False, description="with the root of the number of parameters")
     epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
     steps_between_growth: Count = Field(
-        default=100, description="gradient steps before each growth step, with the schedule 'steps'"
+        default=100,
+        description="gradient steps before each growth step, with the schedule 'steps'; with 'auto', of a pass at most",
     )
     final_epochs: Epochs = Field(default=10, description="passes after the last growth step")
     best_updates: bool = Field(

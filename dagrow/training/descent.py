@@ -42,16 +42,16 @@ def descend(task: Task, state: RunState) -> Descent:
     """
     spec, network, train = task.spec, state.network, task.split.train
     size = training_batch(spec, network.dag)
-    steps = gradient_steps(spec, state.progress)
+    steps = gradient_steps(spec, state.progress, -(-len(train) // size))
     passes = (train.shuffled_batches(size, state.order, task.processes).portions() for _ in repeat(None))
-    batches = next(passes) if steps is None else islice(chain.from_iterable(passes), steps)
+    batches = islice(chain.from_iterable(passes), steps)
     units = UnitTraffic(
         spec,
         network,
         state.optimizer,
         state.average.models,
         epoch=state.progress.epoch,
-        batches=-(-len(train) // size) if steps is None else steps,
+        batches=steps,
         adding=state.rewind is None or state.rewind.adding,
         shrinking=state.rewind is None or state.rewind.shrinking,
     )

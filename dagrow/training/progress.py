@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -90,10 +91,12 @@ def units_planned(run: RunSpec, done: Progress) -> int:
     return run.training.final_epochs if growth_is_over(run, done) else SCHEDULES[run.growth.schedule].planned(run)
 
 
-def gradient_steps(run: RunSpec, done: Progress) -> int | None:
-    """Of the next unit of training; None for a pass over the training set."""
-    count = SCHEDULES[run.growth.schedule].gradient_steps
-    return None if count is None or growth_is_over(run, done) else count(run)
+def gradient_steps(run: RunSpec, done: Progress, batches: int) -> int:
+    """Of the next unit of training, where a pass over the training set has so many batches."""
+    schedule = SCHEDULES[run.growth.schedule]
+    if schedule.gradient_steps is None or growth_is_over(run, done):
+        return batches
+    return min(schedule.gradient_steps(run), batches if schedule.within_a_pass else sys.maxsize)
 
 
 def next_unit(run: RunSpec, done: Progress) -> Unit:

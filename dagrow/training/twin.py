@@ -15,7 +15,9 @@ from dagrow.data import Portion
 from dagrow.graph import training_work
 from dagrow.spec import RunSpec
 from dagrow.training.epochs import TrainingError, train_epoch
+from dagrow.training.progress import Progress, gradient_steps
 from dagrow.training.sampling import training_batch
+from dagrow.training.schedules import SCHEDULES
 from dagrow.training.state import RunState, Task
 from dagrow.work import spend
 
@@ -65,9 +67,8 @@ class Twin:
 
 def steps_between_growth(spec: RunSpec, samples: int, network: Network) -> int:
     """Gradient steps from one growth step to the next; those of a pass where the run makes none."""
-    if spec.growth.schedule == "steps":
-        return spec.training.steps_between_growth
-    return max(1, spec.training.epochs_between_growth) * -(-samples // training_batch(spec, network.dag))
+    units, batches = SCHEDULES[spec.growth.schedule].planned(spec), -(-samples // training_batch(spec, network.dag))
+    return max(1, units) * gradient_steps(spec, Progress(), batches)
 
 
 def _batches(task: Task, network: Network, order: torch.Generator) -> Iterator[Portion]:

@@ -20,8 +20,10 @@ class Schedule:
         due: whether a growth step comes now, and no more training before it.
         planned: units of training before a growth step, as far as one knows; 0 if there is no training at all.
         gradient_steps: of one unit of training; None for a pass over the training set.
+        within_a_pass: a unit of training is no more than a pass, however many gradient steps it may have.
     """
 
     due: Callable[[RunSpec, Progress], bool]
     planned: Callable[[RunSpec], int]
     gradient_steps: Callable[[RunSpec], int] | None = None
+    within_a_pass: bool = False

@@ -89,6 +89,21 @@ def test_gradient_steps_go_over_the_end_of_a_pass():
     assert [event["samples"] for event in result.events if event["event"] == "epoch"] == [2 * 120 + 50, 120]
 
 
+@pytest.mark.parametrize(("most", "samples"), [(2, [100, 100, 120]), (3, [120] * 3), (99, [120] * 3)])
+def test_a_part_of_a_pass_where_it_is_long(most, samples):
+    """By default; the final passes are whole. A pass that is short is the very one of ``epochs``."""
+    training = {"epochs_between_growth": 2, "steps_between_growth": most, "batch_size": 50, "final_epochs": 1}
+    auto, epochs = (
+        dagrow.grow(run(training, **schedule, budget={"steps": 1}, method="random"), write=False)
+        for schedule in ({}, {"schedule": "epochs"})
+    )
+    assert [event["samples"] for event in auto.events if event["event"] == "epoch"] == samples
+    same = all(
+        torch.equal(one, other) for one, other in zip(auto.model.parameters(), epochs.model.parameters(), strict=False)
+    )
+    assert same == (most > 2)
+
+
 def test_batches_grow_with_the_root_of_the_parameters():
     sizes = [2, 5, 9, 17]
     graphs = [{**GRAPH, "nodes": {**GRAPH["nodes"], "h1": {"size": size, "activation": "relu"}}} for size in sizes]
