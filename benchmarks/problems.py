@@ -86,7 +86,7 @@ def mnist(folder: Path) -> Sections:
 
 def cifar(folder: Path, norm: str) -> Sections:
     """Four convolutions within 50 000 parameters."""
-    return images(conv((8, 8, 8, 8), norm), folder / "cifar10_20k.npz", 50_000, 8, 6, neurons=16)
+    return images(conv((8, 8, 8, 8), norm), folder / "cifar10_20k.npz", 50_000, 8, 9, neurons=16)
 
 
 PROBLEMS: Mapping[str, Callable[[Path], Sections]] = {
