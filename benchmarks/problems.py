@@ -59,14 +59,22 @@ def small(name: str, features: int, classes: int) -> Sections:
     }
 
 
-def images(graph: Sections, file: Path, parameters: int, steps: int, final_epochs: int, neurons: int = 8) -> Sections:
+def images(
+    graph: Sections,
+    file: Path,
+    parameters: int,
+    steps: int,
+    final_epochs: int,
+    neurons: int = 8,
+    average: float = 0.999,
+) -> Sections:
     """One of an archive of images."""
     return {
         "graph": graph,
         "data": {"npz": str(file), "standardize": True},
         "training": {
             "optimizer": {"name": "adam", "lr": 0.001},
-            "average": 0.999,
+            "average": average,
             "batch_size": 128,
             "final_epochs": final_epochs,
         },
@@ -86,7 +94,7 @@ def mnist(folder: Path) -> Sections:
 
 def cifar(folder: Path, norm: str) -> Sections:
     """Four convolutions within 50 000 parameters."""
-    return images(conv((8, 8, 8, 8), norm), folder / "cifar10_20k.npz", 50_000, 8, 9, neurons=16)
+    return images(conv((8, 8, 8, 8), norm), folder / "cifar10_20k.npz", 50_000, 8, 9, neurons=16, average=0.99)
 
 
 PROBLEMS: Mapping[str, Callable[[Path], Sections]] = {
