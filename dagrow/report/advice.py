@@ -42,7 +42,7 @@ def _normed(run: RunSpec) -> bool:
 ADVICE: tuple[Advice, ...] = (
     Advice(
         lambda run: not _trains(run) and run.growth.fill,
-        "nothing is trained: with 'growth.fill: false' no neurons come that are in the noise, for none will be mended",
+        "nothing is trained: with 'growth.fill: false' no neurons come that are in the noise, where they only cost",
     ),
     Advice(
         lambda run: _trains(run) and not run.growth.fill and run.growth.significance > 0,
@@ -50,7 +50,7 @@ ADVICE: tuple[Advice, ...] = (
     ),
     Advice(
         lambda run: _trains(run) and run.training.final_epochs > 0 and _steady(run),
-        "the learning rate never falls: 'training.average: 0.999' or a scheduler mostly ends with a lower test loss",
+        "the learning rate never falls: on large sets 'training.average: 0.999' or a scheduler lowers the test loss",
     ),
     Advice(
         lambda run: (
@@ -62,7 +62,7 @@ ADVICE: tuple[Advice, ...] = (
     ),
     Advice(
         lambda run: _trains(run) and _normed(run),
-        "there is a batch norm: compare with 'method: random', which often does as well behind one",
+        "there is a batch norm: compare with 'method: random', which did as well unless layers were thin",
     ),
 )
 """In the order in which they are told."""
