@@ -14,6 +14,10 @@ def nonparametric_problems(run: RunSpec) -> list[Problem]:
     dag, found = Dag.of(run.graph), []
     if run.training.penalty is not None:
         found += [problem for name in dag.order for problem in _of_penalty(dag, name)]
+        if {"node", "layer"} & set(run.growth.candidates):
+            new, where = run.growth.new_node, ("growth", "new_node")
+            found += [Problem((*where, "activation"), text) for each in new.activation if (text := _bent(each))]
+            found += [Problem((*where, "norm"), text) for each in new.norm if (text := _scaled(each))]
     if run.growth.units is not None and not growing_nodes(dag, run.growth.nodes):
         found.append(Problem(("growth", "units"), "no node can take new units; see 'dagrow check' for the reasons"))
     return found
@@ -25,19 +29,31 @@ def growing_nodes(dag: Dag, nodes: tuple[str, ...] | None) -> list[str]:
 
 
 def _of_penalty(dag: Dag, name: str) -> list[Problem]:
-    node, found = dag.node(name), []
-    if name not in dag.spec.outputs and not ACTIVATIONS[node.activation].homogeneous:
-        fit = listed(key for key, activation in ACTIVATIONS.items() if activation.homogeneous)
-        text = (
-            f"training.penalty makes the values of units smaller, which changes what '{node.activation}' does to them; "
-            f"allowed are self-similar activations, act(c z) = c act(z): {fit}"
-        )
-        found.append(Problem(("graph", "nodes", name, "activation"), text))
-    if node.norm != "none" and NORMS[node.norm].undoes_scale:
-        fit = listed(["none", *(key for key, norm in NORMS.items() if not norm.undoes_scale)])
-        text = (
-            f"training.penalty makes the values of units smaller, which norm '{node.norm}' makes good again, so that "
-            f"the penalty says nothing; allowed: {fit}"
-        )
-        found.append(Problem(("graph", "nodes", name, "norm"), text))
+    node, where, found = dag.node(name), ("graph", "nodes", name), []
+    if name not in dag.spec.outputs and (text := _bent(node.activation)):
+        found.append(Problem((*where, "activation"), text))
+    if text := _scaled(node.norm):
+        found.append(Problem((*where, "norm"), text))
     return found
+
+
+def _bent(activation: str) -> str:
+    """Why a penalised unit cannot have this activation; empty if it can."""
+    if ACTIVATIONS[activation].homogeneous:
+        return ""
+    fit = listed(key for key, entry in ACTIVATIONS.items() if entry.homogeneous)
+    return (
+        f"training.penalty makes the values of units smaller, which changes what '{activation}' does to them; "
+        f"allowed are self-similar activations, act(c z) = c act(z): {fit}"
+    )
+
+
+def _scaled(norm: str) -> str:
+    """Why a penalised unit cannot have this norm; empty if it can."""
+    if norm == "none" or not NORMS[norm].undoes_scale:
+        return ""
+    fit = listed(["none", *(key for key, entry in NORMS.items() if not entry.undoes_scale)])
+    return (
+        f"training.penalty makes the values of units smaller, which norm '{norm}' makes good again, so that "
+        f"the penalty says nothing; allowed: {fit}"
+    )

@@ -2,7 +2,7 @@
 
 from dagrow.methods.best_update import best_update, explained
 from dagrow.methods.folding import Fold, fold
-from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, EdgeFormula, Formula, Method
+from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, SILENCE, EdgeFormula, Formula, Method
 from dagrow.methods.metric import Metric
 from dagrow.methods.moments import EdgeMoments, Existing, Neurons, NewWeights, Request, SiteMoments, Why
 from dagrow.methods.registry import COMPLETIONS, METHODS, NOTHING, find_completion, find_method, register_method
@@ -19,6 +19,7 @@ __all__ = [
     "METHODS",
     "NOTHING",
     "SAMPLES",
+    "SILENCE",
     "ChainSamples",
     "ChildSamples",
     "EdgeFormula",

@@ -17,6 +17,9 @@ CHAIN = "relu_chain"
 SAMPLES = "samples"
 """A need: samples at every place, not only where moments say nothing, in `SiteMoments.samples`."""
 
+SILENCE = "silence"
+"""A need: activations that are 0 at 0, so that neurons with a fan-in of 0 change nothing."""
+
 Formula = Callable[[SiteMoments, Request], Neurons]
 """Moments in, neurons out: a pure function of matrices."""
 

@@ -6,7 +6,7 @@ from dagrow.errors import DagrowError, lookup
 from dagrow.methods.firefly import firefly, firefly_edge
 from dagrow.methods.folding import folding
 from dagrow.methods.gradmax import gradmax
-from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, Formula, Method
+from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, SILENCE, Formula, Method
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.net2net import net2net
 from dagrow.methods.nonlinear import nonlinear
@@ -17,7 +17,7 @@ from dagrow.methods.tiny import tiny
 METHODS: dict[str, Method] = {
     "tiny": Method(tiny),
     "nonlinear": Method(nonlinear, searches=True),
-    "gradmax": Method(gradmax, needs=(GOAL, EXISTING)),
+    "gradmax": Method(gradmax, needs=(GOAL, EXISTING, SILENCE)),
     "north_weights": Method(north_weights, needs=(EXISTING,)),
     "north_activations": Method(north_activations, needs=(EXISTING,)),
     "firefly": Method(firefly, needs=(GOAL, EXISTING, SAMPLES), edge=firefly_edge),

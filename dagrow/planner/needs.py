@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from dagrow.errors import GrowthError, listed, lookup
-from dagrow.graph import Dag, NoChain, relu_chain
+from dagrow.graph import Dag, NoChain, Site, relu_chain, sites
 from dagrow.methods import (
     CHAIN,
     EXISTING,
     GOAL,
     SAMPLES,
+    SILENCE,
     ChainSamples,
     Method,
     SiteMoments,
     find_completion,
     find_method,
 )
+from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.existing import existing_neurons
 from dagrow.spec.growth import GrowthSpec
 from dagrow.statistics import SiteLayout, Snapshots, Statistics, chain_of, judged, labels_problem
@@ -92,6 +94,17 @@ def supplied(statistics: Statistics, needs: Collection[str], snapshots: Snapshot
     return replace(statistics, sites=sites)
 
 
+def _no_silence(dag: Dag, kinds: Sequence[str], target: object) -> str:
+    growing = [place.node for place in sites(dag) if isinstance(place, Site)]
+    found = {dag.node(name).activation for name in growing}
+    if tuple(kinds) != ("widen",) or not found or any(ACTIVATIONS[name].at_zero == 0 for name in found):
+        return ""
+    fit = listed(name for name, activation in ACTIVATIONS.items() if activation.at_zero == 0)
+    return (
+        f"starts neurons with a fan-in of 0: it needs activations that are 0 there, not {listed(sorted(found))}: {fit}"
+    )
+
+
 def _supply_existing(snapshots: Snapshots) -> Supply:
     return lambda moments, layout: replace(moments, existing=existing_neurons(snapshots.network, layout))
 
@@ -127,5 +140,6 @@ NEEDS: dict[str, Need] = {
     SAMPLES: Need(),
     EXISTING: Need(supply=_supply_existing),
     CHAIN: Need(_no_chain, _supply_chain),
+    SILENCE: Need(_no_silence),
 }
 """By the name that methods use."""

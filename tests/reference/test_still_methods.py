@@ -9,6 +9,7 @@ from reference_network import batches, graph, inputs_for, inserted, mean_loss, n
 from reference_zoo import BARE, ZOO, conv, node
 from test_promised_gains import setting
 
+from dagrow.errors import GrowthError
 from dagrow.planner import apply, propose
 
 SMOOTH = {
@@ -113,6 +114,20 @@ def test_the_fan_outs_of_gradmax_are_as_long_as_those_that_are_there():
     old = model.get_parameter("y.from_h.weight").detach()
     assert new.norm(dim=0).tolist() == pytest.approx(2 * [float(old.norm(dim=0).mean())])
     assert float((new.T @ new)[0, 1].abs()) < 1e-12
+
+
+def test_gradmax_is_refused_where_a_fan_in_of_0_is_not_silent():
+    """Softplus is ln 2 at 0: new units would change the function, and nobody has measured by how much."""
+    edges = {"x->h": "linear", "h->k": "linear", "k->y": "linear"}
+    both = network(graph({"x": [5]}, {"h": node(2, "softplus"), "k": node(2, "softplus"), "y": 3}, edges))
+    with pytest.raises(GrowthError, match="'gradmax' starts neurons with a fan-in of 0: .* not softplus: "):
+        propose(both, squared, data_of(both), method="gradmax")
+    one = network(graph({"x": [5]}, {"h": node(2, "softplus"), "k": node(2, "relu"), "y": 3}, edges))
+    plan = propose(one, squared, data_of(one), method="gradmax")
+    reasons = {candidate.place: candidate.rejected for candidate in plan.candidates}
+    assert reasons["h"] == "its neurons start with a fan-in of 0, and 'softplus' of 'h' is not 0 there"
+    assert plan.best.place == "k"
+    assert plan.best.gain == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("where", ["bias", "norm", "nothing"])

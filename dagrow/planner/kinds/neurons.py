@@ -17,7 +17,7 @@ from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
 from dagrow.planner.kinds.bounded import bounded_trial
 from dagrow.planner.kinds.features import new_features
-from dagrow.planner.kinds.still import still_trial
+from dagrow.planner.kinds.still import loud, still_trial
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, lasting_edges, solve_update, split_update
@@ -64,6 +64,8 @@ def draft_neurons(
             found, reason = _made(ask, moments, request, f"{name}, completed")
     variants = []
     for shrinkage, neurons in found:
+        if neurons.still and (reason := loud(layout, neurons)):
+            return Draft(kind, place.label, (), reason)
         if neurons.still:
             trial = still_trial(network, layout, neurons)
         elif neurons.bounded:

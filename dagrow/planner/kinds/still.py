@@ -36,6 +36,20 @@ def still_trial(network: Network, layout: SiteLayout, neurons: Neurons) -> Trial
     return Trial(network, layout.dag, change, layout.site, fan_in_fixed=neurons.fan_in_fixed, still=True)
 
 
+def loud(layout: SiteLayout, neurons: Neurons) -> str:
+    """Why neurons that are to change nothing would change something; empty if they do not.
+
+    With a fan-in of 0 they put out what their activation makes of 0.
+    """
+    if neurons.splits is not None:
+        return ""
+    for name in (layout.site.node, *layout.site.passed):
+        activation = layout.dag.node(name).activation
+        if ACTIVATIONS[activation].at_zero != 0:
+            return f"its neurons start with a fan-in of 0, and '{activation}' of '{name}' is not 0 there"
+    return ""
+
+
 def _as_they_are(layout: SiteLayout, neurons: Neurons, dtype: torch.dtype) -> NewFeatures:
     """The neurons as they are, lifted off the kink of their activations where their fan-in is 0.
 
