@@ -187,7 +187,12 @@ def test_norms_over_a_batch_are_refused(alone, tmp_path, where):
     [
         (["training.rewind={}"], "training.rewind: "),
         (
-            ["growth.units={}", "graph.nodes.h.activation=relu", "training.penalty={}"],
+            [
+                "growth.units={}",
+                "graph.nodes.h.activation=relu",
+                "growth.new_node.activation=relu",
+                "training.penalty={}",
+            ],
             "training.penalty, growth.units: ",
         ),
     ],
