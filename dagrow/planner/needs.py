@@ -100,7 +100,8 @@ def _no_silence(dag: Dag, kinds: Sequence[str], target: object) -> str:
     if tuple(kinds) != ("widen",) or not found or any(ACTIVATIONS[name].at_zero == 0 for name in found):
         return ""
     fit = listed(name for name, activation in ACTIVATIONS.items() if activation.at_zero == 0)
-    return f"starts neurons with a fan-in of 0: it needs activations that are 0 there, not {listed(sorted(found))}; allowed: {fit}"
+    bad = listed(sorted(found))
+    return f"starts neurons with a fan-in of 0: it needs activations that are 0 there, not {bad}; allowed: {fit}"
 
 
 def _supply_existing(snapshots: Snapshots) -> Supply:
