@@ -128,6 +128,8 @@ def test_gradmax_is_refused_where_a_fan_in_of_0_is_not_silent():
     assert reasons["h"] == "its neurons start with a fan-in of 0, and 'softplus' of 'h' is not 0 there"
     assert plan.best.place == "k"
     assert plan.best.gain == pytest.approx(0, abs=1e-9)
+    # With a fan-in, and a fan-out of 0, new units are silent behind any activation.
+    assert propose(both, squared, data_of(both), method="north_weights").best is not None
 
 
 @pytest.mark.parametrize("where", ["bias", "norm", "nothing"])

@@ -37,11 +37,11 @@ def still_trial(network: Network, layout: SiteLayout, neurons: Neurons) -> Trial
 
 
 def loud(layout: SiteLayout, neurons: Neurons) -> str:
-    """Why neurons that are to change nothing would change something; empty if they do not.
+    """Why neurons with a fan-in of 0 would change something: they put out what their activation makes of 0.
 
-    With a fan-in of 0 they put out what their activation makes of 0.
+    Empty if they do not, or have a fan-in.
     """
-    if neurons.splits is not None:
+    if neurons.splits is not None or bool(neurons.alpha.any()):
         return ""
     for name in (layout.site.node, *layout.site.passed):
         activation = layout.dag.node(name).activation

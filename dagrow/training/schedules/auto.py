@@ -6,8 +6,16 @@ last features fewer of them than a network has that is trained from scratch (doc
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
+from dagrow.spec import RunSpec
 from dagrow.training.schedules.epochs import epochs
 
-auto = replace(epochs, gradient_steps=lambda run: run.training.steps_between_growth, within_a_pass=True)
+
+def _at_most(run: RunSpec) -> int:
+    # Units that come while training are counted by passes, which stay whole then.
+    return sys.maxsize if run.growth.units is not None else run.training.steps_between_growth
+
+
+auto = replace(epochs, gradient_steps=_at_most, within_a_pass=True)

@@ -9,7 +9,7 @@ import torch
 import dagrow
 from dagrow.graph import Dag, cost
 from dagrow.spec import RunSpec
-from dagrow.training.progress import Progress, Unit, next_unit
+from dagrow.training.progress import Progress, Unit, gradient_steps, next_unit
 from dagrow.training.sampling import training_batch
 from dagrow.training.schedules import SCHEDULES, SCOPES
 from dagrow.training.warm_up import WarmUp
@@ -102,6 +102,13 @@ def test_a_part_of_a_pass_where_it_is_long(most, samples):
         torch.equal(one, other) for one, other in zip(auto.model.parameters(), epochs.model.parameters(), strict=False)
     )
     assert same == (most > 2)
+
+
+def test_passes_stay_whole_where_units_come():
+    """Their rates are by passes."""
+    short = {"epochs_between_growth": 1, "steps_between_growth": 1, "batch_size": 50}
+    assert gradient_steps(run(short), Progress(), 3) == 1
+    assert gradient_steps(run(short, units={}), Progress(), 3) == 3
 
 
 def test_batches_grow_with_the_root_of_the_parameters():
