@@ -28,13 +28,13 @@ def mlp(features: int, sizes: tuple[int, ...], classes: int, activation: str) ->
 
 
 def conv(channels: tuple[int, ...], norm: str) -> Sections:
-    """Convolutions of 3 x 3 on 32 x 32 images, the first by two pixels, the others with pools, the last a mean."""
+    """Convolutions of 3 x 3 on images: the first by two pixels and with a pool, then pools at every other one."""
     names = [f"c{index}" for index in range(1, len(channels) + 1)]
     nodes: Sections = {
-        name: {"size": size, "activation": "relu", "norm": norm, "pool": {"kind": "max", "kernel": 2}}
-        for name, size in zip(names, channels, strict=True)
+        name: {"size": size, "activation": "relu", "norm": norm} for name, size in zip(names, channels, strict=True)
     }
-    del nodes[names[0]]["pool"]
+    for name in names[::2]:
+        nodes[name]["pool"] = {"kind": "max", "kernel": 2}
     nodes[names[-1]]["pool"] = "global_average"
     chain = ["x", *names]
     edges: Sections = {
@@ -45,6 +45,24 @@ def conv(channels: tuple[int, ...], norm: str) -> Sections:
         "inputs": {"x": {"shape": [3, 32, 32]}},
         "nodes": {**nodes, "y": {"size": 10}},
         "edges": {**edges, f"{names[-1]} -> y": "linear"},
+        "outputs": ["y"],
+    }
+
+
+def stem(channels: int) -> Sections:
+    """Input -> output for images: one convolution by two pixels, a pool, and the mean of each map."""
+    return {
+        "inputs": {"x": {"shape": [3, 32, 32]}},
+        "nodes": {
+            "stem": {"size": channels, "activation": "relu", "pool": {"kind": "max", "kernel": 2}},
+            "mean": {"pool": "global_average"},
+            "y": {"size": 10},
+        },
+        "edges": {
+            "x -> stem": {"op": "conv2d", "kernel": 3, "padding": 1, "stride": 2},
+            "stem -> mean": "identity",
+            "mean -> y": "linear",
+        },
         "outputs": ["y"],
     }
 
@@ -89,12 +107,19 @@ def fashion(folder: Path, activation: str) -> Sections:
 
 def mnist(folder: Path) -> Sections:
     """64-64 units are 55 050 parameters."""
-    return images(mlp(784, (8, 8), 10, "relu"), folder / "mnist.npz", 55_050, 10, 10, neurons=16)
+    return images(mlp(784, (8, 8), 10, "relu"), folder / "mnist.npz", 55_050, 16, 10, neurons=16)
 
 
 def cifar(folder: Path, norm: str) -> Sections:
     """Four convolutions within 50 000 parameters."""
     return images(conv((8, 8, 8, 8), norm), folder / "cifar10_20k.npz", 50_000, 8, 9, neurons=16, average=0.99)
+
+
+def cifar_dag(folder: Path) -> Sections:
+    """What growth makes of input -> output within 50 000 parameters."""
+    run = images(stem(16), folder / "cifar10_20k.npz", 50_000, 12, 8, neurons=16, average=0.99)
+    run["growth"] |= {"candidates": ["widen", "node", "edge", "layer"], "new_node": {"activation": "relu"}}
+    return run
 
 
 PROBLEMS: Mapping[str, Callable[[Path], Sections]] = {
@@ -106,5 +131,6 @@ PROBLEMS: Mapping[str, Callable[[Path], Sections]] = {
     "mnist": mnist,
     "cifar_conv": lambda folder: cifar(folder, "none"),
     "cifar_conv_norm": lambda folder: cifar(folder, "batch"),
+    "cifar_dag": cifar_dag,
 }
 """By name: given the folder of the archives, a run."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dagrow.compare.controls import FROM_SCRATCH, GROWN, from_scratch
+from dagrow.compare.controls import CONTROLS, FROM_SCRATCH, GROWN, from_scratch
 from dagrow.compare.load import varied
 from dagrow.compare.outcome import Outcome
 from dagrow.compare.spec import CompareSpec
@@ -58,21 +58,20 @@ class Cell:
 def rows(spec: CompareSpec) -> tuple[Row, ...]:
     """All lines of the table: each variant, its controls below it."""
     found = []
-    for index, variant in enumerate(spec.variants()):
+    for variant in spec.variants():
         found.append(Row(variant.label))
-        own = (*(GROWN if index == 0 else ()), *FROM_SCRATCH)
-        found += [Row(control, variant.label) for control in own if control in spec.controls]
+        found += [Row(control, variant.label) for control in CONTROLS if control in spec.controls]
     return tuple(found)
 
 
 def grown_cells(spec: CompareSpec) -> Iterator[Cell]:
     """Cells that need no other: seed by seed, so that a comparison that is stopped has something of every row."""
     for seed in spec.seeds:
-        for index, variant in enumerate(spec.variants()):
+        for variant in spec.variants():
             run = varied(spec.base, (*variant.changes, f"seed={seed}"))
             yield Cell(Row(variant.label), run)
             for control, changes in GROWN.items():
-                if index == 0 and control in spec.controls:
+                if control in spec.controls:
                     yield Cell(Row(control, variant.label), varied(run, changes))
 
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dagrow.compare.outcome import Outcome
 from dagrow.graph import Dag, training_work
 from dagrow.spec import BudgetSpec, GraphSpec, GrowthSpec, RunSpec
+from dagrow.training.sampling import training_batch
 
 GROWN: Mapping[str, tuple[str, ...]] = {
     "random placement": ("growth.tryout=null", "growth.where=random"),
     "smallest-gain placement": ("growth.tryout=null", "growth.where=smallest_gain"),
-    "random weights, same norm": ("growth.insert=random_direction",),
+    "random weights, same norm": ("growth.random_weights=true",),
 }
-"""Changes of the first variant: it grows elsewhere, or what it inserts points elsewhere."""
+"""Changes of a variant: it grows elsewhere, or what it inserts points elsewhere."""
 
 Epochs = Callable[[Outcome, GraphSpec], int]
 """From how a run ended, and its last graph, to passes over the training set."""
@@ -45,7 +46,10 @@ CONTROLS = (*GROWN, *FROM_SCRATCH)
 
 
 def from_scratch(base: RunSpec, grown: Outcome, graph: GraphSpec, epochs: Epochs) -> RunSpec:
-    """A run of the base's data and training with a graph that does not grow."""
-    training = base.training.model_copy(update={"final_epochs": epochs(grown, graph)})
+    """A run of the base's data and training with a graph that does not grow, in the batches that growth ended with."""
+    batch = training_batch(base, Dag.of(graph))
+    training = base.training.model_copy(
+        update={"final_epochs": epochs(grown, graph), "batch_size": batch, "batch_size_grows": False}
+    )
     still = GrowthSpec(budget=BudgetSpec(steps=0))
     return base.model_copy(update={"graph": graph, "training": training, "growth": still})

@@ -27,7 +27,8 @@ class Outcome:
         growth_seconds: of growth steps.
         training_multiply_adds: of gradient descent, forward and backward.
         growth_multiply_adds: of growth steps: see `dagrow.work`.
-        gains: per insertion the gain that it was chosen by, and the drop of the test loss that it brought at once.
+        gains: per insertion the gain that it was chosen by, and the drop of the test loss that it brought: at once,
+            or, of a run with ``growth.calibrate``, some gradient steps later beside a twin that did not grow.
     """
 
     loss: float
@@ -78,6 +79,7 @@ def _outcome(events: Sequence[Mapping[str, Any]]) -> Outcome:
     end = events[-1]
     epochs = [event for event in events if event["event"] == "epoch"]
     steps = [event for event in events if event["event"] == "growth"]
+    later = {event["step"]: event["test_gain"] for event in events if event["event"] == "calibration"}
     growth = [*steps, *(event for event in events if event["event"] == "removal")]
     return Outcome(
         loss=end["test"]["loss"],
@@ -91,12 +93,12 @@ def _outcome(events: Sequence[Mapping[str, Any]]) -> Outcome:
         growth_seconds=sum(event["seconds"] for event in growth),
         training_multiply_adds=sum(event["work"] for event in epochs),
         growth_multiply_adds=sum(event["work"] for event in growth),
-        gains=tuple(_gains(step) for step in steps if step["inserted"]),
+        gains=tuple(_gains(step, later.get(step["step"])) for step in steps if step["inserted"]),
     )
 
 
-def _gains(step: Mapping[str, Any]) -> tuple[float, float]:
+def _gains(step: Mapping[str, Any], later: float | None) -> tuple[float, float]:
     inserted = step["inserted"]
     held_out = inserted["held_out_gain"]
     predicted = inserted["gain"] if held_out is None else held_out
-    return predicted, step["before"]["loss"] - step["test"]["loss"]
+    return predicted, step["before"]["loss"] - step["test"]["loss"] if later is None else later

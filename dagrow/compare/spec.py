@@ -63,7 +63,7 @@ class CompareSpec(SpecFile):
     )
 
     def variants(self) -> Iterator[Variant]:
-        """Every method with every schedule and setting; the first of them is the one that controls are made of."""
+        """Every method with every schedule and setting."""
         axes = [axis for axis in (self._methods(), self._schedules(), self._settings()) if axis]
         for parts in itertools.product(*axes):
             yield Variant(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dagrow.errors import GrowthError, lookup
-from dagrow.mutation import Change, redirected
+from dagrow.mutation import Change
 from dagrow.planner.trial import Trial
 
 Insertion = Callable[[Trial, float], Change]
@@ -14,7 +14,6 @@ Insertion = Callable[[Trial, float], Change]
 INSERT: dict[str, Insertion] = {
     "amplitude": lambda trial, amplitude: trial.scaled(amplitude),
     "silent": lambda trial, amplitude: trial.scaled(amplitude, silent=True),
-    "random_direction": lambda trial, amplitude: redirected(trial.scaled(amplitude)),
 }
 
 

@@ -13,7 +13,7 @@ from dagrow.distributed import ALONE, Processes
 from dagrow.errors import GrowthError
 from dagrow.graph import cost
 from dagrow.methods import GOAL, Request, find_completion, find_method
-from dagrow.mutation import apply_change
+from dagrow.mutation import apply_change, redirected
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import make_drafts
 from dagrow.planner.evaluate import untouched
@@ -185,6 +185,7 @@ def apply(
     optimizer: torch.optim.Optimizer | None = None,
     *,
     insert: str = "amplitude",
+    random_weights: bool = False,
     averages: Sequence[AveragedModel] = (),
 ) -> None:
     """Inserts a candidate in place: spec, weights, buffers, optimizer and averages together, or nothing.
@@ -197,8 +198,8 @@ def apply(
         candidate: from a `Plan`.
         optimizer: whose parameter groups and moments go along.
         insert: how, see `INSERT`: ``amplitude`` as measured; ``silent`` with the same fan-in and fan-out 0 (a new
-            edge with weights 0), so that nothing jumps and training does the rest; ``random_direction``, a control,
-            with random weights of the same norms.
+            edge with weights 0), so that nothing jumps and training does the rest.
+        random_weights: as a control, random weights of the same norms take the place of those that were computed.
         averages: ``torch.optim.swa_utils.AveragedModel`` of the network. They keep the averages of old entries;
             new ones start at their present values.
 
@@ -215,7 +216,8 @@ def apply(
         raise GrowthError(
             f"the network has changed since this {candidate.kind} of '{candidate.place}' was measured; propose again"
         )
-    apply_change(network, find_insert(insert)(candidate.trial, candidate.amplitude), optimizer, averages)
+    change = find_insert(insert)(candidate.trial, candidate.amplitude)
+    apply_change(network, redirected(change) if random_weights else change, optimizer, averages)
 
 
 def _as_network(model: torch.fx.GraphModule) -> Network:

@@ -25,7 +25,7 @@ Epochs = Annotated[int, Field(ge=0, le=10**6)]
 Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac", "smallest_gain", "random"]
 Schedule = Literal["auto", "epochs", "steps", "plateau"]
 Scope = Literal["best", "in_turn", "all"]
-Insert = Literal["amplitude", "silent", "random_direction"]
+Insert = Literal["auto", "amplitude", "silent"]
 Kind = Literal["widen", "edge", "node", "layer"]
 
 TRIED_OUT = ("gain", "gain_per_parameter", "gain_per_mac")
@@ -113,9 +113,12 @@ class GrowthSpec(SpecPart):
         description="ridge on the metric, relative to its mean diagonal; 0 is the papers' method",
     )
     insert: Insert = Field(
-        default="amplitude",
-        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest; "
-        "random_direction: random weights of the same norms",
+        default="auto",
+        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest; auto: silent "
+        "where 50 gradient steps or more follow",
+    )
+    random_weights: bool = Field(
+        default=False, description="as a control: in place of the computed weights, random ones of the same norms"
     )
     fan_out: Literal["full", "pointwise"] = Field(
         default="full", description="fan-out of a new channel: the whole kernel, or its centre"

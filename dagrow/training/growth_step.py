@@ -14,6 +14,7 @@ from dagrow.errors import NumbersError
 from dagrow.graph import Dag
 from dagrow.planner import Candidate, Plan, apply, find_places, propose
 from dagrow.spec import GrowthSpec
+from dagrow.training.insertion import insert
 from dagrow.training.journal import candidate_entry, plan_entry
 from dagrow.training.sampling import batch_that_fits, samples_needed
 from dagrow.training.schedules import SCOPES
@@ -66,7 +67,7 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
         reason = "nothing that was tried out has gained"
     if best is None:
         return StepOutcome(plan, None, {**entries, "inserted": None, "reason": reason}, data, places)
-    _make(state, best, growth.insert)
+    insert(task, state.network, best, state.optimizer, state.average.models)
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
     return StepOutcome(plan, best, {**entries, "inserted": candidate_entry(best)}, data, places)
@@ -174,5 +175,5 @@ def removal_step(task: Task, state: RunState, number: int, data: Batches) -> Ste
     return StepOutcome(plan, plan.best, {"step": number, "plan": plan_entry(plan), "removed": removed}, data)
 
 
-def _make(state: RunState, candidate: Candidate, insert: str = "amplitude") -> None:
-    apply(state.network, candidate, state.optimizer, insert=insert, averages=state.average.models)
+def _make(state: RunState, candidate: Candidate) -> None:
+    apply(state.network, candidate, state.optimizer, averages=state.average.models)

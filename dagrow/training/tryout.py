@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dagrow.planner import Candidate, apply, promise
+from dagrow.planner import Candidate, promise
+from dagrow.training.insertion import insert
 from dagrow.training.state import RunState, Task
 from dagrow.training.twin import Twin, steps_between_growth
 
@@ -38,7 +39,7 @@ def try_out(
     best, most = (None, 0.0) if math.isfinite(start) else (ranked[0], math.inf)
     for candidate in entrants(ranked, growth.tryout.candidates):
         own = Twin.of(state)
-        apply(own.network, candidate, own.optimizer, insert=growth.insert)
+        insert(task, own.network, candidate, own.optimizer)
         gain = start - _loss(task, own, steps, number)
         entry = {"kind": candidate.kind, "place": candidate.place, "steps": steps}
         told.append({**entry, "gain": gain if math.isfinite(gain) else None})

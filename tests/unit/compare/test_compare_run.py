@@ -120,7 +120,7 @@ def test_controls_are_what_they_say(finished):
     first = run_file(out, "random")
     assert run_file(out, "random--random-placement").growth.where == "random"
     assert run_file(out, "random--smallest-gain-placement").growth.where == "smallest_gain"
-    assert run_file(out, "random--random-weights-same-norm").growth.insert == "random_direction"
+    assert run_file(out, "random--random-weights-same-norm").growth.random_weights
     outcome = read_outcome(out / "cells" / "random" / "seed-0" / "journal.jsonl")
     graph = dagrow.load_graph(out / "cells" / "random" / "seed-0" / "graph.yaml")
     epochs = run_file(out, "random--from-scratch-equal-epochs")
@@ -150,6 +150,17 @@ def test_what_is_counted(finished):
     assert outcome.training_samples == 120
     steps = [event for event in events if event["event"] == "growth" and event["inserted"]]
     assert outcome.gains == tuple((s["inserted"]["gain"], s["before"]["loss"] - s["test"]["loss"]) for s in steps)
+
+
+def test_what_was_gained_later_counts_where_it_is_known(runs, tmp_path):
+    run = dagrow.load_comparison(runs).base
+    growth = run.growth.model_copy(update={"calibrate": True, "method": "random"})
+    dagrow.grow(run.model_copy(update={"growth": growth}), out=tmp_path / "run")
+    path = tmp_path / "run" / "journal.jsonl"
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    later = [event["test_gain"] for event in events if event["event"] == "calibration"]
+    assert len(later) == 2
+    assert [gained for _, gained in read_outcome(path).gains] == later
 
 
 def test_equal_multiply_adds_rounds_to_whole_passes(runs, tmp_path):

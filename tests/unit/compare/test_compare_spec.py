@@ -5,8 +5,10 @@ from pydantic import ValidationError
 
 import dagrow
 from dagrow.compare.cells import grown_cells, rows
+from dagrow.compare.controls import from_scratch
 from dagrow.compare.load import varied
 from dagrow.errors import SpecError
+from dagrow.graph import Dag, cost
 
 BASE = """\
 base:
@@ -56,9 +58,15 @@ def test_controls_may_be_left_out(load):
         "tiny: smallest-gain placement",
         "tiny: from scratch, equal epochs",
         "random",
+        "random: smallest-gain placement",
         "random: from scratch, equal epochs",
     ]
-    assert [str(cell.row) for cell in grown_cells(some)][:3] == ["tiny", "tiny: smallest-gain placement", "random"]
+    assert [str(cell.row) for cell in grown_cells(some)][:4] == [
+        "tiny",
+        "tiny: smallest-gain placement",
+        "random",
+        "random: smallest-gain placement",
+    ]
     assert [str(row) for row in rows(load(BASE + "controls: []\n"))] == ["tiny"]
 
 
@@ -140,3 +148,12 @@ def test_placements_by_lot_are_not_tried_out(load):
     assert placed["random weights, same norm"].tryout is not None
     for control, where in (("random placement", "random"), ("smallest-gain placement", "smallest_gain")):
         assert (placed[control].where, placed[control].tryout) == (where, None)
+
+
+def test_from_scratch_has_the_batches_that_growth_ended_with(load):
+    spec = load(BASE + "  training: {batch_size: 10, batch_size_grows: true}\n")
+    graph = load(BASE.replace("size: 1,", "size: 9,")).base.graph
+    parameters = [cost(Dag.of(each)).parameters for each in (spec.base.graph, graph)]
+    scratch = from_scratch(spec.base, None, graph, lambda outcome, graph: 7)
+    assert scratch.training.batch_size == round(10 * (parameters[1] / parameters[0]) ** 0.5)
+    assert (scratch.training.batch_size_grows, scratch.training.final_epochs) == (False, 7)

@@ -1,0 +1,40 @@
+"""How a run inserts what was chosen: silently where enough training follows, unless it says otherwise."""
+
+import pytest
+
+import dagrow
+from dagrow.planner import INSERT
+from dagrow.training.insertion import way_to_insert
+
+GRAPH = {
+    "inputs": {"x": {"shape": [4]}},
+    "nodes": {"h": {"size": 2, "activation": "relu"}, "y": {"size": 3}},
+    "edges": {"x -> h": "linear", "h -> y": "linear"},
+    "outputs": ["y"],
+}
+
+
+def way(training=(), samples=1000, **growth):
+    run = dagrow.RunSpec.model_validate({"graph": GRAPH, "training": dict(training), "growth": growth})
+    return way_to_insert(run, samples, dagrow.build(run.graph))
+
+
+@pytest.mark.parametrize("schedule", ["auto", "epochs", "plateau"])
+@pytest.mark.parametrize(
+    ("passes", "samples", "expected"),
+    [(1, 980, "amplitude"), (1, 981, "silent"), (5, 200, "silent"), (0, 9999, "amplitude")],
+)
+def test_silent_where_fifty_gradient_steps_follow(schedule, passes, samples, expected):
+    training = {"epochs_between_growth": passes, "batch_size": 20}
+    assert way(training, samples, schedule=schedule) == expected
+    assert way({**training, "best_updates": True}, samples, schedule=schedule) == "amplitude"
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(49, "amplitude"), (50, "silent")])
+def test_steps_of_their_own(steps, expected):
+    assert way({"steps_between_growth": steps, "epochs_between_growth": 0}, schedule="steps") == expected
+
+
+@pytest.mark.parametrize("asked", INSERT)
+def test_what_is_asked_for_is_done(asked):
+    assert way(samples=9999, insert=asked) == way({"epochs_between_growth": 0}, insert=asked) == asked
