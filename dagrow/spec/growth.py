@@ -103,6 +103,9 @@ class GrowthSpec(SpecPart):
         default=0.01, ge=0.0, lt=1.0, description="relative fall of the training loss that counts, with 'plateau'"
     )
     scope: Scope = Field(default="best", description="the best place, one in turn, or all of them in a row")
+    in_a_row: Count = Field(
+        default=1, description="growth steps without training in between, each on what the one before has made"
+    )
     nodes: tuple[str, ...] | None = Field(default=None, description="the only nodes that may grow; all if left out")
     neurons: Annotated[int, Field(ge=1, le=100_000)] = Field(default=4, description="new neurons per step, at most")
     shrinkage: Annotated[
@@ -115,7 +118,7 @@ class GrowthSpec(SpecPart):
     insert: Insert = Field(
         default="auto",
         description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest; auto: silent "
-        "where 50 gradient steps or more follow",
+        "where 50 gradient steps or more follow each step",
     )
     random_weights: bool = Field(
         default=False, description="as a control: in place of the computed weights, random ones of the same norms"

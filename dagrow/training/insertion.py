@@ -44,7 +44,7 @@ def way_to_insert(run: RunSpec, samples: int, network: Network) -> str:
 
     ``auto`` is ``silent`` where enough training follows each insertion: it ends with a lower test loss than insertion
     at the amplitude that is best at once (docs/generalisation.md). Where little, nothing, or a closed-form update
-    follows, silent neurons would stay so and be found again: it is ``amplitude`` there.
+    follows, or the next step of a row, silent neurons would stay so and be found again: it is ``amplitude`` there.
 
     Args:
         run: the run file.
@@ -54,4 +54,5 @@ def way_to_insert(run: RunSpec, samples: int, network: Network) -> str:
     if run.growth.insert != "auto":
         return run.growth.insert
     trained = SCHEDULES[run.growth.schedule].planned(run) > 0 and not run.training.best_updates
+    trained = trained and run.growth.in_a_row == 1
     return "silent" if trained and steps_between_growth(run, samples, network) >= ENOUGH else "amplitude"

@@ -33,7 +33,7 @@ class Progress:
         over: training has ended before its passes did.
         lowest: training loss of the best pass since the last growth step; None before the first.
         flat: passes since then that have not brought it down.
-        left: places whose turn comes before any more training.
+        left: growth steps that come before any more training.
     """
 
     started: bool = False
@@ -74,7 +74,10 @@ class Progress:
         # Without training in between, the next step would see what this one saw.
         rounds = run.growth.patience if SCHEDULES[run.growth.schedule].planned(run) else 1
         fresh = replace(self, since_growth=0, lowest=None, flat=0)
-        left = (self.left or places) - 1 if SCOPES[run.growth.scope].at_once else 0
+        scope = SCOPES[run.growth.scope]
+        row = run.growth.in_a_row * (places if scope.at_once else 1)
+        # A step about all places that found nothing would find nothing again.
+        left = (self.left or row) - 1 if gained or scope.in_turn else 0
         return replace(fresh, step=self.step + 1, dry=dry, left=left, grown=dry >= rounds * max(1, places))
 
     def __str__(self) -> str:

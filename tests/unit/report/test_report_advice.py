@@ -1,5 +1,7 @@
 """Advice is told where it fits, and nowhere else; following it ends it."""
 
+import json
+
 import pytest
 
 import dagrow
@@ -31,6 +33,10 @@ def told(training=(), growth=(), norm="none"):
         ("only widen", {}, {"growth": {"candidates": ["widen", "node"]}}),
         ("only widen", {}, {"training": STILL}),
         ("batch norm", {"norm": "batch"}, {}),
+        ("places share", {"growth": {"method": "firefly"}}, {"growth": {"method": "firefly", "in_a_row": 4}}),
+        ("places share", {"growth": {"method": "firefly"}}, {}),
+        ("splits no", {"growth": {"method": "firefly"}, "norm": "batch"}, {"growth": {"method": "firefly"}}),
+        ("splits no", {"growth": {"method": "firefly", "fan_out": "pointwise"}}, {"growth": {"fan_out": "pointwise"}}),
     ],
 )
 def test_advice_ends_where_it_is_followed(words, before, after):
@@ -52,5 +58,5 @@ def test_what_is_advised_can_be_set():
             base = dagrow.RunSpec.model_validate({"graph": GRAPH})
             section, name = key.split(".")
             changed = base.model_dump()
-            changed[section][name] = {"true": True, "false": False}.get(value, value)
+            changed[section][name] = json.loads(value) if value in ("true", "false") or value.isdigit() else value
             dagrow.RunSpec.model_validate(changed)

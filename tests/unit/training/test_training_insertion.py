@@ -28,6 +28,7 @@ def test_silent_where_fifty_gradient_steps_follow(schedule, passes, samples, exp
     training = {"epochs_between_growth": passes, "batch_size": 20}
     assert way(training, samples, schedule=schedule) == expected
     assert way({**training, "best_updates": True}, samples, schedule=schedule) == "amplitude"
+    assert way(training, samples, schedule=schedule, in_a_row=2) == "amplitude"
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(49, "amplitude"), (50, "silent")])

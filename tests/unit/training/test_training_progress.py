@@ -14,17 +14,21 @@ GRAPH = {
 }
 
 
-def run_of(between: int, final: int, steps: int, patience: int) -> RunSpec:
+def run_of(between: int, final: int, steps: int, patience: int, row: int = 1) -> RunSpec:
     training = {"epochs_between_growth": between, "final_epochs": final}
-    growth = {"patience": patience, "budget": {"steps": steps}}
+    growth = {"patience": patience, "in_a_row": row, "budget": {"steps": steps}}
     return RunSpec.model_validate({"graph": GRAPH, "training": training, "growth": growth})
 
 
 def double_loop(run: RunSpec, gains: list[bool]) -> list[Unit]:
     """The loop as one writes it down."""
     found, dry = [Unit.START], 0
+    row = 0
     for step in range(run.growth.budget.steps):
-        found += [Unit.EPOCH] * run.training.epochs_between_growth + [Unit.GROWTH]
+        if row == 0:
+            found += [Unit.EPOCH] * run.training.epochs_between_growth
+        found.append(Unit.GROWTH)
+        row = (row + 1) % run.growth.in_a_row if gains[step] else 0
         dry = 0 if gains[step] else dry + 1
         if dry and (dry >= run.growth.patience or run.training.epochs_between_growth == 0):
             break
@@ -51,10 +55,11 @@ def unit_by_unit(run: RunSpec, gains: list[bool]) -> tuple[list[Unit], Progress]
     st.integers(0, 4),
     st.integers(0, 6),
     st.integers(1, 3),
+    st.integers(1, 4),
     st.lists(st.booleans(), min_size=6, max_size=6),
 )
-def test_units_follow_as_in_the_double_loop(between, final, steps, patience, gains):
-    run = run_of(between, final, steps, patience)
+def test_units_follow_as_in_the_double_loop(between, final, steps, patience, row, gains):
+    run = run_of(between, final, steps, patience, row)
     units, done = unit_by_unit(run, gains)
     assert units == double_loop(run, gains)
     assert done.epoch == units.count(Unit.EPOCH)

@@ -58,6 +58,30 @@ def test_all_places_in_a_row_or_one_at_a_time():
     assert units(run(training, scope="in_turn"), places=3) == "tgtgtg"
 
 
+def test_several_steps_in_a_row():
+    training = {"epochs_between_growth": 1, "final_epochs": 0}
+    row = {"in_a_row": 2, "budget": {"steps": 8}}
+    assert units(run(training, **row)) == "tggtggtggtgg"
+    assert units(run(training, scope="in_turn", **row), places=3) == "tggtggtggtgg"
+    assert units(run(training, scope="all", **row), places=3) == "tggggggtgg"
+    # What found nothing about all places would find nothing again, and ends its row.
+    assert units(run(training, patience=2, **row), gained=False) == "tgtg"
+
+
+def test_firefly_gives_its_neurons_to_several_places():
+    training = {"epochs_between_growth": 1, "final_epochs": 0, "optimizer": {"name": "adam", "lr": 0.01}}
+    spec = run(training, method="firefly", neurons=1, in_a_row=6, budget={"steps": 6}, significance=0)
+    spec = spec.model_copy(update={"seed": 1})
+    events = [event for event in dagrow.grow(spec, write=False).events if event["event"] in ("epoch", "growth")]
+    assert [event["event"] for event in events] == ["epoch"] + ["growth"] * 6
+    placed = [event["inserted"]["place"] for event in events[1:]]
+    assert set(placed) == {"h1", "h2"}
+    for event in events[1:]:
+        # Whichever place gains most, of the network as the step before has left it.
+        found = event["plan"]["candidates"]
+        assert event["inserted"]["held_out_gain"] == max(c["held_out_gain"] or 0 for c in found)
+
+
 def test_patience_counts_rounds():
     training = {"epochs_between_growth": 1, "final_epochs": 0}
     many = {"patience": 2, "budget": {"steps": 50}}
