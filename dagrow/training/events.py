@@ -148,6 +148,9 @@ class GrowthEvent(StepEvent):
     plan: PlanEntry | None = Field(description="null if there were no numbers to make candidates of")
     tryout: list[TryoutEntry] | None = Field(default=None, description="candidates that were trained for a while")
     inserted: CandidateEntry | None
+    insert: str | None = Field(
+        default=None, description="how: at its amplitude, where its gain is there at once, or silently"
+    )
     reason: str | None = Field(default=None, description="why nothing was inserted")
     updates: list[CandidateEntry] | None = Field(default=None, description="best updates made after it")
     before: ScoreEntry | None = Field(default=None, description="on the test samples, right before the step")

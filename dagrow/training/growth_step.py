@@ -67,7 +67,7 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
         reason = "nothing that was tried out has gained"
     if best is None:
         return StepOutcome(plan, None, {**entries, "inserted": None, "reason": reason}, data, places)
-    insert(task, state.network, best, state.optimizer, state.average.models)
+    entries["insert"] = insert(task, state.network, best, state.optimizer, state.average.models)
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
     return StepOutcome(plan, best, {**entries, "inserted": candidate_entry(best)}, data, places)

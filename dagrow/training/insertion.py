@@ -24,7 +24,7 @@ def insert(
     candidate: Candidate,
     optimizer: torch.optim.Optimizer,
     averages: Sequence[AveragedModel] = (),
-) -> None:
+) -> str:
     """Inserts a candidate in place.
 
     Args:
@@ -33,10 +33,14 @@ def insert(
         candidate: that was proposed for it.
         optimizer: of that network.
         averages: likewise.
+
+    Returns:
+        How: the entry of `INSERT`.
     """
     growth = task.spec.growth
     way = way_to_insert(task.spec, len(task.split.train), network)
     apply(network, candidate, optimizer, insert=way, random_weights=growth.random_weights, averages=averages)
+    return way
 
 
 def way_to_insert(run: RunSpec, samples: int, network: Network) -> str:

@@ -61,7 +61,8 @@ def _row(event: Entries) -> list[str] | None:
             return [event["event"], "", "", "", "", *_state(event)]
         case "growth":
             inserted = event.get("inserted")
-            what = inserted_text(inserted) if inserted else event.get("reason") or "nothing"
+            silent = ", silent" if event.get("insert") == "silent" else ""
+            what = inserted_text(inserted) + silent if inserted else event.get("reason") or "nothing"
             return [str(event["step"]), what, *_gains(inserted or {}), *_state(event)]
         case "removal" if event.get("removed"):
             removed = event["removed"]

@@ -27,9 +27,10 @@ def step_text(outcome: StepOutcome, state: RunState, test: Score) -> str:
     if best is None:
         return f"step {step}: {outcome.entries['reason']}{_tried(outcome.entries)}\n{_others(outcome)}".rstrip()
     held = "" if best.held_out_gain is None else f", held out {best.held_out_gain:.4g}"
+    silent = ", silent" if outcome.entries["insert"] == "silent" else ""
     line = (
         f"step {step}: {inserted_text(outcome.entries['inserted'])}  gain {best.gain:.4g}{held}, "
-        f"amplitude {best.amplitude:.3g}; now {cost(state.network.dag).parameters} parameters, test {test}"
+        f"amplitude {best.amplitude:.3g}{silent}; now {cost(state.network.dag).parameters} parameters, test {test}"
     )
     told = "" if best.why is None else f"\n    {best.why}"
     return f"{line}{told}{_tried(outcome.entries)}\n{_others(outcome)}"

@@ -4,6 +4,7 @@ import pytest
 
 import dagrow
 from dagrow.planner import INSERT
+from dagrow.training import history_table
 from dagrow.training.insertion import way_to_insert
 
 GRAPH = {
@@ -34,6 +35,18 @@ def test_silent_where_fifty_gradient_steps_follow(schedule, passes, samples, exp
 @pytest.mark.parametrize(("steps", "expected"), [(49, "amplitude"), (50, "silent")])
 def test_steps_of_their_own(steps, expected):
     assert way({"steps_between_growth": steps, "epochs_between_growth": 0}, schedule="steps") == expected
+
+
+@pytest.mark.parametrize(("insert", "loud"), [("amplitude", True), ("silent", False)])
+def test_a_run_tells_how(insert, loud, tmp_path):
+    growth = {"insert": insert, "budget": {"steps": 1}, "shrinkage": 0, "held_out": 0, "significance": 0}
+    spec = dagrow.RunSpec.model_validate({"graph": GRAPH, "data": {"dataset": "iris"}, "growth": growth})
+    result = dagrow.grow(spec, out=tmp_path / "run")
+    (step,) = [event for event in result.events if event["event"] == "growth"]
+    assert step["insert"] == insert
+    gained = step["plan"]["loss"] - step["train"]["loss"]
+    assert gained == pytest.approx(step["inserted"]["gain"] if loud else 0.0, abs=1e-5)
+    assert (", silent" in history_table(result.events)) != loud
 
 
 @pytest.mark.parametrize("asked", INSERT)
