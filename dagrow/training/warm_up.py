@@ -35,12 +35,16 @@ class WarmUp:
         for parameter, age, before in cold:
             age += 1
             # Entries that are warm take the optimizer's own value, to the last bit.
-            share = (age / self.steps).clamp(max=1)
+            share = self.share(age)
             parameter.copy_(torch.where(share < 1, before + share * (parameter - before), parameter))
             self.optimizer.state[parameter][_AGE] = age
         for parameter in parameters:
             if _AGE not in self.optimizer.state[parameter]:
                 self.optimizer.state[parameter][_AGE] = torch.full_like(parameter, float(self.steps))
+
+    def share(self, age: Tensor) -> Tensor:
+        """Of the optimizer's step, by the number of the step."""
+        return (age / self.steps).clamp(max=1)
 
     def _trained(self) -> list[nn.Parameter]:
         return [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
