@@ -46,6 +46,7 @@ FACTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "every 2 passes": ("training.epochs_between_growth=2",),
         "every 4 passes": ("training.epochs_between_growth=4",),
         "plateau": ("growth.schedule=plateau",),
+        "no lower on validation samples": ("growth.schedule=validation", "training.validation=0.1"),
     },
     "norm": {"batch": ("graph.nodes.h1.norm=batch",)},
     "validation": {"a tenth": ("training.validation=0.1",)},

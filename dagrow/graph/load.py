@@ -39,7 +39,7 @@ def checked_run(run: RunSpec, source: Source) -> RunSpec:
     Raises:
         SpecError: with every problem found, each where it was written.
     """
-    _check(run.graph, source, [*_unknown_dataset(run), *_unknown_growth_nodes(run)])
+    _check(run.graph, source, [*_unknown_dataset(run), *_unknown_growth_nodes(run), *_unwatched(run)])
     if problems := [*_fixed_growth_nodes(run), *nonparametric_problems(run)]:
         raise source.error(problems)
     return run
@@ -60,6 +60,13 @@ def _unknown_dataset(run: RunSpec) -> list[Problem]:
         return []
     near = did_you_mean(name, DATASETS)
     return [Problem(("data", "dataset"), f"unknown data set {name!r}{near}; allowed: {listed(DATASETS)}")]
+
+
+def _unwatched(run: RunSpec) -> list[Problem]:
+    if run.growth.schedule != "validation" or run.training.validation is not None:
+        return []
+    text = "'validation' waits for samples kept back: give 'training.validation', the share of them (0.1, say)"
+    return [Problem(("growth", "schedule"), text)]
 
 
 def _fixed_growth_nodes(run: RunSpec) -> list[Problem]:

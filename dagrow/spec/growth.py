@@ -23,7 +23,7 @@ from dagrow.spec.nonparametric import UnitsSpec
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
 Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac", "smallest_gain", "random"]
-Schedule = Literal["auto", "epochs", "steps", "plateau"]
+Schedule = Literal["auto", "epochs", "steps", "plateau", "validation"]
 Scope = Literal["best", "in_turn", "all"]
 Insert = Literal["auto", "amplitude", "silent"]
 Kind = Literal["widen", "edge", "node", "layer"]
@@ -100,7 +100,10 @@ class GrowthSpec(SpecPart):
     where: Where = Field(default="gain", description="which candidate is the best")
     schedule: Schedule = Field(default="auto", description="when growth steps come")
     plateau: float = Field(
-        default=0.01, ge=0.0, lt=1.0, description="relative fall of the training loss that counts, with 'plateau'"
+        default=0.01,
+        ge=0.0,
+        lt=1.0,
+        description="relative fall of the loss that counts, with 'plateau' and 'validation'",
     )
     scope: Scope = Field(default="best", description="the best place, one in turn, or all of them in a row")
     in_a_row: Count = Field(

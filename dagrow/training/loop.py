@@ -17,6 +17,7 @@ from dagrow.training.progress import Progress, Unit, growth_is_over, next_unit, 
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.rewind import after_pass
+from dagrow.training.schedules import SCHEDULES
 from dagrow.training.state import RunState, Task
 from dagrow.training.together import settle
 from dagrow.training.told import calibration_text, removal_text, step_text
@@ -72,13 +73,20 @@ class Loop:
         started = time.perf_counter()
         trained = descend(self.task, state)
         seconds = round(time.perf_counter() - started, 3)
-        state.progress = done = state.progress.after_training(spec, trained.loss)
+        state.progress = done = state.progress.after_training(spec, self._judged(trained.loss))
         self.record.write("epoch", epoch=done.epoch, seconds=seconds, **trained.entries)
         self.reporter.advance()
         if told := after_pass(self.task, state, trained.removed):
             self.record.write("rewind", epoch=done.epoch, what=told)
             self.reporter.say(f"epoch {done.epoch}: {told}")
         return state.progress
+
+    def _judged(self, training_loss: float) -> float:
+        """The loss by which the schedule sees how training gets on."""
+        state, samples = self.state, self.task.held_out
+        if not SCHEDULES[self.task.spec.growth.schedule].by_validation or samples is None:
+            return training_loss
+        return self.task.score(state.average.network(state.network), samples).loss
 
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1

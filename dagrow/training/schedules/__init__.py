@@ -6,11 +6,17 @@ from typing import NamedTuple
 
 from dagrow.training.schedules.auto import auto
 from dagrow.training.schedules.epochs import epochs
-from dagrow.training.schedules.plateau import plateau
+from dagrow.training.schedules.plateau import plateau, validation
 from dagrow.training.schedules.schedule import Schedule
 from dagrow.training.schedules.steps import steps
 
-SCHEDULES: dict[str, Schedule] = {"auto": auto, "epochs": epochs, "steps": steps, "plateau": plateau}
+SCHEDULES: dict[str, Schedule] = {
+    "auto": auto,
+    "epochs": epochs,
+    "steps": steps,
+    "plateau": plateau,
+    "validation": validation,
+}
 
 
 class Scope(NamedTuple):

@@ -1,7 +1,11 @@
-"""Where training gets no further: so many passes in a row have not brought the training loss down."""
+"""Where training gets no further: so many passes in a row have not brought the loss down.
+
+That is the training loss, or the one on samples kept back, which stops falling when the network begins to over-fit.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dagrow.spec import RunSpec
@@ -16,3 +20,4 @@ def _due(run: RunSpec, done: Progress) -> bool:
 
 
 plateau = Schedule(_due, lambda run: run.training.epochs_between_growth)
+validation = replace(plateau, by_validation=True)

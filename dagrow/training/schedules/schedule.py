@@ -21,9 +21,11 @@ class Schedule:
         planned: units of training before a growth step, as far as one knows; 0 if there is no training at all.
         gradient_steps: of one unit of training; None for a pass over the training set.
         within_a_pass: a unit of training is no more than a pass, however many gradient steps it may have.
+        by_validation: the loss that training is judged by is that on the validation samples.
     """
 
     due: Callable[[RunSpec, Progress], bool]
     planned: Callable[[RunSpec], int]
     gradient_steps: Callable[[RunSpec], int] | None = None
     within_a_pass: bool = False
+    by_validation: bool = False

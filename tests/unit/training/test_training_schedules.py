@@ -52,6 +52,21 @@ def test_where_training_gets_no_further():
     assert units(spec, [8, 4, 3.8, 3.0, 2.9, 2.8, 9, 9, 9]) == "ttttttgtttg"
 
 
+def test_where_the_loss_on_validation_samples_falls_no_further():
+    """Recomputed from the journal: growth follows the first score that is not below the lowest since growth."""
+    training = {"validation": 0.3, "optimizer": {"name": "adam", "lr": 0.05}, "batch_size": 16, "final_epochs": 0}
+    spec = run(training, schedule="validation", plateau=0, insert="silent", budget={"steps": 3}, patience=9)
+    lowest, falls, found = float("inf"), True, []
+    for event in dagrow.grow(spec, write=False).events:
+        if event["event"] == "growth":
+            found.append(falls)
+            lowest = float("inf")
+        elif event["event"] == "validation":
+            falls = event["score"]["loss"] < lowest
+            lowest = min(lowest, event["score"]["loss"])
+    assert found == [False] * 3
+
+
 def test_all_places_in_a_row_or_one_at_a_time():
     training = {"epochs_between_growth": 1, "final_epochs": 0}
     assert units(run(training, scope="all", budget={"steps": 6}), places=3) == "tgggtggg"
