@@ -115,6 +115,11 @@ def cifar(folder: Path, norm: str) -> Sections:
     return images(conv((8, 8, 8, 8), norm), folder / "cifar10_20k.npz", 50_000, 8, 9, neurons=16, average=0.99)
 
 
+def cifar_fixed(folder: Path, passes: int) -> Sections:
+    """A convolutional net of 49 720 parameters that does not grow."""
+    return images(conv((32, 32, 48, 58), "none"), folder / "cifar10_20k.npz", 50_000, 0, passes, average=0.99)
+
+
 def cifar_dag(folder: Path) -> Sections:
     """What growth makes of input -> output within 50 000 parameters."""
     run = images(stem(16), folder / "cifar10_20k.npz", 50_000, 12, 8, neurons=16, average=0.99)
