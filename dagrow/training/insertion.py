@@ -47,16 +47,19 @@ def way_to_insert(run: RunSpec, samples: int, network: Network) -> str:
     """The entry of `INSERT` for a run.
 
     ``auto`` is ``silent`` where enough training follows each insertion: it ends with a lower test loss than insertion
-    at the amplitude that is best at once (docs/generalisation.md). Where little, nothing, or a closed-form update
-    follows, or the next step of a row, silent neurons would stay so and be found again: it is ``amplitude`` there.
+    at the amplitude that is best at once (docs/generalisation.md). It is ``amplitude`` where silent neurons would stay
+    so and be found again, for little or no training follows, or a closed-form update, or the next step of a row; and
+    where they would be taken away as useless, by ``growth.removal`` or ``training.penalty``.
 
     Args:
         run: the run file.
         samples: for training.
         network: as it is now.
     """
-    if run.growth.insert != "auto":
-        return run.growth.insert
-    trained = SCHEDULES[run.growth.schedule].planned(run) > 0 and not run.training.best_updates
-    trained = trained and run.growth.in_a_row == 1
-    return "silent" if trained and steps_between_growth(run, samples, network) >= ENOUGH else "amplitude"
+    growth, training = run.growth, run.training
+    if growth.insert != "auto":
+        return growth.insert
+    untrained = SCHEDULES[growth.schedule].planned(run) == 0 or training.best_updates or growth.in_a_row > 1
+    judged = growth.removal is not None or training.penalty is not None
+    enough = steps_between_growth(run, samples, network) >= ENOUGH
+    return "silent" if enough and not untrained and not judged else "amplitude"

@@ -30,6 +30,8 @@ def test_silent_where_fifty_gradient_steps_follow(schedule, passes, samples, exp
     assert way(training, samples, schedule=schedule) == expected
     assert way({**training, "best_updates": True}, samples, schedule=schedule) == "amplitude"
     assert way(training, samples, schedule=schedule, in_a_row=2) == "amplitude"
+    assert way(training, samples, schedule=schedule, removal=0) == "amplitude"
+    assert way({**training, "penalty": {"strength": 1e-3}}, samples, schedule=schedule) == "amplitude"
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(49, "amplitude"), (50, "silent")])
