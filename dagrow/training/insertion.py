@@ -14,8 +14,8 @@ from dagrow.training.schedules import SCHEDULES
 from dagrow.training.state import Task
 from dagrow.training.twin import steps_between_growth
 
-ENOUGH = 50
-"""Gradient steps that bring silent neurons to life before the next growth step looks for what is missing."""
+ENOUGH = 100
+"""Gradient steps, as many as were tried, that bring silent neurons to life before the next growth step looks for what is missing."""
 
 
 def insert(

@@ -23,9 +23,9 @@ def way(training=(), samples=1000, **growth):
 @pytest.mark.parametrize("schedule", ["auto", "epochs", "plateau"])
 @pytest.mark.parametrize(
     ("passes", "samples", "expected"),
-    [(1, 980, "amplitude"), (1, 981, "silent"), (5, 200, "silent"), (0, 9999, "amplitude")],
+    [(1, 1980, "amplitude"), (1, 1981, "silent"), (5, 400, "silent"), (0, 9999, "amplitude")],
 )
-def test_silent_where_fifty_gradient_steps_follow(schedule, passes, samples, expected):
+def test_silent_where_a_hundred_gradient_steps_follow(schedule, passes, samples, expected):
     training = {"epochs_between_growth": passes, "batch_size": 20}
     assert way(training, samples, schedule=schedule) == expected
     assert way({**training, "best_updates": True}, samples, schedule=schedule) == "amplitude"
@@ -34,7 +34,7 @@ def test_silent_where_fifty_gradient_steps_follow(schedule, passes, samples, exp
     assert way({**training, "penalty": {"strength": 1e-3}}, samples, schedule=schedule) == "amplitude"
 
 
-@pytest.mark.parametrize(("steps", "expected"), [(49, "amplitude"), (50, "silent")])
+@pytest.mark.parametrize(("steps", "expected"), [(99, "amplitude"), (100, "silent")])
 def test_steps_of_their_own(steps, expected):
     assert way({"steps_between_growth": steps, "epochs_between_growth": 0}, schedule="steps") == expected
 
