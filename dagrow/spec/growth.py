@@ -121,7 +121,7 @@ class GrowthSpec(SpecPart):
     insert: Insert = Field(
         default="auto",
         description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest; auto: silent "
-        "where 100 gradient steps or more follow each step",
+        "of vectors where 100 gradient steps or more follow each step",
     )
     random_weights: bool = Field(
         default=False, description="as a control: in place of the computed weights, random ones of the same norms"

@@ -8,6 +8,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
+from dagrow.ops import position_count
 from dagrow.planner import Candidate, apply
 from dagrow.spec import RunSpec
 from dagrow.training.schedules import SCHEDULES
@@ -46,10 +47,11 @@ def insert(
 def way_to_insert(run: RunSpec, samples: int, network: Network) -> str:
     """The entry of `INSERT` for a run.
 
-    ``auto`` is ``silent`` where enough training follows each insertion: it ends with a lower test loss than insertion
-    at the amplitude that is best at once (docs/generalisation.md). It is ``amplitude`` where silent neurons would stay
-    so and be found again, for little or no training follows, or a closed-form update, or the next step of a row; and
-    where they would be taken away as useless, by ``growth.removal`` or ``training.penalty``.
+    ``auto`` is ``silent`` for vectors where enough training follows each insertion: it ends with a lower test loss
+    there than insertion at the amplitude that is best at once; not for maps, where it ends with a higher one
+    (docs/generalisation.md). It is ``amplitude``, too, where silent neurons would stay so and be found again, for
+    little or no training follows, or a closed-form update, or the next step of a row; and where they would be taken
+    away as useless, by ``growth.removal`` or ``training.penalty``.
 
     Args:
         run: the run file.
@@ -62,4 +64,5 @@ def way_to_insert(run: RunSpec, samples: int, network: Network) -> str:
     untrained = SCHEDULES[growth.schedule].planned(run) == 0 or training.best_updates or growth.in_a_row > 1
     judged = growth.removal is not None or training.penalty is not None
     enough = steps_between_growth(run, samples, network) >= ENOUGH
-    return "silent" if enough and not untrained and not judged else "amplitude"
+    maps = any(position_count(network.dag.merged(node)) > 1 for node in network.dag.order)
+    return "silent" if enough and not (untrained or judged or maps) else "amplitude"

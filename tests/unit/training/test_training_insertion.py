@@ -13,6 +13,12 @@ GRAPH = {
     "edges": {"x -> h": "linear", "h -> y": "linear"},
     "outputs": ["y"],
 }
+MAPS = {
+    "inputs": {"x": {"shape": [1, 8, 8]}},
+    "nodes": {"c": {"size": 2, "activation": "relu", "pool": "global_average"}, "y": {"size": 3}},
+    "edges": {"x -> c": "conv2d", "c -> y": "linear"},
+    "outputs": ["y"],
+}
 
 
 def way(training=(), samples=1000, **growth):
@@ -32,6 +38,11 @@ def test_silent_where_a_hundred_gradient_steps_follow(schedule, passes, samples,
     assert way(training, samples, schedule=schedule, in_a_row=2) == "amplitude"
     assert way(training, samples, schedule=schedule, removal=0) == "amplitude"
     assert way({**training, "penalty": {"strength": 1e-3}}, samples, schedule=schedule) == "amplitude"
+
+
+def test_not_for_maps():
+    run = dagrow.RunSpec.model_validate({"graph": MAPS})
+    assert way_to_insert(run, 10**6, dagrow.build(run.graph)) == "amplitude"
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(99, "amplitude"), (100, "silent")])
