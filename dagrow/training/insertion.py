@@ -16,7 +16,7 @@ from dagrow.training.state import Task
 from dagrow.training.twin import steps_between_growth
 
 ENOUGH = 100
-"""Gradient steps, as many as were tried, that bring silent neurons to life before the next growth step looks for what is missing."""
+"""Gradient steps, as many as were tried, that bring silent neurons to life before the next growth step."""
 
 
 def insert(
