@@ -89,6 +89,11 @@ class Trial:
         return self.fan_out_only or all(act.at_zero == 0.0 for act in acts)
 
     @property
+    def searched(self) -> bool:
+        """Whether its amplitude is; what is still, or at its bound, enters as its method made it."""
+        return not self.still and not self.bounded
+
+    @property
     def kept_silent(self) -> bool:
         """Whether ``silent`` has nothing to do: what is still has an empty side already, and needs the other one.
 

@@ -39,24 +39,26 @@ def insert(
         How: the entry of `INSERT`.
     """
     growth = task.spec.growth
-    way = way_to_insert(task.spec, len(task.split.train), network)
+    searched = candidate.trial is not None and candidate.trial.searched
+    way = way_to_insert(task.spec, len(task.split.train), network, searched=searched)
     apply(network, candidate, optimizer, insert=way, random_weights=growth.random_weights, averages=averages)
     return way
 
 
-def way_to_insert(run: RunSpec, samples: int, network: Network) -> str:
+def way_to_insert(run: RunSpec, samples: int, network: Network, *, searched: bool = True) -> str:
     """The entry of `INSERT` for a run.
 
     ``auto`` is ``silent`` for vectors where enough training follows each insertion: it ends with a lower test loss
     there than insertion at the amplitude that is best at once; not for maps, where it ends with a higher one
     (docs/generalisation.md). It is ``amplitude``, too, where silent neurons would stay so and be found again, for
-    little or no training follows, or a closed-form update, or the next step of a row; and where they would be taken
-    away as useless, by ``growth.removal`` or ``training.penalty``.
+    little or no training follows, or a closed-form update, or the next step of a row; where they would be taken away
+    as useless, by ``growth.removal`` or ``training.penalty``; and for what enters as its method made it.
 
     Args:
         run: the run file.
         samples: for training.
         network: as it is now.
+        searched: whether the amplitude of what is inserted was.
     """
     growth, training = run.growth, run.training
     if growth.insert != "auto":
@@ -65,4 +67,4 @@ def way_to_insert(run: RunSpec, samples: int, network: Network) -> str:
     judged = growth.removal is not None or training.penalty is not None
     enough = steps_between_growth(run, samples, network) >= ENOUGH
     maps = any(position_count(network.dag.merged(node)) > 1 for node in network.dag.order)
-    return "silent" if enough and not (untrained or judged or maps) else "amplitude"
+    return "silent" if searched and enough and not (untrained or judged or maps) else "amplitude"

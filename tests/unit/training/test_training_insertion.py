@@ -50,6 +50,21 @@ def test_steps_of_their_own(steps, expected):
     assert way({"steps_between_growth": steps, "epochs_between_growth": 0}, schedule="steps") == expected
 
 
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("tiny", "silent"), ("random", "silent"), ("firefly", "amplitude"), ("gradmax", "amplitude")],
+)
+def test_what_a_method_made_for_its_size_keeps_it(method, expected):
+    training = {"batch_size": 1, "optimizer": {"name": "adam", "lr": 0.001}, "final_epochs": 0}
+    growth = {"method": method, "neurons": 1, "significance": 0, "budget": {"steps": 1}, "insert": "auto"}
+
+    spec = dagrow.RunSpec.model_validate(
+        {"graph": GRAPH, "data": {"dataset": "iris"}, "training": training, "growth": growth}
+    )
+    (step,) = [event for event in dagrow.grow(spec, write=False).events if event["event"] == "growth"]
+    assert step["insert"] == expected
+
+
 @pytest.mark.parametrize(("insert", "loud"), [("amplitude", True), ("silent", False)])
 def test_a_run_tells_how(insert, loud, tmp_path):
     growth = {"insert": insert, "budget": {"steps": 1}, "shrinkage": 0, "held_out": 0, "significance": 0}
