@@ -130,7 +130,7 @@ class GrowthSpec(SpecPart):
         default="full", description="fan-out of a new channel: the whole kernel, or its centre"
     )
     samples: Annotated[Literal["auto"] | Count, BeforeValidator(_number_or_auto)] = Field(
-        default="auto", description="samples for the statistics; auto is the thesis' rule (S W)^2 / P"
+        default="auto", description="samples for the statistics; auto is the thesis' rule (S W)^2 / P, within bounds"
     )
     held_out: float = Field(
         default=0.2, ge=0.0, lt=1.0, description="share of these samples that chooses shrinkage and amplitude"

@@ -7,22 +7,25 @@ import math
 from dagrow.graph import Dag, FixedSize, cost, sites
 from dagrow.ops import position_count
 from dagrow.spec import RunSpec
+from dagrow.statistics import CACHE_BYTES
 
-FEWEST = 1_000
-"""Samples below which nothing about significance can be said."""
+FEWEST = 4_000
+"""Samples below which little stands out of the noise, whatever the rule says."""
 _VALUES_PER_BATCH = 2**23
+_BYTES_PER_VALUE = 4
 
 
 def samples_needed(dag: Dag, everywhere: bool = False) -> int:
     """The thesis' rule (D.4): ``(S W)^2 / P`` for the largest place, so that estimates keep their variance.
 
-    S W is the number of features that a new neuron reads, P the positions that share its weights.
+    S W is the number of features that a new neuron reads, P the positions that share its weights. No more than what
+    a growth step can keep in memory, though: of more, each of its passes would have to compute all values again.
 
     Args:
         dag: the graph.
         everywhere: new nodes and edges may come between any two nodes, not only features where there is a site.
     """
-    needed = FEWEST
+    needed = 0
     for place in sites(dag):
         if isinstance(place, FixedSize) and not everywhere:
             continue
@@ -30,7 +33,7 @@ def samples_needed(dag: Dag, everywhere: bool = False) -> int:
             dag.op(e).feature_count(dag.output(e.source)) for e in dag.incoming[place.node] if dag.op(e).parametrised
         )
         needed = max(needed, math.ceil(features**2 / position_count(dag.merged(place.node))))
-    return needed
+    return max(FEWEST, min(needed, CACHE_BYTES // (_BYTES_PER_VALUE * _values(dag, 2))))
 
 
 def training_batch(run: RunSpec, dag: Dag) -> int:
@@ -47,6 +50,10 @@ def training_batch(run: RunSpec, dag: Dag) -> int:
 
 def batch_that_fits(dag: Dag) -> int:
     """Samples per batch for statistics: all values of a batch together stay within some 32 MB."""
-    values = sum(math.prod(dag.merged(v)) + math.prod(dag.output(v)) for v in dag.order)
-    values += sum(math.prod(entry.shape) for entry in dag.spec.inputs.values())
-    return max(1, min(2_048, _VALUES_PER_BATCH // values))
+    return max(1, min(2_048, _VALUES_PER_BATCH // _values(dag, 1)))
+
+
+def _values(dag: Dag, before: int) -> int:
+    """Of one sample: inputs, outputs of nodes, and what comes before their activations so many times."""
+    values = sum(before * math.prod(dag.merged(v)) + math.prod(dag.output(v)) for v in dag.order)
+    return values + sum(math.prod(entry.shape) for entry in dag.spec.inputs.values())
