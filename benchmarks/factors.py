@@ -12,7 +12,7 @@ seed by seed. With `--analytic`, the shrinkage that Ledoit-Wolf and OAS find for
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -89,23 +89,30 @@ def line(found: list[Any], default: list[Any]) -> list[str]:
     return [*size, f"{mean['accuracy']:.4f}", f"{mean['loss']:.4f}", interval(ahead), interval(lower)]
 
 
-def main() -> None:
-    """A table for each problem."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("problems", nargs="*", help=f"of {', '.join(PROBLEMS)}; {', '.join(SMALL)} if left out")
-    parser.add_argument("--only", nargs="+", default=list(FACTORS), metavar="FACTOR", help=", ".join(FACTORS))
+def options(about: str, problems: Sequence[str], changes: Iterable[str]) -> argparse.ArgumentParser:
+    """Of a script that runs problems, by default some of them, with changes."""
+    parser = argparse.ArgumentParser(description=about)
+    known = f"of {', '.join(PROBLEMS)}; {', '.join(problems)} if left out"
+    parser.add_argument("problems", nargs="*", default=list(problems), help=known)
+    parser.add_argument("--only", nargs="+", default=list(changes), metavar="CHANGE", help=", ".join(changes))
     parser.add_argument("--npz", type=Path, default=Path(), help="folder of fashion_mnist.npz, mnist.npz, ...")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="keeps the comparisons, which go on there when stopped")
+    return parser
+
+
+def main() -> None:
+    """A table for each problem."""
+    parser = options(__doc__.splitlines()[0], SMALL, FACTORS)
     parser.add_argument("--analytic", action="store_true", help="formulas for the shrinkage, in place of runs")
     args = parser.parse_args()
     if args.analytic:
-        found = [analytic(name, args.npz.resolve()) for name in args.problems or SMALL]
+        found = [analytic(name, args.npz.resolve()) for name in args.problems]
         print(table(("data", "samples x inputs", "Ledoit-Wolf", "OAS"), found))
         return
     head = ("factor", "value", "parameters", "work G", "accuracy", "loss", "accuracy above default", "loss below it")
     with TemporaryDirectory() as scratch:
-        for name in args.problems or SMALL:
+        for name in args.problems:
             out, folder = (args.out or Path(scratch)) / name, args.npz.resolve()
             default = cells(name, args.seeds, folder, (), out / "default")
             lines = [["default", "", *line(default, default)]]

@@ -8,7 +8,6 @@ and loss, and how far accuracy is above and loss below those of the defaults, se
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,8 +17,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from factors import cells, line
-from problems import PROBLEMS
+from factors import cells, line, options
 
 from dagrow.mutation import Change
 from dagrow.planner import INSERT
@@ -105,16 +103,10 @@ CHANGES: Mapping[str, Callable[[], Any]] = {
 
 def main() -> None:
     """A table for each problem."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("problems", nargs="*", help=f"of {', '.join(PROBLEMS)}; fashion and mnist if left out")
-    parser.add_argument("--only", nargs="+", default=list(CHANGES), metavar="CHANGE", help=", ".join(CHANGES))
-    parser.add_argument("--npz", type=Path, default=Path(), help="folder of fashion_mnist.npz, mnist.npz, ...")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="keeps the runs")
-    args = parser.parse_args()
+    args = options(__doc__.splitlines()[0], ("fashion", "mnist"), CHANGES).parse_args()
     head = ("change", "parameters", "work G", "accuracy", "loss", "accuracy above default", "loss below it")
     with TemporaryDirectory() as scratch:
-        for name in args.problems or ("fashion", "mnist"):
+        for name in args.problems:
             out, folder = (args.out or Path(scratch)) / name, args.npz.resolve()
             default = cells(name, args.seeds, folder, (), out / "default")
             lines = [["default", *line(default, default)]]
