@@ -102,7 +102,9 @@ def measure(
         _run(evaluator, searches, scouting=False)
     winners = {i: (entry.trial, entry.amplitude) for i, entry in final.items() if entry.amplitude}
     constant = {
-        i: draft.variants[0] for i, draft in enumerate(drafts) if draft.variants and not draft.variants[0].searched
+        i: draft.variants[0]
+        for i, draft in enumerate(drafts)
+        if draft.variants and not draft.variants[0].trial.searched
     }
     winners.update({i: (_ready(evaluator, variant.trial), 1.0) for i, variant in constant.items()})
     bounded = [i for i in constant if winners[i][0].bounded]
@@ -190,7 +192,7 @@ class _Final:
 
 def _tracks(evaluator: Evaluator, drafts: list[Draft], glance: bool) -> list[_Track]:
     """A search for each variant, its neurons turned to their better side, which a glance at a part may tell."""
-    variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if variant.searched]
+    variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if variant.trial.searched]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
     tracks = []
     for (index, variant), oriented in zip(variants, evaluator.orient(ready, glance), strict=True):
@@ -281,7 +283,7 @@ class _Result:
         (gain, held_gain, needed), rejected = self.gains or (0.0, 0.0, 0.0), ""
         if self.winner is None:
             rejected = "no amplitude lowers the loss"
-        elif variant.fixed:
+        elif variant.trial.fixed:
             worst = min(gain, held_gain) if self.held else gain
             kept = math.isfinite(gain + worst) and worst >= -draft.limit
             rejected = "" if kept else f"the loss would rise by {-worst:.3g}"

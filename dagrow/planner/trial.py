@@ -89,9 +89,14 @@ class Trial:
         return self.fan_out_only or all(act.at_zero == 0.0 for act in acts)
 
     @property
+    def fixed(self) -> bool:
+        """Whether there is nothing to be scaled: all is done as it stands, and need not gain."""
+        return self.still or (self.change.features is None and not self.change.updates)
+
+    @property
     def searched(self) -> bool:
-        """Whether its amplitude is; what is still, or at its bound, enters as its method made it."""
-        return not self.still and not self.bounded
+        """Whether there is an amplitude to be searched; what has none enters as its method made it."""
+        return not self.fixed and not self.bounded
 
     @property
     def kept_silent(self) -> bool:

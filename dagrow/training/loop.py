@@ -10,7 +10,7 @@ from dagrow.report import Reporter
 from dagrow.training.calibration import calibrate
 from dagrow.training.checkpoint import network_of
 from dagrow.training.descent import descend
-from dagrow.training.epochs import TrainingError, advice
+from dagrow.training.epochs import Score, TrainingError, advice
 from dagrow.training.events import SCHEMA
 from dagrow.training.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.training.progress import Progress, Unit, growth_is_over, next_unit, units_planned
@@ -40,6 +40,7 @@ class Loop:
         self.task, self.state, self.record, self.reporter = task, state, record, reporter
         self.units = {Unit.START: self._start, Unit.EPOCH: self._epoch, Unit.GROWTH: self._growth}
         self.stage = ""
+        self.judged: Score | None = None
 
     def run(self) -> GrowthResult:
         """Unit by unit to the end.
@@ -86,7 +87,8 @@ class Loop:
         state, samples = self.state, self.task.held_out
         if not SCHEDULES[self.task.spec.growth.schedule].by_validation or samples is None:
             return training_loss
-        return self.task.score(state.average.network(state.network), samples).loss
+        self.judged = self.task.score(state.average.network(state.network), samples)
+        return self.judged.loss
 
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1
@@ -142,7 +144,9 @@ class Loop:
         if best is None or samples is None:
             return
         network = state.average.network(state.network)
-        score, done = self.task.score(network, samples), state.progress
+        # After training the schedule may have asked for this score already.
+        score, done = self.judged or self.task.score(network, samples), state.progress
+        self.judged = None
         kept = best.note(network, score, done.epoch, done.step)
         self.record.write("validation", epoch=done.epoch, step=done.step, **validation_entries(score, kept=kept))
 

@@ -13,6 +13,7 @@ FEWEST = 4_000
 """Samples below which little stands out of the noise, whatever the rule says."""
 _VALUES_PER_BATCH = 2**23
 _BYTES_PER_VALUE = 4
+"""Of float32."""
 
 
 def samples_needed(dag: Dag, everywhere: bool = False) -> int:

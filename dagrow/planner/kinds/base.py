@@ -64,16 +64,6 @@ class Variant:
     why: Why | None = None
     bottleneck: float | None = None
 
-    @property
-    def fixed(self) -> bool:
-        """Whether there is nothing to be scaled: all is done as it stands, and need not gain."""
-        return self.trial.still or (self.trial.change.features is None and not self.trial.change.updates)
-
-    @property
-    def searched(self) -> bool:
-        """Whether there is an amplitude to be searched."""
-        return not self.fixed and not self.trial.bounded
-
 
 @dataclass(frozen=True)
 class Draft:
