@@ -15,7 +15,7 @@ from dagrow.graph.dag import Dag
 from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
 from dagrow.graph.load import checked_run, load_graph, load_run
 from dagrow.graph.nonparametric import growing_nodes, nonparametric_problems
-from dagrow.graph.sites import FixedSize, Reading, Site, Span, site, sites, span
+from dagrow.graph.sites import FixedSize, Reading, Site, Span, in_concat, site, sites, span
 from dagrow.graph.structure import Structure, fresh_name
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "forward_work",
     "fresh_name",
     "growing_nodes",
+    "in_concat",
     "leading_op",
     "load_graph",
     "load_run",

@@ -62,6 +62,14 @@ def span(dag: Dag, node: str, reading: Reading) -> Span:
     return Span(start, width, tuple(widths))
 
 
+def in_concat(dag: Dag, node: str, reading: Reading, index: int) -> tuple[int, int]:
+    """Where the features of a node start in a concat that they pass, and how wide each is there."""
+    upto = Reading(reading.edge, reading.through[:index], reading.flattened)
+    name, source = reading.through[index], (node, *reading.through)[index]
+    before = span(dag, node, upto)
+    return before.start + int(dag.slots(name)[EdgeId(source, name)].start), before.width
+
+
 @dataclass(frozen=True)
 class Site:
     """A node that can take new features.

@@ -29,14 +29,18 @@ class Existing:
 
     Attributes:
         alpha: ``[F, K]`` their fan-ins, in the layout of the rows of S.
-        fan_out: ``[K]`` norms of their fan-outs, over all children.
-        omega: ``[K, M]`` the fan-outs themselves, in the layout of the columns of N_proj; None where the moments and
-            samples do not say what these neurons write: beside a norm, and with pointwise fan-outs of larger kernels.
+        omega: ``[K, M]`` their fan-outs, in the layout of the columns of N_proj, but with all kernel positions of a
+            convolution, whatever new neurons may write: that of `SiteSamples.there`.
     """
 
     alpha: Tensor
-    fan_out: Tensor
-    omega: Tensor | None = None
+    omega: Tensor
+
+    @property
+    def fan_out(self) -> Tensor:
+        """``[K]``, norms of the fan-outs, over all children."""
+        lengths: Tensor = self.omega.norm(dim=1)
+        return lengths
 
     @property
     def count(self) -> int:
@@ -145,9 +149,9 @@ class Neurons:
         towards: ``[F, K]`` where a first gradient step would move fan-ins that are 0, at any length; None where they
             are not. An activation whose derivative is 0 at 0 would keep such neurons dead for ever.
         bounded: they enter as they are made, at no other amplitude, and their gain is measured there.
-        splits: ``[K]`` which existing neuron each is a copy of; the two then share its fan-out, and alpha is what is
-            added to the fan-in of the copy. None for neurons of their own. Of bounded neurons -1 marks those of their
-            own, and what is added to a copy is taken off its original.
+        splits: ``[K]`` which existing neuron each is a copy of; the two then share its fan-out, whatever omega says,
+            and alpha is what is added to the fan-in of the copy. None for neurons of their own. Of bounded neurons -1
+            marks those of their own, and what is added to a copy is taken off its original.
         why: what there is to tell about them, if anything.
         reason: why there are none.
     """

@@ -40,8 +40,22 @@ class SiteSamples:
         children: those that new neurons write, in the order of the columns of N_proj.
         activate: pre-activations ``[n, P, K]`` to outputs ``[n, P', K]``: norm (with the statistics of these very
             pre-activations), activation and pool of the growing node. Differentiable, each neuron apart.
+        there: what each child reads of neurons that the node has already, of pre-activations ``[n, P, K]`` that may
+            not be theirs and their indices ``[K]``: ``[n, Q, K, fan_out]`` per child, of a convolution all kernel
+            positions whatever new neurons may write. Norms on the way are as they are for these neurons (in train
+            mode, with the statistics of these very values). Differentiable. None: as if they were new.
     """
 
     B: Tensor
     children: tuple[ChildSamples, ...]
     activate: Callable[[Tensor], Tensor]
+    there: Callable[[Tensor, Tensor], tuple[Tensor, ...]] | None = None
+
+    def written(self, z: Tensor) -> tuple[Tensor, ...]:
+        """What each child reads of new neurons with pre-activations ``[n, P, K]``: ``[n, Q, K, fan_out]``."""
+        outputs = self.activate(z)
+        return tuple(child.read(outputs) for child in self.children)
+
+    def written_there(self, z: Tensor, index: Tensor) -> tuple[Tensor, ...]:
+        """The same of the existing neurons ``index``, see `there`."""
+        return self.written(z) if self.there is None else self.there(z, index)

@@ -5,7 +5,7 @@ from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, W
 from dagrow.mutation.narrow import remove_units
 from dagrow.mutation.new_units import add_units
 from dagrow.mutation.redirected import redirected
-from dagrow.mutation.widen import columns_of, norm_entries_of, widened_spec
+from dagrow.mutation.widen import columns_of, widened_spec
 
 __all__ = [
     "Change",
@@ -16,7 +16,6 @@ __all__ = [
     "add_units",
     "apply_change",
     "columns_of",
-    "norm_entries_of",
     "redirected",
     "remove_units",
     "widened_spec",

@@ -11,11 +11,11 @@ from torch.optim.swa_utils import AveragedModel
 from dagrow.build import Network
 from dagrow.build.units import Block, fan_ins, reading_block
 from dagrow.errors import GrowthError
-from dagrow.graph import Dag, FixedSize, Site, site
+from dagrow.graph import Dag, FixedSize, Site, in_concat, site
 from dagrow.mutation.averages import averaged_networks
 from dagrow.mutation.edits import Edit, removed
 from dagrow.mutation.transaction import prepare
-from dagrow.mutation.widen import in_concat, widened_spec
+from dagrow.mutation.widen import widened_spec
 from dagrow.ops import NORMS
 
 

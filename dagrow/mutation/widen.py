@@ -7,11 +7,11 @@ from torch import Tensor
 
 from dagrow.build.emit import edge_module
 from dagrow.errors import GrowthError, listed
-from dagrow.graph import Dag, FixedSize, Reading, Site, site, span
+from dagrow.graph import Dag, FixedSize, Reading, Site, in_concat, site, span
 from dagrow.mutation.change import NewFeatures
 from dagrow.mutation.edits import Edit, insert
 from dagrow.ops import NORMS
-from dagrow.spec.graph import EdgeId, GraphSpec
+from dagrow.spec.graph import GraphSpec
 
 
 def widened_spec(dag: Dag, node: str, count: int) -> GraphSpec:
@@ -92,15 +92,6 @@ def columns_of(dag: Dag, node: str, reading: Reading, features: Tensor) -> Tenso
     return read.start + features.unsqueeze(1) * read.width + torch.arange(read.width, device=features.device)
 
 
-def norm_entries_of(dag: Dag, node: str, name: str, features: Tensor) -> Tensor:
-    """Which entries of the norm of ``name``, the node itself or a concat that it passes, are those of some features."""
-    if name == node:
-        return features
-    reading = next(r for r in _growing(dag, node).readings if name in r.through)
-    first, width = in_concat(dag, node, reading, reading.through.index(name))
-    return (first + features.unsqueeze(1) * width + torch.arange(width, device=features.device)).flatten()
-
-
 def _growing(dag: Dag, node: str) -> Site:
     place = site(dag, node) if node in dag.spec.nodes else FixedSize(node, "the graph has no such node")
     if isinstance(place, FixedSize):
@@ -152,11 +143,3 @@ def _inserted(state: dict[str, Tensor], key: str, axis: int, at: int, block: Ten
             f"the new entries are {list(block.shape)}"
         )
     return insert(key, old, axis, at, block)
-
-
-def in_concat(dag: Dag, node: str, reading: Reading, index: int) -> tuple[int, int]:
-    """Where the features of a node start in a concat that they pass, and how wide each is there."""
-    upto = Reading(reading.edge, reading.through[:index], reading.flattened)
-    name, source = reading.through[index], (node, *reading.through)[index]
-    before = span(dag, node, upto)
-    return before.start + int(dag.slots(name)[EdgeId(source, name)].start), before.width

@@ -17,6 +17,7 @@ from dagrow.build import Network, output_of
 from dagrow.graph import Dag, Reading, Site
 from dagrow.mutation import Change, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, NORMS, Activation, channel_axis, channels
+from dagrow.planner.copies import with_norms
 from dagrow.planner.response import Deltas, Response, Values, add_delta, total
 from dagrow.work import layer_output, spend
 
@@ -34,7 +35,8 @@ class Trial:
         fan_in_fixed: whether the features keep their fan-in, so that amplitude acts on fan-out alone.
         still: it is inserted as it is made: there is no amplitude to search.
         bounded: likewise, at amplitude 1, but it changes something, and its gain is measured.
-        made: what is inserted in place of the change, where that is the same function in more features.
+        made: what is inserted in place of the change, where that is the same function in fewer new features.
+        copied: ``[K]`` which neuron each new feature is a copy of, and has the norm of; -1 for none, None if none is.
         pinned: amplitude at which the features stay while that of the updates is searched; None if they move.
         pinned_updates: amplitude at which the updates stay while that of the features is searched.
     """
@@ -48,6 +50,7 @@ class Trial:
     still: bool = False
     bounded: bool = False
     made: Change | None = None
+    copied: Tensor | None = None
     pinned: float | None = None
     pinned_updates: float | None = None
 
@@ -124,11 +127,19 @@ class Trial:
         )
 
     def with_statistics(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> Trial:
-        """The same trial, knowing mean and variance of the new features before each norm."""
-        features = self.change.features
+        """The same trial, knowing mean and variance of the new features before each norm; copies have those there."""
+        features, made = self.change.features, self.made
         if features is None:
             return self
-        return replace(self, change=replace(self.change, features=replace(features, statistics=statistics)))
+        features = replace(features, statistics=statistics)
+        if self.copied is not None and self.site is not None:
+            if made is not None and made.features is not None:
+                # They are the first of those that are tried.
+                own = replace(made.features, statistics=statistics)
+                copied = self.copied[: own.count]
+                made = replace(made, features=with_norms(self.network, self.site, own, copied))
+            features = with_norms(self.network, self.site, features, self.copied)
+        return replace(self, change=replace(self.change, features=features), made=made)
 
     def prepare(self, values: Values, z: Tensor | None = None, updates: Deltas | None = None) -> Response:
         """Does once per batch what no amplitude changes.

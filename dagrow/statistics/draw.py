@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dagrow.build import output_of
-from dagrow.graph import Dag, Reading
+from dagrow.graph import Dag
 from dagrow.methods import ChildSamples, SiteSamples
-from dagrow.ops import ACTIVATIONS, NORMS, channel_axis, from_positions, to_positions, with_channels
-from dagrow.spec.graph import EdgeId, NodeSpec
+from dagrow.ops import to_positions
+from dagrow.spec.graph import EdgeId
 from dagrow.statistics.node import weighted_edges, without_update
+from dagrow.statistics.passing import activation, reader, writer
 from dagrow.statistics.products import with_constant
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot, Snapshots
@@ -84,9 +85,10 @@ class Draws:
                 v, existing, *goal = (
                     processes.gather(torch.cat([row[1][i][j] for row in found])) for j in range(count)
                 )
-                children.append(ChildSamples(v, existing, _reader(layout, reading), *goal))
+                children.append(ChildSamples(v, existing, reader(layout, reading), *goal))
             B = processes.gather(torch.cat([row[0] for row in found]))
-            self._found[layout.key] = SiteSamples(B, tuple(children), _activation(layout.dag, layout.site.node))
+            activate, there = activation(layout.dag, layout.site.node), writer(self.snapshots.network, layout)
+            self._found[layout.key] = SiteSamples(B, tuple(children), activate, there)
 
     def _rows(self, snapshot: Snapshot, layout: SiteLayout, chosen: Tensor) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """Features of the site, and per child v_proj, the features that it reads and, if asked, v_goal."""
@@ -134,42 +136,3 @@ def _size(dag: Dag, layout: SiteLayout) -> int:
     plenty, most = (values // max(widths) for values in MOST_VALUES)
     needed = PER_FEATURE * layout.feature_count // here
     return max(32, min(MOST_SAMPLES, plenty), min(needed, most))
-
-
-def _activation(dag: Dag, name: str) -> Callable[[Tensor], Tensor]:
-    """Norm, activation and pool of a node on some new features, positions in, positions out."""
-    shape = dag.merged(name)
-
-    def activate(z: Tensor) -> Tensor:
-        return to_positions(_passed(dag.node(name), from_positions(z, with_channels(shape, z.shape[2]))))
-
-    return activate
-
-
-def _passed(node: NodeSpec, z: Tensor) -> Tensor:
-    """Norm with the statistics of these very values, activation and pool."""
-    if node.norm != "none":
-        nothing = z.new_zeros(z.shape[channel_axis(z)])
-        z = NORMS[node.norm].normalise(z, nothing, nothing, nn.Identity())
-    z = ACTIVATIONS[node.activation].function(z)
-    return z if node.pool is None else node.pool.run(z)
-
-
-def _reader(layout: SiteLayout, reading: Reading) -> Callable[[Tensor], Tensor]:
-    """How a child reads new features: ``[n, P', K]`` to ``[n, Q, K, fan_out]``."""
-    dag = layout.dag
-    node, merged = dag.node(layout.site.node), dag.merged(layout.site.node)
-    pooled = merged if node.pool is None else node.pool.output_shape(merged)
-
-    def read(h: Tensor) -> Tensor:
-        K = h.shape[2]
-        x = from_positions(h, with_channels(pooled, K))
-        flat = node.flatten and x.dim() > 2
-        for name in reading.through:
-            x = _passed(dag.node(name), x) if not flat else ACTIVATIONS[dag.node(name).activation].function(x)
-            flat = flat or (dag.node(name).flatten and x.dim() > 2)
-        if flat:
-            return x.flatten(2).unsqueeze(1) if x.dim() > 2 else torch.unflatten(x, 1, (K, -1)).unsqueeze(1)
-        return dag.op(reading.edge).fan_out_features(x, layout.pointwise)
-
-    return read

@@ -31,7 +31,8 @@ def _with_splits(trial: Trial, layout: SiteLayout, features: NewFeatures, splits
     """The trial with some of its neurons copies of others, which step away from them.
 
     What is made moves each original and halves its fan-out. What is tried is the same function with the original as a
-    new neuron too and its old self taken away: the cached outputs of a node that moves would be wrong.
+    new neuron too and its old self taken away: the cached outputs of a node that moves would be wrong. Behind a norm
+    both halves have what it holds for the original; that is filled in with the statistics of new neurons.
 
     Args:
         trial: with the steps of copies for their fan-ins.
@@ -69,7 +70,7 @@ def _with_splits(trial: Trial, layout: SiteLayout, features: NewFeatures, splits
         for e, (w, b) in fan_in.items()
     }
     shown = Change(replace(features, fan_in=together, fan_out=both), tuple(update.scaled(2.0) for update in halved))
-    return replace(trial, change=shown, made=made)
+    return replace(trial, change=shown, made=made, copied=torch.cat([splits, originals]))
 
 
 def _apart(added: Tensor, there: Tensor, copies: Tensor, originals: Tensor) -> tuple[Tensor, Tensor, Tensor]:

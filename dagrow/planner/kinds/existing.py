@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
-from dagrow.build.units import UnitWeights, reading_block
 from dagrow.methods import Existing
 from dagrow.mutation import columns_of
 from dagrow.spec.graph import EdgeId
@@ -15,12 +16,14 @@ from dagrow.statistics import SiteLayout
 
 
 def existing_neurons(network: Network, layout: SiteLayout) -> Existing:
-    """Fan-ins and lengths of fan-outs of all neurons of a site; none of a node that is not there yet."""
+    """Fan-ins and fan-outs of all neurons of a site; none of a node that is not there yet."""
     node, state = layout.site.node, network.state_dict()
     like = next(iter(network.parameters()))
     if node not in network.spec.nodes:
-        empty = torch.zeros(layout.feature_count - (not layout.has_bias), 0, dtype=torch.float64, device=like.device)
-        return Existing(empty, empty.new_zeros(0))
+        whole, features = replace(layout, pointwise=False), layout.feature_count - (not layout.has_bias)
+        outputs = sum(whole.fan_out(reading) * layout.outputs(reading) for reading in layout.site.readings)
+        empty = torch.zeros(features, 0, dtype=torch.float64, device=like.device)
+        return Existing(empty, empty.new_zeros(0, outputs))
     size, rows = layout.dag.size(node), []
     constant = torch.zeros(1, size, dtype=torch.float64, device=like.device)
     for edge in layout.widths:
@@ -30,25 +33,18 @@ def existing_neurons(network: Network, layout: SiteLayout) -> Existing:
             constant = constant + bias.double()
     if layout.has_bias:
         rows.append(constant)
-    blocks = tuple(reading_block(layout.dag, layout.site, index) for index in range(len(layout.site.readings)))
-    squares = UnitWeights(node, size, blocks).squares({block.key: state[block.key].double() for block in blocks})
-    return Existing(torch.cat(rows), squares.sqrt(), _fan_outs(layout, state))
+    return Existing(torch.cat(rows), torch.cat(_fan_outs(layout, state), 1))
 
 
-def _fan_outs(layout: SiteLayout, state: dict[str, Tensor]) -> Tensor | None:
-    """``[K, M]``; None where a norm comes in between, or the layout does not know all of the weights."""
+def _fan_outs(layout: SiteLayout, state: dict[str, Tensor]) -> list[Tensor]:
+    """``[K, M]`` per reading."""
     dag, node = layout.dag, layout.site.node
-    if any(dag.node(name).norm != "none" for name in (node, *layout.site.passed)):
-        return None
     units, found = torch.arange(dag.size(node)), []
     for reading in layout.site.readings:
         weight, _ = weights_of(layout, state, reading.edge)
         own = weight[:, columns_of(dag, node, reading, units.to(weight.device)).flatten()].double()
-        block = own.reshape(len(own), len(units), -1).permute(1, 2, 0)
-        if block.shape[1] != layout.fan_out(reading) or block.shape[2] != layout.outputs(reading):
-            return None
-        found.append(block.flatten(1))
-    return torch.cat(found, 1)
+        found.append(own.reshape(len(own), len(units), -1).permute(1, 2, 0).flatten(1))
+    return found
 
 
 def weights_of(layout: SiteLayout, state: dict[str, Tensor], edge: EdgeId) -> tuple[Tensor, Tensor | None]:

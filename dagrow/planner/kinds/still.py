@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
+from dagrow.build.norm_entries import norm_entries, norm_entries_of
 from dagrow.methods import Neurons
-from dagrow.mutation import Change, NewFeatures, WeightUpdate, columns_of, norm_entries_of
+from dagrow.mutation import Change, NewFeatures, WeightUpdate, columns_of
 from dagrow.mutation.change import EdgeWeights
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.planner.kinds.existing import weights_of
@@ -75,7 +76,7 @@ def _as_they_are(layout: SiteLayout, neurons: Neurons, dtype: torch.dtype) -> Ne
 def _entries(layout: SiteLayout, name: str) -> int:
     """Entries that the norm of a node has for each new feature."""
     first = torch.zeros(1, dtype=torch.long)
-    return len(norm_entries_of(layout.dag, layout.site.node, name, first))
+    return len(norm_entries_of(layout.dag, layout.site, name, first))
 
 
 def _copies(network: Network, layout: SiteLayout, neurons: Neurons, splits: Tensor, dtype: torch.dtype) -> Change:
@@ -101,15 +102,9 @@ def _copies(network: Network, layout: SiteLayout, neurons: Neurons, splits: Tens
             weight, columns.flatten(), (share[split] - 1).repeat_interleave(columns.shape[1])
         )
         updates.append(WeightUpdate(reading.edge.target, {reading.edge: (lost, None)}))
-    statistics, learned = {}, {}
-    for name in (node, *layout.site.passed):
-        if dag.node(name).norm != "none":
-            entries = norm_entries_of(dag, node, name, splits)
-            kept = {key: state.get(f"{name}.norm.{key}") for key in ("running_mean", "running_var", "weight", "bias")}
-            own = {key: entry[entries] for key, entry in kept.items() if entry is not None}
-            statistics[name] = own["running_mean"], own["running_var"]
-            if NORMS[dag.node(name).norm].parameters_per_feature:
-                learned[name] = own["weight"], own["bias"]
+    norms = norm_entries(network, layout.site, splits)
+    statistics = {name: own.statistics for name, own in norms.items()}
+    learned = {name: own.learned for name, own in norms.items() if own.learned is not None}
     return Change(NewFeatures(node, fan_in, fan_out, layout.site.passed, statistics, learned), tuple(updates))
 
 

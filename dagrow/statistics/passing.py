@@ -1,0 +1,97 @@
+"""Features of a growing node on their way to its children: norms, activations, pools, and how each child reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn, unflatten
+
+from dagrow.build import Network
+from dagrow.build.norm_entries import norm_entries
+from dagrow.graph import Dag, Reading
+from dagrow.ops import ACTIVATIONS, NORMS, channel_axis, from_positions, to_positions, with_channels
+from dagrow.statistics.site import SiteLayout
+
+Norming = Callable[[str, Tensor], Tensor]
+"""Some features of a node as its norm makes them."""
+
+
+def activation(dag: Dag, name: str) -> Callable[[Tensor], Tensor]:
+    """Norm, activation and pool of a node on some new features, positions in, positions out."""
+    shape, norming = dag.merged(name), _of_these_values(dag)
+
+    def activate(z: Tensor) -> Tensor:
+        return to_positions(_passed(dag, name, from_positions(z, with_channels(shape, z.shape[2])), norming))
+
+    return activate
+
+
+def reader(layout: SiteLayout, reading: Reading) -> Callable[[Tensor], Tensor]:
+    """How a child reads new features: ``[n, P', K]`` to ``[n, Q, K, fan_out]``."""
+    node, merged = layout.dag.node(layout.site.node), layout.dag.merged(layout.site.node)
+    pooled, norming = merged if node.pool is None else node.pool.output_shape(merged), _of_these_values(layout.dag)
+
+    def read(h: Tensor) -> Tensor:
+        x = from_positions(h, with_channels(pooled, h.shape[2]))
+        return _read(layout, reading, x, norming, layout.pointwise)
+
+    return read
+
+
+def writer(network: Network, layout: SiteLayout) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]] | None:
+    """What each child reads of existing neurons, see `SiteSamples.there`; None of a node that is not there yet."""
+    dag, node = layout.dag, layout.site.node
+    if node not in network.spec.nodes:
+        return None
+    shape = dag.merged(node)
+
+    def there(z: Tensor, index: Tensor) -> tuple[Tensor, ...]:
+        norming = _as_they_are(network, layout, index)
+        h = _passed(dag, node, from_positions(z, with_channels(shape, z.shape[2])), norming)
+        return tuple(_read(layout, reading, h, norming, pointwise=False) for reading in layout.site.readings)
+
+    return there
+
+
+def _read(layout: SiteLayout, reading: Reading, h: Tensor, norming: Norming, pointwise: bool) -> Tensor:
+    """Features that a node hands on, in its own shape, as a child reads each of them."""
+    dag, K = layout.dag, h.shape[channel_axis(h)]
+    x = _flattened(dag, layout.site.node, h)
+    for name in reading.through:
+        x = _flattened(dag, name, _passed(dag, name, x, norming))
+    if reading.flattened:
+        return unflatten(x, 1, (K, -1)).unsqueeze(1)
+    return dag.op(reading.edge).fan_out_features(x, pointwise)
+
+
+def _passed(dag: Dag, name: str, z: Tensor, norming: Norming) -> Tensor:
+    """Norm, activation and pool."""
+    node = dag.node(name)
+    z = ACTIVATIONS[node.activation].function(z if node.norm == "none" else norming(name, z))
+    return z if node.pool is None else node.pool.run(z)
+
+
+def _flattened(dag: Dag, name: str, x: Tensor) -> Tensor:
+    return x.flatten(1) if dag.node(name).flatten and x.dim() > 2 else x
+
+
+def _of_these_values(dag: Dag) -> Norming:
+    """With the statistics of these very values, and nothing learned."""
+
+    def norming(name: str, z: Tensor) -> Tensor:
+        nothing = z.new_zeros(z.shape[channel_axis(z)])
+        return NORMS[dag.node(name).norm].normalise(z, nothing, nothing, nn.Identity())
+
+    return norming
+
+
+def _as_they_are(network: Network, layout: SiteLayout, index: Tensor) -> Norming:
+    """With what the norms hold for some existing neurons; in train mode, with the statistics of these values."""
+    entries = norm_entries(network, layout.site, index)
+
+    def norming(name: str, z: Tensor) -> Tensor:
+        norm, (statistics, learned) = NORMS[layout.dag.node(name).norm], entries[name]
+        z = norm.normalise(z, *statistics, network.get_submodule(f"{name}.norm"))
+        return z if learned is None else norm.scaled(z, *learned)
+
+    return norming

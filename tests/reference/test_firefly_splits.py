@@ -1,0 +1,356 @@
+"""Splits behind norms and with pointwise fan-outs: worth what loops say, and made as they are promised."""
+
+import copy
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from reference_checks import close, collected
+from reference_network import batches, graph, inputs_for, inserted, mean_loss, network, normal, squared, stream
+from reference_zoo import MAX, ZOO, conv, node
+from test_promised_gains import setting
+
+from dagrow.graph import Site, site
+from dagrow.methods import METHODS, Request
+from dagrow.methods.firefly import EPSILON, Ball
+from dagrow.methods.moments import Neurons
+from dagrow.planner import apply, propose
+from dagrow.planner.evaluate import Evaluator
+from dagrow.planner.kinds.bounded import bounded_trial
+from dagrow.planner.kinds.existing import existing_neurons
+from dagrow.statistics import Snapshots, watched
+
+EPS = {"batch": 1e-5, "cap": 0.0}
+MAPS = {"x->h": conv(padding=1), "h->y": conv(padding=1)}
+CASES = {
+    "batch norm": graph(
+        {"x": [4]}, {"h": node(3, "tanh", norm="batch"), "y": 2}, {"x->h": "linear", "h->y": "linear"}
+    ),
+    "cap norm": graph(
+        {"x": [4]}, {"h": node(3, "selu", norm="cap"), "y": 2}, {"x->h": "linear", "h->y": "linear"}
+    ),
+    "maps, batch norm, pool": graph(
+        {"x": [1, 6, 4]}, {"h": node(2, "relu", norm="batch", pool=MAX), "y": 2}, MAPS
+    ),
+    "maps, no norm": graph({"x": [1, 4, 3]}, {"h": node(2, "tanh"), "y": 2}, MAPS),
+    "norm behind a flat concat": graph(
+        {"x": [1, 3, 3]},
+        {
+            "k": node(1, flatten=True),
+            "h": node(2, "relu", flatten=True),
+            "c": {"merge": "concat", "norm": "batch", "activation": "tanh"},
+            "y": 2,
+        },
+        {"x->h": conv(padding=1), "x->k": conv(kernel=2), "k->c": "identity", "h->c": "identity", "c->y": "linear"},
+    ),
+}  # fmt: skip
+
+
+def with_norms(model, seed=0):
+    """Norms that are not those of a new layer."""
+    with torch.no_grad():
+        for i, (key, value) in enumerate(model.state_dict().items()):
+            if key.endswith(("norm.weight", "norm.running_var")):
+                value.copy_(0.5 + normal(*value.shape, seed=seed + i).abs())
+            elif key.endswith(("norm.bias", "norm.running_mean")):
+                value.copy_(0.5 * normal(*value.shape, seed=seed + i))
+    return model
+
+
+def function(name):
+    return {"tanh": torch.tanh, "relu": torch.relu, "selu": torch.selu, "identity": lambda z: z}[name]
+
+
+def normed(z, model, name, entry, train):
+    """Values of one feature, sample by sample and position by position, through an entry of a norm; then act."""
+    spec, state = model.spec.nodes[name], model.state_dict()
+    values = [value for row in z for value in row]
+    if spec.norm != "none":
+        if train:
+            mean = sum(values) / len(values)
+            variance = sum((value - mean) ** 2 for value in values) / len(values)
+            variance = max(variance, 1.0) if spec.norm == "cap" else variance
+        else:
+            mean, variance = (float(state[f"{name}.norm.running_{key}"][entry]) for key in ("mean", "var"))
+        weight, bias = 1.0, 0.0
+        if spec.norm == "batch":
+            weight, bias = (float(state[f"{name}.norm.{key}"][entry]) for key in ("weight", "bias"))
+        scale = (variance + EPS[spec.norm]) ** 0.5
+        z = [[weight * (value - mean) / scale + bias for value in row] for row in z]
+    act = function(spec.activation)
+    return [[float(act(torch.tensor(value, dtype=torch.float64))) for value in row] for row in z]
+
+
+def written(model, x, j, step, sign, train):
+    """What the child gets of one neuron moved by some steps: ``[n][m][position]``, position by position."""
+    spec, state = model.spec, model.state_dict()
+    rows, n = state["h.from_x.weight"][j].flatten().tolist(), len(x)
+    theta = [w + sign * s for w, s in zip([*rows, float(state["h.from_x.bias"][j])], step, strict=True)]
+    (shape,) = (entry.shape for entry in spec.inputs.values())
+    height, width = shape[1:] if len(shape) == 3 else (1, 1)
+    z = [[0.0] * (height * width) for _ in range(n)]
+    for i, p, q in itertools.product(range(n), range(height), range(width)):
+        total = theta[-1]
+        if len(shape) == 1:
+            total += sum(theta[f] * float(x[i, f]) for f in range(shape[0]))
+        else:
+            for a, b in itertools.product(range(3), range(3)):
+                if 0 <= p + a - 1 < height and 0 <= q + b - 1 < width:
+                    total += theta[3 * a + b] * float(x[i, 0, p + a - 1, q + b - 1])
+        z[i][p * width + q] = total
+    z = normed(z, model, "h", j, train)
+    if spec.nodes["h"].pool is not None:
+        corners = list(itertools.product(range(0, height, 2), range(0, width, 2)))
+        z = [[max(row[(p + a) * width + q + b] for a in (0, 1) for b in (0, 1)) for p, q in corners] for row in z]
+        height, width = height // 2, width // 2
+    if "c" in spec.nodes:
+        positions, weight = height * width, state["y.from_c.weight"]
+        # A concat takes its edges in the order of the file: k, four positions wide, comes first.
+        first = 4 + j * positions
+        for q in range(positions):
+            column = normed([[row[q]] for row in z], model, "c", first + q, train)
+            for row, (value,) in zip(z, column, strict=True):
+                row[q] = value
+        return [[[sum(float(weight[m, first + q]) * row[q] for q in range(positions))] for m in range(2)] for row in z]
+    weight = state["y.from_h.weight"]
+    if len(shape) == 1:
+        return [[[float(weight[m, j]) * row[0]] for m in range(2)] for row in z]
+    found = [[[0.0] * (height * width) for _ in range(2)] for _ in range(n)]
+    for i, m, p, q in itertools.product(range(n), range(2), range(height), range(width)):
+        for a, b in itertools.product(range(3), range(3)):
+            if 0 <= p + a - 1 < height and 0 <= q + b - 1 < width:
+                value = z[i][(p + a - 1) * width + q + b - 1]
+                found[i][m][p * width + q] += float(weight[m, j, a, b]) * value
+    return found
+
+
+def worth(model, x, v, j, step, train):
+    """What a split takes off a linear loss."""
+    up, down, middle = (written(model, x, j, step, sign, train) for sign in (1.0, -1.0, 0.0))
+    total = 0.0
+    for i, m in itertools.product(range(len(x)), range(2)):
+        for q, asked in enumerate(v[i][m]):
+            total += asked * ((up[i][m][q] + down[i][m][q]) / 2 - middle[i][m][q]) / len(x)
+    return total
+
+
+def case(name, pointwise=False, train=False, samples=5):
+    """A network, its data, what the output desires, and the method's view of it."""
+    model = with_norms(network(CASES[name])).train(train)
+    (x,) = inputs_for(model.spec, samples, seed=2)
+    y = 3 * normal(samples, *model.dag.output("y"), seed=3)
+    with torch.no_grad():
+        v = (y - copy.deepcopy(model)(x)).flatten(2).tolist() if y.dim() > 2 else (y - copy.deepcopy(model)(x))
+    v = v if isinstance(v, list) else v.unsqueeze(2).tolist()
+    found = collected(model, squared, stream(model, (x,), y), sites=["h"], pointwise=pointwise)
+    existing = existing_neurons(model, found.layouts["h"])
+    moments = replace(found.sites["h"], existing=existing)
+    return model, x, v, moments
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("name", CASES)
+def test_the_worth_of_a_split_is_what_loops_find(name, train):
+    """With the norm's own numbers, or those of the samples in train mode; whatever new neurons may write."""
+    for pointwise in (False, True) if "maps" in name else (False,):
+        model, x, v, moments = case(name, pointwise, train)
+        ball = Ball.of(moments, moments.samples())
+        W = 3 * normal(len(moments.S), 2, seed=4)
+        W[:, 1] *= 0.1 / W[:, 1].norm()
+        index = torch.tensor([1, 0])
+        found = ball.split_worth(index, W)
+        inside = W / W.norm(dim=0).clamp(min=1)
+        steps = EPSILON * ball.radius * inside * ball.unit.unsqueeze(1)
+        for k, j in enumerate(index.tolist()):
+            expected = worth(model, x, v, j, steps[:, k].tolist(), train)
+            assert float(found[k]) == pytest.approx(expected, rel=1e-8, abs=1e-14)
+            assert expected != 0
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_chosen_splits_are_worth_their_scores_and_keep_the_bound(name):
+    for pointwise in (False, True) if "maps" in name else (False,):
+        model, x, v, moments = case(name, pointwise)
+        neurons = METHODS["firefly"](moments, Request(neurons=99))
+        ball = Ball.of(moments, moments.samples())
+        chosen = [k for k, j in enumerate(neurons.splits.tolist()) if j >= 0]
+        for k in chosen:
+            step = neurons.alpha[:, k]
+            assert float((step / ball.unit).norm()) <= EPSILON * ball.radius * (1 + 1e-12)
+            expected = worth(model, x, v, int(neurons.splits[k]), step.tolist(), train=False)
+            assert float(neurons.scores[k]) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["batch norm", "norm behind a flat concat", "maps, batch norm, pool"])
+def test_the_slope_of_what_is_optimised_is_that_of_the_worth(name):
+    """By finite differences."""
+    model, _, _, moments = case(name)
+    ball, index = Ball.of(moments, moments.samples()), torch.tensor([1])
+    W, towards = (normal(len(moments.S), 1, seed=seed) for seed in (4, 5))
+    W = (W / W.norm() / 2).requires_grad_()
+    (slope,) = torch.autograd.grad(ball.split_worth(index, W).sum(), W)
+    h = 1e-6
+    up, down = (float(ball.split_worth(index, W + sign * h * towards)) for sign in (1.0, -1.0))
+    assert (up - down) / (2 * h) == pytest.approx(float((slope * towards).sum()), rel=1e-5)
+
+
+def places(model, pointwise, data):
+    """Layouts of all places of a network, and what measures there."""
+    found = [place for place in (site(model.dag, name) for name in model.dag.order) if isinstance(place, Site)]
+    x, y = data[0]
+    snapshots = Snapshots(model, squared, stream(model, x, y), watched((), found), [place.node for place in found])
+    names = [place.node for place in found]
+    statistics = collected(model, squared, stream(model, x, y), sites=names, pointwise=pointwise)
+    return [statistics.layouts[name] for name in names], Evaluator(snapshots)
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("name", ZOO)
+def test_what_is_made_and_what_is_tried_are_one_function(name, train):
+    """New neurons beside copies; a step of no length changes nothing, and copies have the norm of their originals."""
+    model, data = setting(ZOO[name], samples=30)
+    model = with_norms(model)
+    for pointwise in (False, True):
+        layouts, evaluator = places(model, pointwise, data)
+        for layout in layouts:
+            own, size = layout.site.node, model.dag.size(layout.site.node)
+            splits = torch.tensor([size - 1, -1, 0])
+            alpha = 0.3 * normal(layout.feature_count - (not layout.has_bias), 3, seed=4)
+            omega = normal(3, sum(layout.fan_out(r) * layout.outputs(r) for r in layout.site.readings), seed=5)
+            for factor in (1.0, 0.0):
+                # Nothing changes where the neuron of its own writes nothing either.
+                neurons = Neurons(
+                    factor * alpha, factor * omega, torch.ones(3).double(),
+                    fan_in_fixed=True, bounded=True, splits=splits,
+                )  # fmt: skip
+                trial = evaluator.with_norm_statistics(bounded_trial(model, layout, neurons))
+                made, tried = inserted(model, trial.scaled(1.0)), inserted(model, trial.change)
+                assert (made.dag.size(own), tried.dag.size(own)) == (size + 3, size + 5)
+                state, before = made.state_dict(), model.state_dict()
+                for key in before:
+                    if key.startswith(f"{own}.norm.") and before[key].dim():
+                        torch.testing.assert_close(state[key][:size], before[key], rtol=0, atol=0)
+                        torch.testing.assert_close(state[key][[size, size + 2]], before[key][[size - 1, 0]])
+                for x, _ in data:
+                    others = [tried] if factor else [tried, model]
+                    for other in others:
+                        one, two = (copy.deepcopy(each).train(train)(*x) for each in (made, other))
+                        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["batch norm", "cap norm", "maps, batch norm, pool", "maps, no norm"])
+def test_scores_of_splits_add_up_to_the_slope_of_the_real_loss(name):
+    """Where all samples are drawn, and there are no new neurons: those have a norm of their own samples."""
+    model = with_norms(network(CASES[name])).eval()
+    (x,) = inputs_for(model.spec, 30, seed=2)
+    y = normal(30, *model.dag.output("y"), seed=3)
+    options = {"neurons": 99, "shrinkage": 0, "significance": 0, "fan_out": "pointwise"}
+    (best,) = propose(model, squared, batches((x,), y, [30]), method="firefly", **options).candidates
+    found = best.trial
+    assert best.why is not None
+    layouts, evaluator = places(model, True, batches((x,), y, [30]))
+    existing = existing_neurons(model, layouts[0])
+    moments = collected(model, squared, stream(model, (x,), y), sites=["h"], pointwise=True).sites["h"]
+    moments = replace(moments, existing=existing)
+    neurons = METHODS["firefly"](moments, Request(neurons=99))
+    own = (neurons.splits >= 0).nonzero().squeeze(1)
+    alone = replace(
+        neurons, alpha=neurons.alpha[:, own], omega=neurons.omega[own], scores=neurons.scores[own],
+        splits=neurons.splits[own],
+    )  # fmt: skip
+    trial = evaluator.with_norm_statistics(bounded_trial(model, layouts[0], alone))
+    (oriented,) = evaluator.orient([trial])
+    assert len(own) > 0
+    assert found.made is not None
+    assert oriented.slope == pytest.approx(float(alone.scores.sum()), rel=1e-6)
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("name", ["batch norm", "cap norm", "batch norm behind a concat", "convolution, global average",
+                                  "convolution, pool, flatten", "strides and dilation"])  # fmt: skip
+def test_the_promised_gain_of_splits_is_the_drop_of_the_loss(name, train):
+    """With an optimizer whose state goes along."""
+    model, data = setting(ZOO[name], samples=30)
+    model = with_norms(model).train(train)
+    for fan_out in ("full", "pointwise"):
+        options = {"neurons": 99, "shrinkage": 0, "significance": 0, "fan_out": fan_out}
+        plan = propose(model, squared, data, method="firefly", **options)
+        before = mean_loss(copy.deepcopy(model), squared, data)
+        split = [c for c in plan.candidates if not c.rejected and c.trial.made is not None]
+        assert any("h" in candidate.place for candidate in split)
+        for candidate in split:
+            grown = copy.deepcopy(model)
+            optimizer = torch.optim.Adam(grown.parameters(), lr=1e-3)
+            squared(copy.deepcopy(grown).eval()(*data[0][0]), data[0][1])
+            for x, y in data:
+                with torch.no_grad():
+                    buffers = [buffer.clone() for buffer in grown.buffers()]
+                optimizer.zero_grad()
+                (0 * squared(grown(*x), y)).backward()
+                optimizer.step()
+                with torch.no_grad():
+                    for buffer, old in zip(grown.buffers(), buffers, strict=True):
+                        buffer.copy_(old)
+            apply(grown, candidate, optimizer)
+            assert all(optimizer.state[p]["exp_avg"].shape == p.shape for p in grown.parameters())
+            drop = before - mean_loss(grown, squared, data)
+            assert drop == pytest.approx(candidate.gain, rel=1e-7)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "cap"])
+def test_splits_are_chosen_where_they_pay(norm):
+    """A mean of two tanh units that a teacher has apart, behind a norm or not."""
+    nodes = {"h": node(1, "tanh", norm=norm), "y": 1}
+    model = network(graph({"x": [2]}, nodes, {"x->h": "linear", "h->y": "linear"}))
+    x = normal(200, 2, seed=1)
+    with torch.no_grad():
+        model.h.from_x.weight.copy_(torch.tensor([[1.0, 0.0]]))
+        model.y.from_h.weight.fill_(20.0)
+    y = 10 * sum(torch.tanh(x @ torch.tensor([[1.0], [way]]).double()) for way in (2.0, -2.0))
+    (best,) = propose(
+        model.eval(), squared, batches((x,), y, [200]), method="firefly", neurons=200, shrinkage=0, significance=0
+    ).candidates
+    assert best.trial.made is not None
+    assert "neuron 0 is split" in str(best.why)
+
+
+def test_pointwise_new_neurons_write_centres_and_splits_the_whole_kernel():
+    model = network(CASES["maps, no norm"])
+    (x,) = inputs_for(model.spec, 30, seed=2)
+    data = batches((x,), normal(30, 2, 4, 3, seed=3), [30])
+    options = {"neurons": 99, "shrinkage": 0, "significance": 0, "fan_out": "pointwise"}
+    (best,) = propose(model, squared, data, method="firefly", **options).candidates
+    old, kernel = model.y.from_h.weight.detach().clone(), None
+    apply(model, best)
+    kernel = model.y.from_h.weight.detach()[:, 2:]
+    whole = kernel.flatten(2).count_nonzero(dim=2).sum(0)
+    halves = [k for k in range(kernel.shape[1]) if int(whole[k]) > 2]
+    assert len(halves) == len(best.why.neurons) > 0
+    for k in halves:
+        assert any(torch.equal(kernel[:, k], old[:, j] / 2) for j in best.why.neurons)
+
+
+def test_units_of_what_a_norm_undoes_change_no_choice():
+    """Features of 1e4 behind a norm that knows of it, in float32: rounding is judged behind the norm."""
+    found = []
+    for unit in (1.0, 1e4):
+        model = with_norms(network(CASES["batch norm"], dtype=torch.float32)).eval()
+        with torch.no_grad():
+            for key, power in (
+                ("from_x.weight", 1),
+                ("from_x.bias", 1),
+                ("norm.running_mean", 1),
+                ("norm.running_var", 2),
+            ):
+                model.state_dict()[f"h.{key}"].mul_(unit**power)
+        (x,) = inputs_for(model.spec, 200, seed=2)
+        x, y = x.float(), normal(200, 2, seed=3, dtype=torch.float32)
+        moments = collected(model, squared, stream(model, (x,), y), sites=["h"])
+        moments = replace(moments.sites["h"], existing=existing_neurons(model, moments.layouts["h"]))
+        neurons = METHODS["firefly"](moments, Request(neurons=99))
+        splits = {j: float(score) for j, score in zip(neurons.splits.tolist(), neurons.scores, strict=True) if j >= 0}
+        found.append(dict(sorted(splits.items())))
+    close(list(found[0]), list(found[1]))
+    assert found[0]
+    close(list(found[1].values()), list(found[0].values()), tolerance=1e-2)
