@@ -22,7 +22,6 @@ from dagrow.statistics import SiteLayout
 
 firefly = METHODS["firefly"]
 ALL = ("widen", "edge", "node")
-NO_NORM = [name for name in ZOO if "norm" not in name]
 
 
 def wanted(samples):
@@ -37,12 +36,12 @@ def wanted(samples):
 SITES = {name: wanted(samples) for name, samples in sites().items()}
 
 
-def site_of(name, neurons=3, divisible=True):
+def site_of(name, neurons=3):
     """A site with some neurons in it."""
     samples = SITES[name]
     moments = moments_of(samples)
     alpha, omega = normal(samples.B.shape[2], neurons, seed=7), normal(neurons, moments.N_proj.shape[1], seed=8)
-    existing = Existing(alpha, omega.norm(dim=1), omega if divisible else None)
+    existing = Existing(alpha, omega)
     has_constant = bool((samples.B[..., -1] == 1).all())
     return samples, replace(moments, existing=existing, has_constant=has_constant)
 
@@ -94,8 +93,8 @@ def test_scores_are_what_loops_find(name):
             (expected,) = effect(samples, alpha, omega)
         else:
             assert float(lengths[k]) <= EPSILON * float(there) * (1 + 1e-12)
-            close(omega, moments.existing.omega[j : j + 1] / 2)
-            (expected,) = split_effect(samples, moments.existing.alpha[:, j : j + 1], alpha, 2 * omega)
+            theta, fan_out = moments.existing.alpha[:, j : j + 1], moments.existing.omega[j : j + 1]
+            (expected,) = split_effect(samples, theta, alpha, fan_out)
         assert float(neurons.scores[k]) == pytest.approx(expected, rel=1e-9)
         assert expected > 0
 
@@ -197,7 +196,7 @@ def test_nothing_to_gain_nothing_to_split_and_no_samples():
     assert (found.count, found.reason) == (0, "nothing within the bound lowers the loss")
     assert firefly(replace(moments, samples=None), Request(neurons=3)).count == 0
     assert firefly(moments, Request(neurons=0)).count == 0
-    assert firefly(site_of("triangle", divisible=False)[1], Request(neurons=99)).splits is None
+    assert firefly(replace(moments, existing=None), Request(neurons=99)).splits is None
     linear = replace(samples, activate=lambda z: z)
     # Both halves of a linear neuron together are the neuron.
     assert firefly(replace(moments, samples=lambda: linear), Request(neurons=99)).splits is None
@@ -263,12 +262,7 @@ def test_scores_add_up_to_the_slope_of_the_real_loss(name):
             assert candidate.slope == pytest.approx(sum(candidate.scores), rel=1e-6)
 
 
-def normed(model, layout):
-    """Whether a norm stands between the node and what reads it."""
-    return any(model.dag.node(name).norm != "none" for name in (layout.site.node, *layout.site.passed))
-
-
-@pytest.mark.parametrize("name", NO_NORM)
+@pytest.mark.parametrize("name", ZOO)
 def test_fan_outs_are_in_the_layout_of_the_moments(name):
     model = network(ZOO[name])
     for place in (site(model.dag, name) for name in model.dag.order):
@@ -276,8 +270,7 @@ def test_fan_outs_are_in_the_layout_of_the_moments(name):
             continue
         layout = SiteLayout(model.dag, place, pointwise=False)
         omega = existing_neurons(model, layout).omega
-        assert (omega is None) == normed(model, layout)
-        for edge, columns in ({} if omega is None else layout.split_fan_out(omega, torch.float64)).items():
+        for edge, columns in layout.split_fan_out(omega, torch.float64).items():
             op, stored = model.dag.op(edge), model.state_dict()[f"{edge.target}.from_{edge.source}.weight"]
             there = op.stored(stored)
             if columns.shape == there.shape:
@@ -288,34 +281,6 @@ def test_fan_outs_are_in_the_layout_of_the_moments(name):
                 assert any(
                     torch.equal(flat[:, at : at + own.shape[1]], own) for at in range(flat.shape[1] - own.shape[1] + 1)
                 )
-
-
-@pytest.mark.parametrize("name", NO_NORM)
-def test_a_split_is_two_halves_a_step_apart(name):
-    """What is made and what is tried are one function, and every step of the original is the copy's turned round."""
-    model, data = setting(ZOO[name], samples=30)
-    found = collected(model, squared, stream(model, data[0][0], data[0][1]), sites=["h"])
-    layout, moments = found.layouts["h"], found.sites["h"]
-    omega = existing_neurons(model, layout).omega
-    assert (omega is None) == normed(model, layout)
-    if omega is None:
-        return
-    alpha = 0.3 * normal(len(moments.S), 3, seed=4)
-    splits = torch.tensor([1, -1, 0])
-    rows = torch.cat([omega[1:2] / 2, normal(1, omega.shape[1], seed=5), omega[:1] / 2])
-    neurons = Neurons(alpha, rows, torch.ones(3).double(), fan_in_fixed=True, bounded=True, splits=splits)
-    trial = bounded_trial(model, layout, neurons)
-    made, tried = inserted(model, trial.scaled(1.0)), inserted(model, trial.change)
-    assert made.dag.size("h") == model.dag.size("h") + 3
-    assert tried.dag.size("h") == model.dag.size("h") + 5
-    for x, _ in data:
-        torch.testing.assert_close(made(*x), tried(*x), rtol=1e-10, atol=1e-10)
-    for key, old in model.state_dict().items():
-        if key.startswith("h.from_"):
-            new = made.state_dict()[key]
-            size = model.dag.size("h")
-            torch.testing.assert_close(new[size] + new[1], 2 * old[1])
-            torch.testing.assert_close(new[size + 2] + new[0], 2 * old[0])
 
 
 def test_a_split_by_hand():
@@ -331,24 +296,6 @@ def test_a_split_by_hand():
     u, c = model.y.from_h.weight.detach(), model.y.from_h.bias.detach()
     z, d = x @ w.T + b, x @ step[:2] + step[2]
     torch.testing.assert_close(made(x), (torch.relu(z + d) + torch.relu(z - d)) / 2 * u + c)
-
-
-def test_splits_are_chosen_where_they_pay_and_never_beside_a_norm():
-    """A mean of two tanh units that a teacher has apart; with a norm in h there are none."""
-    for norm in ("none", "batch"):
-        spec = graph({"x": [2]}, {"h": node(1, "tanh", norm=norm), "y": 1}, {"x->h": "linear", "h->y": "linear"})
-        model = network(spec)
-        x = normal(200, 2, seed=1)
-        with torch.no_grad():
-            model.h.from_x.weight.copy_(torch.tensor([[1.0, 0.0]]))
-            model.y.from_h.weight.fill_(20.0)
-        y = 10 * (
-            torch.tanh(x @ torch.tensor([[1.0], [2.0]]).double())
-            + torch.tanh(x @ torch.tensor([[1.0], [-2.0]]).double())
-        )
-        plan = proposed(model.eval(), batches((x,), y, [200]), ("widen",), neurons=200)
-        split = plan.best is not None and plan.best.trial.made is not None
-        assert split == (norm == "none")
 
 
 def test_new_fan_outs_and_edges_keep_the_bound_in_the_network():
