@@ -68,10 +68,6 @@ ADVICE: tuple[Advice, ...] = (
         lambda run: run.growth.method == "firefly" and run.growth.in_a_row == 1,
         "firefly chooses over the whole network: 'growth.in_a_row: 4' with fewer neurons a step lets places share",
     ),
-    Advice(
-        lambda run: run.growth.method == "firefly" and (_normed(run) or run.growth.fan_out == "pointwise"),
-        "firefly splits no neurons behind a norm, nor with 'fan_out: pointwise': there it adds new ones only",
-    ),
 )
 """In the order in which they are told."""
 

@@ -35,8 +35,6 @@ def told(training=(), growth=(), norm="none"):
         ("batch norm", {"norm": "batch"}, {}),
         ("places share", {"growth": {"method": "firefly"}}, {"growth": {"method": "firefly", "in_a_row": 4}}),
         ("places share", {"growth": {"method": "firefly"}}, {}),
-        ("splits no", {"growth": {"method": "firefly"}, "norm": "batch"}, {"growth": {"method": "firefly"}}),
-        ("splits no", {"growth": {"method": "firefly", "fan_out": "pointwise"}}, {"growth": {"fan_out": "pointwise"}}),
     ],
 )
 def test_advice_ends_where_it_is_followed(words, before, after):
