@@ -1,12 +1,14 @@
 """A thin ResNet-18 grown in the middle of its blocks, TINY beside GradMax and random neurons (thesis, Fig. 5.6).
 
     python benchmarks/resnet_thin.py --npz cifar10.npz [--divide 8] [--starts 64 4] [--methods tiny gradmax random]
+    python benchmarks/resnet_thin.py --npz cifar10.npz --lengths dagrow --batch 64 --lr 0.02 --constant-batch
 
-Algorithm 11 and Table D.2 of the thesis: all blocks in turn get as many channels as bring each to its full width in
-the same number of rounds, and the network trains for a part of a pass after each. ``--divide`` makes all widths
-smaller, for machines without a GPU; no block starts with less than one channel. Training is as there (plain SGD, no
-augmentation), at twice the batch size and learning rate. Rows are printed as soon as a run has ended, curves are drawn
-into ``--out``.
+Algorithm 11, Table D.2 and appendix D.4 of the thesis: all blocks in turn get as many channels as bring each to its
+full width in the same number of rounds, and the network trains for a part of a pass after each, by plain SGD in
+batches that grow with the root of the number of parameters (D.4.1). New weights have the lengths of D.4.2, eqs. D.2,
+D.3, D.5, D.6, random ones those of TINY; or (``--lengths dagrow``) those that dagrow gives them. ``--divide`` makes
+all widths smaller, for machines without a GPU; no block starts with less than one channel. Rows are printed as soon as
+a run has ended, curves are drawn into ``--out``.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import argparse
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import dagrow
+from dagrow.build import Network
+from dagrow.mutation import NewFeatures, apply_change
 from dagrow.report import table
 
 SPEC = Path(__file__).parents[1] / "specs" / "resnet18.yaml"
@@ -35,7 +39,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "gradmax": {"method": "gradmax"},
     "random": {"method": "random"},
 }
-BATCH, LR, SAMPLES = 64, 0.02, 2000
+LENGTHS = {"tiny": (1e-3**0.5, 1e-3**0.5), "gradmax": (0.0, 1e-3), "random": (1e-3**0.5, 1e-3**0.5)}
+"""Root mean square of fan-ins and of fan-outs (D.4.2)."""
+SAMPLES = 2000
+"""For each insertion; the thesis' rule (D.4) asks for less than one image at an eighth of the widths."""
 FEW = 2000
 """Test images on the way; all of them judge the end."""
 
@@ -76,11 +83,15 @@ class Images:
         mean, deviation = x.mean((0, 2, 3), keepdim=True), x.std((0, 2, 3), keepdim=True)
         self.x, self.tx = (x - mean) / deviation, (t - mean) / deviation
 
-    def batches(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """For ever, in a new order in each pass."""
+    def numbers(self, generator: torch.Generator) -> Iterator[int]:
+        """Of images, for ever, in a new order in each pass."""
         while True:
-            for index in torch.randperm(len(self.x), generator=generator).split(BATCH):
-                yield self.x[index], self.y[index]
+            yield from torch.randperm(len(self.x), generator=generator).tolist()
+
+    def batch(self, numbers: Iterator[int], size: int) -> tuple[Tensor, Tensor]:
+        """The next images."""
+        index = list(itertools.islice(numbers, size))
+        return self.x[index], self.y[index]
 
     def some(self, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
         """For statistics."""
@@ -100,25 +111,33 @@ def run(images: Images, method: str, start: int, seed: int, args: argparse.Names
     graph, full = thin_graph(args.divide, start)
     sizes = {name: graph.nodes[name].size or 1 for name in full}
     network, curve, began = dagrow.build(graph, seed=seed), Curve(method, start, seed), time.perf_counter()
-    optimizer = torch.optim.SGD(network.parameters(), lr=LR)
+    assert isinstance(network, Network)
+    optimizer = torch.optim.SGD(network.parameters(), lr=args.lr)
     order, looks = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1000)
-    stream = images.batches(order)
-    steps = max(1, round(args.between * len(images.x) / BATCH))
+    stream, first = images.numbers(order), parameters(network)
+    lengths = LENGTHS[method] if args.lengths == "thesis" else None
     for number, (round_, name) in enumerate(itertools.product(range(args.rounds), full)):
         now, wanted = sizes[name], sizes_after(graph, full, name, round_ + 1, args.rounds)
         if wanted > now:
-            grow(network, optimizer, images.some(looks), name, wanted - now, METHODS[method], number, curve)
+            grow(network, optimizer, images.some(looks), name, wanted - now, METHODS[method], lengths, number, curve)
             sizes[name] = network.spec.nodes[name].size or 1
         network.train()
-        for x, y in itertools.islice(stream, steps):
+        batch = args.batch if args.constant_batch else round(args.batch * (parameters(network) / first) ** 0.5)
+        for _ in range(max(1, round(args.between * len(images.x) / batch))):
+            x, y = images.batch(stream, batch)
             optimizer.zero_grad(set_to_none=True)
             cross_entropy(network(x), y).backward()
             optimizer.step()
-        curve.parameters.append(sum(p.numel() for p in network.parameters()))
+        curve.parameters.append(parameters(network))
         last = (round_, name) == (args.rounds - 1, list(full)[-1])
         curve.accuracy.append(images.accuracy(network, len(images.tx) if last else FEW))
     curve.seconds = time.perf_counter() - began
     return curve
+
+
+def parameters(network: torch.nn.Module) -> int:
+    """How many there are."""
+    return sum(p.numel() for p in network.parameters())
 
 
 def sizes_after(graph: dagrow.GraphSpec, full: dict[str, int], name: str, done: int, rounds: int) -> int:
@@ -128,12 +147,13 @@ def sizes_after(graph: dagrow.GraphSpec, full: dict[str, int], name: str, done: 
 
 
 def grow(
-    network: torch.fx.GraphModule,
+    network: Network,
     optimizer: torch.optim.Optimizer,
     data: Sequence[tuple[Tensor, Tensor]],
     name: str,
     count: int,
     options: dict[str, Any],
+    lengths: tuple[float, float] | None,
     seed: int,
     curve: Curve,
 ) -> None:
@@ -146,9 +166,28 @@ def grow(
     )  # fmt: skip
     if plan.best is None:
         curve.refused += 1
-    else:
+    elif lengths is None or plan.best.trial is None:
         dagrow.apply(network, plan.best, optimizer)
+    else:
+        change = plan.best.trial.scaled(plan.best.amplitude)
+        assert change.features is not None
+        apply_change(network, replace(change, features=resized(change.features, *lengths)), optimizer)
     curve.growing += time.perf_counter() - began
+
+
+def resized(features: NewFeatures, fan_in: float, fan_out: float) -> NewFeatures:
+    """The same directions at other lengths: the root mean square over the new neurons; 0 stays 0."""
+
+    def factor(weights: Iterator[Tensor], length: float) -> float:
+        size = sum(float(weight.square().sum()) for weight in weights)
+        return length / (size / features.count) ** 0.5 if size else 0.0
+
+    a = factor((weight for weight, _ in features.fan_in.values()), fan_in)
+    statistics = {name: (a * mean, a**2 * variance) for name, (mean, variance) in features.statistics.items()}
+    return replace(
+        features.scaled(a, factor(iter(features.fan_out.values()), fan_out)),
+        statistics=statistics if a else features.statistics,
+    )
 
 
 def draw(curves: Sequence[Curve], file: Path) -> None:
@@ -186,6 +225,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rounds", type=int, default=7, help="insertions at each place")
     parser.add_argument("--between", type=float, default=0.25, help="passes after each insertion")
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--batch", type=int, default=32, help="at the start")
+    parser.add_argument("--constant-batch", action="store_true", help="it does not grow with the network")
+    parser.add_argument("--lengths", choices=("thesis", "dagrow"), default="thesis", help="of new weights")
     parser.add_argument("--out", type=Path, help="a picture")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
