@@ -169,13 +169,14 @@ def test_the_worth_of_a_split_is_what_loops_find(name, train):
             assert expected != 0
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["cap norm", "maps, no norm", "norm behind a flat concat"])
 def test_chosen_splits_are_worth_their_scores_and_keep_the_bound(name):
     for pointwise in (False, True) if "maps" in name else (False,):
         model, x, v, moments = case(name, pointwise)
         neurons = METHODS["firefly"](moments, Request(neurons=99))
         ball = Ball.of(moments, moments.samples())
         chosen = [k for k, j in enumerate(neurons.splits.tolist()) if j >= 0]
+        assert chosen
         for k in chosen:
             step = neurons.alpha[:, k]
             assert float((step / ball.unit).norm()) <= EPSILON * ball.radius * (1 + 1e-12)
@@ -213,7 +214,8 @@ def test_what_is_made_and_what_is_tried_are_one_function(name, train):
     """With a new neuron beside; a step of no length changes nothing, and copies have the norm of their originals."""
     model, data = setting(ZOO[name], samples=30)
     with_norms(model)
-    growing = [name for name in ("h", "k") if isinstance(site(model.dag, name), Site)]
+    sides = ("h", "k") if name in NORMED else ("h",)
+    growing = [own for own in sides if isinstance(site(model.dag, own), Site)]
     for own, pointwise in itertools.product(growing, (False, True) if model.dag.merged("h")[1:] else (False,)):
         layout, _, evaluator = place(model, own, data, pointwise)
         size = model.dag.size(own)
@@ -267,11 +269,9 @@ def test_scores_of_splits_add_up_to_the_slope_of_the_real_loss(name):
     [
         ("batch norm", False, "full"),
         ("batch norm", True, "full"),
-        ("cap norm", True, "full"),
         ("batch norm behind a concat", False, "full"),
         ("convolution, global average", False, "pointwise"),
         ("convolution, global average", True, "full"),
-        ("strides and dilation", False, "pointwise"),
         ("down and up again", False, "pointwise"),
     ],
 )
