@@ -30,6 +30,8 @@ SAMPLES, MOST_SAMPLES = 512, 1024
 PER_FEATURE = 6
 ROWS = 4096
 """Samples times positions that enter a fit, at most."""
+AT_ONCE = 2**24
+"""Entries of features that are held on the way there."""
 NEURONS = 32
 """Random neurons that stand for all that a new node could compute."""
 STEPS = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -158,12 +160,6 @@ class Screen:
         )
         return whole
 
-    def _rows(self, x: Tensor) -> Tensor:
-        """``[n, positions, any]`` to rows, a fixed part of them where they are many."""
-        flat = x.flatten(0, 1)
-        step = -(-len(flat) // ROWS)
-        return flat[::step]
-
     def _residual(self, node: str) -> _Residual:
         if node not in self._residuals:
             try:
@@ -179,8 +175,8 @@ class Screen:
         sources = {edge.source: values[output(edge.source)] for edge in weighted_edges(self.dag, node)}
         blocks = node_features(self.dag, node, sources, v)
         B = torch.cat([b.expand(*v.shape[:2], -1) for b in blocks], 2)
-        Q, mixing = orthonormal(self._rows(B))
-        V = self._rows(v)
+        Q, mixing = orthonormal(_rows(B))
+        V = _rows(v)
         effect = product(Q.T, V)
         V = V - product(Q, effect)
         # The residual at all positions: for the search along it.
@@ -235,7 +231,7 @@ class Screen:
         key = (source, number, activation)
         if key not in self._features:
             values = self._sample[0][output(source)]
-            plain = self._narrow(self._rows(op.features(values if pool is None else pool.run(values))))
+            plain = self._narrow(_feature_rows(op, values if pool is None else pool.run(values)))
             self._features[key] = plain if activation is None else self._neurons(plain, activation)
         return key
 
@@ -267,6 +263,23 @@ class Screen:
         shift = torch.randn(NEURONS, generator=generator, dtype=torch.float64).to(plain)
         z = product(plain, metric.unwhiten(draw / max(1, metric.rank) ** 0.5).to(plain)) + shift
         return ACTIVATIONS[activation].function(z)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """``[n, positions, any]`` to rows, a fixed part of them where they are many."""
+    flat = x.flatten(0, 1)
+    return flat[:: -(-len(flat) // ROWS)]
+
+
+def _feature_rows(op: Op, x: Tensor) -> Tensor:
+    """The same rows of the features of many samples, of which few are held at a time."""
+    positions, width = op.features(x[:1]).shape[1:]
+    step, at_once = -(-len(x) * positions // ROWS), max(1, AT_ONCE // (positions * width))
+    parts = []
+    for start in range(0, len(x), at_once):
+        flat = op.features(x[start : start + at_once]).flatten(0, 1)
+        parts.append(flat[-start * positions % step :: step].clone())
+    return torch.cat(parts)
 
 
 def _shares(columns: Sequence[_Columns], residual: _Residual) -> list[float]:
