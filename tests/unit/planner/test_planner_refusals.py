@@ -96,24 +96,25 @@ def test_why_there_can_be_no_edge():
     assert new_edge(dag, "y", "h", 3) == "'h' comes before 'y': the graph would have a cycle"
     assert new_edge(dag, "h", "h", 3) == "'h' comes before 'h': the graph would have a cycle"
     assert new_edge(dag, "h", "c", 3) == "'c' is a concat: another edge would change its size"
+    assert new_edge(dag, "c", "y", 3) == "there is such an edge already"
+    assert new_edge(dag, "x", "y", 3) == "'p' holds the average of 'x' already"
+    assert new_edge(dag, "p", "h", 3) == "no op leads from [2] of 'p' to [3, 4, 4] of 'h'"
 
 
-@pytest.mark.parametrize("more, why", [
+@pytest.mark.parametrize(("more", "why"), [
     ({}, "'mean' only averages maps: what reads it can be written directly"),
     ({"activation": "relu"}, None),
     ({"norm": "batch"}, None),
 ])  # fmt: skip
 def test_what_only_averages_is_not_written(more, why):
-    nodes = {"h": {"size": 3, "flatten": True}, "g": {"size": 3}, "mean": {"size": 2, "pool": "global_average", **more}, "y": {"size": 2}}
+    mean = {"size": 2, "pool": "global_average", **more}
+    nodes = {"h": {"size": 3, "flatten": True}, "g": {"size": 3}, "mean": mean, "y": {"size": 2}}
     conv = {"op": "conv2d", "padding": 1}
     edges = {"x->h": conv, "x->g": conv, "g->h": conv, "x->mean": conv, "mean->y": "linear", "h->y": "linear"}
     dag = network({"x": [1, 4, 4]}, nodes, edges).dag
     for found in (new_edge(dag, "g", "mean", 3), new_node(dag, ("g",), ("mean",), NodeTemplate())):
         assert found == why if why else isinstance(found, Structure)
     assert isinstance(new_edge(dag, "x", "y", 3), Structure)
-    assert new_edge(dag, "c", "y", 3) == "there is such an edge already"
-    assert new_edge(dag, "x", "y", 3) == "'p' holds the average of 'x' already"
-    assert new_edge(dag, "p", "h", 3) == "no op leads from [2] of 'p' to [3, 4, 4] of 'h'"
 
 
 def test_a_pool_behind_an_activation_is_not_the_average_of_what_it_reads():
