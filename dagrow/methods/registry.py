@@ -26,22 +26,20 @@ METHODS: dict[str, Method] = {
     "random": Method(random),
 }
 
-COMPLETIONS = (
-    "none",
-    "nonlinear",
-    "gradmax",
-    "north_weights",
-    "north_activations",
-    "firefly",
-    "net2net",
-    "folding",
-    "random",
-)
-"""What `tiny` may be completed by; none leaves it at what it finds itself."""
+
+def _nothing(moments: SiteMoments, request: Request) -> Neurons:
+    return Neurons.none(moments, "no singular value above the noise")
+
+
+NOTHING = Method(_nothing)
+"""Finds no neurons, anywhere."""
+
+COMPLETIONS: dict[str, Method] = {"none": NOTHING} | {name: METHODS[name] for name in METHODS if name != "tiny"}
+"""What `tiny` may be completed by: any other method; none leaves it at what it finds itself."""
 
 
 def register_method(name: str, method: Method | Formula) -> None:
-    """Makes a method selectable by name, in specs and in `propose`.
+    """Makes a method selectable by name, in specs and in `propose`, by itself and to complete `tiny`.
 
     Args:
         name: for run files.
@@ -53,9 +51,9 @@ def register_method(name: str, method: Method | Formula) -> None:
     if not callable(method):
         raise DagrowError(f"method '{name}' is not callable: give a function (moments, request) -> neurons")
     own = method if isinstance(method, Method) else Method(method)
-    if METHODS.get(name, own) != own:
+    if (METHODS | COMPLETIONS).get(name, own) != own:
         raise DagrowError(f"a method named '{name}' is registered already")
-    METHODS[name] = own
+    METHODS[name] = COMPLETIONS[name] = own
 
 
 def find_method(name: str) -> Method:
@@ -73,13 +71,4 @@ def find_completion(name: str) -> Method:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    allowed = {entry: METHODS.get(entry, NOTHING) for entry in COMPLETIONS}
-    return lookup(allowed, name, "completion")
-
-
-def _nothing(moments: SiteMoments, request: Request) -> Neurons:
-    return Neurons.none(moments, "no singular value above the noise")
-
-
-NOTHING = Method(_nothing)
-"""Finds no neurons, anywhere."""
+    return lookup(COMPLETIONS, name, "completion")
