@@ -5,7 +5,8 @@ import torch
 from reference_dags import drawn_graph
 from reference_network import batches, inputs_for, network, normal, squared
 
-from dagrow.planner import propose
+from dagrow.ops.conv2d import Conv2d
+from dagrow.planner import propose, screen
 
 GRAPHS = 20
 ALL = (10**6, 10**6)
@@ -73,3 +74,12 @@ def test_without_a_choice_nothing_is_screened():
         assert plan.stages == whole.stages
         assert [c.place for c in plan.candidates] == [c.place for c in whole.candidates]
         assert [c.gain for c in plan.candidates] == [c.gain for c in whole.candidates]
+
+
+@pytest.mark.parametrize(("samples", "size"), [(3, 32), (100, 16), (700, 4)])
+def test_the_rows_of_features_do_not_depend_on_how_many_are_held(samples, size, monkeypatch):
+    op, x = Conv2d(kernel=3, padding=1), normal(samples, 2, size, size, seed=samples)
+    wanted = screen._rows(op.features(x))
+    for entries in (1, 5000, 2**24):
+        monkeypatch.setattr(screen, "AT_ONCE", entries)
+        assert torch.equal(screen._feature_rows(op, x), wanted)
