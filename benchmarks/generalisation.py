@@ -5,7 +5,8 @@
     python benchmarks/generalisation.py cifar_dag --npz FOLDER
 
 For each problem of `problems.py` growth by its defaults, beside the last graph trained from scratch and beside growth
-by random neurons; of a whole graph that grows, beside growth at random places and a fixed net. Printed is the test
+by random neurons; of a whole graph that grows, beside its last graph from scratch, growth at random places and a
+fixed net. Printed is the test
 accuracy of each, and how far the grown network is above it: mean over seeds with its 95 % interval, seed by seed (the
 same split, the same first weights).
 """
@@ -54,9 +55,9 @@ def grown(base: Sections, runs: Runs, changes: Sequence[str]) -> list[Any]:
 
 
 def grown_graph(base: Sections, runs: Runs, changes: Sequence[str], folder: Path) -> list[Any]:
-    """Cells of growth as it is set, at random places, and of a fixed net of that size for as many passes."""
+    """Cells of growth as it is set, from scratch, at random places, and of a fixed net for as many passes."""
     settings = {"settings": {"as set": list(changes)} if changes else {}}
-    cells = runs.cells("tiny", base, methods=["tiny"], controls=["random placement"], **settings)
+    cells = runs.cells("tiny", base, methods=["tiny"], controls=[SCRATCH[0], "random placement"], **settings)
     passes = round(np.mean([cell.outcome.epochs for cell in cells if not cell.row.of]))
     fixed = runs.cells("fixed", cifar_fixed(folder, passes), settings={"fixed convolutions": []})
     return cells + fixed
