@@ -6,9 +6,8 @@
 
 For each problem of `problems.py` growth by its defaults, beside the last graph trained from scratch and beside growth
 by random neurons; of a whole graph that grows, beside its last graph from scratch, growth at random places and a
-fixed net. Printed is the test
-accuracy of each, and how far the grown network is above it: mean over seeds with its 95 % interval, seed by seed (the
-same split, the same first weights).
+fixed net. Printed is the test accuracy of each, and how far the grown network is above it: mean over seeds with its
+95 % interval, seed by seed (the same split, the same first weights).
 """
 
 from __future__ import annotations
