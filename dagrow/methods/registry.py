@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from dagrow.errors import DagrowError, lookup
 from dagrow.methods.firefly import firefly, firefly_edge
 from dagrow.methods.folding import folding
@@ -34,7 +36,21 @@ def _nothing(moments: SiteMoments, request: Request) -> Neurons:
 NOTHING = Method(_nothing)
 """Finds no neurons, anywhere."""
 
-COMPLETIONS: dict[str, Method] = {"none": NOTHING} | {name: METHODS[name] for name in METHODS if name != "tiny"}
+
+class _Completions(Mapping[str, Method]):
+    """All methods but `tiny` itself, as they are registered, and none."""
+
+    def __getitem__(self, name: str) -> Method:
+        return {"none": NOTHING, **{other: METHODS[other] for other in METHODS if other != "tiny"}}[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("none", *(name for name in METHODS if name != "tiny")))
+
+    def __len__(self) -> int:
+        return len(METHODS)
+
+
+COMPLETIONS = _Completions()
 """What `tiny` may be completed by: any other method; none leaves it at what it finds itself."""
 
 
@@ -51,9 +67,9 @@ def register_method(name: str, method: Method | Formula) -> None:
     if not callable(method):
         raise DagrowError(f"method '{name}' is not callable: give a function (moments, request) -> neurons")
     own = method if isinstance(method, Method) else Method(method)
-    if (METHODS | COMPLETIONS).get(name, own) != own:
+    if {"none": NOTHING, **METHODS}.get(name, own) != own:
         raise DagrowError(f"a method named '{name}' is registered already")
-    METHODS[name] = COMPLETIONS[name] = own
+    METHODS[name] = own
 
 
 def find_method(name: str) -> Method:

@@ -8,7 +8,7 @@ from reference_network import batches, graph, inputs_for, network, normal, squar
 from reference_zoo import ZOO, node
 from test_promised_gains import setting
 
-from dagrow.methods import COMPLETIONS, METHODS, Method, Neurons, Request, SiteMoments
+from dagrow.methods import METHODS, Method, Neurons, Request, SiteMoments
 from dagrow.planner import propose
 from dagrow.planner.drafts import SHRINKAGES
 
@@ -100,7 +100,7 @@ def test_searches_choose_among_the_larger_shrinkages(shrinkage, tried, monkeypat
         seen.append(request.shrinkage)
         return search(found, request)
 
-    monkeypatch.setitem(COMPLETIONS, "nonlinear", Method(spy))
+    monkeypatch.setitem(METHODS, "nonlinear", Method(spy))
     best = propose(model, squared, data, candidates=("node",), significance=0, shrinkage=shrinkage).best
     assert best is not None
     assert best.shrinkage in tried

@@ -10,7 +10,7 @@ from torch.nn import functional
 import dagrow
 from dagrow.errors import DataError, GrowthError
 from dagrow.graph import relu_chain
-from dagrow.methods import COMPLETIONS, METHODS, Method
+from dagrow.methods import METHODS, Method
 from dagrow.spec import GraphSpec
 from dagrow.statistics import chain as chain_statistics
 from dagrow.statistics import chain_of
@@ -164,7 +164,7 @@ def test_a_need_that_nobody_knows_is_refused(model):
         with pytest.raises(GrowthError, match="chian"):
             dagrow.propose(model, functional.cross_entropy, [samples()], method=name)
     finally:
-        del METHODS[name], COMPLETIONS[name]
+        del METHODS[name]
 
 
 def test_layers_are_compared_by_what_a_unit_of_fan_out_does(model):
