@@ -34,18 +34,18 @@ def order_conflict(dag: Dag, source: str, target: str) -> str:
     if dag.node(target).merge == "concat":
         return f"'{target}' is a concat: another edge would change its size"
     if _only_averages(dag, target):
-        return f"'{target}' only averages maps: what reads it can be written directly"
+        return f"'{target}' only averages: what reads it can be written directly"
     return ""
 
 
 def _only_averages(dag: Dag, name: str) -> bool:
-    """Whether a node hands on the mean of its maps to weights and does no more.
+    """Whether a node hands on the mean over positions to weights and does no more.
 
     A convolution that writes it is no more than weights after the mean of what it reads, but for the maps' borders.
     """
-    node = dag.node(name)
+    node, readers = dag.node(name), dag.outgoing[name]
     plain = node.pool == _GLOBAL and node.activation == "identity" and node.norm == "none"
-    return plain and bool(dag.outgoing[name]) and all(dag.op(edge).parametrised for edge in dag.outgoing[name])
+    return plain and name not in dag.spec.outputs and all(dag.op(edge).parametrised for edge in readers)
 
 
 def new_edge(dag: Dag, source: str, target: str, kernel: int) -> Structure | str:

@@ -41,13 +41,16 @@ class _Completions(Mapping[str, Method]):
     """All methods but `tiny` itself, as they are registered, and none."""
 
     def __getitem__(self, name: str) -> Method:
-        return {"none": NOTHING, **{other: METHODS[other] for other in METHODS if other != "tiny"}}[name]
+        return self._now()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(("none", *(name for name in METHODS if name != "tiny")))
+        return iter(self._now())
 
     def __len__(self) -> int:
-        return len(METHODS)
+        return len(self._now())
+
+    def _now(self) -> dict[str, Method]:
+        return {"none": NOTHING} | {name: method for name, method in METHODS.items() if name != "tiny"}
 
 
 COMPLETIONS = _Completions()

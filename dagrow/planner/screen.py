@@ -278,6 +278,7 @@ def _feature_rows(op: Op, x: Tensor) -> Tensor:
     parts = []
     for start in range(0, len(x), at_once):
         flat = op.features(x[start : start + at_once]).flatten(0, 1)
+        # A view would keep all of them.
         parts.append(flat[-start * positions % step :: step].clone())
     return torch.cat(parts)
 

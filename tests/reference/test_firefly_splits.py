@@ -206,7 +206,7 @@ def test_pointwise_new_neurons_write_centres_and_splits_the_whole_kernel():
     data = batches((x,), normal(30, 2, 4, 3, seed=3), [30])
     options = {"neurons": 99, "shrinkage": 0, "significance": 0, "fan_out": "pointwise"}
     (best,) = propose(model, squared, data, method="firefly", **options).candidates
-    old, kernel = model.y.from_h.weight.detach().clone(), None
+    old = model.y.from_h.weight.detach().clone()
     apply(model, best)
     kernel = model.y.from_h.weight.detach()[:, 2:]
     whole = kernel.flatten(2).count_nonzero(dim=2).sum(0)

@@ -101,17 +101,21 @@ def test_why_there_can_be_no_edge():
     assert new_edge(dag, "p", "h", 3) == "no op leads from [2] of 'p' to [3, 4, 4] of 'h'"
 
 
-@pytest.mark.parametrize(("more", "why"), [
-    ({}, "'mean' only averages maps: what reads it can be written directly"),
-    ({"activation": "relu"}, None),
-    ({"norm": "batch"}, None),
+AVERAGES = "'mean' only averages: what reads it can be written directly"
+
+
+@pytest.mark.parametrize(("more", "outputs", "why"), [
+    ({}, ["y"], AVERAGES),
+    ({}, ["y", "mean"], None),
+    ({"activation": "relu"}, ["y"], None),
+    ({"norm": "batch"}, ["y"], None),
 ])  # fmt: skip
-def test_what_only_averages_is_not_written(more, why):
+def test_what_only_averages_is_not_written(more, outputs, why):
     mean = {"size": 2, "pool": "global_average", **more}
     nodes = {"h": {"size": 3, "flatten": True}, "g": {"size": 3}, "mean": mean, "y": {"size": 2}}
     conv = {"op": "conv2d", "padding": 1}
     edges = {"x->h": conv, "x->g": conv, "g->h": conv, "x->mean": conv, "mean->y": "linear", "h->y": "linear"}
-    dag = network({"x": [1, 4, 4]}, nodes, edges).dag
+    dag = network({"x": [1, 4, 4]}, nodes, edges, outputs).dag
     for found in (new_edge(dag, "g", "mean", 3), new_node(dag, ("g",), ("mean",), NodeTemplate())):
         assert found == why if why else isinstance(found, Structure)
     assert isinstance(new_edge(dag, "x", "y", 3), Structure)
