@@ -27,6 +27,7 @@ from torch import Tensor
 from dagrow.methods.ball import EPSILON, STEPS, Ball, Found
 from dagrow.methods.moments import EdgeMoments, Neurons, NewWeights, Request, SiteMoments
 from dagrow.methods.scene import Scene
+from dagrow.ties import best_first
 from dagrow.work import product
 
 NEW = (8, 64)
@@ -113,7 +114,8 @@ def _best(ball: Ball, new: Found, scores: Tensor, count: int) -> list[int]:
     outputs = ball.samples.activate(product(ball.E, W)).flatten(0, 1)
     alike = _cosines(outputs.double().T) * _cosines(new.omega) > SAME
     chosen: list[int] = []
-    for index in scores.nan_to_num(0.0).argsort(descending=True, stable=True).tolist():
+    values = scores.nan_to_num(0.0).tolist()
+    for index in best_first(range(len(values)), values.__getitem__, lambda index: index):
         if len(chosen) == count or not float(scores[index]) > 0:
             break
         rivals = [other for other in chosen if max(index, other) < len(alike)]

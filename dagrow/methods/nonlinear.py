@@ -19,6 +19,7 @@ from dagrow.methods.fan_in import FanIn
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.removal import Removal
 from dagrow.methods.starts import AT_ONCE, starts
+from dagrow.ties import agreeing, first_best
 from dagrow.work import product
 
 POLISHED = (4, 32)
@@ -172,7 +173,7 @@ class _Search:
         noise = removal.draw(1, len(pools))
         together = torch.stack(pools, 1)
         gains = self.gains(together.flatten(1), noise).nan_to_num(0.0).view(len(pools), -1)
-        first = together.gather(2, gains.argmax(1).view(-1, 1).expand(len(together), -1, -1)).squeeze(2)
+        first = together.gather(2, agreeing(gains).int().argmax(1).view(-1, 1).expand(len(together), -1, -1)).squeeze(2)
         drops = torch.tensor(noise.drops(self.fan_in.E @ first), dtype=torch.float64)
         found = drops.sqrt().view(-1, NOISE_DRAWS)
         mean, spread = found.mean(1), found.std(1)
@@ -181,7 +182,7 @@ class _Search:
     def _first(self, pool: Tensor, removal: Removal) -> tuple[Tensor, float]:
         """The best of a pool, ``[rank, 1]``, and its gain."""
         gains = self.gains(pool, removal).nan_to_num(0.0)
-        best = int(gains.argmax())
+        best = first_best(gains)
         return pool[:, best : best + 1], float(gains[best])
 
     def picks(

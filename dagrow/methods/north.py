@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dagrow.methods.metric import Metric
 from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.ties import first_best
 
 DRAWN = 256
 """Random fan-ins; the paper draws 100 to 1000."""
@@ -56,7 +57,7 @@ def _projected(moments: SiteMoments, request: Request, root: Tensor, taken: Tens
         left = drawn - basis @ (basis.T @ drawn)
         left = left - basis @ (basis.T @ left)  # what rounding left of a long one
         share = left.square().sum(0) / drawn.square().sum(0)
-        best = int(share.argmax())
+        best = first_best(share)
         w = left[:, best] / left[:, best].norm()
         found.append(w)
         shares.append(float(share[best]) ** 0.5)

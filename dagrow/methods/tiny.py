@@ -16,6 +16,7 @@ import torch
 from dagrow.methods.metric import Metric
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.nonlinear import nonlinear
+from dagrow.ties import agreeing
 
 
 def tiny(moments: SiteMoments, request: Request) -> Neurons:
@@ -46,13 +47,13 @@ def tiny(moments: SiteMoments, request: Request) -> Neurons:
 def canonical_signs(alpha: torch.Tensor, omega: torch.Tensor, moments: SiteMoments) -> torch.Tensor:
     """One of the two signs of each neuron: its mean pre-activation is positive, so a relu lets it through.
 
-    Where the mean is 0 up to rounding, the largest fan-out weight is positive instead.
+    Where the mean is 0 up to rounding, the largest fan-out weight is positive instead; of several, the first.
     """
     mean = alpha.T @ moments.mean
     spread = (alpha * (moments.S @ alpha)).sum(0).clamp(min=0).sqrt()
     if omega.numel() == 0:
         return torch.ones_like(mean)
-    largest = omega.gather(1, omega.abs().argmax(1, keepdim=True)).squeeze(1)
+    largest = omega.gather(1, agreeing(omega.abs()).int().argmax(1, keepdim=True)).squeeze(1)
     decisive = torch.where(mean.abs() > 1e-5 * spread, mean, largest)
     return torch.where(decisive < 0, -1.0, 1.0).to(mean.dtype)
 

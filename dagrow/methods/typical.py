@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dagrow.methods.relu_chain import Judged
+from dagrow.ties import first_best
 
 CLUSTERS = 8
 """Kinds of mistakes that are told apart, at most; scikit-learn's own number."""
@@ -41,6 +42,6 @@ def typical(samples: Judged, eligible: Tensor, seed: int) -> int | None:
         torch.zeros(count, dtype=torch.float64).index_add(0, labels, part.double())
         for part in (loss, torch.ones_like(loss), wrong)
     )
-    worst = int(torch.where(mistakes > 0, sums / sizes, -torch.inf).argmax())
+    worst = first_best(torch.where(mistakes > 0, sums / sizes, -torch.inf))
     distance = (x - centres[worst]).square().sum(1)
-    return int(torch.where(wrong & (labels == worst), distance, torch.inf).argmin())
+    return first_best(-torch.where(wrong & (labels == worst), distance, torch.inf))

@@ -7,7 +7,7 @@ from dagrow.planner.needs import check_growth, check_needs
 from dagrow.planner.places import find_places
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
-from dagrow.planner.where import WHERE, promise
+from dagrow.planner.where import WHERE, promise, rounding
 
 __all__ = [
     "INSERT",
@@ -22,4 +22,5 @@ __all__ = [
     "find_places",
     "promise",
     "propose",
+    "rounding",
 ]

@@ -16,7 +16,7 @@ from dagrow.distributed import ALONE, Processes
 from dagrow.errors import NumbersError
 from dagrow.graph import cost
 from dagrow.planner.kinds import Ask, Draft, Place
-from dagrow.planner.shortlist import Entry
+from dagrow.planner.shortlist import Entry, most_promising
 from dagrow.statistics import Statistics
 
 SEARCHES = 3
@@ -33,7 +33,8 @@ def make_drafts(
     entries: Sequence[Entry],
     statistics: Statistics,
     ask: Ask,
-    worth: Callable[[Place], float],
+    bounds_of: Callable[[Sequence[Place]], list[float]],
+    worth: Callable[[Place, float], float],
     processes: Processes = ALONE,
 ) -> list[Draft]:
     """What to try at each place.
@@ -43,7 +44,8 @@ def make_drafts(
         entries: the places.
         statistics: over as many samples as are looked at.
         ask: what is asked of each.
-        worth: by which places are chosen for a search; asked only where they are many.
+        bounds_of: what each of some places could gain; asked only where they are many.
+        worth: the measure of the strategy, of a place and its bound, by which places are chosen for a search.
         processes: that share out the solves; all of them get all drafts.
     """
     effort = max(LEAST, PASSES * 3.0 * cost(network.dag).multiply_adds * statistics.samples)
@@ -55,7 +57,10 @@ def make_drafts(
     if not open_:
         return drafts
     if len(open_) > SEARCHES:
-        open_ = sorted(open_, key=lambda index: -worth(entries[index].place))[:SEARCHES]
+        places = [entries[index] for index in open_]
+        bounds = bounds_of([entry.place for entry in places])
+        promising = {id(entry) for entry in most_promising(places, bounds, worth)[:SEARCHES]}
+        open_ = [index for index in open_ if id(entries[index]) in promising]
     shrinkages = ask.shrinkages if len(ask.shrinkages) == 1 else SHRINKAGES[: SEARCHES // len(open_)]
     each = replace(ask.request, effort=effort / (len(open_) * len(shrinkages)))
     search = replace(ask, shrinkages=shrinkages, request=each)

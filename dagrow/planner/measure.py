@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dagrow.graph import Cost
@@ -13,8 +14,9 @@ from dagrow.planner.evaluate import Evaluator
 from dagrow.planner.kinds import Draft, Variant
 from dagrow.planner.orient import Oriented
 from dagrow.planner.trial import Trial
-from dagrow.planner.where import COSTED, promise
+from dagrow.planner.where import COSTED, promise, rounding
 from dagrow.statistics import Snapshots
+from dagrow.ties import best_first
 
 
 @dataclass
@@ -145,10 +147,7 @@ def _front(tracks: list[_Track], finalists: int, where: str) -> tuple[list[_Trac
     if where not in ("gain", *COSTED) or len(tracks) <= finalists:
         return tracks, {}
 
-    def hope(track: _Track) -> float:
-        return promise(where, track.search.start - track.search.lowest_loss, *track.variant.cost)
-
-    front = sorted(tracks, key=hope, reverse=True)[:finalists]
+    front = _most_gained(tracks, where)[:finalists]
     kept = {track.draft for track in front}
     behind = {
         track.draft: f"behind after a first look, gain about {track.search.start - track.search.lowest_loss:.3g}"
@@ -156,6 +155,17 @@ def _front(tracks: list[_Track], finalists: int, where: str) -> tuple[list[_Trac
         if track.draft not in kept
     }
     return [track for track in tracks if track.draft in kept], behind
+
+
+def _most_gained(tracks: Sequence[_Track], where: str) -> list[_Track]:
+    """By falling gain so far, as a strategy weighs it; of equal ones the simpler first, then the earlier one."""
+    found = best_first(
+        list(enumerate(tracks)),
+        lambda each: promise(where, each[1].search.start - each[1].search.lowest_loss, *each[1].variant.cost),
+        lambda each: (each[1].variant.cost.parameters, each[0]),
+        lambda each: rounding(where, each[1].search.start, *each[1].variant.cost),
+    )
+    return [track for _, track in found]
 
 
 @dataclass
@@ -206,11 +216,10 @@ def _tracks(evaluator: Evaluator, drafts: list[Draft], glance: bool) -> list[_Tr
 
 
 def _best_variants(evaluator: Evaluator, tracks: list[_Track]) -> list[_Track]:
-    best: dict[int, _Track] = {}
+    rivals: dict[int, list[_Track]] = {}
     for track in tracks:
-        rival = best.get(track.draft)
-        if rival is None or track.search.lowest_loss < rival.search.lowest_loss:
-            best[track.draft] = track
+        rivals.setdefault(track.draft, []).append(track)
+    best = {index: _most_gained(own, "gain")[0] for index, own in rivals.items()}
     evaluator.forget([track.trial for track in tracks if best[track.draft] is not track])
     return [best[index] for index in sorted(best)]
 

@@ -163,13 +163,11 @@ def propose(
             # So few samples that none was held out: all of them do both jobs.
             stream.held_out = 0.0
         statistics = supplied(statistics, needs, snapshots)
-        drafts = make_drafts(
-            network, chosen.entries, statistics, ask, lambda place: worth(place, *screen.bounds([place])), processes
-        )
+        drafts = make_drafts(network, chosen.entries, statistics, ask, screen.bounds, worth, processes)
         found = measure(snapshots, drafts, keep[1], where, significance)
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))
     return Plan(
-        ranked([priced(candidate, price) for candidate in found.candidates], where, order, turn),
+        ranked([priced(candidate, price) for candidate in found.candidates], where, order, turn, found.loss, seed),
         found.loss,
         found.held_out_loss,
         stream.samples,

@@ -9,11 +9,12 @@ from dagrow.graph import Dag, FixedSize, NodeTemplate, Site
 from dagrow.ops import channels, position_count
 from dagrow.planner.kinds import Kind, Place
 from dagrow.planner.kinds.node import between
+from dagrow.ties import AGREE, best_first
 
 UNION = 3
 """Parents or children that a union has at most."""
 GOOD = 0.5
-"""Bound of a member of a union, at least, relative to the best one."""
+"""Bound of a member of a union, at least, relative to the best one; what agrees with that is good."""
 
 
 class Entry(NamedTuple):
@@ -58,11 +59,28 @@ def shortlist(
     screened = [entry for entry in entries if entry.kind.screened or entry.kind.competes]
     found = bounds_of([entry.place for entry in screened])
     bounds = {id(entry): bound for entry, bound in zip(screened, found, strict=True)}
-    ranked = sorted(screened, key=lambda entry: -worth(entry.place, bounds[id(entry)]))
+    ranked = most_promising(screened, found, worth)
     out = {id(entry) for entry in ranked[keep:]}
     chosen = [entry for entry in entries if id(entry) not in out]
     unions = _unions([(entry, bounds[id(entry)]) for entry in ranked if entry.kind.joins], templates)
     return _legal([*chosen, *unions], len(entries) + len(unions))
+
+
+def most_promising(
+    entries: Sequence[Entry], bounds: Sequence[float], worth: Callable[[Place, float], float]
+) -> list[Entry]:
+    """Entries by falling worth; of those whose bounds agree, the one that comes first.
+
+    Bounds are differences of losses, rounded in the size of the largest.
+    """
+    top = max(map(abs, bounds), default=0.0)
+    order = best_first(
+        range(len(entries)),
+        lambda index: worth(entries[index].place, bounds[index]),
+        lambda index: index,
+        lambda index: worth(entries[index].place, AGREE * top),
+    )
+    return [entries[index] for index in order]
 
 
 def _unions(ranked: Sequence[tuple[Entry, float]], templates: Sequence[NodeTemplate]) -> list[Entry]:
@@ -70,7 +88,7 @@ def _unions(ranked: Sequence[tuple[Entry, float]], templates: Sequence[NodeTempl
     if not ranked or ranked[0][1] <= 0:
         return []
     (kind, best), top = ranked[0]
-    good = [e.place for e, b in ranked if b >= GOOD * top and e.place.template == best.template]
+    good = [e.place for e, b in ranked if b >= (GOOD - AGREE) * top and e.place.template == best.template]
     parents = [p.sources[0] for p in good if p.targets == best.targets][:UNION]
     children = [p.targets[0] for p in good if p.sources == best.sources][:UNION]
     found = []

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from dagrow.errors import GrowthError, lookup
+from dagrow.planner.amplitude import MINIMUM_GAIN
 from dagrow.planner.candidate import Candidate
+from dagrow.planner.kinds import KINDS
+from dagrow.ties import best_first
 
-Score = Callable[[Candidate, int], float]
-"""``(candidate, rank of its place in the order of the turn) -> the higher, the better``."""
+
+class Turn(NamedTuple):
+    """What a strategy may know besides the candidate.
+
+    Attributes:
+        rank: of the candidate's place, in the order in which places take turns.
+        seed: of this proposal.
+    """
+
+    rank: int
+    seed: int
+
+
+Score = Callable[[Candidate, Turn], float]
+"""``(candidate, turn) -> the higher, the better``."""
 
 COSTED: dict[str, Callable[[int, int], float]] = {
     "gain_per_parameter": lambda parameters, multiply_adds: max(1, parameters),
@@ -18,19 +35,23 @@ COSTED: dict[str, Callable[[int, int], float]] = {
 """What the gain is divided by, for strategies that weigh it."""
 
 WHERE: dict[str, Score] = {
-    "naive": lambda candidate, rank: -float(rank),
-    "eigenvalue": lambda candidate, rank: max(candidate.scores, default=0.0),
-    "gain": lambda candidate, rank: candidate.merit,
-    "gain_per_parameter": lambda candidate, rank: candidate.merit / COSTED["gain_per_parameter"](*candidate.cost),
-    "gain_per_mac": lambda candidate, rank: candidate.merit / COSTED["gain_per_mac"](*candidate.cost),
-    "smallest_gain": lambda candidate, rank: -candidate.merit,
-    "random": lambda candidate, rank: _lot(candidate),
+    "naive": lambda candidate, turn: -float(turn.rank),
+    "eigenvalue": lambda candidate, turn: max(candidate.scores, default=0.0),
+    "gain": lambda candidate, turn: candidate.merit,
+    "gain_per_parameter": lambda candidate, turn: promise("gain_per_parameter", candidate.merit, *candidate.cost),
+    "gain_per_mac": lambda candidate, turn: promise("gain_per_mac", candidate.merit, *candidate.cost),
+    "smallest_gain": lambda candidate, turn: -candidate.merit,
+    "random": lambda candidate, turn: _lot(candidate, turn.seed),
 }
 
 
-def _lot(candidate: Candidate) -> float:
-    """A number that has nothing to do with how good a candidate is: the checksum of what was measured of it."""
-    return zlib.crc32(f"{candidate.gain!r} {candidate.amplitude!r} {candidate.scores!r}".encode())
+COMPARED = frozenset({"gain", "smallest_gain", *COSTED})
+"""The strategies that compare gains: differences of losses, which are rounded in the size of the losses."""
+
+
+def _lot(candidate: Candidate, seed: int) -> float:
+    """A number that has nothing to do with how good a candidate is, nor with how it was rounded."""
+    return zlib.crc32(f"{seed} {candidate.kind} {candidate.place}".encode())
 
 
 def find_where(name: str) -> Score:
@@ -47,24 +68,45 @@ def promise(where: str, gain: float, parameters: int, multiply_adds: int) -> flo
     return gain / COSTED[where](parameters, multiply_adds) if where in COSTED else gain
 
 
-def ranked(candidates: list[Candidate], where: str, order: list[str], turn: int) -> tuple[Candidate, ...]:
+def rounding(where: str, loss: float, parameters: int, multiply_adds: int) -> float:
+    """What two scores may differ by, under a strategy, for no other reason than that losses are rounded."""
+    return promise(where, MINIMUM_GAIN * abs(loss), parameters, multiply_adds) if where in COMPARED else 0.0
+
+
+def ranked(
+    candidates: list[Candidate], where: str, order: list[str], turn: int, loss: float = 0.0, seed: int = 0
+) -> tuple[Candidate, ...]:
     """Best first; those whose gain says nothing behind those with one, rejected ones last.
 
-    Ties are broken by place, so that nothing depends on how they were made.
+    Of candidates with equal scores the simpler one is better: with fewer parameters, then the kind that stands
+    first in `KINDS`, then the place that comes first. Scores that agree up to rounding are equal.
 
     Args:
         candidates: to be sorted.
         where: the strategy.
         order: all places in the order of the graph.
         turn: the naive strategy starts with place ``turn`` modulo their number.
+        loss: that the gains are taken off.
+        seed: of the lots that the random strategy draws.
     """
     score = find_where(where)
     places = [place for place in order if any(candidate.place == place for candidate in candidates)]
     start = turn % max(1, len(places))
     ranks = {place: rank for rank, place in enumerate(places[start:] + places[:start])}
 
-    def key(candidate: Candidate) -> tuple[bool, bool, float, int, str, str]:
-        rank, still = ranks[candidate.place], candidate.still and where != "naive"
-        return bool(candidate.rejected), still, -score(candidate, rank), rank, candidate.place, candidate.kind
+    kinds = list(KINDS)
 
-    return tuple(sorted(candidates, key=key))
+    def rule(candidate: Candidate) -> tuple[int, int, int, str]:
+        return candidate.cost.parameters, kinds.index(candidate.kind), ranks[candidate.place], candidate.place
+
+    def slack(candidate: Candidate) -> float:
+        return 0.0 if candidate.still else rounding(where, loss, *candidate.cost)
+
+    groups: dict[tuple[bool, bool], list[Candidate]] = {}
+    for candidate in candidates:
+        still = candidate.still and where != "naive"
+        groups.setdefault((bool(candidate.rejected), still), []).append(candidate)
+    found: list[Candidate] = []
+    for _, group in sorted(groups.items()):
+        found += best_first(group, lambda c: score(c, Turn(ranks[c.place], seed)), rule, slack)
+    return tuple(found)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dagrow.planner import Candidate, promise
+from dagrow.planner import Candidate, promise, rounding
+from dagrow.ties import best_first
 from dagrow.training.insertion import insert
 from dagrow.training.state import RunState, Task
 from dagrow.training.twin import Twin, steps_between_growth
@@ -35,18 +36,24 @@ def try_out(
     steps = growth.tryout.steps or steps_between_growth(task.spec, len(task.split.train), state.network)
     start = _loss(task, Twin.of(state), steps, number)
     told: list[dict[str, Any]] = []
-    best: Candidate | None
-    best, most = (None, 0.0) if math.isfinite(start) else (ranked[0], math.inf)
-    for candidate in entrants(ranked, growth.tryout.candidates):
+    gained: list[tuple[int, Candidate, float]] = []
+    for rank, candidate in enumerate(entrants(ranked, growth.tryout.candidates)):
         own = Twin.of(state)
         insert(task, own.network, candidate, own.optimizer)
         gain = start - _loss(task, own, steps, number)
         entry = {"kind": candidate.kind, "place": candidate.place, "steps": steps}
         told.append({**entry, "gain": gain if math.isfinite(gain) else None})
-        worth = promise(growth.where, gain, *candidate.cost)
-        if worth > most:
-            best, most = candidate, worth
-    return best, told
+        if gain > 0:
+            gained.append((rank, candidate, gain))
+    if not math.isfinite(start):
+        return ranked[0], told
+    best = best_first(
+        gained,
+        lambda each: promise(growth.where, each[2], *each[1].cost),
+        lambda each: each[0],
+        lambda each: rounding(growth.where, start, *each[1].cost),
+    )
+    return (best[0][1] if best else None), told
 
 
 def entrants(ranked: Sequence[Candidate], count: int) -> list[Candidate]:

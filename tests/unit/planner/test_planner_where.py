@@ -1,6 +1,7 @@
 """Which candidate is the best: strategies, ties, rejected ones; and the table that a person reads."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -85,11 +86,37 @@ def test_held_out_gains_decide_where_there_are_any():
     assert places([candidate("a", 0.9, held=0.1), candidate("b", 0.2, held=0.15)], "gain") == "bw aw"
 
 
-@pytest.mark.parametrize("where", WHERE)
-def test_ties_go_by_place_and_kind(where):
-    same = [candidate(place, kind=kind) for place in "cab" for kind in ("widen", "update")]
-    assert places(same[:4], where) == "au aw cu cw"
-    assert places([same[0], same[4]], where) == "bw cw"
+BY_VALUE = [where for where in WHERE if where not in ("naive", "random")]
+
+
+@pytest.mark.parametrize("where", BY_VALUE)
+@pytest.mark.parametrize("off", [0.0, 1e-7, -1e-7], ids=["equal", "above", "below"])
+def test_ties_go_to_the_simpler_change(where, off):
+    """By kind, then by place; a difference of rounding is none."""
+    first, *others = [
+        candidate(place, 0.1, kind=kind, scores=(1.0,)) for kind in ("widen", "update") for place in "abc"
+    ]
+    rounded = replace(first, gain=0.1 * (1 + off), scores=(1.0 + off,))
+    assert places([*others[:-1], rounded], where) == "aw bw cw au bu"
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-7, -1e-7], ids=["equal", "above", "below"])
+def test_of_equal_gains_fewer_parameters(off):
+    node, wider = candidate("a", 0.3, kind="node", cost=(4, 9)), candidate("b", 0.3 * (1 + off), cost=(5, 9))
+    assert places([node, wider], "gain") == "an bw"
+
+
+def test_gains_are_rounded_in_the_size_of_the_loss():
+    small = [candidate("a", 1e-4), candidate("b", 1.01e-4)]
+    assert [c.place for c in ranked(small, "gain", ORDER, 0, loss=0.1)] == ["b", "a"]
+    assert [c.place for c in ranked(small, "gain", ORDER, 0, loss=10.0)] == ["a", "b"]
+
+
+def test_lots_say_nothing_of_what_was_measured():
+    drawn = [ranked([A, B, C], "random", ORDER, 0, seed=seed)[0].place for seed in range(40)]
+    assert set(drawn) == {"a", "b", "c"}
+    other = [replace(c, gain=2 * c.gain, scores=()) for c in (A, B, C)]
+    assert [ranked(other, "random", ORDER, 0, seed=seed)[0].place for seed in range(40)] == drawn
 
 
 @pytest.mark.parametrize("where", ["gain_per_parameter", "gain_per_mac"])
