@@ -27,7 +27,7 @@ class Exported:
         path: the destination, as given.
         files: every file written.
         max_difference: the largest difference found between the two networks' outputs, relative to
-            ``max(1, largest output)``.
+            the largest value of the output.
     """
 
     path: Path

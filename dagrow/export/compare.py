@@ -37,7 +37,7 @@ def largest_difference(network: Network, exported: Runner, tolerance: float) -> 
     """Runs both at several batch sizes.
 
     Returns:
-        The largest difference of any output, relative to ``max(1, largest output)``.
+        The largest difference of any output, relative to the largest value of that output.
 
     Raises:
         ExportError: if the difference is not under ``tolerance`` nor within the network's own rounding, or the
@@ -65,8 +65,7 @@ def largest_difference(network: Network, exported: Runner, tolerance: float) -> 
                     f"output '{name}' of the network is NaN or infinite on standard normal inputs, "
                     "so its export cannot be checked"
                 )
-            scale = max(1.0, float(before.abs().max()))
-            difference = float((before - after).abs().max()) / scale
+            difference = _relative(before, after)
             # Written so that a NaN is refused. Where large weights cancel, rounding alone can differ by more.
             if not difference < tolerance and not difference < _SAFE * _rounding(network, inputs):
                 raise ExportError(
@@ -78,9 +77,14 @@ def largest_difference(network: Network, exported: Runner, tolerance: float) -> 
 
 
 def _rounding(network: Network, inputs: tuple[Tensor, ...]) -> float:
-    """How far the network is from itself in float64, relative to ``max(1, largest output)``."""
+    """How far the network is from itself in float64, relative to the largest value."""
     exact = copy.deepcopy(network).double()
     with torch.no_grad():
         wanted, found = as_tuple(exact(*(x.double() for x in inputs))), as_tuple(network(*inputs))
     pairs = zip(wanted, found, strict=True)
-    return max(float((a - b).abs().max()) / max(1.0, float(a.abs().max())) for a, b in pairs)
+    return max(_relative(b, a) for a, b in pairs)
+
+
+def _relative(before: Tensor, after: Tensor) -> float:
+    """The largest difference, relative to the largest value of the first; absolute where that is 0."""
+    return float((before - after).abs().max()) / (float(before.abs().max()) or 1.0)

@@ -129,7 +129,7 @@ def _check_journal(directory: RunDirectory, checkpoint: Checkpoint) -> None:
 
 def _warn_of_other_environment(checkpoint: Checkpoint, device: torch.device, reporter: Reporter) -> None:
     before, now = checkpoint.environment, environment(device)
-    changed = [f"{key} {before.get(key)}, now {value}" for key, value in now.items() if before.get(key) != value]
+    changed = [f"{key} {before.get(key)}, now {value}" for key, value in now.items() if before.get(key, value) != value]
     if changed:
         reporter.say(f"warning: the last bits may differ from those of a run in one piece ({'; '.join(changed)})")
 

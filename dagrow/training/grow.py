@@ -47,7 +47,8 @@ def grow(
         run: the spec, or the path of a run file; with ``resume`` also that of the run directory itself.
         out: the run directory, new or empty; ``runs/NAME`` or the next free name if left out.
         write: with False, nothing is written and no directory is made.
-        resume: continues the run in ``out`` that was stopped, to the same bits. If it has ended, its end is returned.
+        resume: continues the run in ``out`` that was stopped, on the same machine with as many threads to the same
+            bits. If it has ended, its end is returned.
         device: where to train, as torch names it.
         reporter: told what happens; silent if left out.
         processes: that make the run together, see `dagrow.distributed.joined`: all call this alike. The first alone

@@ -44,7 +44,7 @@ def command(*arguments: Any) -> Outcome:
 def real_command(*arguments: Any, cwd: Path) -> Outcome:
     """``python -m dagrow ARGUMENTS`` in a process of its own, warnings as errors."""
     words = [sys.executable, "-W", "error", "-m", "dagrow", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment, timeout=240)
     return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from command_tools import ROOT, Outcome, command, real_command, settings
 from safetensors.torch import load_file
+from tolerances import assert_same_function
 
 import dagrow
 from dagrow.training import read_journal
@@ -128,7 +129,7 @@ torch.save(network.eval()(torch.load("x.pt")), "y.pt")
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True, timeout=240)
     found = torch.load(tmp_path / "y.pt")
     assert found.shape == (7, 10)
-    assert torch.allclose(found, model.eval()(samples()), rtol=0, atol=1e-6)
+    assert_same_function(found, model.eval()(samples()))
 
 
 @pytest.mark.parametrize(("form", "name"), [("python", "again"), ("pt2", "m.pt2"), ("onnx", "m.onnx")])
@@ -142,7 +143,7 @@ def test_every_export(grown, tmp_path, form, name):
     model = dagrow.build(dagrow.load_graph(directory / "graph.yaml"))
     model.load_state_dict(load_file(directory / "weights.safetensors"))
     expected = model.eval()(samples())
-    assert torch.allclose(run_export(form, tmp_path / name), expected, rtol=0, atol=1e-5)
+    assert_same_function(run_export(form, tmp_path / name), expected)
 
 
 def run_export(form: str, path: Path) -> torch.Tensor:

@@ -53,7 +53,7 @@ def started_with(count, *words):
     commands = [[word.replace("RANK", str(rank)) for word in command] for rank in range(count)]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
-        subprocess.Popen(own, env={**os.environ, **common, "RANK": str(rank), "OMP_NUM_THREADS": "1"}, **pipe)
+        subprocess.Popen(own, env={"OMP_NUM_THREADS": "1", **os.environ, **common, "RANK": str(rank)}, **pipe)
         for rank, own in enumerate(commands)
     ]
 

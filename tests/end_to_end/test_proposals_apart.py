@@ -1,6 +1,7 @@
 """A proposal that two real processes make of their halves of the samples is the one made of all of them."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -28,7 +29,6 @@ def noted(method):
 
 METHODS.update({name: noted(method) for name, method in METHODS.items()})
 
-torch.set_num_threads(1)
 torch.manual_seed(0)
 x = torch.randn(300, 6, dtype=torch.float64)
 labels = (x[:, :2].prod(1) + 0.3 * x[:, 2] > 0).long() + (x[:, 3] > 1).long()
@@ -78,7 +78,8 @@ def code():
 @pytest.fixture(scope="module")
 def plans():
     """Of one process, and of each of two."""
-    alone = subprocess.Popen([sys.executable, "-c", code()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    alone = subprocess.Popen([sys.executable, "-c", code()], env={"OMP_NUM_THREADS": "1", **os.environ}, **pipe)
     results = ended([alone, *started_with(2, "-c", code())])
     assert [status for _, _, status in results] == [0, 0, 0], results
     return [json.loads(out) for out, _, _ in results]

@@ -12,6 +12,7 @@ from command_tools import ROOT, command, settings
 
 import dagrow
 from dagrow.training import descent, loop, read_journal
+from dagrow.training.checkpoint import environment
 from dagrow.training.lock import DirectoryLock
 
 RUN = """
@@ -367,14 +368,14 @@ def test_links_out_of_the_directory_are_refused(half, name, tmp_path):
     assert f"{half / name} is a link" in command("grow", half, "--resume").refusal()
 
 
-def test_another_machine_is_told(half, monkeypatch):
-    other = {"torch": "1.0", "device": "cpu", "threads": torch.get_num_threads()}
-    monkeypatch.setattr("dagrow.training.continuing.environment", lambda device: other)
+@pytest.mark.parametrize("what", ["torch", "threads", "processor"])
+def test_another_machine_is_told(half, monkeypatch, what):
+    here = environment(torch.device("cpu"))
+    monkeypatch.setattr("dagrow.training.continuing.environment", lambda device: {**here, what: "other"})
     outcome = command("grow", half, "--resume")
     assert outcome.code == 0
-    assert (
-        f"warning: the last bits may differ from those of a run in one piece (torch {torch.__version__}, now 1.0)"
-        in (outcome.out)
+    assert f"warning: the last bits may differ from those of a run in one piece ({what} {here[what]}, now other)" in (
+        outcome.out
     )
 
 

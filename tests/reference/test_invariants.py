@@ -162,7 +162,7 @@ def test_plans_do_not_depend_on_the_hash_seed():
     results = []
     for seed in ("1", "2"):
         path = os.pathsep.join([here, *filter(None, sys.path)])
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path}
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", SCRIPT],
             env=environment,

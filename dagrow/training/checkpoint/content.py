@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,7 +88,12 @@ class Checkpoint:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """What the last bits of a run depend on, beside its file and samples."""
-    return {"torch": str(torch.__version__), "device": device.type, "threads": torch.get_num_threads()}
+    return {
+        "torch": str(torch.__version__),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
 
 
 def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunState) -> Checkpoint:
