@@ -26,6 +26,8 @@ FORMS = 12
 """Closed forms at most: of more (main directions x fan_out of all children) a random choice."""
 ITERATIONS = 4
 """Power iterations: a start need not be an exact eigenvector."""
+ROUNDING = 64
+"""Resolutions of the number format that a squared singular value must exceed, relative to the largest."""
 SHIFTS = (0.0, -1.0, 1.0)
 """Biases of the closed forms, in root mean squares of their pre-activation."""
 SCALES = (0.7, 2.5)
@@ -170,10 +172,18 @@ def _carried_back(fan_in: FanIn, removal: Removal, forms: Sequence[_Form], lots:
 
 
 def main_directions(v: Tensor, omega: Tensor) -> Tensor:
-    """The first right singular vectors of each v ``[draws, rows, M]``, roughly, from any: ``[draws, M, count]``."""
-    for _ in range(ITERATIONS):
-        omega = torch.linalg.qr(product(v.transpose(1, 2), product(v, omega)))[0]
-    return omega
+    """The first right singular vectors of each v ``[draws, rows, M]``, roughly, from any: ``[draws, M, count]``.
+
+    0 in place of those beyond the rank of v, in which there is nothing but rounding: the desired updates of classes,
+    for one, sum to 0.
+    """
+    omega, triangle = torch.linalg.qr(product(v.transpose(1, 2), product(v, omega)))
+    for _ in range(ITERATIONS - 1):
+        omega, triangle = torch.linalg.qr(product(v.transpose(1, 2), product(v, omega)))
+    squares = triangle.diagonal(dim1=1, dim2=2).abs()
+    sound = squares > ROUNDING * torch.finfo(v.dtype).eps * squares.amax(1, keepdim=True)
+    kept: Tensor = omega * sound.unsqueeze(1)
+    return kept
 
 
 def gaussian(rows: int, columns: int, generator: torch.Generator) -> Tensor:

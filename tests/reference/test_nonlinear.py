@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from reference_checks import close
 from reference_network import normal
 from reference_samples import left_with, linear_read, moments_of, removed, residual, sites, triangle, with_constant
+from tolerances import rounding
 from torch.nn import functional
 
 from dagrow.methods import METHODS, ChildSamples, Metric, Request, SiteSamples
 from dagrow.methods.nonlinear import UPDATE_RIDGE
 from dagrow.methods.removal import Removal
+from dagrow.methods.starts import gaussian, main_directions
 
 SITES = sites()
 nonlinear = METHODS["nonlinear"]
@@ -289,3 +291,18 @@ def test_the_update_that_goes_along_does_not_ruin_other_samples(monkeypatch):
         found.append(1 - float((left - amplitude * effect).square().sum() / left.square().sum()))
     assert found[1] > 1.2 * found[0]
     assert found[1] > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_search_starts_from_rounding(dtype):
+    """Desired updates of classes sum to 0: beside their main directions there is one in which only rounding lies."""
+    x = normal(300, 6, seed=1).to(dtype)
+    v = (functional.one_hot((x[:, 0] * x[:, 1] > 0).long() + (x[:, 2] > 1).long(), 3) - 1 / 3).to(dtype)
+    eps = torch.finfo(dtype).eps
+    found = []
+    for seed in (2, 3):
+        rounded = v * (1 + eps * normal(300, 3, seed=seed).to(dtype))
+        found.append(main_directions(rounded.unsqueeze(0), gaussian(3, 3, torch.Generator().manual_seed(0)).to(v)))
+    close(found[1], found[0], tolerance=rounding(dtype))
+    assert bool((found[0][..., 2] == 0).all())
+    assert found[0][..., :2].norm() == pytest.approx(2**0.5, rel=1e-3)
