@@ -79,7 +79,8 @@ def ranked(
     """Best first; those whose gain says nothing behind those with one, rejected ones last.
 
     Of candidates with equal scores the simpler one is better: with fewer parameters, then the kind that stands
-    first in `KINDS`, then the place that comes first. Scores that agree up to rounding are equal.
+    first in `KINDS`, then the place that comes first; of still ones, the place whose turn it is. Scores that agree
+    up to rounding are equal.
 
     Args:
         candidates: to be sorted.
@@ -96,8 +97,10 @@ def ranked(
 
     kinds = list(KINDS)
 
-    def rule(candidate: Candidate) -> tuple[int, int, int, str]:
-        return candidate.cost.parameters, kinds.index(candidate.kind), ranks[candidate.place], candidate.place
+    def rule(candidate: Candidate) -> tuple[int, int, int, int, str]:
+        size, kind, rank = candidate.cost.parameters, kinds.index(candidate.kind), ranks[candidate.place]
+        # What changes nothing is as good at any place, so that places take turns.
+        return rank if candidate.still else 0, size, kind, rank, candidate.place
 
     def slack(candidate: Candidate) -> float:
         return 0.0 if candidate.still else rounding(where, loss, *candidate.cost)

@@ -178,3 +178,8 @@ def test_what_changes_nothing_is_ranked_by_its_scores_behind_what_gains(where):
 
 def test_in_turn_what_changes_nothing_has_its_turn():
     assert ranked([C, STILL], "naive", ORDER, 0) == (STILL, C)
+
+
+def test_what_changes_nothing_and_scores_alike_takes_turns():
+    same = [candidate(place, 0.0, scores=(), still=True, cost=(cost, 1)) for place, cost in (("a", 1), ("b", 2))]
+    assert [ranked(same, "gain", ORDER, turn)[0].place for turn in range(4)] == ["a", "b", "a", "b"]
