@@ -15,6 +15,7 @@ from test_moments_conv import conv, convolutions, fitting, maps
 from test_moments_linear import GRAPHS as LINEAR
 
 from dagrow.methods import METHODS, Metric, Request, SiteMoments
+from dagrow.methods.tiny import canonical_signs
 from dagrow.mutation import Change, NewFeatures
 
 ALL = Request(neurons=1000, significance=0.0)
@@ -235,6 +236,15 @@ def test_only_singular_values_above_the_noise_are_kept():
         neurons = METHODS["tiny"](moments, Request(neurons=9, significance=significance))
         assert neurons.scores.tolist() == pytest.approx([3.0, 2.0, 1.0][:count])
         assert neurons.noise_level == pytest.approx(1.5 if significance else 0.0)
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-7, -1e-7], ids=["equal", "above", "below"])
+def test_signs_do_not_hang_on_the_last_bit(off):
+    """Of two classes, a neuron's weights are each other's negative: neither is the larger."""
+    eye = torch.eye(2).double()
+    moments = SiteMoments(eye, eye, eye, eye, mean=torch.zeros(2).double(), v_goal_squared=1.0, precision=torch.float32)
+    omega = torch.tensor([[-0.5 * (1 + off), 0.5], [0.5, -0.5 * (1 + off)]]).double()
+    assert canonical_signs(eye, omega, moments).tolist() == [-1.0, 1.0]
 
 
 def test_conv_neurons_inserted_into_a_linear_network_do_what_the_loops_say():
