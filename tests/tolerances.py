@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+Outputs = Tensor | Sequence[Tensor]
+
 FORWARD = 64
 """Resolutions that one computation of some layers may be off: sums of tens to hundreds of products."""
 SOLVED = 4096
@@ -27,24 +29,25 @@ def rounding(dtype: torch.dtype, size: float = 1.0, times: float = FORWARD) -> f
     return times * torch.finfo(dtype).eps * size
 
 
-def size_of(values: Tensor | Sequence[Tensor]) -> float:
+def size_of(values: Outputs) -> float:
     """The largest absolute value."""
     parts = [values] if isinstance(values, Tensor) else values
     return max((float(part.detach().abs().max()) for part in parts if part.numel()), default=0.0)
 
 
-def assert_same_function(found: Tensor, expected: Tensor, times: float = FORWARD, size: float | None = None) -> None:
-    """Values of one function that was computed in two ways, in the coarser of the two formats.
+def assert_same_function(found: Outputs, expected: Outputs, times: float = FORWARD) -> None:
+    """Values of one function that was computed in two ways, each in the coarser of its two formats.
 
     Args:
-        found: the one.
-        expected: the other, of the same shape.
-        times: the format's resolution.
-        size: of what enters the sums; that of the largest expected value if left out.
+        found: the one output, or several.
+        expected: the others, of the same shapes.
+        times: the format's resolution, relative to the largest value of an output.
     """
-    coarser = max((found.dtype, expected.dtype), key=lambda dtype: torch.finfo(dtype).eps)
-    allowed = rounding(coarser, max(size_of(expected), size or 0.0), times)
-    torch.testing.assert_close(found, expected, rtol=0, atol=allowed, check_dtype=False)
+    several = [(part,) if isinstance(part, Tensor) else part for part in (found, expected)]
+    for one, other in zip(*several, strict=True):
+        coarser = max((one.dtype, other.dtype), key=lambda dtype: torch.finfo(dtype).eps)
+        allowed = rounding(coarser, size_of(other), times)
+        torch.testing.assert_close(one, other, rtol=0, atol=allowed, check_dtype=False)
 
 
 def gained(gain: float, loss: float, dtype: torch.dtype = torch.float32, times: float = FORWARD) -> object:
