@@ -25,6 +25,7 @@ from dagrow.training.loop import Loop
 from dagrow.training.memory import check_memory, memory_errors
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
+from dagrow.training.sampling import settled_batch, training_batch
 from dagrow.training.state import RunState, Task
 from dagrow.training.together import check_exact, check_same, hand_over, take_over
 from dagrow.training.validation import split_held_out
@@ -158,7 +159,8 @@ def _task(spec: RunSpec, device: torch.device, processes: Processes) -> Task:
         raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
     check_growth(growth, dag, split.train.targets[0])
-    _check_batches(dag, min(spec.training.batch_size, len(split.train)))
+    spec = settled_batch(spec, len(split.train))
+    _check_batches(dag, min(training_batch(spec, dag), len(split.train)))
     check_exact(spec, dag, processes)
     split, held_out = split_held_out(spec, split.to(device, DTYPES[spec.training.dtype]))
     task = Task.of(spec, split, held_out, processes)

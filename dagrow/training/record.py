@@ -90,7 +90,7 @@ class Record:
         """Keeps the state after a unit of the run, where that is due."""
         if self.directory is None:
             return
-        if unit is not Unit.EPOCH and self.task.spec.training.checkpoint.steps:
+        if unit in (Unit.START, Unit.GROWTH) and self.task.spec.training.checkpoint.steps:
             self._keep_for_good(self.directory, state)
         elif unit is not Unit.EPOCH or self._is_due(state.progress):
             self.keep(self.directory, state)

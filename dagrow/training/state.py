@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -47,6 +49,12 @@ class Task:
         """With the loss that the run file names."""
         return cls(spec, split, Objective(LOSSES[spec.training.loss]), held_out, processes)
 
+    def with_all_samples(self) -> Task:
+        """The same with the samples that were held out among those for training."""
+        if self.held_out is None:
+            return self
+        return replace(self, split=Split(self.split.train.joined(self.held_out), self.split.test), held_out=None)
+
     def score(self, network: Network, samples: Samples) -> Score:
         """How good the network is on these samples, in eval mode."""
         size = min(_SCORING_BATCH, batch_that_fits(network.dag))
@@ -67,6 +75,7 @@ class RunState:
         progress: what is done.
         rewind: where the run stands that rewinds; None for others.
         best: the network that was best on validation samples; None where the run has none.
+        kept: network, optimizer and average after the last unit of training that was not taken back.
     """
 
     network: Network
@@ -78,6 +87,7 @@ class RunState:
     progress: Progress = field(default_factory=Progress)
     rewind: RewindState | None = None
     best: Best | None = None
+    kept: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, spec: RunSpec, network: Network, optimizer: torch.optim.Optimizer) -> RunState:

@@ -99,6 +99,7 @@ def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunStat
         "average": state.average.state_dict(),
         "rewind": None if state.rewind is None else {**vars(state.rewind), "phase": state.rewind.phase.value},
         "best": None if state.best is None else vars(state.best),
+        "kept": state.kept,
         "generators": {name: generator.get_state() for name, generator in state.generators.items()},
         "random": random_state(device),
     }
@@ -132,6 +133,7 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
             state.rewind = RewindState(**{**kept, "phase": Phase(kept["phase"])})
         if (kept := parts.get("best")) is not None:
             state.best = Best(**kept)
+        state.kept = parts.get("kept")
         set_random_state(parts["random"], device)
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
