@@ -34,6 +34,11 @@ def padded(neurons: Neurons, moments: SiteMoments, request: Request) -> Neurons:
     )
 
 
+def random_zero_fan_out(moments: SiteMoments, request: Request) -> Neurons:
+    """Such neurons alone, whatever the data say: where training is to decide."""
+    return padded(Neurons.none(moments, ""), moments, replace(request, pad=True))
+
+
 def deviation(alpha: Tensor, moments: SiteMoments) -> Tensor:
     """``[K]`` root mean square of the pre-activations of fan-ins ``alpha [F, K]``, at one position."""
     positions = moments.S.diagonal()[-1] if moments.has_constant else moments.S.new_ones(())

@@ -135,6 +135,11 @@ class TrainingSpec(SpecPart):
         allow_inf_nan=False,
         description="share of the training samples kept back; the run ends with the network that was best on them",
     )
+    standardize_targets: bool = Field(
+        default=False,
+        description="train a regression (mse) in units of its targets' deviation, begin with classes at their shares; "
+        "the network that is handed back speaks the user's units",
+    )
     rewind: RewindSpec | None = Field(default=None, description="smaller steps, and steps taken back")
     checkpoint: CheckpointSpec = CheckpointSpec()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -57,6 +57,9 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     except NumbersError as error:
         nothing = {"step": number, "plan": None, "inserted": None, "reason": str(error)}
         return StepOutcome(None, None, nothing, data, places)
+    if plan.best is None and schedule_of(task.spec).by_width and subject.candidates == ("widen",):
+        # Nothing gains at once: that says little of what training will make of more neurons.
+        plan = _propose(task, state, data, number, replace(subject, method="random_zero_fan_out"))
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     best, reason = plan.best, "nothing gains"
     if best is not None and growth.tryout is not None:
@@ -73,11 +76,12 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a growth step is about: which kinds of insertion, at which nodes, of how many neurons at most."""
+    """What a growth step is about: which kinds of insertion, at which nodes, of how many neurons at most, how made."""
 
     candidates: tuple[str, ...]
     nodes: tuple[str, ...] | None
     neurons: int
+    method: str
 
 
 def _subject(run: RunSpec, state: RunState) -> tuple[Subject, int]:
@@ -86,15 +90,16 @@ def _subject(run: RunSpec, state: RunState) -> tuple[Subject, int]:
     if not schedule_of(run).by_width:
         turns = _turns(growth, dag) if SCOPES[growth.scope].in_turn else []
         nodes = (turns[state.progress.step % len(turns)],) if turns else growth.nodes
-        return Subject(growth.candidates, nodes, growth.neurons), max(1, len(turns))
+        return Subject(growth.candidates, nodes, growth.neurons, growth.method), max(1, len(turns))
     anew = tuple(kind for kind in growth.candidates if kind != "widen")
     wider = _turns(growth.model_copy(update={"candidates": ("widen",)}), dag) if "widen" in growth.candidates else []
     turn = state.progress.turn - bool(anew)
     places = max(1, len(wider) + bool(anew))
     if turn < 0 or turn >= len(wider):
-        return Subject(anew or growth.candidates, growth.nodes, growth.neurons), places
+        return Subject(anew or growth.candidates, growth.nodes, growth.neurons, growth.method), places
     node = wider[turn]
-    return Subject(("widen",), (node,), max(growth.neurons, round(growth.share * dag.size(node)))), places
+    neurons = max(growth.neurons, round(growth.share * dag.size(node)))
+    return Subject(("widen",), (node,), neurons, growth.method), places
 
 
 def _turns(growth: GrowthSpec, dag: Dag) -> list[str]:
@@ -122,7 +127,7 @@ def _propose(task: Task, state: RunState, data: Batches, number: int, subject: S
         state.network,
         task.objective,
         data,
-        method=growth.method,
+        method=subject.method,
         completion=growth.completion,
         noise=growth.noise,
         pad=schedule_of(task.spec).by_width,

@@ -196,6 +196,7 @@ class Loop:
         if not math.isfinite(loss := self.task.score(network, self.task.split.train).loss):
             raise TrainingError(f"the training loss ended at {loss}: {advice(self.state.optimizer)}")
         train, test = self.record.finish(self.state)
+        network = self.task.in_user_units(network)
         out = None if self.record.directory is None else self.record.directory.path
         return GrowthResult(network, train, test, tuple(self.record.journal.events), out)
 

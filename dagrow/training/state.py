@@ -21,6 +21,7 @@ from dagrow.training.learning_rate import LearningRate
 from dagrow.training.phases import RewindState
 from dagrow.training.progress import Progress
 from dagrow.training.sampling import batch_that_fits
+from dagrow.training.targets import TargetUnits
 from dagrow.training.validation import Best
 
 _SCORING_BATCH = 1_024
@@ -36,6 +37,7 @@ class Task:
         objective: the loss.
         held_out: training samples kept back, where the run rewinds or validates.
         processes: that do it together.
+        units: of the targets, where samples and network have others than the user's; losses are the user's always.
     """
 
     spec: RunSpec
@@ -43,11 +45,24 @@ class Task:
     objective: Objective
     held_out: Samples | None = None
     processes: Processes = ALONE
+    units: TargetUnits | None = None
 
     @classmethod
-    def of(cls, spec: RunSpec, split: Split, held_out: Samples | None = None, processes: Processes = ALONE) -> Task:
+    def of(
+        cls,
+        spec: RunSpec,
+        split: Split,
+        held_out: Samples | None = None,
+        processes: Processes = ALONE,
+        units: TargetUnits | None = None,
+    ) -> Task:
         """With the loss that the run file names."""
-        return cls(spec, split, Objective(LOSSES[spec.training.loss]), held_out, processes)
+        factor = 1.0 if units is None else units.scale**2
+        return cls(spec, split, Objective(LOSSES[spec.training.loss], factor), held_out, processes, units)
+
+    def in_user_units(self, network: Network) -> Network:
+        """The network, or one that puts out the user's units where it was trained in others."""
+        return network if self.units is None else self.units.folded(network)
 
     def with_all_samples(self) -> Task:
         """The same with the samples that were held out among those for training."""

@@ -24,6 +24,7 @@ from dagrow.training.journal import JournalPosition
 from dagrow.training.phases import Phase, RewindState
 from dagrow.training.progress import Progress
 from dagrow.training.state import RunState
+from dagrow.training.targets import TargetUnits
 from dagrow.training.validation import Best
 
 _NO_CHECKPOINT = (DagrowError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -90,7 +91,13 @@ def environment(device: torch.device) -> dict[str, Any]:
     return {"torch": str(torch.__version__), "device": device.type, "threads": torch.get_num_threads()}
 
 
-def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunState) -> Checkpoint:
+def capture(
+    run: RunSpec,
+    samples: str,
+    journal: JournalPosition,
+    state: RunState,
+    units: Mapping[str, Any] | None = None,
+) -> Checkpoint:
     """The state of a run as it is now; copies are made when it is written."""
     device = state.device
     parts = {
@@ -100,6 +107,7 @@ def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunStat
         "rewind": None if state.rewind is None else {**vars(state.rewind), "phase": state.rewind.phase.value},
         "best": None if state.best is None else vars(state.best),
         "kept": state.kept,
+        "units": units,
         "generators": {name: generator.get_state() for name, generator in state.generators.items()},
         "random": random_state(device),
     }
@@ -170,7 +178,8 @@ def kept_network(checkpoint: Checkpoint, folder: Path) -> Network:
         CheckpointError: if its parts do not belong together.
     """
     try:
-        return network_of(checkpoint.parts)
+        network, units = network_of(checkpoint.parts), checkpoint.parts.get("units")
+        return network if units is None else TargetUnits.from_entry(units).folded(network)
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
 
