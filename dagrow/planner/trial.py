@@ -21,7 +21,6 @@ from dagrow.planner.copies import with_norms
 from dagrow.planner.response import Deltas, Response, Values, add_delta, total
 from dagrow.work import layer_output, spend
 
-
 TRUSTED = (0.5, 2.0)
 """Root mean square of new pre-activations that training can live with: where activations bend, and not far out."""
 

@@ -9,9 +9,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from dagrow.errors import listed
 from dagrow.objectives import LOSSES, OPTIMIZERS, SCHEDULERS
+from dagrow.spec.adaptive import with_adaptive_defaults
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart, one_of
-from dagrow.spec.adaptive import with_adaptive_defaults
 from dagrow.spec.growth import Count, Epochs, GrowthSpec, number_or_auto
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec
 from dagrow.spec.options import NamedClass

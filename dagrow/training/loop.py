@@ -12,8 +12,8 @@ from dagrow.training.checkpoint import network_of
 from dagrow.training.descent import descend
 from dagrow.training.epochs import Score, TrainingError, advice
 from dagrow.training.events import SCHEMA
-from dagrow.training.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.training.finish import begin_finish, set_learning_rate, take_back
+from dagrow.training.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.training.progress import Progress, Unit, growth_is_over, next_unit, schedule_of, units_planned
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult

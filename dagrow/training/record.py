@@ -116,8 +116,8 @@ class Record:
     def keep(self, directory: RunDirectory, state: RunState) -> None:
         """Writes a checkpoint, and graph and weights as they are."""
         run = self.task.spec
-        units = self.task.units
-        self._store.write(capture(run, self._samples, self.journal.position, state, units and units.entry()).files())
+        units = None if self.task.units is None else self.task.units.entry()
+        self._store.write(capture(run, self._samples, self.journal.position, state, units).files())
         self.kept, self._time = state.progress, time.monotonic()
         directory.save(self.task.in_user_units(state.network))
 

@@ -9,7 +9,9 @@ has the weights of its output multiplied by the scale, and the shift in its bias
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,20 +62,18 @@ class TargetUnits:
         for layer in layers:
             for parameter in layer.parameters():
                 parameter.mul_(self.scale)
-        bias = next(layer.bias for layer in layers if layer.bias is not None)
+        bias = _biases(layers)[0]
         bias.add_(self.shift.to(bias))
         return network
 
-    def entry(self) -> dict[str, object]:
+    def entry(self) -> dict[str, Any]:
         """As plain data."""
         return {"shift": self.shift.tolist(), "scale": self.scale}
 
     @classmethod
-    def from_entry(cls, entry: dict[str, object]) -> TargetUnits:
+    def from_entry(cls, entry: Mapping[str, Any]) -> TargetUnits:
         """From plain data."""
-        shift, scale = entry["shift"], entry["scale"]
-        assert isinstance(shift, list) and isinstance(scale, float)
-        return cls(torch.tensor(shift, dtype=torch.float64), scale)
+        return cls(torch.tensor(entry["shift"], dtype=torch.float64), float(entry["scale"]))
 
 
 def _carries(dag: Dag) -> bool:
@@ -92,6 +92,10 @@ def _output_layers(network: Network) -> list[nn.Module]:
     return [network.get_submodule(edge_module(edge)) for edge in network.dag.incoming[name]]
 
 
+def _biases(layers: Sequence[nn.Module]) -> list[Tensor]:
+    return [layer.bias for layer in layers if isinstance(layer.bias, Tensor)]
+
+
 @torch.no_grad()
 def begin_at_priors(run: RunSpec, network: Network, split: Split) -> None:
     """Sets the biases of the output to the logarithms of the classes' shares, so that training begins at them."""
@@ -100,7 +104,7 @@ def begin_at_priors(run: RunSpec, network: Network, split: Split) -> None:
     (target,) = split.train.targets
     (name,) = network.spec.outputs
     counts = torch.bincount(target.flatten().cpu(), minlength=network.dag.size(name)).double()
-    biases = [layer.bias for layer in _output_layers(network) if layer.bias is not None]
+    biases = _biases(_output_layers(network))
     for bias in biases:
         bias.zero_()
     biases[0].copy_(((counts + 1) / (counts + 1).sum()).log())

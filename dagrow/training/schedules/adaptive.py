@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LONGEST_ROUND = 40
 """Units of training in a round, at most."""
 STEPS = (20, 200)
-"""Gradient steps of a unit while the network grows: passes over small sets say little, over large ones they are many."""
+"""Gradient steps of a unit while the network grows: a pass over a small set says little, one over a large set is long."""
 FEWEST_FINAL_STEPS = 600
 """Gradient steps of the final training, at least."""
 LOSS, ERROR = 0.005, 0.01
@@ -74,8 +74,8 @@ class Adaptive(Schedule):
         best, least = (math.inf if x is None else x for x in (done.best_loss, done.best_error))
         better = loss < (1 - LOSS) * best or error < (1 - ERROR) * least
         dry = 0 if better else done.dry + 1
-        counted = replace(done, best_loss=min(loss, best), best_error=min(error, least), dry=dry, rounds=done.rounds + 1)
-        return replace(counted, grown=dry >= run.growth.patience)
+        lowest = replace(done, best_loss=min(loss, best), best_error=min(error, least))
+        return replace(lowest, dry=dry, rounds=done.rounds + 1, grown=dry >= run.growth.patience)
 
     def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int) -> Progress:
         """The next place follows at once; a round in which nothing could be inserted ends growth."""

@@ -1,4 +1,4 @@
-"""Growth steps by a timetable: after so much training, until a number of them gained nothing (thesis Algorithms 9, 11)."""
+"""Growth by a timetable: a step after so much training, until some gained nothing (thesis Algorithms 9 and 11)."""
 
 from __future__ import annotations
 
