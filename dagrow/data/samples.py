@@ -76,6 +76,14 @@ class Samples:
         inputs = tuple(x[index] for x in self.inputs)
         return Samples(inputs, tuple(y[index] for y in self.targets), self.transforms, self.dtype)
 
+    def joined(self, other: Samples) -> Samples:
+        """These samples, then others of the same kind."""
+        inputs, targets = (
+            tuple(torch.cat(pair) for pair in zip(*both, strict=True))
+            for both in ((self.inputs, other.inputs), (self.targets, other.targets))
+        )
+        return Samples(inputs, targets, self.transforms, self.dtype)
+
     def xy(self) -> Batch:
         """All samples, converted, as one batch: a tensor for one input (output), else a tuple of tensors."""
         pairs = zip(self.inputs, self.transforms, strict=True)

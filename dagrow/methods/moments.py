@@ -196,6 +196,7 @@ class Request:
         effort: multiply-adds that a search on samples may take, about.
         completion: what makes neurons where TINY finds none ("completed TINY", thesis 3.3); None leaves it at that.
         noise: on the fan-in of copied neurons, relative to their own; 0 keeps the function exactly.
+        pad: neurons that are missing from the number asked for come with random fan-ins and a fan-out of 0.
     """
 
     neurons: int
@@ -206,3 +207,4 @@ class Request:
     effort: float = EFFORT
     completion: Callable[[SiteMoments, Request], Neurons] | None = None
     noise: float = 0.0
+    pad: bool = False

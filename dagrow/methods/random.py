@@ -7,6 +7,7 @@ data changes nothing. A direction drawn at random points uphill as often as down
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 
@@ -14,9 +15,15 @@ from dagrow.methods.moments import Neurons, Request, SiteMoments
 def random(moments: SiteMoments, request: Request) -> Neurons:
     """``request.neurons`` Gaussian neurons."""
     generator = torch.Generator().manual_seed(request.seed)
-    F, M = moments.N_proj.shape
-    alpha = torch.randn(F, request.neurons, generator=generator, dtype=torch.float64).to(moments.S.device)
-    omega = torch.randn(request.neurons, M, generator=generator, dtype=torch.float64).to(moments.S.device)
+    alpha = gaussian_fan_ins(moments, request.neurons, generator)
+    omega = torch.randn(len(alpha.T), moments.N_proj.shape[1], generator=generator, dtype=torch.float64)
+    return Neurons(alpha, omega.to(alpha), alpha.new_ones(request.neurons), two_sided=True)
+
+
+def gaussian_fan_ins(moments: SiteMoments, count: int, generator: torch.Generator) -> Tensor:
+    """``[F, count]`` Gaussian fan-ins, with one unit for all features: their root mean square."""
+    F = len(moments.S)
+    alpha = torch.randn(F, count, generator=generator, dtype=torch.float64).to(moments.S.device)
     scale = torch.ones(F, dtype=torch.float64, device=moments.S.device)
     features = F - 1 if moments.has_constant else F
     rms = moments.S.diagonal()[:features].mean().sqrt()
@@ -24,5 +31,4 @@ def random(moments: SiteMoments, request: Request) -> Neurons:
         # One unit for all features: a rare one is drawn as seldom large as any other.
         constant = moments.S.diagonal()[-1].sqrt() if moments.has_constant else 1.0
         scale[:features] = constant / rms
-    alpha = alpha * scale.unsqueeze(1)
-    return Neurons(alpha, omega, alpha.new_ones(request.neurons), two_sided=True)
+    return alpha * scale.unsqueeze(1)

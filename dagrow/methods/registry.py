@@ -13,6 +13,7 @@ from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.net2net import net2net
 from dagrow.methods.nonlinear import nonlinear
 from dagrow.methods.north import north_activations, north_weights
+from dagrow.methods.padding import random_zero_fan_out
 from dagrow.methods.random import random
 from dagrow.methods.tiny import tiny
 
@@ -26,6 +27,7 @@ METHODS: dict[str, Method] = {
     "net2net": Method(net2net, needs=(EXISTING,), deepens=True, fills=False),
     "folding": Method(folding, needs=(CHAIN,)),
     "random": Method(random),
+    "random_zero_fan_out": Method(random_zero_fan_out),
 }
 
 

@@ -14,6 +14,7 @@ Insertion = Callable[[Trial, float], Change]
 INSERT: dict[str, Insertion] = {
     "amplitude": lambda trial, amplitude: trial.scaled(amplitude),
     "silent": lambda trial, amplitude: trial.scaled(amplitude, silent=True),
+    "zero_fan_out": lambda trial, amplitude: trial.scaled(amplitude, silent=True, trusted=True),
 }
 
 

@@ -62,6 +62,7 @@ def propose(
     turn: int = 0,
     seed: int = 0,
     noise: float = 0.0,
+    pad: bool = False,
     precision: torch.dtype | None = None,
     processes: Processes = ALONE,
 ) -> Plan:
@@ -97,6 +98,8 @@ def propose(
         turn: where the ``naive`` strategy starts.
         seed: for methods that draw.
         noise: on the fan-in of copied neurons (``net2net``), relative to their own.
+        pad: where a method finds fewer neurons than were asked for, others with random fan-ins and a fan-out of 0
+            complete them; where it finds none, these are the candidate.
         precision: dtype of the statistics' products; the model's if left out.
         processes: that make this proposal together: all call it alike, each with its own part of the data, and all
             get the plan that one process would make of all the data.
@@ -127,7 +130,7 @@ def propose(
     makers = {completion: find_completion(completion), method: find_method(method)}
     needs = frozenset(need for maker in makers.values() for need in maker.needs)
     request = Request(
-        neurons, significance=significance, fill=fill, seed=seed, completion=makers[completion], noise=noise
+        neurons, significance=significance, fill=fill, seed=seed, completion=makers[completion], noise=noise, pad=pad
     )
     pointwise = fan_out == "pointwise"
     ask = Ask(

@@ -21,6 +21,9 @@ from dagrow.planner.copies import with_norms
 from dagrow.planner.response import Deltas, Response, Values, add_delta, total
 from dagrow.work import layer_output, spend
 
+TRUSTED = (0.5, 2.0)
+"""Root mean square of new pre-activations that training can live with: where activations bend, and not far out."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -39,6 +42,7 @@ class Trial:
         copied: ``[K]`` which neuron each new feature is a copy of, and has the norm of; -1 for none, None if none is.
         pinned: amplitude at which the features stay while that of the updates is searched; None if they move.
         pinned_updates: amplitude at which the updates stay while that of the features is searched.
+        spread: root mean square of the new pre-activations at unit size; None where it is not known.
     """
 
     network: Network
@@ -53,6 +57,7 @@ class Trial:
     copied: Tensor | None = None
     pinned: float | None = None
     pinned_updates: float | None = None
+    spread: float | None = None
 
     @cached_property
     def changed(self) -> tuple[str, ...]:
@@ -115,9 +120,18 @@ class Trial:
             return 1.0, 1.0
         return (1.0, amplitude) if self.fan_out_only else (amplitude**0.5, amplitude**0.5)
 
-    def scaled(self, amplitude: float, silent: bool = False) -> Change:
-        """The change as it is inserted; ``silent`` leaves fan-out and updates at 0, so that nothing jumps."""
+    def scaled(self, amplitude: float, silent: bool = False, trusted: bool = False) -> Change:
+        """The change as it is inserted.
+
+        Args:
+            amplitude: of it.
+            silent: leaves fan-out and updates at 0, so that nothing jumps.
+            trusted: keeps pre-activations of new features within `TRUSTED`, whatever the amplitude.
+        """
         fan_in, fan_out = self.factors(amplitude)
+        if trusted and self.spread and self.searched and not self.fan_out_only:
+            low, high = TRUSTED
+            fan_in = min(max(fan_in * self.spread, low), high) / self.spread
         loud = 0.0 if silent and not self.kept_silent else 1.0
         change = self.made or self.change
         return replace(

@@ -31,7 +31,8 @@ def _trains(run: RunSpec) -> bool:
 def _steady(run: RunSpec) -> bool:
     """Whether the last weights are those of a learning rate that never falls."""
     training = run.training
-    return training.scheduler is None and training.rewind is None and training.average is None
+    timed = run.growth.schedule != "adaptive"
+    return timed and training.scheduler is None and training.rewind is None and training.average is None
 
 
 def _normed(run: RunSpec) -> bool:

@@ -23,9 +23,9 @@ from dagrow.spec.nonparametric import UnitsSpec
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
 Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac", "smallest_gain", "random"]
-Schedule = Literal["auto", "epochs", "steps", "plateau", "validation"]
+Schedule = Literal["auto", "adaptive", "epochs", "steps", "plateau", "validation"]
 Scope = Literal["best", "in_turn", "all"]
-Insert = Literal["auto", "amplitude", "silent"]
+Insert = Literal["auto", "amplitude", "silent", "zero_fan_out"]
 Kind = Literal["widen", "edge", "node", "layer"]
 
 TRIED_OUT = ("gain", "gain_per_parameter", "gain_per_mac")
@@ -40,7 +40,8 @@ class BudgetSpec(SpecPart):
     steps: Epochs = Field(default=20, description="growth steps at most")
 
 
-def _number_or_auto(value: Any) -> Any:
+def number_or_auto(value: Any) -> Any:
+    """Refuses text other than 'auto'."""
     if isinstance(value, str) and value != "auto":
         raise PydanticCustomError("auto", "give a number or 'auto', not {value}", {"value": repr(value)})
     return value
@@ -98,7 +99,11 @@ class GrowthSpec(SpecPart):
     )
     candidates: tuple[Kind, ...] = Field(default=("widen",), min_length=1, description="which kinds of insertion")
     where: Where = Field(default="gain", description="which candidate is the best")
-    schedule: Schedule = Field(default="auto", description="when growth steps come")
+    schedule: Schedule = Field(
+        default="auto",
+        description="when growth steps come: adaptive trains until validation stalls and grows while that helps; "
+        "auto is adaptive where the file sets no timetable",
+    )
     plateau: float = Field(
         default=0.01,
         ge=0.0,
@@ -111,17 +116,23 @@ class GrowthSpec(SpecPart):
     )
     nodes: tuple[str, ...] | None = Field(default=None, description="the only nodes that may grow; all if left out")
     neurons: Annotated[int, Field(ge=1, le=100_000)] = Field(default=4, description="new neurons per step, at most")
+    share: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=100.0,
+        description="new neurons per step relative to the width that is there, where that is more than 'neurons'",
+    )
     shrinkage: Annotated[
         Literal["auto"] | Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)],
-        BeforeValidator(_number_or_auto),
+        BeforeValidator(number_or_auto),
     ] = Field(
         default="auto",
         description="ridge on the metric, relative to its mean diagonal; 0 is the papers' method",
     )
     insert: Insert = Field(
         default="auto",
-        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest; auto: silent "
-        "of vectors where 100 gradient steps or more follow each step",
+        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest; zero_fan_out: "
+        "likewise, with pre-activations of about 1; auto: silent of vectors where 100 gradient steps or more follow",
     )
     random_weights: bool = Field(
         default=False, description="as a control: in place of the computed weights, random ones of the same norms"
@@ -129,7 +140,7 @@ class GrowthSpec(SpecPart):
     fan_out: Literal["full", "pointwise"] = Field(
         default="full", description="fan-out of a new channel: the whole kernel, or its centre"
     )
-    samples: Annotated[Literal["auto"] | Count, BeforeValidator(_number_or_auto)] = Field(
+    samples: Annotated[Literal["auto"] | Count, BeforeValidator(number_or_auto)] = Field(
         default="auto", description="samples for the statistics; auto is the thesis' rule (S W)^2 / P, within bounds"
     )
     held_out: float = Field(

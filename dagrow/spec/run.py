@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from dagrow.errors import listed
 from dagrow.objectives import LOSSES, OPTIMIZERS, SCHEDULERS
+from dagrow.spec.adaptive import with_adaptive_defaults
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart, one_of
-from dagrow.spec.growth import Count, Epochs, GrowthSpec
+from dagrow.spec.growth import Count, Epochs, GrowthSpec, number_or_auto
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec
 from dagrow.spec.options import NamedClass
 
@@ -113,7 +114,9 @@ class TrainingSpec(SpecPart):
         default="float32",
         description="numbers the network computes with; with float64, runs differ less by the order of additions",
     )
-    batch_size: Count = Field(default=128, description="samples per gradient step")
+    batch_size: Annotated[Literal["auto"] | Count, BeforeValidator(number_or_auto)] = Field(
+        default=128, description="samples per gradient step; auto: a sixteenth of the training set, 16 to 128"
+    )
     batch_size_grows: bool = Field(default=False, description="with the root of the number of parameters")
     epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
     steps_between_growth: Count = Field(
@@ -131,6 +134,11 @@ class TrainingSpec(SpecPart):
         lt=1.0,
         allow_inf_nan=False,
         description="share of the training samples kept back; the run ends with the network that was best on them",
+    )
+    standardize_targets: bool = Field(
+        default=False,
+        description="train a regression (mse) in units of its targets' deviation, begin with classes at their shares; "
+        "the network that is handed back speaks the user's units",
     )
     rewind: RewindSpec | None = Field(default=None, description="smaller steps, and steps taken back")
     checkpoint: CheckpointSpec = CheckpointSpec()
@@ -153,3 +161,8 @@ class RunSpec(SpecFile):
     training: TrainingSpec = TrainingSpec()
     growth: GrowthSpec = GrowthSpec()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adaptive_defaults(cls, value: Any) -> Any:
+        return with_adaptive_defaults(value)

@@ -21,6 +21,7 @@ from dagrow.training.reading import last_event, read_journal
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.state import RunState, Task
+from dagrow.training.targets import begin_at_priors
 
 _SHOWN = 5
 
@@ -71,6 +72,7 @@ def continued(task: Task, directory: RunDirectory, device: torch.device, reporte
     found = _last_good(task, directory, store, device, reporter)
     if found is None:
         state, position = RunState.fresh(task.spec, device), JournalPosition()
+        begin_at_priors(task.spec, state.network, task.split)
         reporter.say(f"{directory.path}: stopped before its first checkpoint, so it starts anew")
     else:
         state, position = found.state, found.checkpoint.journal
@@ -83,7 +85,7 @@ def continued(task: Task, directory: RunDirectory, device: torch.device, reporte
     if found is not None:
         record.kept = state.progress
         # The last process may have stopped between graph and weights.
-        directory.save(state.network)
+        directory.save(task.in_user_units(state.network))
         record.complete(state.progress, found.folder)
     return state, record
 

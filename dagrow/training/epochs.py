@@ -26,16 +26,23 @@ class TrainingError(DagrowError):
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss over all outputs of a graph: their sum. Callable as ``(output, target) -> scalar``."""
+    """A loss over all outputs of a graph: their sum. Callable as ``(output, target) -> scalar``.
+
+    Attributes:
+        loss: of one output.
+        factor: it is multiplied by.
+    """
 
     loss: Loss
+    factor: float = 1.0
 
     def __call__(self, output: Any, target: Any) -> Tensor:
         """The sum over outputs of the mean loss of each."""
         if isinstance(output, Tensor):
-            return self.loss.mean(output, target)
+            output, target = (output,), (target,)
         parts = [self.loss.mean(o, t) for o, t in zip(output, target, strict=True)]
-        return sum(parts[1:], start=parts[0])
+        total = sum(parts[1:], start=parts[0])
+        return total if self.factor == 1.0 else self.factor * total
 
     def right(self, output: Any, target: Any) -> float | None:
         """How many samples are right at every output, maps by the share of their pixels; None for a regression."""

@@ -110,6 +110,20 @@ class EpochEvent(Event):
     removed: dict[str, int] | None = Field(default=None, description="units that went, per node")
 
 
+class TakenBackEvent(EpochEvent):
+    """A unit of training that lost what had been learned: network and optimizer are those before it."""
+
+    event: Literal["taken_back"]  # type: ignore[assignment]
+    reason: str
+
+
+class FinishEvent(GraphEvent):
+    """Growth is over: the final training begins, from the network that was best, on all training samples."""
+
+    event: Literal["finish"]
+    units: int = Field(ge=0, description="of training that follow")
+
+
 class ValidationEvent(Event):
     """The score on the samples kept back, after a pass or a growth step."""
 
@@ -221,6 +235,8 @@ class EndEvent(GraphEvent):
 AnyEvent = Annotated[
     StartEvent
     | EpochEvent
+    | TakenBackEvent
+    | FinishEvent
     | ValidationEvent
     | RewindEvent
     | GrowthEvent

@@ -25,7 +25,9 @@ from dagrow.training.loop import Loop
 from dagrow.training.memory import check_memory, memory_errors
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
+from dagrow.training.sampling import settled_batch, training_batch
 from dagrow.training.state import RunState, Task
+from dagrow.training.targets import TargetUnits, begin_at_priors
 from dagrow.training.together import check_exact, check_same, hand_over, take_over
 from dagrow.training.validation import split_held_out
 
@@ -72,6 +74,7 @@ def grow(
     spec = _loaded(run)
     place = find_device(device)
     task, state = _task(spec, place, processes), RunState.fresh(spec, place)
+    begin_at_priors(spec, state.network, task.split)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))
     if not (write and first):
         return Loop(task, state, Record(task, None), reporter).run()
@@ -159,10 +162,13 @@ def _task(spec: RunSpec, device: torch.device, processes: Processes) -> Task:
         raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
     check_growth(growth, dag, split.train.targets[0])
-    _check_batches(dag, min(spec.training.batch_size, len(split.train)))
+    spec = settled_batch(spec, len(split.train))
+    _check_batches(dag, min(training_batch(spec, dag), len(split.train)))
     check_exact(spec, dag, processes)
+    units = TargetUnits.of(spec, dag, split)
+    split = split if units is None else units.split(split)
     split, held_out = split_held_out(spec, split.to(device, DTYPES[spec.training.dtype]))
-    task = Task.of(spec, split, held_out, processes)
+    task = Task.of(spec, split, held_out, processes, units)
     check_same(task)
     return task
 

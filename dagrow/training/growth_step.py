@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,9 +12,10 @@ from dagrow.data import Batches
 from dagrow.errors import NumbersError
 from dagrow.graph import Dag
 from dagrow.planner import Candidate, Plan, apply, find_places, propose
-from dagrow.spec import GrowthSpec
+from dagrow.spec import GrowthSpec, RunSpec
 from dagrow.training.insertion import insert
 from dagrow.training.journal import candidate_entry, plan_entry
+from dagrow.training.progress import schedule_of
 from dagrow.training.sampling import batch_that_fits, samples_needed
 from dagrow.training.schedules import SCOPES
 from dagrow.training.state import RunState, Task
@@ -51,14 +51,15 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     """
     growth = task.spec.growth
     data = _look(task, state)
-    turns = _turns(growth, state.network.dag) if SCOPES[growth.scope].in_turn else []
-    nodes = (turns[(number - 1) % len(turns)],) if turns else growth.nodes
-    places = max(1, len(turns))
+    subject, places = _subject(task.spec, state)
     try:
-        plan = _propose(task, state, data, number, nodes)
+        plan = _propose(task, state, data, number, subject)
     except NumbersError as error:
         nothing = {"step": number, "plan": None, "inserted": None, "reason": str(error)}
         return StepOutcome(None, None, nothing, data, places)
+    if plan.best is None and schedule_of(task.spec).by_width and subject.candidates == ("widen",):
+        # Nothing gains at once: that says little of what training will make of more neurons.
+        plan = _propose(task, state, data, number, replace(subject, method="random_zero_fan_out"))
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     best, reason = plan.best, "nothing gains"
     if best is not None and growth.tryout is not None:
@@ -71,6 +72,34 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     if task.spec.training.best_updates:
         entries["updates"] = _update(task, state, data)
     return StepOutcome(plan, best, {**entries, "inserted": candidate_entry(best)}, data, places)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a growth step is about: which kinds of insertion, at which nodes, of how many neurons at most, how made."""
+
+    candidates: tuple[str, ...]
+    nodes: tuple[str, ...] | None
+    neurons: int
+    method: str
+
+
+def _subject(run: RunSpec, state: RunState) -> tuple[Subject, int]:
+    """Of this growth step, and how many places take turns."""
+    growth, dag = run.growth, state.network.dag
+    if not schedule_of(run).by_width:
+        turns = _turns(growth, dag) if SCOPES[growth.scope].in_turn else []
+        nodes = (turns[state.progress.step % len(turns)],) if turns else growth.nodes
+        return Subject(growth.candidates, nodes, growth.neurons, growth.method), max(1, len(turns))
+    anew = tuple(kind for kind in growth.candidates if kind != "widen")
+    wider = _turns(growth.model_copy(update={"candidates": ("widen",)}), dag) if "widen" in growth.candidates else []
+    turn = state.progress.turn - bool(anew)
+    places = max(1, len(wider) + bool(anew))
+    if turn < 0 or turn >= len(wider):
+        return Subject(anew or growth.candidates, growth.nodes, growth.neurons, growth.method), places
+    node = wider[turn]
+    neurons = max(growth.neurons, round(growth.share * dag.size(node)))
+    return Subject(("widen",), (node,), neurons, growth.method), places
 
 
 def _turns(growth: GrowthSpec, dag: Dag) -> list[str]:
@@ -92,18 +121,19 @@ def _look(task: Task, state: RunState) -> Batches:
     return train.part(task.processes).batches(batch_that_fits(dag))
 
 
-def _propose(task: Task, state: RunState, data: Batches, number: int, nodes: Sequence[str] | None) -> Plan:
+def _propose(task: Task, state: RunState, data: Batches, number: int, subject: Subject) -> Plan:
     growth = task.spec.growth
     return propose(
         state.network,
         task.objective,
         data,
-        method=growth.method,
+        method=subject.method,
         completion=growth.completion,
         noise=growth.noise,
-        candidates=growth.candidates,
-        nodes=nodes,
-        neurons=growth.neurons,
+        pad=schedule_of(task.spec).by_width,
+        candidates=subject.candidates,
+        nodes=subject.nodes,
+        neurons=subject.neurons,
         where=growth.where,
         shrinkage=growth.shrinkage,
         held_out=growth.held_out,

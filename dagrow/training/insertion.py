@@ -11,7 +11,7 @@ from dagrow.build import Network
 from dagrow.ops import position_count
 from dagrow.planner import Candidate, apply
 from dagrow.spec import RunSpec
-from dagrow.training.schedules import SCHEDULES
+from dagrow.training.progress import schedule_of
 from dagrow.training.state import Task
 from dagrow.training.twin import steps_between_growth
 
@@ -63,7 +63,7 @@ def way_to_insert(run: RunSpec, samples: int, network: Network, *, searched: boo
     growth, training = run.growth, run.training
     if growth.insert != "auto":
         return growth.insert
-    untrained = SCHEDULES[growth.schedule].planned(run) == 0 or training.best_updates or growth.in_a_row > 1
+    untrained = schedule_of(run).planned(run) == 0 or training.best_updates or growth.in_a_row > 1
     judged = growth.removal is not None or training.penalty is not None
     enough = steps_between_growth(run, samples, network) >= ENOUGH
     maps = any(position_count(network.dag.merged(node)) > 1 for node in network.dag.order)

@@ -12,17 +12,17 @@ from dagrow.training.checkpoint import network_of
 from dagrow.training.descent import descend
 from dagrow.training.epochs import Score, TrainingError, advice
 from dagrow.training.events import SCHEMA
+from dagrow.training.finish import begin_finish, set_learning_rate, take_back
 from dagrow.training.growth_step import StepOutcome, growth_step, removal_step
-from dagrow.training.progress import Progress, Unit, growth_is_over, next_unit, units_planned
+from dagrow.training.progress import Progress, Unit, growth_is_over, next_unit, schedule_of, units_planned
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
 from dagrow.training.rewind import after_pass
-from dagrow.training.schedules import SCHEDULES
 from dagrow.training.state import RunState, Task
 from dagrow.training.together import settle
 from dagrow.training.told import calibration_text, removal_text, step_text
 from dagrow.training.twin import Twin
-from dagrow.training.validation import validation_entries
+from dagrow.training.validation import error_of, validation_entries
 from dagrow.work import Work, counted
 
 
@@ -38,7 +38,14 @@ class Loop:
 
     def __init__(self, task: Task, state: RunState, record: Record, reporter: Reporter) -> None:
         self.task, self.state, self.record, self.reporter = task, state, record, reporter
-        self.units = {Unit.START: self._start, Unit.EPOCH: self._epoch, Unit.GROWTH: self._growth}
+        self.units = {
+            Unit.START: self._start,
+            Unit.EPOCH: self._epoch,
+            Unit.GROWTH: self._growth,
+            Unit.FINISH: self._finish,
+        }
+        if state.progress.finishing:
+            self._take_all_samples(task.with_all_samples())
         self.stage = ""
         self.judged: Score | None = None
 
@@ -71,10 +78,19 @@ class Loop:
         spec, state = self.task.spec, self.state
         over, planned = growth_is_over(spec, state.progress), units_planned(spec, state.progress)
         self._enter("final training" if over else f"step {state.progress.step + 1}: training", planned)
+        watched, before = schedule_of(spec).by_width, state.progress
+        if watched:
+            set_learning_rate(self.task, state)
         started = time.perf_counter()
         trained = descend(self.task, state)
         seconds = round(time.perf_counter() - started, 3)
-        state.progress = done = state.progress.after_training(spec, self._judged(trained.loss))
+        told = take_back(self.task, state, trained.loss, before) if watched else None
+        state.progress = done = state.progress.after_training(spec, *self._judged(trained.loss))
+        if told:
+            self.record.write("taken_back", epoch=done.epoch, seconds=seconds, reason=told, **trained.entries)
+            self.reporter.say(f"epoch {done.epoch}: {told}")
+            self.reporter.advance()
+            return done
         self.record.write("epoch", epoch=done.epoch, seconds=seconds, **trained.entries)
         self.reporter.advance()
         if told := after_pass(self.task, state, trained.removed):
@@ -82,13 +98,23 @@ class Loop:
             self.reporter.say(f"epoch {done.epoch}: {told}")
         return state.progress
 
-    def _judged(self, training_loss: float) -> float:
-        """The loss by which the schedule sees how training gets on."""
+    def _judged(self, training_loss: float) -> tuple[float, float]:
+        """The loss and the error by which the schedule sees how training gets on."""
         state, samples = self.state, self.task.held_out
-        if not SCHEDULES[self.task.spec.growth.schedule].by_validation or samples is None:
-            return training_loss
+        if not schedule_of(self.task.spec).by_validation or samples is None:
+            return training_loss, training_loss
         self.judged = self.task.score(state.average.network(state.network), samples)
-        return self.judged.loss
+        return self.judged.loss, error_of(self.judged)
+
+    def _finish(self) -> Progress:
+        """The final training begins."""
+        self._take_all_samples(begin_finish(self.task, self.state))
+        done = self.state.progress
+        self.record.write_scored("finish", self.state, units=done.final_units)
+        return done
+
+    def _take_all_samples(self, task: Task) -> None:
+        self.task = self.record.task = task
 
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1
@@ -170,6 +196,7 @@ class Loop:
         if not math.isfinite(loss := self.task.score(network, self.task.split.train).loss):
             raise TrainingError(f"the training loss ended at {loss}: {advice(self.state.optimizer)}")
         train, test = self.record.finish(self.state)
+        network = self.task.in_user_units(network)
         out = None if self.record.directory is None else self.record.directory.path
         return GrowthResult(network, train, test, tuple(self.record.journal.events), out)
 

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
-from enum import Enum
 
 from dagrow.spec import RunSpec
-from dagrow.training.schedules import SCHEDULES, SCOPES
+from dagrow.training.schedules import SCHEDULES, Schedule, Unit
 
-
-class Unit(Enum):
-    """The pieces of a run: each is done wholly or not at all, and between two of them it can be stopped."""
-
-    START = "start"
-    EPOCH = "epoch"
-    GROWTH = "growth"
-    END = "end"
+__all__ = ["Progress", "Unit", "gradient_steps", "growth_is_over", "next_unit", "schedule_of", "units_planned"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +25,17 @@ class Progress:
         lowest: training loss of the best pass since the last growth step; None before the first.
         flat: passes since then that have not brought it down.
         left: growth steps that come before any more training.
+        fewest: errors on validation samples in the best pass since the last growth step, where they are judged by.
+        turn: which place of a round the next growth step is about.
+        inserted: whether something was inserted in this round.
+        rounds: of training that have ended.
+        best_loss: on validation samples, of the rounds that have ended.
+        best_error: likewise.
+        finishing: the final training has begun, on all training samples.
+        final_units: how long it is.
+        lowest_training: the lowest mean training loss of any unit so far.
+        taken_back: units of training that were taken back since the last one that was kept.
+        scale: of the learning rate.
     """
 
     started: bool = False
@@ -46,6 +48,17 @@ class Progress:
     lowest: float | None = None
     flat: int = 0
     left: int = 0
+    fewest: float | None = None
+    turn: int = 0
+    inserted: bool = False
+    rounds: int = 0
+    best_loss: float | None = None
+    best_error: float | None = None
+    finishing: bool = False
+    final_units: int = 0
+    lowest_training: float | None = None
+    taken_back: int = 0
+    scale: float = 1.0
 
     def after_start(self) -> Progress:
         """The start is on record."""
@@ -55,57 +68,40 @@ class Progress:
         """More passes would change nothing."""
         return replace(self, grown=True, over=True)
 
-    def after_training(self, run: RunSpec, loss: float) -> Progress:
-        """One more unit of training with this mean loss."""
-        done = replace(self, epoch=self.epoch + 1, since_growth=self.since_growth + 1)
-        if self.lowest is None or loss < (1 - run.growth.plateau) * self.lowest:
-            return replace(done, lowest=loss, flat=0)
-        return replace(done, flat=self.flat + 1)
+    def after_training(self, run: RunSpec, loss: float, error: float | None = None) -> Progress:
+        """One more unit of training with this mean loss, and this share of wrong answers."""
+        return schedule_of(run).after_training(run, self, loss, loss if error is None else error)
 
     def after_growth(self, run: RunSpec, gained: bool, places: int = 1) -> Progress:
-        """One more growth step; several in a row without gain end growth.
-
-        Args:
-            run: the run file.
-            gained: whether something was inserted.
-            places: that take turns, of which this step was about one; 1 where it was about all of them.
-        """
-        dry = 0 if gained else self.dry + 1
-        # Without training in between, the next step would see what this one saw.
-        rounds = run.growth.patience if SCHEDULES[run.growth.schedule].planned(run) else 1
-        fresh = replace(self, since_growth=0, lowest=None, flat=0)
-        scope = SCOPES[run.growth.scope]
-        row = run.growth.in_a_row * (places if scope.at_once else 1)
-        # A step about all places that found nothing would find nothing again.
-        left = (self.left or row) - 1 if gained or scope.in_turn else 0
-        return replace(fresh, step=self.step + 1, dry=dry, left=left, grown=dry >= rounds * max(1, places))
+        """One more growth step; see `Schedule.after_growth`."""
+        return schedule_of(run).after_growth(run, self, gained, places)
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}, growth step {self.step}"
 
 
+def schedule_of(run: RunSpec) -> Schedule:
+    """The schedule that a run file names."""
+    return SCHEDULES[run.growth.schedule]
+
+
 def growth_is_over(run: RunSpec, done: Progress) -> bool:
     """Whether only the final training is left."""
-    return done.grown or done.step >= run.growth.budget.steps
+    return schedule_of(run).growth_is_over(run, done)
 
 
 def units_planned(run: RunSpec, done: Progress) -> int:
     """Units of training from the last growth step to the next one, or to the end, as far as one knows."""
-    return run.training.final_epochs if growth_is_over(run, done) else SCHEDULES[run.growth.schedule].planned(run)
+    if growth_is_over(run, done):
+        return done.final_units or run.training.final_epochs
+    return schedule_of(run).planned(run)
 
 
 def gradient_steps(run: RunSpec, done: Progress, batches: int) -> int:
     """Of the next unit of training, where a pass over the training set has so many batches."""
-    schedule = SCHEDULES[run.growth.schedule]
-    if schedule.gradient_steps is None or growth_is_over(run, done):
-        return batches
-    return min(schedule.gradient_steps(run), batches if schedule.within_a_pass else sys.maxsize)
+    return schedule_of(run).gradient_steps(run, done, batches)
 
 
 def next_unit(run: RunSpec, done: Progress) -> Unit:
-    """What a run does next (thesis Algorithms 9 and 11)."""
-    if not done.started:
-        return Unit.START
-    if growth_is_over(run, done):
-        return Unit.EPOCH if not done.over and done.since_growth < run.training.final_epochs else Unit.END
-    return Unit.GROWTH if done.left or SCHEDULES[run.growth.schedule].due(run, done) else Unit.EPOCH
+    """What a run does next."""
+    return schedule_of(run).next_unit(run, done) if done.started else Unit.START

@@ -90,7 +90,7 @@ class Record:
         """Keeps the state after a unit of the run, where that is due."""
         if self.directory is None:
             return
-        if unit is not Unit.EPOCH and self.task.spec.training.checkpoint.steps:
+        if unit in (Unit.START, Unit.GROWTH) and self.task.spec.training.checkpoint.steps:
             self._keep_for_good(self.directory, state)
         elif unit is not Unit.EPOCH or self._is_due(state.progress):
             self.keep(self.directory, state)
@@ -116,9 +116,10 @@ class Record:
     def keep(self, directory: RunDirectory, state: RunState) -> None:
         """Writes a checkpoint, and graph and weights as they are."""
         run = self.task.spec
-        self._store.write(capture(run, self._samples, self.journal.position, state).files())
+        units = None if self.task.units is None else self.task.units.entry()
+        self._store.write(capture(run, self._samples, self.journal.position, state, units).files())
         self.kept, self._time = state.progress, time.monotonic()
-        directory.save(state.network)
+        directory.save(self.task.in_user_units(state.network))
 
     def finish(self, state: RunState) -> tuple[Score, Score]:
         """Writes the grown network, as plain PyTorch too; the last event says that the run has ended.
@@ -127,8 +128,9 @@ class Record:
             The scores on training and test samples.
         """
         if self.directory is not None:
-            self.directory.save(state.network)
-            export_network(state.network, "python", self.directory.exported, self.task.spec.name)
+            network = self.task.in_user_units(state.network)
+            self.directory.save(network)
+            export_network(network, "python", self.directory.exported, self.task.spec.name)
         scores = self.write_scored("end", state)
         if self.directory is not None:
             self._store.remove_all()

@@ -37,12 +37,22 @@ def samples_needed(dag: Dag, everywhere: bool = False) -> int:
     return max(FEWEST, min(needed, CACHE_BYTES // (_BYTES_PER_VALUE * _values(dag, 2))))
 
 
+def settled_batch(run: RunSpec, samples: int) -> RunSpec:
+    """The run with a number for ``batch_size: auto``: a power of 2 near a sixteenth of the samples, from 16 to 128."""
+    if run.training.batch_size != "auto":
+        return run
+    batch = 2 ** min(7, max(4, int(math.log2(max(samples / 16, 1)))))
+    return run.model_copy(update={"training": run.training.model_copy(update={"batch_size": batch})})
+
+
 def training_batch(run: RunSpec, dag: Dag) -> int:
     """Samples per gradient step; on request they grow with the root of the number of parameters (thesis D.4.1).
 
     The thesis' rule from step to step, ``b sqrt(C_(t+1) / C_t)``, comes to ``b sqrt(C / C_start)``.
     """
     batch = run.training.batch_size
+    if batch == "auto":
+        raise ValueError("the batch size is settled where the number of samples is known: see `settled_batch`")
     if not run.training.batch_size_grows:
         return batch
     start = cost(Dag.of(run.graph)).parameters

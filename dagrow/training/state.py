@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -19,6 +21,7 @@ from dagrow.training.learning_rate import LearningRate
 from dagrow.training.phases import RewindState
 from dagrow.training.progress import Progress
 from dagrow.training.sampling import batch_that_fits
+from dagrow.training.targets import TargetUnits
 from dagrow.training.validation import Best
 
 _SCORING_BATCH = 1_024
@@ -34,6 +37,7 @@ class Task:
         objective: the loss.
         held_out: training samples kept back, where the run rewinds or validates.
         processes: that do it together.
+        units: of the targets, where samples and network have others than the user's; losses are the user's always.
     """
 
     spec: RunSpec
@@ -41,11 +45,30 @@ class Task:
     objective: Objective
     held_out: Samples | None = None
     processes: Processes = ALONE
+    units: TargetUnits | None = None
 
     @classmethod
-    def of(cls, spec: RunSpec, split: Split, held_out: Samples | None = None, processes: Processes = ALONE) -> Task:
+    def of(
+        cls,
+        spec: RunSpec,
+        split: Split,
+        held_out: Samples | None = None,
+        processes: Processes = ALONE,
+        units: TargetUnits | None = None,
+    ) -> Task:
         """With the loss that the run file names."""
-        return cls(spec, split, Objective(LOSSES[spec.training.loss]), held_out, processes)
+        factor = 1.0 if units is None else units.scale**2
+        return cls(spec, split, Objective(LOSSES[spec.training.loss], factor), held_out, processes, units)
+
+    def in_user_units(self, network: Network) -> Network:
+        """The network, or one that puts out the user's units where it was trained in others."""
+        return network if self.units is None else self.units.folded(network)
+
+    def with_all_samples(self) -> Task:
+        """The same with the samples that were held out among those for training."""
+        if self.held_out is None:
+            return self
+        return replace(self, split=Split(self.split.train.joined(self.held_out), self.split.test), held_out=None)
 
     def score(self, network: Network, samples: Samples) -> Score:
         """How good the network is on these samples, in eval mode."""
@@ -67,6 +90,7 @@ class RunState:
         progress: what is done.
         rewind: where the run stands that rewinds; None for others.
         best: the network that was best on validation samples; None where the run has none.
+        kept: network, optimizer and average after the last unit of training that was not taken back.
     """
 
     network: Network
@@ -78,6 +102,7 @@ class RunState:
     progress: Progress = field(default_factory=Progress)
     rewind: RewindState | None = None
     best: Best | None = None
+    kept: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, spec: RunSpec, network: Network, optimizer: torch.optim.Optimizer) -> RunState:

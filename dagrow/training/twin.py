@@ -15,9 +15,8 @@ from dagrow.data import Portion
 from dagrow.graph import training_work
 from dagrow.spec import RunSpec
 from dagrow.training.epochs import TrainingError, train_epoch
-from dagrow.training.progress import Progress, gradient_steps
+from dagrow.training.progress import Progress, gradient_steps, schedule_of
 from dagrow.training.sampling import training_batch
-from dagrow.training.schedules import SCHEDULES
 from dagrow.training.state import RunState, Task
 from dagrow.work import spend
 
@@ -67,7 +66,7 @@ class Twin:
 
 def steps_between_growth(spec: RunSpec, samples: int, network: Network) -> int:
     """Gradient steps from one growth step to the next; those of a pass where the run makes none."""
-    units, batches = SCHEDULES[spec.growth.schedule].planned(spec), -(-samples // training_batch(spec, network.dag))
+    units, batches = schedule_of(spec).planned(spec), -(-samples // training_batch(spec, network.dag))
     return max(1, units) * gradient_steps(spec, Progress(), batches)
 
 

@@ -12,8 +12,12 @@ import torch
 from dagrow.build import Network
 from dagrow.build.network import derived_seed
 from dagrow.data import Samples, Split
+from dagrow.data.splitting import split_rows
+from dagrow.errors import DataError
+from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec, plain_graph
 from dagrow.training.epochs import Score, TrainingError
+from dagrow.training.progress import schedule_of
 
 
 def split_held_out(run: RunSpec, split: Split) -> tuple[Split, Samples | None]:
@@ -30,11 +34,25 @@ def split_held_out(run: RunSpec, split: Split) -> tuple[Split, Samples | None]:
         return split, None
     total = len(split.train)
     count = round(share * total)
+    if schedule_of(run).by_width:
+        return _drawn_by_class(run, split, share)
     if not 0 < count < total:
         raise TrainingError(f"{name} keeps {count} of {total} training samples back; there must be some on both sides")
     generator = torch.Generator().manual_seed(derived_seed(run.seed, "held-out samples"))
     order = torch.randperm(total, generator=generator).to(split.train.inputs[0].device)
     return Split(split.train.rows(order[count:]), split.test), split.train.rows(order[:count])
+
+
+def _drawn_by_class(run: RunSpec, split: Split, share: float) -> tuple[Split, Samples | None]:
+    """Of each class its share; none where there are too few samples to judge by."""
+    train, seed = split.train, derived_seed(run.seed, "held-out samples")
+    targets = tuple(target.cpu() for target in train.targets)
+    try:
+        kept, held_out = split_rows(targets, LOSSES[run.training.loss], share, seed)
+    except DataError:
+        return split, None
+    device = train.inputs[0].device
+    return Split(train.rows(kept.to(device)), split.test), train.rows(held_out.to(device))
 
 
 def error_of(score: Score) -> float:

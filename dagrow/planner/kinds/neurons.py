@@ -12,6 +12,7 @@ from torch import Tensor
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag
 from dagrow.methods import NOTHING, Method, Neurons, Request, SiteMoments
+from dagrow.methods.padding import deviation, padded
 from dagrow.mutation import Change, Constant, WeightUpdate
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
@@ -72,7 +73,7 @@ def draft_neurons(
             trial = bounded_trial(network, layout, neurons)
         else:
             updates = _updates(place, layout, neurons, statistics, ask)
-            trial = neuron_trial(network, layout, neurons, updates)
+            trial = neuron_trial(network, layout, neurons, updates, _spread(neurons, moments))
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores, count = tuple(neurons.scores.tolist()), neurons.count
@@ -91,6 +92,7 @@ def _made(ask: Ask, moments: SiteMoments, request: Request, name: str) -> tuple[
     for shrinkage in ask.shrinkages:
         own = replace(request, shrinkage=shrinkage)
         neurons = ask.solves.neurons(f"{name} at {shrinkage}", partial(ask.method, moments, own))
+        neurons = padded(neurons, moments, own)
         reason = neurons.reason
         same = [other for _, other in found if torch.equal(other.alpha, neurons.alpha)]
         if neurons.count == 0 or any(torch.equal(other.omega, neurons.omega) for other in same):
@@ -153,7 +155,11 @@ def _uppermost(dag: Dag, children: Sequence[str]) -> tuple[str, ...]:
 
 
 def neuron_trial(
-    network: Network, layout: SiteLayout, neurons: Neurons, updates: tuple[WeightUpdate, ...] = ()
+    network: Network,
+    layout: SiteLayout,
+    neurons: Neurons,
+    updates: tuple[WeightUpdate, ...] = (),
+    spread: float | None = None,
 ) -> Trial:
     """Neurons in matrix form as a change of unit size: both sides normalised together (thesis 4.17).
 
@@ -168,7 +174,13 @@ def neuron_trial(
     scale = a * w
     features = new_features(layout, alpha / a, omega / w, dtype)
     scaled = tuple(_cast(update.scaled(1 / scale), dtype) for update in updates)
-    return Trial(network, layout.dag, Change(features, scaled), layout.site, scale)
+    own = None if spread is None else spread / a
+    return Trial(network, layout.dag, Change(features, scaled), layout.site, scale, spread=own)
+
+
+def _spread(neurons: Neurons, moments: SiteMoments) -> float:
+    """Root mean square of their pre-activations."""
+    return float(deviation(neurons.alpha, moments).square().mean().sqrt())
 
 
 def _fixed_trial(

@@ -25,6 +25,7 @@ from dagrow.training.journal import JournalPosition
 from dagrow.training.phases import Phase, RewindState
 from dagrow.training.progress import Progress
 from dagrow.training.state import RunState
+from dagrow.training.targets import TargetUnits
 from dagrow.training.validation import Best
 
 _NO_CHECKPOINT = (DagrowError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -96,7 +97,13 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunState) -> Checkpoint:
+def capture(
+    run: RunSpec,
+    samples: str,
+    journal: JournalPosition,
+    state: RunState,
+    units: Mapping[str, Any] | None = None,
+) -> Checkpoint:
     """The state of a run as it is now; copies are made when it is written."""
     device = state.device
     parts = {
@@ -105,6 +112,8 @@ def capture(run: RunSpec, samples: str, journal: JournalPosition, state: RunStat
         "average": state.average.state_dict(),
         "rewind": None if state.rewind is None else {**vars(state.rewind), "phase": state.rewind.phase.value},
         "best": None if state.best is None else vars(state.best),
+        "kept": state.kept,
+        "units": units,
         "generators": {name: generator.get_state() for name, generator in state.generators.items()},
         "random": random_state(device),
     }
@@ -138,6 +147,7 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
             state.rewind = RewindState(**{**kept, "phase": Phase(kept["phase"])})
         if (kept := parts.get("best")) is not None:
             state.best = Best(**kept)
+        state.kept = parts.get("kept")
         set_random_state(parts["random"], device)
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
@@ -174,7 +184,8 @@ def kept_network(checkpoint: Checkpoint, folder: Path) -> Network:
         CheckpointError: if its parts do not belong together.
     """
     try:
-        return network_of(checkpoint.parts)
+        network, units = network_of(checkpoint.parts), checkpoint.parts.get("units")
+        return network if units is None else TargetUnits.from_entry(units).folded(network)
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
 

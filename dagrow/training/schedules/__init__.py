@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from dagrow.training.schedules.adaptive import Adaptive
 from dagrow.training.schedules.auto import auto
 from dagrow.training.schedules.epochs import epochs
 from dagrow.training.schedules.plateau import plateau, validation
-from dagrow.training.schedules.schedule import Schedule
+from dagrow.training.schedules.schedule import Schedule, Unit
+from dagrow.training.schedules.scopes import SCOPES
 from dagrow.training.schedules.steps import steps
+from dagrow.training.schedules.timetable import Timetable
 
 SCHEDULES: dict[str, Schedule] = {
+    "adaptive": Adaptive(),
     "auto": auto,
     "epochs": epochs,
     "steps": steps,
@@ -18,19 +20,4 @@ SCHEDULES: dict[str, Schedule] = {
     "validation": validation,
 }
 
-
-class Scope(NamedTuple):
-    """Which places a growth step is about.
-
-    Attributes:
-        in_turn: one of them, the next one each time, instead of the best of all.
-        at_once: all that there are follow each other without training in between.
-    """
-
-    in_turn: bool = False
-    at_once: bool = False
-
-
-SCOPES: dict[str, Scope] = {"best": Scope(), "in_turn": Scope(in_turn=True), "all": Scope(in_turn=True, at_once=True)}
-
-__all__ = ["SCHEDULES", "SCOPES", "Schedule", "Scope"]
+__all__ = ["SCHEDULES", "SCOPES", "Schedule", "Timetable", "Unit"]

@@ -18,4 +18,4 @@ def _at_most(run: RunSpec) -> int:
     return sys.maxsize if run.growth.units is not None else run.training.steps_between_growth
 
 
-auto = replace(epochs, gradient_steps=_at_most, within_a_pass=True)
+auto = replace(epochs, steps=_at_most, within_a_pass=True)

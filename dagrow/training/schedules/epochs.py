@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dagrow.spec import RunSpec
-from dagrow.training.schedules.schedule import Schedule
+from dagrow.training.schedules.timetable import Timetable
 
 if TYPE_CHECKING:
     from dagrow.training.progress import Progress
@@ -15,4 +15,4 @@ def _due(run: RunSpec, done: Progress) -> bool:
     return done.since_growth >= run.training.epochs_between_growth
 
 
-epochs = Schedule(_due, lambda run: run.training.epochs_between_growth)
+epochs = Timetable(_due, lambda run: run.training.epochs_between_growth)

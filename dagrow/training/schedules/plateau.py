@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dagrow.spec import RunSpec
-from dagrow.training.schedules.schedule import Schedule
+from dagrow.training.schedules.timetable import Timetable
 
 if TYPE_CHECKING:
     from dagrow.training.progress import Progress
@@ -19,5 +19,5 @@ def _due(run: RunSpec, done: Progress) -> bool:
     return done.flat >= run.training.epochs_between_growth
 
 
-plateau = Schedule(_due, lambda run: run.training.epochs_between_growth)
+plateau = Timetable(_due, lambda run: run.training.epochs_between_growth)
 validation = replace(plateau, by_validation=True)

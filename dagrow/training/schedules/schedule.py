@@ -1,9 +1,9 @@
-"""When growth steps come: what a schedule says."""
+"""What a schedule decides: when the network trains, when it grows, when growth ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from dagrow.spec import RunSpec
@@ -12,20 +12,52 @@ if TYPE_CHECKING:
     from dagrow.training.progress import Progress
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """When growth steps come.
+class Unit(Enum):
+    """The pieces of a run: each is done wholly or not at all, and between two of them it can be stopped."""
 
-    Attributes:
-        due: whether a growth step comes now, and no more training before it.
-        planned: units of training before a growth step, as far as one knows; 0 if there is no training at all.
-        gradient_steps: of one unit of training; None for a pass over the training set.
-        within_a_pass: a unit of training is no more than a pass, however many gradient steps it may have.
-        by_validation: the loss that training is judged by is that on the validation samples.
-    """
+    START = "start"
+    EPOCH = "epoch"
+    GROWTH = "growth"
+    FINISH = "finish"
+    """The final training begins: from the best network, on all training samples."""
+    END = "end"
 
-    due: Callable[[RunSpec, Progress], bool]
-    planned: Callable[[RunSpec], int]
-    gradient_steps: Callable[[RunSpec], int] | None = None
-    within_a_pass: bool = False
+
+class Schedule(ABC):
+    """Decides from the run file and what is done what comes next. A new one is a file here and a registry line."""
+
     by_validation: bool = False
+    """Training is judged by the loss on the validation samples."""
+    by_width: bool = False
+    """A growth step is about one place, adds in proportion to its width, and pads what the method finds."""
+
+    @abstractmethod
+    def next_unit(self, run: RunSpec, done: Progress) -> Unit:
+        """What comes after what is done, once the run has started."""
+
+    @abstractmethod
+    def growth_is_over(self, run: RunSpec, done: Progress) -> bool:
+        """Whether only the final training is left."""
+
+    @abstractmethod
+    def planned(self, run: RunSpec) -> int:
+        """Units of training before a growth step, as far as one knows; 0 if there is no training at all."""
+
+    @abstractmethod
+    def gradient_steps(self, run: RunSpec, done: Progress, batches: int) -> int:
+        """Of the next unit of training, where a pass over the training set has so many batches."""
+
+    @abstractmethod
+    def after_training(self, run: RunSpec, done: Progress, loss: float, error: float) -> Progress:
+        """One more unit of training, after which the loss and the error are these."""
+
+    @abstractmethod
+    def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int) -> Progress:
+        """One more growth step.
+
+        Args:
+            run: the run file.
+            done: before it.
+            gained: whether something was inserted.
+            places: that take turns, of which this step was about one; 1 where it was about all of them.
+        """

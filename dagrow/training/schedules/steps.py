@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dagrow.spec import RunSpec
-from dagrow.training.schedules.schedule import Schedule
+from dagrow.training.schedules.timetable import Timetable
 
 if TYPE_CHECKING:
     from dagrow.training.progress import Progress
@@ -15,4 +15,4 @@ def _due(run: RunSpec, done: Progress) -> bool:
     return done.since_growth >= 1
 
 
-steps = Schedule(_due, lambda run: 1, lambda run: run.training.steps_between_growth)
+steps = Timetable(_due, lambda run: 1, lambda run: run.training.steps_between_growth)

@@ -13,10 +13,11 @@ GRAPH = {
     "edges": {"x -> h": "linear", "h -> y": "linear"},
     "outputs": ["y"],
 }
+TIMED = {"epochs_between_growth": 1}
 STILL = {"epochs_between_growth": 0, "final_epochs": 0}
 
 
-def told(training=(), growth=(), norm="none"):
+def told(training=TIMED, growth=(), norm="none"):
     nodes = {**GRAPH["nodes"], "h": {**GRAPH["nodes"]["h"], "norm": norm}}
     sections = {"graph": {**GRAPH, "nodes": nodes}, "training": dict(training), "growth": dict(growth)}
     return advice(dagrow.RunSpec.model_validate(sections))
@@ -27,8 +28,9 @@ def told(training=(), growth=(), norm="none"):
     [
         ("nothing is trained", {"training": STILL}, {"training": STILL, "growth": {"fill": False}}),
         ("training follows", {"growth": {"fill": False}}, {}),
-        ("never falls", {}, {"training": {"average": 0.999}}),
-        ("never falls", {}, {"training": {"scheduler": {"name": "cosine", "T_max": 10}}}),
+        ("never falls", {}, {"training": {**TIMED, "average": 0.999}}),
+        ("never falls", {}, {"training": {**TIMED, "scheduler": {"name": "cosine", "T_max": 10}}}),
+        ("never falls", {}, {"training": {}}),
         ("only widen", {}, {"growth": {"completion": "none"}}),
         ("only widen", {}, {"growth": {"candidates": ["widen", "node"]}}),
         ("only widen", {}, {"training": STILL}),
@@ -40,6 +42,10 @@ def told(training=(), growth=(), norm="none"):
 def test_advice_ends_where_it_is_followed(words, before, after):
     assert sum(words in sentence for sentence in told(**before)) == 1
     assert not any(words in sentence for sentence in told(**after))
+
+
+def test_defaults_are_not_advised_against():
+    assert told(training={}) == []
 
 
 def test_what_does_not_grow_needs_none():

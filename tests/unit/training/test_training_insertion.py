@@ -41,7 +41,7 @@ def test_silent_where_a_hundred_gradient_steps_follow(schedule, passes, samples,
 
 
 def test_not_for_maps():
-    run = dagrow.RunSpec.model_validate({"graph": MAPS})
+    run = dagrow.RunSpec.model_validate({"graph": MAPS, "training": {"epochs_between_growth": 1}})
     assert way_to_insert(run, 10**6, dagrow.build(run.graph)) == "amplitude"
 
 

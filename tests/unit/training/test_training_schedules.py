@@ -109,7 +109,7 @@ def test_patience_counts_rounds():
 def test_tables_and_fields_agree():
     for name, table in (("schedule", SCHEDULES), ("scope", SCOPES)):
         for value in table:
-            assert getattr(run(**{name: value}).growth, name) == value
+            assert getattr(run({"epochs_between_growth": 1}, **{name: value}).growth, name) == value
 
 
 @pytest.mark.parametrize(("scope", "expected"), [("in_turn", ["h1", "h2", "h1", "h2"]), ("all", ["h1", "h2"] * 2)])

@@ -1,0 +1,86 @@
+"""Growth by validation: train until the validation loss stalls, grow, and stop when growth no longer improves it.
+
+A round is the training between two growths, and the growth steps that follow it: one for each place, without training
+in between, and first one for new nodes, edges and layers where they are candidates. Rounds are compared by their best
+validation loss, and by their best validation error: where a network grows more certain than right, its loss rises while
+it still learns. After some rounds that improve neither, the best network so far is taken up again and trained to the
+end on all training samples, with a learning rate that falls to 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dagrow.spec import RunSpec
+from dagrow.training.schedules.schedule import Schedule, Unit
+
+if TYPE_CHECKING:
+    from dagrow.training.progress import Progress
+
+LONGEST_ROUND = 40
+"""Units of training in a round, at most."""
+STEPS = (20, 200)
+"""Gradient steps of a unit while the network grows: a pass over a small set says little, over a large one is long."""
+FEWEST_FINAL_STEPS = 600
+"""Gradient steps of the final training, at least."""
+LOSS, ERROR = 0.005, 0.01
+"""Relative improvements of a round that count."""
+
+
+class Adaptive(Schedule):
+    """Grows while growth improves validation."""
+
+    by_validation = True
+    by_width = True
+
+    def next_unit(self, run: RunSpec, done: Progress) -> Unit:
+        """Training until it stalls, a round of growth steps, and in the end the final training."""
+        if self.growth_is_over(run, done):
+            if not done.finishing:
+                return Unit.FINISH
+            return Unit.EPOCH if not done.over and done.since_growth < done.final_units else Unit.END
+        stalled = done.flat >= 1 or done.since_growth >= LONGEST_ROUND
+        return Unit.GROWTH if done.left or stalled else Unit.EPOCH
+
+    def growth_is_over(self, run: RunSpec, done: Progress) -> bool:
+        """When validation has not improved for some rounds, or the budget is spent."""
+        return done.grown or done.rounds > run.growth.budget.steps
+
+    def planned(self, run: RunSpec) -> int:
+        """A round has some units; how many, its training shows."""
+        return 3
+
+    def gradient_steps(self, run: RunSpec, done: Progress, batches: int) -> int:
+        """A pass within bounds, a whole one in the end."""
+        return batches if self.growth_is_over(run, done) else min(max(batches, STEPS[0]), STEPS[1])
+
+    def after_training(self, run: RunSpec, done: Progress, loss: float, error: float) -> Progress:
+        """A round ends where neither loss nor error has fallen; rounds that improve nothing end growth."""
+        more = replace(done, epoch=done.epoch + 1, since_growth=done.since_growth + 1)
+        if self.growth_is_over(run, done):
+            return more
+        least = 1 - run.growth.plateau
+        lowest, fewest = (math.inf if x is None else x for x in (done.lowest, done.fewest))
+        falls = loss < least * lowest or error < least * fewest
+        more = replace(more, lowest=min(loss, lowest), fewest=min(error, fewest), flat=0 if falls else done.flat + 1)
+        ended = more.flat >= 1 or more.since_growth >= LONGEST_ROUND
+        return self._round_ended(run, more) if ended else more
+
+    def _round_ended(self, run: RunSpec, done: Progress) -> Progress:
+        """Compares the round with those before it."""
+        loss, error = (math.inf if x is None else x for x in (done.lowest, done.fewest))
+        best, least = (math.inf if x is None else x for x in (done.best_loss, done.best_error))
+        better = loss < (1 - LOSS) * best or error < (1 - ERROR) * least
+        dry = 0 if better else done.dry + 1
+        lowest = replace(done, best_loss=min(loss, best), best_error=min(error, least))
+        return replace(lowest, dry=dry, rounds=done.rounds + 1, grown=dry >= run.growth.patience)
+
+    def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int) -> Progress:
+        """The next place follows at once; a round in which nothing could be inserted ends growth."""
+        turn, inserted = done.turn + 1, done.inserted or gained
+        if turn < places:
+            return replace(done, step=done.step + 1, turn=turn, inserted=inserted, left=1, since_growth=0)
+        fresh = replace(done, since_growth=0, lowest=None, fewest=None, flat=0, left=0, turn=0, inserted=False)
+        return replace(fresh, step=done.step + 1, grown=not inserted)

@@ -1,0 +1,20 @@
+"""Which places a growth step is about."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Scope(NamedTuple):
+    """Which places a growth step is about.
+
+    Attributes:
+        in_turn: one of them, the next one each time, instead of the best of all.
+        at_once: all that there are follow each other without training in between.
+    """
+
+    in_turn: bool = False
+    at_once: bool = False
+
+
+SCOPES: dict[str, Scope] = {"best": Scope(), "in_turn": Scope(in_turn=True), "all": Scope(in_turn=True, at_once=True)}
