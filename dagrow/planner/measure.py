@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+from dagrow.build import WeightsFingerprint
 from dagrow.graph import Cost
 from dagrow.mutation import WeightUpdate
 from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
@@ -130,8 +131,10 @@ def measure(
             candidates.append(result.candidate(draft, entry.track.variant, entry.slope))
         else:
             candidates.append(_nothing(draft, behind.get(i, draft.reason)))
-    spec = evaluator.dag.spec
-    return Findings([replace(c, spec=spec) for c in candidates], start, held, len(final) + len(constant))
+    spec, weights = evaluator.dag.spec, WeightsFingerprint.of(evaluator.network)
+    return Findings(
+        [replace(c, spec=spec, measured_on=weights) for c in candidates], start, held, len(final) + len(constant)
+    )
 
 
 def _ready(evaluator: Evaluator, trial: Trial) -> Trial:
