@@ -11,6 +11,7 @@ from dagrow.build.emit import emit, output
 from dagrow.build.module import Network
 from dagrow.graph import Dag
 from dagrow.ops import ACTIVATIONS, NORMS
+from dagrow.randomness import torch_random_numbers_kept
 from dagrow.spec.graph import GraphSpec
 
 
@@ -35,7 +36,7 @@ def build(graph: GraphSpec, *, seed: int | None = None) -> Network:
     if seed is None:
         seed = int(torch.randint(2**62, ()))
     root = nn.Module()
-    with torch.random.fork_rng(devices=[]):
+    with torch_random_numbers_kept():
         for name in dag.order:
             root.add_module(name, _node_layers(dag, name, seed))
     outputs = [output(name) for name in graph.outputs]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dagrow.build import Network
+from dagrow.build import Network, drop_additions
 from dagrow.errors import ExportError, lookup
 from dagrow.export.base import Exported, Exporter
 from dagrow.export.compare import largest_difference
@@ -16,6 +16,7 @@ from dagrow.export.onnx import OnnxExporter
 from dagrow.export.pt2 import Pt2Exporter
 from dagrow.export.python import PythonExporter
 from dagrow.export.staging import check_destination, disk_errors, put_in_place, staged
+from dagrow.randomness import torch_random_numbers_kept
 
 EXPORTERS: dict[str, Exporter] = {
     exporter.name: exporter for exporter in (PythonExporter(), Pt2Exporter(), OnnxExporter())
@@ -43,7 +44,7 @@ def export_network(network: Network, to: str, out: str | Path, name: str = "netw
     exporter = lookup(EXPORTERS, to, "export", ExportError)
     exporter.require()
     given, target = Path(out), Path(os.path.realpath(out))
-    with disk_errors(given), torch.random.fork_rng(devices=[]):
+    with disk_errors(given), torch_random_numbers_kept():
         check_destination(exporter, target)
         plain = _plain_copy(network)
         contents = exporter.contents(_plain_copy(plain), name)
@@ -55,4 +56,7 @@ def export_network(network: Network, to: str, out: str | Path, name: str = "netw
 
 
 def _plain_copy(network: Network) -> Network:
-    return copy.deepcopy(network).to("cpu", torch.float32).eval()
+    """What the graph declares; a person's additions are not run, and do not travel."""
+    plain = copy.deepcopy(network)
+    drop_additions(plain)
+    return plain.to("cpu", torch.float32).eval()

@@ -2,6 +2,7 @@
 
 from dagrow.mutation.apply import apply_change
 from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, WeightUpdate
+from dagrow.mutation.frozen import frozen_problem
 from dagrow.mutation.narrow import remove_units
 from dagrow.mutation.new_units import add_units
 from dagrow.mutation.redirected import redirected
@@ -16,6 +17,7 @@ __all__ = [
     "add_units",
     "apply_change",
     "columns_of",
+    "frozen_problem",
     "redirected",
     "remove_units",
     "widened_spec",

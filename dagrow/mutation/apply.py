@@ -15,6 +15,8 @@ from dagrow.graph import Dag, Structure
 from dagrow.mutation.averages import averaged_networks
 from dagrow.mutation.change import Change, NewFeatures
 from dagrow.mutation.edits import Edit, added
+from dagrow.mutation.frozen import frozen_problem
+from dagrow.mutation.groups import as_optimizers, check_holding
 from dagrow.mutation.steps import Transaction
 from dagrow.mutation.transaction import prepare
 from dagrow.mutation.widen import widen_edits, widened_spec
@@ -25,7 +27,7 @@ from dagrow.spec.graph import EdgeId
 def apply_change(
     network: Network,
     change: Change,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None = None,
     averages: Sequence[AveragedModel] = (),
 ) -> None:
     """Changes the network in place: spec, weights, buffers, optimizer and averages, or nothing at all.
@@ -33,20 +35,25 @@ def apply_change(
     Args:
         network: to change.
         change: at the size in which it is to be inserted.
-        optimizer: whose parameter groups and state go along.
+        optimizer: whose parameter groups and state go along; a list where several share the network.
         averages: of the network's weights, which go along.
 
     Raises:
-        GrowthError: if the change was made for another network, or an average is that of another one.
-        OptimizerError: if the optimizer's state cannot be carried.
+        GrowthError: if the change was made for another network, would move or take away frozen weights, or leave
+            neurons that frozen weights keep silent; or if an average is that of another network.
+        OptimizerError: if an optimizer's state cannot be carried, or a weight that is trained is in none.
     """
-    transaction = _prepared(network, change, optimizer)
+    optimizers = as_optimizers(optimizer)
+    check_holding(network, optimizers)
+    if problem := frozen_problem(network, change):
+        raise GrowthError(f"{problem}; let it require a gradient, or insert something else")
+    transaction = _prepared(network, change, optimizers)
     for average in averaged_networks(network, averages):
-        transaction.add(*_prepared(average, change, None).steps)
+        transaction.add(*_prepared(average, change, ()).steps)
     transaction.commit()
 
 
-def _prepared(network: Network, change: Change, optimizer: torch.optim.Optimizer | None) -> Transaction:
+def _prepared(network: Network, change: Change, optimizers: Sequence[torch.optim.Optimizer]) -> Transaction:
     """All steps that make the change, and none of them made."""
     dag, structure = network.dag, change.structure or Structure()
     state = {key: value.detach() for key, value in network.state_dict(keep_vars=True).items()}
@@ -68,7 +75,7 @@ def _prepared(network: Network, change: Change, optimizer: torch.optim.Optimizer
     elif features is not None:
         fresh.update(_new_node(features, Dag.of(after)))
         fresh.update({f"{edge_module(edge)}.bias": bias for edge, bias in change.constant.biases.items()})
-    return prepare(network, after, list(edits.values()), optimizer, fresh)
+    return prepare(network, after, list(edits.values()), optimizers, fresh)
 
 
 def _update_edits(
@@ -80,6 +87,9 @@ def _update_edits(
     for name, change in _layer(dag.op(edge), edge, weights).items():
         if name not in state or state[name].shape != change.shape:
             raise GrowthError(f"the change was made for another network: {name} does not fit")
+        if not bool((change != 0).any()):
+            # Frozen weights, mostly: not even the sign of a 0 changes.
+            continue
         edits.append(added(name, state[name], change))
     return edits
 

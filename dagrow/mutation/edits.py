@@ -47,7 +47,7 @@ def insert(name: str, old: Tensor, axis: int, at: int, block: Tensor) -> Edit:
     """Puts ``block`` between the entries ``at - 1`` and ``at`` of one axis."""
     block = block.to(old)
     count, size = block.shape[axis], old.shape[axis]
-    value = torch.cat([old.narrow(axis, 0, at), block, old.narrow(axis, at, size - at)], dim=axis)
+    value = in_layout_of(old, torch.cat([old.narrow(axis, 0, at), block, old.narrow(axis, at, size - at)], dim=axis))
     place = torch.arange(size)
     place[at:] += count
     return Edit(name, value, tuple(place if i == axis else None for i in range(old.dim())))
@@ -65,10 +65,18 @@ def removed(name: str, old: Tensor, axis: int, gone: Tensor) -> Edit:
     kept = (~gone).nonzero().flatten().cpu()
     place = torch.full((old.shape[axis],), -1)
     place[kept] = torch.arange(len(kept))
-    value = old.index_select(axis, kept.to(old.device))
+    value = in_layout_of(old, old.index_select(axis, kept.to(old.device)))
     return Edit(name, value, tuple(place if i == axis else None for i in range(old.dim())))
 
 
 def added(name: str, old: Tensor, change: Tensor) -> Edit:
     """Adds ``change`` to a tensor; every entry stays where it is."""
-    return Edit(name, old + change.to(old), (None,) * old.dim())
+    return Edit(name, in_layout_of(old, old + change.to(old)), (None,) * old.dim())
+
+
+def in_layout_of(like: Tensor, value: Tensor) -> Tensor:
+    """The value with its axes in memory in the order of another tensor's: ``channels_last`` and its like stay."""
+    # Axes of extent 1 have no place of their own in memory; they go inwards.
+    order = sorted(range(like.dim()), key=lambda axis: (-like.stride()[axis], -like.shape[axis], axis))
+    back = sorted(range(like.dim()), key=order.__getitem__)
+    return value.permute(order).contiguous().permute(back)

@@ -14,6 +14,7 @@ from dagrow.errors import GrowthError
 from dagrow.graph import Dag, FixedSize, Site, in_concat, site
 from dagrow.mutation.averages import averaged_networks
 from dagrow.mutation.edits import Edit, removed
+from dagrow.mutation.groups import as_optimizers, check_holding
 from dagrow.mutation.transaction import prepare
 from dagrow.mutation.widen import widened_spec
 from dagrow.ops import NORMS
@@ -23,7 +24,7 @@ def remove_units(
     network: Network,
     node: str,
     gone: Tensor,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None = None,
     averages: Sequence[AveragedModel] = (),
 ) -> None:
     """Takes units of a node away, in place: spec, weights, buffers and optimizer, or nothing at all.
@@ -34,7 +35,7 @@ def remove_units(
         network: to change.
         node: that loses units.
         gone: ``[size]``, which of them; one at least must stay.
-        optimizer: whose parameter groups and state go along.
+        optimizer: whose parameter groups and state go along; a list where several share the network.
         averages: of the network's weights, lose the same units.
 
     Raises:
@@ -49,10 +50,12 @@ def remove_units(
     if gone.shape != (size,) or count >= size:
         raise GrowthError(f"'{node}' has {size} units, of which one must stay: {count} cannot be taken away")
     if count:
+        optimizers = as_optimizers(optimizer)
+        check_holding(network, optimizers)
         after = widened_spec(dag, node, -count)
-        transaction = prepare(network, after, _removals(network, place, gone), optimizer)
+        transaction = prepare(network, after, _removals(network, place, gone), optimizers)
         for average in averaged_networks(network, averages):
-            transaction.add(*prepare(average, after, _removals(average, place, gone), None).steps)
+            transaction.add(*prepare(average, after, _removals(average, place, gone)).steps)
         transaction.commit()
 
 

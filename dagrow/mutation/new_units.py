@@ -22,7 +22,7 @@ def add_units(
     node: str,
     count: int,
     draw: torch.Generator,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None = None,
     averages: Sequence[AveragedModel] = (),
 ) -> None:
     """Adds units with random fan-in of expected squared length 1 and fan-out 0, in place.
@@ -35,7 +35,7 @@ def add_units(
         node: that gets units.
         count: how many.
         draw: on the CPU.
-        optimizer: whose parameter groups and state go along.
+        optimizer: whose parameter groups and state go along; a list where several share the network.
         averages: of the network's weights, go along.
 
     Raises:

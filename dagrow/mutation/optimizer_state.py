@@ -17,9 +17,6 @@ from torch import Tensor, nn
 from dagrow.errors import OptimizerError
 from dagrow.mutation.edits import Edit
 
-Slot = tuple[dict[str, Any], int]
-"""A parameter group and the index of a parameter in it."""
-
 
 @runtime_checkable
 class Starting(Protocol):
@@ -29,24 +26,15 @@ class Starting(Protocol):
         """The state by name, for a parameter of this group."""
 
 
-def find_slot(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> Slot | None:
-    """Where the optimizer holds a parameter, None if it does not train it."""
-    for group in optimizer.param_groups:
-        for index, held in enumerate(group["params"]):
-            if held is parameter:
-                return group, index
-    return None
-
-
 def carried_state(
-    optimizer: torch.optim.Optimizer, slot: Slot, old: nn.Parameter, new: nn.Parameter, edit: Edit
+    optimizer: torch.optim.Optimizer, group: dict[str, Any], old: nn.Parameter, new: nn.Parameter, edit: Edit
 ) -> dict[str, Any] | None:
     """The state of the new parameter; None where the old one had none yet.
 
     Raises:
         OptimizerError: if some state is neither a number nor of the parameter's shape.
     """
-    fresh = _fresh_state(optimizer, slot[0], new)
+    fresh = _fresh_state(optimizer, group, new)
     state = optimizer.state.get(old)
     for key, value in (state or {}).items():
         if not _carriable(optimizer, value, old):
@@ -77,10 +65,19 @@ def check_supported(optimizer: torch.optim.Optimizer) -> None:
         for parameter in group["params"]:
             if parameter.requires_grad and parameter.dim() > 0:
                 probe = nn.Parameter(torch.zeros(2, 3, dtype=parameter.dtype, device=parameter.device))
-                for key, value in _fresh_state(optimizer, group, probe).items():
-                    if not _carriable(optimizer, value, probe):
-                        raise OptimizerError(_refusal(optimizer, f"its state '{key}' has not the shape of the weights"))
+                check_takes(optimizer, group, probe)
                 break
+
+
+def check_takes(optimizer: torch.optim.Optimizer, group: dict[str, Any], parameter: nn.Parameter) -> None:
+    """Refuses a new parameter that the optimizer cannot train, or whose state could not be carried later.
+
+    Raises:
+        OptimizerError: with the class and the reason.
+    """
+    for key, value in _fresh_state(optimizer, group, parameter).items():
+        if not _carriable(optimizer, value, parameter):
+            raise OptimizerError(_refusal(optimizer, f"its state '{key}' has not the shape of the weights"))
 
 
 def _carriable(optimizer: torch.optim.Optimizer, value: Any, parameter: nn.Parameter) -> bool:

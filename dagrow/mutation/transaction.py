@@ -7,6 +7,7 @@ with its undo, so that even an error in the middle of it leaves all as it was.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,10 @@ from dagrow.build.network import node_layers
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
 from dagrow.mutation.edits import Edit
+from dagrow.mutation.groups import Regrouping, parameters_of, slots_of
 from dagrow.mutation.layers import layer_steps
-from dagrow.mutation.optimizer_state import carried_state, check_supported, find_slot
-from dagrow.mutation.steps import Step, Transaction, assignment
+from dagrow.mutation.optimizer_state import carried_state
+from dagrow.mutation.steps import Step, Transaction, assignment, removal
 from dagrow.spec.graph import GraphSpec
 
 _MODULE_INTERNALS = frozenset(vars(nn.Module()))
@@ -28,7 +30,7 @@ def prepare(
     network: Network,
     after: GraphSpec,
     edits: Sequence[Edit],
-    optimizer: torch.optim.Optimizer | None,
+    optimizers: Sequence[torch.optim.Optimizer] = (),
     fresh: Mapping[str, Tensor] | None = None,
 ) -> Transaction:
     """Makes everything that the change needs, touching nothing.
@@ -37,21 +39,28 @@ def prepare(
         network: to be changed by the commit.
         after: its spec afterwards.
         edits: one per tensor that changes.
-        optimizer: whose state goes along; None for none.
+        optimizers: whose groups and state go along.
         fresh: the tensors of layers that are new.
 
     Raises:
-        GrowthError: if the edits do not fit the spec.
-        OptimizerError: if the optimizer's state cannot be carried.
+        GrowthError: if the edits do not fit the spec, or something of a person's own is in the way.
+        OptimizerError: if the state of an optimizer cannot be carried.
     """
-    if optimizer is not None:
-        check_supported(optimizer)
     dag = Dag.of(after)
     transaction = Transaction()
     _refit_layers(transaction, network, dag, edits)
+    replaced: dict[int, nn.Parameter] = {}
     for edit in edits:
-        _replace_tensor(transaction, network, edit, optimizer)
-    transaction.add(*layer_steps(network, dag, fresh or {}, optimizer))
+        _replace_tensor(transaction, network, edit, optimizers, replaced)
+    steps, tables = layer_steps(network, dag, fresh or {})
+    transaction.add(*steps)
+    if optimizers:
+        before = dict(network.named_parameters())
+        named = {name: replaced.get(id(p), p) for name, p in parameters_of(network, tables).items()}
+        transaction.add(*Regrouping(before, named, replaced, dag).steps(network, optimizers))
+        stay = {*map(id, named.values()), *replaced}
+        lost = [parameter for parameter in before.values() if id(parameter) not in stay]
+        transaction.add(*(removal(o.state, p) for o in optimizers for p in lost if p in o.state))
     transaction.add(assignment(network, "spec", after))
     return transaction
 
@@ -78,7 +87,11 @@ def _refit_layers(transaction: Transaction, network: Network, dag: Dag, edits: S
 
 
 def _replace_tensor(
-    transaction: Transaction, network: Network, edit: Edit, optimizer: torch.optim.Optimizer | None
+    transaction: Transaction,
+    network: Network,
+    edit: Edit,
+    optimizers: Sequence[torch.optim.Optimizer],
+    replaced: dict[int, nn.Parameter],
 ) -> None:
     path, _, name = edit.name.rpartition(".")
     layer = network.get_submodule(path)
@@ -90,39 +103,38 @@ def _replace_tensor(
         # Only the values change: the same parameter, its optimizer state and gradient stay.
         transaction.add(assignment(old, "data", edit.value))
         return
-    new = nn.Parameter(edit.value, requires_grad=old.requires_grad)
-    if old.grad is not None:
-        new.grad = edit.carry(old.grad, torch.zeros_like(new))
-    if optimizer is not None:
-        _replace_in_optimizer(transaction, optimizer, old, new, edit)
+    new = replaced[id(old)] = _successor(old, edit)
+    for optimizer, group in slots_of(optimizers, old):
+        transaction.add(_state_step(optimizer, old, new, carried_state(optimizer, group, old, new, edit)))
     transaction.add(assignment(layer, name, new))
 
 
-def _replace_in_optimizer(
-    transaction: Transaction,
-    optimizer: torch.optim.Optimizer,
-    old: nn.Parameter,
-    new: nn.Parameter,
-    edit: Edit,
-) -> None:
-    slot = find_slot(optimizer, old)
-    if slot is None:
-        return
-    group, index = slot
-    state = carried_state(optimizer, slot, old, new, edit)
+def _successor(old: nn.Parameter, edit: Edit) -> nn.Parameter:
+    """The parameter of the new size: with the gradient, the hooks and the attributes of the old one."""
+    new = nn.Parameter(edit.value, requires_grad=old.requires_grad)
+    vars(new).update(vars(old))
+    if old.grad is not None:
+        new.grad = edit.carry(old.grad, torch.zeros_like(new))
+    for table in ("_backward_hooks", "_post_accumulate_grad_hooks"):
+        # The tables themselves, so that a person's handles still remove what they stand for.
+        if hooks := getattr(old, table):
+            setattr(new, table, hooks)
+    return new
+
+
+def _state_step(
+    optimizer: torch.optim.Optimizer, old: nn.Parameter, new: nn.Parameter, state: dict[str, Any] | None
+) -> Step:
     previous = optimizer.state.get(old)
-    params: list[Tensor] = group["params"]
 
     def do() -> None:
-        params[index] = new
         optimizer.state.pop(old, None)
         if state is not None:
             optimizer.state[new] = state
 
     def undo() -> None:
-        params[index] = old
         optimizer.state.pop(new, None)
         if previous is not None:
             optimizer.state[old] = previous
 
-    transaction.add(Step(do, undo))
+    return Step(do, undo)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dagrow.build import WeightsFingerprint
 from dagrow.graph import Cost
 from dagrow.methods import Why
 from dagrow.planner.trial import Trial
@@ -33,6 +34,7 @@ class Candidate:
         rejected: why it is not to be inserted; empty if it may be.
         trial: the change itself.
         spec: the graph that it was measured on.
+        measured_on: the weights that it was measured on.
         still: whether it changes nothing when it enters, so that its gain says nothing about it.
         why: what its method has to tell about it, if anything.
     """
@@ -52,6 +54,7 @@ class Candidate:
     bottleneck: float | None = None
     trial: Trial | None = None
     spec: GraphSpec | None = None
+    measured_on: WeightsFingerprint | None = None
     still: bool = False
     why: Why | None = None
 

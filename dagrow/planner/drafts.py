@@ -15,6 +15,7 @@ from dagrow.build import Network
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import NumbersError
 from dagrow.graph import cost
+from dagrow.mutation import frozen_problem
 from dagrow.planner.kinds import Ask, Draft, Place
 from dagrow.planner.shortlist import Entry, most_promising
 from dagrow.statistics import Statistics
@@ -85,6 +86,14 @@ def _drafts(
     return [_draft(network, entry, statistics, ask) for entry in entries]
 
 
+def _without_moving_frozen(network: Network, draft: Draft) -> Draft:
+    """The draft without what would move frozen weights; methods that split neurons, say, or replace an edge."""
+    problems = {id(v): frozen_problem(network, v.trial.scaled(1.0)) for v in draft.variants}
+    variants = tuple(variant for variant in draft.variants if not problems[id(variant)])
+    reason = draft.reason if variants or not draft.variants else problems[id(draft.variants[0])]
+    return replace(draft, variants=variants, reason=reason)
+
+
 def _draw_together(statistics: Statistics, ask: Ask) -> None:
     """Has the processes exchange samples now, all of them at once, that a solve may ask for."""
     for moments in statistics.sites.values():
@@ -98,7 +107,7 @@ def _draft(network: Network, entry: Entry, statistics: Statistics, ask: Ask) -> 
     """What to try at one place; where its numbers are none, nothing, and the others go on."""
     kind, place = entry
     try:
-        return kind.draft(network, place, statistics, ask)
+        return _without_moving_frozen(network, kind.draft(network, place, statistics, ask))
     except NumbersError as error:
         return Draft(kind.name, place.label, (), str(error))
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]

@@ -22,6 +22,7 @@ from dagrow.planner.losses import PARTS, Losses, Mean, Measured, join_means
 from dagrow.planner.orient import Oriented, Shares
 from dagrow.planner.response import Deltas, Response, Values
 from dagrow.planner.trial import Trial
+from dagrow.randomness import torch_random_numbers_kept
 from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, rows
 
 _BATCH_SEED = 0x6A09
@@ -274,7 +275,7 @@ def untouched(network: Network) -> Iterator[None]:
     """Whatever runs inside, buffers (running statistics) and the global RNG are afterwards as before."""
     saved = [(buffer, buffer.clone()) for buffer in network.buffers()]
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch_random_numbers_kept():
             yield
     finally:
         with torch.no_grad():

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from dagrow.build import WeightsFingerprint
 from dagrow.graph import Cost
 from dagrow.mutation import WeightUpdate
 from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
@@ -132,8 +133,10 @@ def measure(
             candidates.append(result.candidate(draft, entry.track.variant, entry.slope))
         else:
             candidates.append(_nothing(draft, behind.get(i, draft.reason)))
-    spec = evaluator.dag.spec
-    return Findings([replace(c, spec=spec) for c in candidates], start, held, len(final) + len(constant))
+    spec, weights = evaluator.dag.spec, WeightsFingerprint.of(evaluator.network)
+    return Findings(
+        [replace(c, spec=spec, measured_on=weights) for c in candidates], start, held, len(final) + len(constant)
+    )
 
 
 def _ready(evaluator: Evaluator, trial: Trial) -> Trial:

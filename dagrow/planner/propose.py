@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from dagrow.build import Network
+from dagrow.build import Network, check_intact, frozen_names
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import GrowthError
 from dagrow.graph import cost
@@ -108,7 +108,8 @@ def propose(
         All candidates, best first.
 
     Raises:
-        GrowthError: if the request names what does not exist, or the loss is no number.
+        GrowthError: if the request names what does not exist, the network is no longer what its graph says, or the
+            loss is no number.
         SpecError: if ``new_node`` does.
         DataError: if the data are empty, or change from pass to pass.
     """
@@ -141,6 +142,7 @@ def propose(
         pointwise=pointwise,
         room=(room[0], room[1]),
         removal=removal,
+        frozen=frozen_names(network),
     )
     entries, fixed = find_places(dag, candidates, nodes, new_node)
     check_needs(makers, dag, (candidates,) if isinstance(candidates, str) else candidates)
@@ -183,7 +185,7 @@ def propose(
 def apply(
     model: torch.fx.GraphModule,
     candidate: Candidate,
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None = None,
     *,
     insert: str = "amplitude",
     random_weights: bool = False,
@@ -195,9 +197,10 @@ def apply(
     nothing.
 
     Args:
-        model: the network that the candidate was proposed for, or a copy of it.
+        model: the network that the candidate was proposed for, or a copy of it, with the weights that it had then.
         candidate: from a `Plan`.
-        optimizer: whose parameter groups and moments go along.
+        optimizer: whose parameter groups and moments go along; a list where several share the network. Together they
+            must hold every weight that requires a gradient.
         insert: how, see `INSERT`: ``amplitude`` as measured; ``silent`` with the same fan-in and fan-out 0 (a new
             edge with weights 0), so that nothing jumps and training does the rest.
         random_weights: as a control, random weights of the same norms take the place of those that were computed.
@@ -205,9 +208,9 @@ def apply(
             new ones start at their present values.
 
     Raises:
-        GrowthError: if the candidate was rejected, the network has changed since, there is no such way to insert, or
-            an average is that of another network.
-        OptimizerError: if the optimizer's state cannot be carried.
+        GrowthError: if the candidate was rejected, the network has changed since, there is no such way to insert,
+            frozen weights would be moved or keep neurons silent, or an average is that of another network.
+        OptimizerError: if an optimizer's state cannot be carried, or none holds a weight that requires a gradient.
     """
     network = _as_network(model)
     if candidate.rejected or candidate.trial is None or candidate.amplitude == 0.0:
@@ -217,6 +220,11 @@ def apply(
         raise GrowthError(
             f"the network has changed since this {candidate.kind} of '{candidate.place}' was measured; propose again"
         )
+    if candidate.measured_on is not None and not candidate.measured_on.fits(network):
+        raise GrowthError(
+            f"the weights have changed since this {candidate.kind} of '{candidate.place}' was measured, by training or "
+            "another insertion; propose again"
+        )
     change = find_insert(insert)(candidate.trial, candidate.amplitude)
     apply_change(network, redirected(change) if random_weights else change, optimizer, averages)
 
@@ -224,6 +232,7 @@ def apply(
 def _as_network(model: torch.fx.GraphModule) -> Network:
     if not isinstance(model, Network):
         raise GrowthError("the model must come from dagrow.build: only such a module knows its graph")
+    check_intact(model)
     return model
 
 

@@ -22,7 +22,16 @@ from dagrow.graph import leading_op
 from dagrow.methods import Metric, orthonormal
 from dagrow.ops import ACTIVATIONS, Op, Pool, to_positions
 from dagrow.planner.kinds.base import Place
-from dagrow.statistics import Snapshots, edge_widths, gathered, joined, node_features, rows, weighted_edges
+from dagrow.statistics import (
+    Snapshots,
+    edge_widths,
+    gathered,
+    joined,
+    movable,
+    node_features,
+    rows,
+    weighted_edges,
+)
 from dagrow.work import product, spend
 
 SAMPLES, MOST_SAMPLES = 512, 1024
@@ -174,6 +183,9 @@ class Screen:
         v = to_positions(goals[node])
         sources = {edge.source: values[output(edge.source)] for edge in weighted_edges(self.dag, node)}
         blocks = node_features(self.dag, node, sources, v)
+        if frozen := self.snapshots.frozen:
+            # What a frozen weight reads is left to new ones.
+            blocks = movable(self.dag, weighted_edges(self.dag, node), blocks, frozen)
         B = torch.cat([b.expand(*v.shape[:2], -1) for b in blocks], 2)
         Q, mixing = orthonormal(_rows(B))
         V = _rows(v)

@@ -3,7 +3,17 @@
 from dagrow.statistics.chain import chain_of, judged, labels_problem
 from dagrow.statistics.collect import Statistics, collect, watched
 from dagrow.statistics.draw import lasting_edges
-from dagrow.statistics.node import NodeMoments, edge_widths, node_features, solve_update, split_update, weighted_edges
+from dagrow.statistics.node import (
+    NodeMoments,
+    bias_is_trained,
+    edge_widths,
+    movable,
+    node_features,
+    solve_update,
+    split_update,
+    weight_is_frozen,
+    weighted_edges,
+)
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import CACHE_BYTES, Snapshot, Snapshots, check_loss
 from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, gathered, joined, rows
@@ -23,6 +33,7 @@ __all__ = [
     "Stream",
     "Sums",
     "Target",
+    "bias_is_trained",
     "chain_of",
     "check_loss",
     "collect",
@@ -32,10 +43,12 @@ __all__ = [
     "judged",
     "labels_problem",
     "lasting_edges",
+    "movable",
     "node_features",
     "rows",
     "solve_update",
     "split_update",
     "watched",
+    "weight_is_frozen",
     "weighted_edges",
 ]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dagrow.errors import NumbersError
-from dagrow.graph import Dag, Site
+from dagrow.graph import Site
 from dagrow.methods import SiteMoments
 from dagrow.statistics.draw import Draws
 from dagrow.statistics.node import NodeMoments, solve_update
@@ -73,7 +73,7 @@ def collect(
         return Statistics({}, {}, {}, 0)
     sites = [layout.site for layout in layouts]
     wanted = {target.key: target for target in (*targets, *map(Target, watched((), sites)))}
-    tally = Tally(snapshots.dag, layouts, tuple(wanted.values()), noise, precision)
+    tally = Tally(snapshots.dag, layouts, tuple(wanted.values()), noise, precision, snapshots.frozen)
     two_passes = tally.two_passes_are_cheaper(snapshots.will_fit())
     sums = Sums()
     for snapshot in snapshots.passing(goals=True):
@@ -81,7 +81,7 @@ def collect(
     processes = snapshots.stream.processes
     sums.join(processes)
     node_moments = {target.key: tally.node_moments(target.key, sums) for target in tally.targets}
-    updates = {node: _update(tally.dag, node, node_moments[node]) for node in watched((), sites)}
+    updates = {node: _update(snapshots, node, node_moments[node]) for node in watched((), sites)}
     if two_passes:
         residual = Sums()
         for snapshot in snapshots.passing(goals=True):
@@ -95,9 +95,9 @@ def collect(
     return Statistics(node_moments, moments, {layout.key: layout for layout in layouts}, sums.samples)
 
 
-def _update(dag: Dag, node: str, moments: NodeMoments) -> Tensor:
+def _update(snapshots: Snapshots, node: str, moments: NodeMoments) -> Tensor:
     """The best update of a child; none where its statistics are no numbers, which must not stop the others."""
     try:
-        return solve_update(dag, node, moments)
+        return solve_update(snapshots.dag, node, moments, frozen=snapshots.frozen)
     except NumbersError:
         return moments.S.new_zeros(moments.N.shape[1], moments.S.shape[0])

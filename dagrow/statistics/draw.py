@@ -15,7 +15,7 @@ from dagrow.graph import Dag
 from dagrow.methods import ChildSamples, SiteSamples
 from dagrow.ops import to_positions
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics.node import weighted_edges, without_update
+from dagrow.statistics.node import movable, weighted_edges, without_update
 from dagrow.statistics.passing import activation, reader, writer
 from dagrow.statistics.products import with_constant
 from dagrow.statistics.site import SiteLayout
@@ -99,12 +99,12 @@ class Draws:
             dag, child = self.snapshots.dag, reading.edge.target
             goal = snapshot.goals[child][chosen]
             outputs = partial(output_of, snapshot.values, dag, rows=chosen)
-            v = without_update(dag, child, self.updates[child], goal, outputs)
+            v = without_update(dag, child, self.updates[child], goal, outputs, self.snapshots.frozen)
             slot = layout.dag.slots(child)[reading.edge]
             v = to_positions(v)[..., slot]
-            existing = torch.cat(_features(dag, child, snapshot, chosen, v, layout.dag), dim=2)
-            if not any(dag.op(edge).has_bias for edge in lasting_edges(dag, layout.dag, child)):
-                existing[..., -1] = 0
+            blocks = _features(dag, child, snapshot, chosen, v, layout.dag)
+            lasting = lasting_edges(dag, layout.dag, child)
+            existing = torch.cat(movable(dag, lasting, blocks, self.snapshots.frozen), dim=2)
             children.append((v, existing, to_positions(goal)[..., slot]) if self.goal else (v, existing))
         return B if layout.has_bias else B[..., :-1], children
 

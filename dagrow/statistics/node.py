@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from dagrow.build.emit import edge_module
 from dagrow.graph import Dag
 from dagrow.methods import Metric, best_update
 from dagrow.ops import Op, channel_axis
@@ -101,7 +102,33 @@ class UpdateBlock:
     features: Tensor
 
 
-def update_blocks(dag: Dag, node: str, used: Sequence[EdgeId] | None = None) -> tuple[UpdateBlock, ...]:
+def weight_is_frozen(edge: EdgeId, frozen: Container[str]) -> bool:
+    """Whether the weight of an edge is among the frozen parameters."""
+    return f"{edge_module(edge)}.weight" in frozen
+
+
+def bias_is_trained(dag: Dag, edge: EdgeId, frozen: Container[str]) -> bool:
+    """Whether an edge has a bias that may change."""
+    return dag.op(edge).has_bias and f"{edge_module(edge)}.bias" not in frozen
+
+
+def movable(dag: Dag, edges: Sequence[EdgeId], blocks: Sequence[Tensor], frozen: Container[str]) -> list[Tensor]:
+    """The features of some edges and the constant, with 0 for those whose weights cannot move.
+
+    Args:
+        dag: the graph.
+        edges: with weights, into one node.
+        blocks: their features, the constant last.
+        frozen: names of parameters that stay as they are.
+    """
+    kept = [not weight_is_frozen(edge, frozen) for edge in edges]
+    kept.append(any(bias_is_trained(dag, edge, frozen) for edge in edges))
+    return [block if used else torch.zeros_like(block) for block, used in zip(blocks, kept, strict=True)]
+
+
+def update_blocks(
+    dag: Dag, node: str, used: Sequence[EdgeId] | None = None, frozen: Container[str] = ()
+) -> tuple[UpdateBlock, ...]:
     """Splits the best update of a node, or of some edges into it, into independent least-squares problems."""
     edges, slots = weighted_edges(dag, node), dag.slots(node)
     widths = edge_widths(dag, node)
@@ -117,9 +144,12 @@ def update_blocks(dag: Dag, node: str, used: Sequence[EdgeId] | None = None) -> 
         inside = [e for e in edges if slots[e].start <= low and high <= slots[e].stop and (used is None or e in used)]
         if not inside:
             continue
-        parts = [starts[e] + _group(dag.op(e), slots[e], low, widths[e]) for e in inside]
-        if any(dag.op(e).has_bias for e in inside):
+        trained = [e for e in inside if not weight_is_frozen(e, frozen)]
+        parts = [starts[e] + _group(dag.op(e), slots[e], low, widths[e]) for e in trained]
+        if any(bias_is_trained(dag, e, frozen) for e in inside):
             parts.append(constant)
+        if not parts:
+            continue
         blocks.append(UpdateBlock(slice(low, high), torch.cat(parts)))
     return tuple(blocks)
 
@@ -136,7 +166,12 @@ def _group(op: Op, slot: slice, low: int, width: int) -> Tensor:
 
 
 def solve_update(
-    dag: Dag, node: str, moments: NodeMoments, shrinkage: float = 0.0, edges: Sequence[EdgeId] | None = None
+    dag: Dag,
+    node: str,
+    moments: NodeMoments,
+    shrinkage: float = 0.0,
+    edges: Sequence[EdgeId] | None = None,
+    frozen: Container[str] = (),
 ) -> Tensor:
     """The best update of the edges into a node, jointly (thesis Prop. 3.2.2).
 
@@ -146,13 +181,15 @@ def solve_update(
         moments: over the features of all edges with weights.
         shrinkage: of the metric.
         edges: which are updated; all with weights if left out.
+        frozen: names of parameters that stay as they are; the others make the best of it.
 
     Returns:
-        ``[M, F]`` float64 over the features of these edges, the constant last; 0 where an edge has no such weight.
+        ``[M, F]`` float64 over the features of these edges, the constant last; 0 where an edge has no such weight, or
+        a frozen one.
     """
     S, N = moments.S, moments.N
     dW = S.new_zeros(N.shape[1], S.shape[0])
-    for block in update_blocks(dag, node, edges):
+    for block in update_blocks(dag, node, edges, frozen):
         index = block.features.to(S.device)
         metric = Metric(S[index][:, index], shrinkage, moments.precision)
         dW[block.outputs, index] = best_update(metric, N[index, block.outputs])
@@ -163,11 +200,16 @@ def solve_update(
 
 
 def split_update(
-    dag: Dag, node: str, dW: Tensor, dtype: torch.dtype, edges: Sequence[EdgeId] | None = None
+    dag: Dag,
+    node: str,
+    dW: Tensor,
+    dtype: torch.dtype,
+    edges: Sequence[EdgeId] | None = None,
+    frozen: Container[str] = (),
 ) -> dict[EdgeId, tuple[Tensor, Tensor | None]]:
     """Cuts ``dW [M, F]`` into a weight and a bias per edge.
 
-    The constant is counted once: edges that carry a bias share its update.
+    The constant is counted once: edges that carry a bias that is not frozen share its update.
 
     Args:
         dag: the graph.
@@ -175,24 +217,31 @@ def split_update(
         dW: over the features of the edges, the constant last.
         dtype: of the weights.
         edges: whose features these are; all with weights if left out.
+        frozen: names of parameters that stay as they are: their part is 0.
     """
     slots = dag.slots(node)
     widths = {edge: width for edge, width in edge_widths(dag, node).items() if edges is None or edge in edges}
     carriers = torch.zeros(dW.shape[0], dtype=dW.dtype, device=dW.device)
     for edge in widths:
-        carriers[slots[edge]] += dag.op(edge).has_bias
+        carriers[slots[edge]] += bias_is_trained(dag, edge, frozen)
     parts: dict[EdgeId, tuple[Tensor, Tensor | None]] = {}
     start = 0
     for edge, width in widths.items():
         op, slot = dag.op(edge), slots[edge]
         rows = _own_group(op, dW[slot, start : start + width])
-        bias = (dW[slot, -1] / carriers[slot]).to(dtype) if op.has_bias else None
+        if weight_is_frozen(edge, frozen):
+            rows = torch.zeros_like(rows)
+        bias = dW.new_zeros(slot.stop - slot.start).to(dtype) if op.has_bias else None
+        if bias_is_trained(dag, edge, frozen):
+            bias = (dW[slot, -1] / carriers[slot]).to(dtype)
         parts[edge] = (op.weight(rows.to(dtype), dag.output(edge.source)), bias)
         start += width
     return parts
 
 
-def without_update(dag: Dag, node: str, dW: Tensor, v: Tensor, output: Callable[[str], Tensor]) -> Tensor:
+def without_update(
+    dag: Dag, node: str, dW: Tensor, v: Tensor, output: Callable[[str], Tensor], frozen: Container[str] = ()
+) -> Tensor:
     """``v_goal - dW* B``, the update run as the edges themselves would.
 
     Args:
@@ -201,9 +250,10 @@ def without_update(dag: Dag, node: str, dW: Tensor, v: Tensor, output: Callable[
         dW: its update, as `solve_update` gives it.
         v: ``v_goal`` there, as the node merges; it is left as it is.
         output: of a parent, for the same samples.
+        frozen: names of parameters that stay as they are.
     """
     axis, left = channel_axis(v), v
-    for edge, (weight, bias) in split_update(dag, node, dW, v.dtype).items():
+    for edge, (weight, bias) in split_update(dag, node, dW, v.dtype, frozen=frozen).items():
         slot = dag.slots(node)[edge]
         done = layer_output(dag.op(edge).run(output(edge.source), weight, bias), weight)
         if done.shape == v.shape:

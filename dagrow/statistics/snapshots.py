@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dagrow.build import Network, Suffix, Suffixes, Value, merged, output, probe
+from dagrow.build import Network, Suffix, Suffixes, Value, frozen_names, merged, output, probe
 from dagrow.errors import GrowthError, NumbersError
 from dagrow.graph import Dag, backward_work, forward_work
 from dagrow.statistics.stream import Batch, LossFunction, Stream
@@ -72,6 +72,7 @@ class Snapshots:
     ) -> None:
         self.network, self.loss, self.stream = network, loss, stream
         self.dag: Dag = network.dag
+        self.frozen = frozen_names(network)
         self.nodes = tuple(nodes)
         self._inner = (*map(merged, self.nodes), *map(output, self._read(sites, read)))
         self._probe = probe(network, self.dag, self._inner)

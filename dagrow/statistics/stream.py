@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from dagrow.build import Network
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DataError
+from dagrow.randomness import torch_random_numbers_kept
 
 LossFunction = Callable[[Any, Any], Tensor]
 """``(output, target) -> scalar mean loss``."""
@@ -230,7 +231,7 @@ class _same_order:
 
     def __enter__(self) -> None:
         self.states = [generator.get_state() for generator in self.generators]
-        self.fork = torch.random.fork_rng(devices=[])
+        self.fork = torch_random_numbers_kept()
         self.fork.__enter__()
         torch.manual_seed(_SEED)
 

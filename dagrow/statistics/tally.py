@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +55,9 @@ class Tally:
         targets: tuple[Target, ...],
         noise: bool,
         precision: torch.dtype | None,
+        frozen: Container[str] = (),
     ) -> None:
+        self.frozen = frozen
         self.dag, self.layouts, self.targets = dag, layouts, targets
         self.nodes = tuple(dict.fromkeys(target.node for target in targets))
         self.plain = frozenset(target.key for target in targets if target.dag is None)
@@ -135,7 +137,7 @@ class Tally:
         children = [(self.dag, node) for node in updates]
         for part in self.portions(snapshot, residual, (*self.grown, *children), self.grown):
             projected = {
-                node: without_update(self.dag, node, dW, part.goals[node], part.outputs.__getitem__)
+                node: without_update(self.dag, node, dW, part.goals[node], part.outputs.__getitem__, self.frozen)
                 for node, dW in updates.items()
             }
             for layout in self.layouts:

@@ -14,6 +14,7 @@ from dagrow.graph import Dag, load_run, nonparametric_problems
 from dagrow.objectives import LOSSES
 from dagrow.ops import NORMS, position_count
 from dagrow.planner import check_growth, find_places
+from dagrow.randomness import random_numbers_kept
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
 from dagrow.training.continuing import check_same_run, continued, finished
@@ -33,6 +34,7 @@ from dagrow.training.validation import split_held_out
 
 
 @memory_errors()
+@random_numbers_kept()
 def grow(
     run: RunSpec | str | Path,
     *,
@@ -57,7 +59,8 @@ def grow(
             writes and reports.
 
     Returns:
-        The grown network, its scores and the journal.
+        The grown network, its scores and the journal. The global random numbers of torch, numpy and Python are left
+        where they were.
 
     Raises:
         DagrowError: one of its kinds, for whatever a person can mend; a directory that exists stays whole.

@@ -13,6 +13,7 @@ from dagrow.build import Network
 from dagrow.build.network import derived_seed
 from dagrow.data import Portion
 from dagrow.graph import training_work
+from dagrow.randomness import torch_random_numbers_kept
 from dagrow.spec import RunSpec
 from dagrow.training.epochs import TrainingError, train_epoch
 from dagrow.training.progress import Progress, gradient_steps, schedule_of
@@ -50,9 +51,8 @@ class Twin:
             TrainingError: of several processes, where it was not: the others could not know, and would wait for this
                 one.
         """
-        device = next(self.network.parameters()).device
         seed = derived_seed(task.spec.seed, purpose)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch_random_numbers_kept():
             torch.manual_seed(seed)
             batches = islice(_batches(task, self.network, torch.Generator().manual_seed(seed)), steps)
             try:

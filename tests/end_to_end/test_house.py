@@ -19,7 +19,7 @@ from dagrow.spec.run import DATASETS
 PACKAGE = ROOT / "dagrow"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors", "ties", "work"},
+    {"errors", "randomness", "ties", "work"},
     {"packing"},
     {"distributed"},
     {"methods", "ops", "objectives"},

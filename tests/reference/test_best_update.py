@@ -23,7 +23,7 @@ from reference_network import (
 from dagrow.methods import Metric, explained
 from dagrow.mutation import Change, WeightUpdate
 from dagrow.planner import propose
-from dagrow.statistics import solve_update, split_update
+from dagrow.statistics import edge_widths, solve_update, split_update
 
 BARE = {"op": "linear", "bias": False}
 
@@ -106,6 +106,38 @@ def test_it_is_the_least_squares_solution(name, samples):
         left = np.mean([(r**2).sum() for r in loops.residuals(model.dag, node, values)])
         taken = float((dW.T * moments.N).sum())
         assert moments.v_goal_squared - taken == pytest.approx(left, rel=1e-7, abs=1e-9 * moments.v_goal_squared)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_with_frozen_weights_it_is_the_least_squares_solution_of_the_others(name):
+    spec = GRAPHS[name]
+    for node in (node for node in spec.nodes if loops.weighted(spec, node)):
+        edges = loops.weighted(spec, node)
+        keys = [f"{node}.from_{e.source}.{key}" for e in edges for key in ("weight", "bias")]
+        for frozen in ({keys[0]}, {keys[1]}, set(keys[:2]), set(keys[1::2]), set(keys)):
+            model, x, y, values = case(spec, 40)
+            moments = collected(model, squared, stream(model, x, y), nodes=[node]).nodes[node]
+            dW = solve_update(model.dag, node, moments, frozen=frozen).numpy()
+            B = np.concatenate([loops.node_features(spec, node, one) for one in values])
+            V = np.concatenate([loops.node_goal(node, one) for one in values])
+            held, start = [], 0
+            for edge in edges:
+                width = edge_widths(model.dag, node)[edge]
+                if f"{node}.from_{edge.source}.weight" in frozen:
+                    held += range(start, start + width)
+                start += width
+            for m in range(dW.shape[0]):
+                slots = [e for e in edges if model.dag.slots(node)[e].start <= m < model.dag.slots(node)[e].stop]
+                biased = [f"{node}.from_{e.source}.bias" for e in slots if model.dag.op(e).bias]
+                fixed = [*held, *([start] if biased and frozen.issuperset(biased) else [])]
+                columns = [c for c in loops.allowed_columns(model.dag, node, m) if c not in fixed]
+                expected = np.linalg.lstsq(B[:, columns], V[:, m], rcond=None)[0] if columns else np.zeros(0)
+                close(B @ dW[m], B[:, columns] @ expected, tolerance=1e-7)
+                assert not np.delete(dW[m], columns).any()
+            parts = split_update(model.dag, node, torch.from_numpy(dW), torch.float64, frozen=frozen)
+            for edge, (weight, bias) in parts.items():
+                assert not (f"{node}.from_{edge.source}.weight" in frozen and weight.any())
+                assert not (bias is not None and f"{node}.from_{edge.source}.bias" in frozen and bias.any())
 
 
 @pytest.mark.parametrize("name", GRAPHS)

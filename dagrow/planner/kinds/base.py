@@ -33,6 +33,7 @@ class Ask:
         removal: what a removal may add to the loss.
         samples: whether methods may search on samples where moments say nothing, or have to do with moments.
         solves: that are known.
+        frozen: names of the parameters that must not move.
     """
 
     method: Method
@@ -44,6 +45,7 @@ class Ask:
     removal: float = 0.0
     samples: bool = True
     solves: Solves = field(default_factory=Solves)
+    frozen: frozenset[str] = frozenset()
 
     @property
     def may_search(self) -> bool:
@@ -160,7 +162,8 @@ def best_update(place: Place, key: str, statistics: Statistics, ask: Ask, shrink
         As `solve_update`.
     """
     common = key == place.node
-    solve = partial(solve_update, place.base if common else place.dag, place.node, statistics.nodes[key], shrinkage)
+    dag, moments = place.base if common else place.dag, statistics.nodes[key]
+    solve = partial(solve_update, dag, place.node, moments, shrinkage, frozen=ask.frozen)
     return ask.solves.weights(f"update of {key} at {shrinkage}", solve, again=common)
 
 

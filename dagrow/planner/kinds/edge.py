@@ -78,7 +78,7 @@ class NewEdge(Kind):
             score, noise = self._scores(new, after, old, before, statistics.samples)
             if score <= max(ask.request.significance * noise, LEAST * before.v_goal_squared**0.5):
                 continue
-            update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype))
+            update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype, frozen=ask.frozen))
             trial = Trial(network, place.dag, Change(updates=(update,), structure=place.structure))
             variants.append(Variant(trial, shrinkage, (score,), noise, 0, added))
         return Draft(self.name, place.label, tuple(variants), "" if variants else "explains nothing above the noise")

@@ -135,14 +135,14 @@ def _updates(
     else:
         found = []
     return tuple(
-        WeightUpdate(child, split_update(place.base, child, dW, torch.float64, _lasting(place, child)))
+        WeightUpdate(child, split_update(place.base, child, dW, torch.float64, _lasting(place, child), ask.frozen))
         for child, dW in found
     )
 
 
 def _best_update(place: Place, child: str, statistics: Statistics, ask: Ask) -> Tensor:
     edges = _lasting(place, child)
-    solve = partial(solve_update, place.base, child, statistics.nodes[child], edges=edges)
+    solve = partial(solve_update, place.base, child, statistics.nodes[child], edges=edges, frozen=ask.frozen)
     return ask.solves.weights(f"update of {child} by {', '.join(map(str, edges))}", solve, again=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 
 import torch
@@ -17,7 +17,15 @@ from dagrow.mutation import Change, Constant, WeightUpdate
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics import SiteLayout, Statistics, Target, edge_widths, split_update
+from dagrow.statistics import (
+    SiteLayout,
+    Statistics,
+    Target,
+    bias_is_trained,
+    edge_widths,
+    split_update,
+    weight_is_frozen,
+)
 
 
 class Remove(Kind):
@@ -47,11 +55,11 @@ class Remove(Kind):
             layer = edge_module(edge)
             state = network.state_dict()
             W, bias = place.base.op(edge).stored(state[f"{layer}.weight"]), state.get(f"{layer}.bias")
-            solve = partial(_compensation, place, edge, moments.S, W, bias, shrinkage)
+            solve = partial(_compensation, place, edge, moments.S, W, bias, shrinkage, ask.frozen)
             dW = ask.solves.weights(f"compensation of {edge} without {place.label} at {shrinkage}", solve)
             weights = {
                 e: (w.to(W.dtype), None if b is None else b.to(W.dtype))
-                for e, (w, b) in split_update(place.dag, edge.target, dW, torch.float64).items()
+                for e, (w, b) in split_update(place.dag, edge.target, dW, torch.float64, frozen=ask.frozen).items()
             }
             updates.append(WeightUpdate(edge.target, {edge: (-W, None if bias is None else -bias), **weights}))
         trial = Trial(network, place.dag, Change(structure=place.structure, constant=Constant(updates=tuple(updates))))
@@ -86,7 +94,15 @@ def _place(
     return place
 
 
-def _compensation(place: Place, lost: EdgeId, S: Tensor, W: Tensor, bias: Tensor | None, shrinkage: float) -> Tensor:
+def _compensation(
+    place: Place,
+    lost: EdgeId,
+    S: Tensor,
+    W: Tensor,
+    bias: Tensor | None,
+    shrinkage: float,
+    frozen: Container[str] = (),
+) -> Tensor:
     """``[M, F]`` over what remains at the child: the best fit of what the lost edge wrote."""
     index = {}
     start = 0
@@ -96,13 +112,15 @@ def _compensation(place: Place, lost: EdgeId, S: Tensor, W: Tensor, bias: Tensor
     constant = torch.tensor([start], device=S.device)
     gone = index.pop(lost)
     rest = torch.cat([*index.values(), constant])
-    carried = any(place.base.op(edge).has_bias for edge in index)
-    used = rest if carried else rest[:-1]
+    trained = [torch.full((len(i),), not weight_is_frozen(edge, frozen)) for edge, i in index.items()]
+    carried = torch.tensor([any(bias_is_trained(place.base, edge, frozen) for edge in index)])
+    may_change = torch.cat([*trained, carried]).to(S.device)
+    used = rest[may_change]
     rows = place.base.op(lost).rows(W).double()
     cross = S[used][:, gone] @ rows.T
     if bias is not None:
         cross = cross + S[used][:, constant] @ bias.double().unsqueeze(0)
     dW = rows.new_zeros(len(rows), len(rest))
     if used.numel():
-        dW[:, : used.numel()] = Metric(S[used][:, used], shrinkage).solve(cross).T
+        dW[:, may_change] = Metric(S[used][:, used], shrinkage).solve(cross).T
     return dW

@@ -39,7 +39,7 @@ class Update(Kind):
             dW = best_update(place, place.node, statistics, ask, shrinkage)
             if not bool((dW != 0).any()):
                 continue
-            update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype))
+            update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype, frozen=ask.frozen))
             trial = Trial(network, place.dag, Change(updates=(update,)))
             variants.append(Variant(trial, shrinkage, (), 0.0, 0, Cost(0, 0)))
         return Draft(self.name, place.label, tuple(variants), "" if variants else "nothing to update")

@@ -13,6 +13,7 @@ from dagrow.build import build
 from dagrow.errors import GrowthError, SpecError
 from dagrow.graph import Structure, load_graph
 from dagrow.mutation import Change, apply_change
+from dagrow.mutation import groups as groups_module
 from dagrow.mutation import layers as layers_module
 from dagrow.planner import apply, propose
 from dagrow.spec import save_graph
@@ -99,11 +100,23 @@ def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, name, k
     assert model.spec != before.spec
 
 
-@pytest.mark.parametrize("function", ["emit", "node_layers", "_filled", "_tables", "_group_steps", "find_slot"])
-def test_an_error_at_any_moment_of_the_preparation_changes_nothing(monkeypatch, function):
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        (layers_module, "emit"),
+        (layers_module, "node_layers"),
+        (layers_module, "_check_additions"),
+        (layers_module, "_filled"),
+        (layers_module, "_tables"),
+        (groups_module, "slots_of"),
+        (groups_module, "check_takes"),
+        (groups_module, "_merged"),
+    ],
+)
+def test_an_error_at_any_moment_of_the_preparation_changes_nothing(monkeypatch, module, function):
     model, optimizer, x, y = trained(VECTORS)
     candidate = proposed(model, x, y, "node")[0]
-    breaking = BreaksAfter(monkeypatch, layers_module, function)
+    breaking = BreaksAfter(monkeypatch, module, function)
     grown, carried = copy.deepcopy((model, optimizer))
     apply(grown, candidate, carried)
     count = breaking.calls
