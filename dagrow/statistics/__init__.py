@@ -3,7 +3,15 @@
 from dagrow.statistics.chain import chain_of, judged, labels_problem
 from dagrow.statistics.collect import Statistics, collect, watched
 from dagrow.statistics.draw import lasting_edges
-from dagrow.statistics.node import NodeMoments, edge_widths, node_features, solve_update, split_update, weighted_edges
+from dagrow.statistics.node import (
+    NodeMoments,
+    edge_widths,
+    node_features,
+    solve_update,
+    split_update,
+    units_of,
+    weighted_edges,
+)
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import CACHE_BYTES, Snapshot, Snapshots, check_loss
 from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, gathered, joined, rows
@@ -36,6 +44,7 @@ __all__ = [
     "rows",
     "solve_update",
     "split_update",
+    "units_of",
     "watched",
     "weighted_edges",
 ]

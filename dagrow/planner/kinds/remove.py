@@ -17,7 +17,7 @@ from dagrow.mutation import Change, Constant, WeightUpdate
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.trial import Trial
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics import SiteLayout, Statistics, Target, edge_widths, split_update
+from dagrow.statistics import SiteLayout, Statistics, Target, edge_widths, split_update, units_of
 
 
 class Remove(Kind):
@@ -104,5 +104,6 @@ def _compensation(place: Place, lost: EdgeId, S: Tensor, W: Tensor, bias: Tensor
         cross = cross + S[used][:, constant] @ bias.double().unsqueeze(0)
     dW = rows.new_zeros(len(rows), len(rest))
     if used.numel():
-        dW[:, : used.numel()] = Metric(S[used][:, used], shrinkage).solve(cross).T
+        units = units_of(place.base, tuple(edge_widths(place.base, lost.target))).to(S.device)[used]
+        dW[:, : used.numel()] = Metric(S[used][:, used], shrinkage, units=units).solve(cross).T
     return dW

@@ -1,0 +1,69 @@
+"""Whether a network is still what its graph says: only then can it be measured and changed."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from dagrow.build.module import Network
+from dagrow.build.network import node_layers
+from dagrow.errors import GrowthError
+
+PRECISIONS = (torch.float32, torch.float64)
+"""Of weights: in half precision a gain drowns in the rounding of the losses that it is the difference of."""
+
+
+def check_network(network: Network) -> None:
+    """Refuses a network whose layers or numbers are not as `build` makes them.
+
+    Raises:
+        GrowthError: that names the layer and what is missing, or the dtype.
+    """
+    for name in network.dag.order:
+        with torch.device("meta"):
+            layers = node_layers(network.dag, name)
+        for key, declared in layers.items():
+            _check_layer(network, f"{name}.{key}", declared)
+    tensors = [*network.parameters(), *(b for b in network.buffers() if b.is_floating_point())]
+    if any(tensor.is_inference() for tensor in tensors):
+        raise GrowthError(
+            "the network's weights were made in torch.inference_mode and have no gradients: build it outside"
+        )
+    found = {tensor.dtype for tensor in tensors}
+    if len(found) > 1 or not found <= {*PRECISIONS}:
+        names = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in found))
+        raise GrowthError(
+            f"the network's numbers are {names}: growth needs all of them in float32, or all in float64 "
+            "(grow first and call .half() or .bfloat16() then; torch.autocast may stay on)"
+        )
+    if len(places := {tensor.device for tensor in tensors}) > 1:
+        raise GrowthError(
+            f"the network is spread over several devices ({', '.join(sorted(map(str, places)))}): use one"
+        )
+
+
+def _check_layer(network: Network, path: str, declared: nn.Module) -> None:
+    try:
+        layer = network.get_submodule(path)
+    except AttributeError:
+        raise GrowthError(f"the network has no layer '{path}' any more, which its graph declares") from None
+    wanted = {**dict(declared.named_parameters()), **dict(declared.named_buffers())}
+    for key, entry in wanted.items():
+        own = layer._parameters.get(key, layer._buffers.get(key))
+        if own is None:
+            raise GrowthError(f"'{path}' has no {key} of its own{_why(layer, key)}")
+        if own.shape != entry.shape:
+            raise GrowthError(
+                f"the {key} of '{path}' has shape {list(own.shape)}, and the graph says {list(entry.shape)}: "
+                "sizes are changed by dagrow.apply only"
+            )
+
+
+def _why(layer: nn.Module, key: str) -> str:
+    """What may have taken a tensor away, and what to do."""
+    if parametrize.is_parametrized(layer) or any(hasattr(layer, key + suffix) for suffix in ("_g", "_orig")):
+        return ": it is made of others (weight_norm or another parametrization); undo that while the network grows"
+    if key == "bias" and isinstance(getattr(layer, "weight", None), torch.Tensor):
+        return ": the graph declares one; write 'bias: false' there for none"
+    return ": the graph declares it; a norm grows with its learned weights and running statistics only"
