@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from dagrow.build.checks import check_numbers, why_missing
 from dagrow.build.emit import output, record
 from dagrow.build.module import Network
 from dagrow.build.network import node_layers
@@ -27,6 +28,7 @@ def check_intact(network: Network) -> None:
     Raises:
         GrowthError: that says what was edited, replaced, taken away or shared.
     """
+    check_numbers(network)
     if "forward" in vars(network):
         raise GrowthError(f"the network has a 'forward' of its own in place of the graph's; {_ANEW}")
     if _calls(network.graph) != _declared_calls(network.spec):
@@ -54,15 +56,19 @@ def drop_additions(network: Network) -> None:
 
 
 def _check_layer(path: str, layer: nn.Module | None, declared: nn.Module) -> None:
-    if not isinstance(layer, type(declared)):
+    if layer is None or not isinstance(layer, type(declared)):
         found = "nothing" if layer is None else f"a layer of class {type(layer).__name__}"
         raise GrowthError(f"{path} is {found}, the graph declares {type(declared).__name__}; {_ANEW}")
     found_tensors = {**dict(layer.named_parameters(recurse=False)), **dict(layer.named_buffers(recurse=False))}
     for name, tensor in (*declared.named_parameters(), *declared.named_buffers()):
         own = found_tensors.get(name)
-        if own is None or own.shape != tensor.shape:
-            found = "gone, or no tensor of its own" if own is None else f"of shape {list(own.shape)}"
-            raise GrowthError(f"{path}.{name} is {found}, the graph declares {list(tensor.shape)}; {_ANEW}")
+        if own is None:
+            raise GrowthError(f"'{path}' has no {name} of its own{why_missing(layer, name)}")
+        if own.shape != tensor.shape:
+            raise GrowthError(
+                f"the {name} of '{path}' has shape {list(own.shape)}, and the graph says {list(tensor.shape)}: "
+                "sizes are changed by dagrow.apply only"
+            )
 
 
 def _check_apart(network: Network, layers: Mapping[str, nn.Module]) -> None:

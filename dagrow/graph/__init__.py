@@ -12,6 +12,7 @@ from dagrow.graph.cost import (
     training_work,
 )
 from dagrow.graph.dag import Dag
+from dagrow.graph.feature_units import feature_units
 from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
 from dagrow.graph.load import checked_run, load_graph, load_run
 from dagrow.graph.nonparametric import growing_nodes, nonparametric_problems
@@ -35,6 +36,7 @@ __all__ = [
     "checked_run",
     "cost",
     "edge_work",
+    "feature_units",
     "forward_work",
     "fresh_name",
     "growing_nodes",

@@ -3,7 +3,7 @@
 from dagrow.methods.best_update import best_update, explained
 from dagrow.methods.folding import Fold, fold
 from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, SILENCE, EdgeFormula, Formula, Method
-from dagrow.methods.metric import Metric
+from dagrow.methods.metric import CONSTANT, Metric, mean_squares
 from dagrow.methods.moments import EdgeMoments, Existing, Neurons, NewWeights, Request, SiteMoments, Why
 from dagrow.methods.registry import COMPLETIONS, METHODS, NOTHING, find_completion, find_method, register_method
 from dagrow.methods.relu_chain import ChainSamples, Judged, ReluChain, Segment
@@ -14,6 +14,7 @@ from dagrow.methods.scene import Scene, Straight
 __all__ = [
     "CHAIN",
     "COMPLETIONS",
+    "CONSTANT",
     "EXISTING",
     "GOAL",
     "METHODS",
@@ -45,6 +46,7 @@ __all__ = [
     "find_completion",
     "find_method",
     "fold",
+    "mean_squares",
     "orthonormal",
     "register_method",
 ]

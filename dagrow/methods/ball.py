@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dagrow.methods.ascent import ascend
+from dagrow.methods.metric import unit_lengths
 from dagrow.methods.moments import Existing, SiteMoments
 from dagrow.methods.samples import SiteSamples
 from dagrow.work import product
@@ -64,18 +65,14 @@ class Ball:
     @staticmethod
     def of(moments: SiteMoments, samples: SiteSamples) -> Ball:
         """Measured in what is there."""
-        unit = torch.ones(len(moments.S), dtype=torch.float64, device=moments.S.device)
-        features = len(unit) - 1 if moments.has_constant else len(unit)
-        rms = moments.S.diagonal()[:features].mean().sqrt()
-        if features and float(rms) > 0:
-            constant = moments.S.diagonal()[-1].sqrt() if moments.has_constant else 1.0
-            unit[:features] = constant / rms
+        B = samples.B.detach()
+        # Of these samples: sums over others depend on the batches that they come in.
+        unit = 1 / unit_lengths(B.double().square().sum((0, 1)) / len(B), moments.feature_units)
         existing = moments.existing or Existing(unit.new_zeros(len(unit), 0), unit.new_zeros(0, 0))
         there = existing.alpha.double() / unit.unsqueeze(1)
         radius, length = (
             float(x.mean()) if x.numel() and float(x.mean()) > 0 else 1.0 for x in (there.norm(dim=0), existing.fan_out)
         )
-        B = samples.B.detach()
         return Ball(samples, B * unit.to(B), unit, radius, length, there, existing.omega, moments.N_proj.shape[1])
 
     @property

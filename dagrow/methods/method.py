@@ -40,6 +40,7 @@ class Method:
         fills: it can make neurons for a node that has none yet.
         edge: makes the weights of new edges, which enter as they are; None leaves them to the best update.
         searches: it finds nothing without samples, at places where moments say nothing either.
+        completed: where its neurons do not gain, those of the completion (`Request.completion`) have their turn.
     """
 
     formula: Formula
@@ -48,6 +49,7 @@ class Method:
     fills: bool = True
     edge: EdgeFormula | None = None
     searches: bool = False
+    completed: bool = False
 
     def __call__(self, moments: SiteMoments, request: Request) -> Neurons:
         """The neurons that it makes of these moments."""

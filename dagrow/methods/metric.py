@@ -1,5 +1,9 @@
 """The metric S of the inputs: shrinkage, whitening and solves that survive a singular S.
 
+Shrinkage adds a ridge to the diagonal of S, for each feature relative to the mean square of the features that share its
+unit: what x times a number changes in the one it changes in the other, and nothing is decided by it. The constant has
+no ridge: it says where the features lie, not how far they vary.
+
 Policy for dead, duplicated or too many features (tested in tests/reference/test_metric.py):
 
 * S is first scaled to unit diagonal, so that no feature is small only because of its unit;
@@ -21,23 +25,68 @@ from torch import Tensor
 
 from dagrow.errors import NumbersError
 
+CONSTANT = -1
+"""In place of a unit: the constant feature."""
+
+
+def mean_squares(squares: Tensor, units: Tensor) -> Tensor:
+    """Of each feature, the mean square of all features that share its unit; of the constant, its own.
+
+    Args:
+        squares: ``[F]``, of each feature.
+        units: ``[F]`` integers, equal for features that share a unit, `CONSTANT` for the constant.
+    """
+    shared = units != CONSTANT
+    index, count = units[shared], int(units.max()) + 1 if len(units) else 0
+    total, number = (
+        squares.new_zeros(max(0, count)).index_add(0, index, part)
+        for part in (squares[shared], torch.ones_like(squares[shared]))
+    )
+    means = squares.clone()
+    means[shared] = (total / number.clamp(min=1))[index]
+    return means
+
+
+def unit_lengths(squares: Tensor, units: Tensor) -> Tensor:
+    """The root mean square of each feature's unit, relative to the constant's where there is one.
+
+    1 for the constant and where all features are 0. Weights times this are pure numbers.
+
+    Args:
+        squares: ``[F]``, of each feature.
+        units: ``[F]``, see `mean_squares`.
+    """
+    means = mean_squares(squares.double(), units).clamp(min=0)
+    one = means[units == CONSTANT][:1] if bool((units == CONSTANT).any()) else torch.ones_like(means[:1])
+    return torch.where(means > 0, (means / one).sqrt(), 1.0)
+
 
 class Metric:
-    """A factor of ``S + rho mean(diag S) I``; everything in float64.
+    """A factor of ``S + ridge``, the ridge diagonal: ``rho`` times the mean square of a feature's unit.
+
+    Everything is in float64.
 
     Args:
         S: ``[F, F]`` symmetric, positive semi-definite up to rounding.
         shrinkage: rho >= 0; 0 is the papers' method.
         precision: dtype in which the products that S is a sum of were made.
+        units: of the features, see `mean_squares`; if left out they share one, and none is the constant.
     """
 
-    def __init__(self, S: Tensor, shrinkage: float = 0.0, precision: torch.dtype = torch.float64) -> None:
+    def __init__(
+        self,
+        S: Tensor,
+        shrinkage: float = 0.0,
+        precision: torch.dtype = torch.float64,
+        units: Tensor | None = None,
+    ) -> None:
         S = S.double()
         check_finite(S)
         size = S.shape[0]
         if shrinkage > 0:
-            ridge = shrinkage * S.diagonal().mean()
-            S = S + ridge * torch.eye(size, dtype=S.dtype, device=S.device)
+            units = S.new_zeros(size, dtype=torch.long) if units is None else units
+            ridge = shrinkage * mean_squares(S.diagonal(), units)
+            S = S + torch.diag(torch.where(units == CONSTANT, 0.0, ridge))
         diagonal = S.diagonal()
         alive = diagonal > diagonal.amax(0).clamp(min=0) * torch.finfo(torch.float64).tiny if size else diagonal > 0
         self.alive = alive.nonzero().squeeze(1)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from dagrow.methods.metric import CONSTANT, Metric, unit_lengths
 from dagrow.methods.relu_chain import ChainSamples
 from dagrow.methods.samples import SiteSamples
 from dagrow.methods.scene import Scene
@@ -55,8 +56,8 @@ class SiteMoments:
     Attributes:
         S: ``[F, F]`` metric of the features, ``E[B^T B]`` with each position weighted by how often it is read.
         N_proj: ``[F, M]``, ``E[B^T v_proj]``.
-        N_noise: ``[F, M]``, the statistic of N_proj when every sample's v_proj has a random sign: what N_proj
-            would look like if nothing were there to find (tiny appendix D.3).
+        N_noise: ``[draws, F, M]``, or of one draw ``[F, M]``: the statistic of N_proj when every sample's v_proj has a
+            random sign, which is what N_proj would look like if nothing were there to find (tiny appendix D.3).
         N_goal: ``[F, M]``, ``E[B^T v_goal]``; None where the method did not ask for it.
         mean: ``[F]``, mean of the features over samples and positions, for signs.
         v_goal_squared: ``E||v_goal||^2`` over all children: what there is to be gained from.
@@ -66,6 +67,8 @@ class SiteMoments:
         samples: draws the samples that `nonlinear` needs; called by methods that need them, None where there
             are none.
         has_constant: whether the last feature is the constant.
+        units: ``[F]`` integers, equal for features that share a unit, `CONSTANT` for the constant; left out, all but
+            the constant share one.
         existing: the neurons that are there, for methods that declare that they need them (`EXISTING`).
         chain: the network itself with labelled samples, likewise (`CHAIN`).
     """
@@ -82,6 +85,34 @@ class SiteMoments:
     existing: Existing | None = None
     chain: Callable[[], ChainSamples] | None = None
     v_proj_squared: float = math.nan
+    units: Tensor | None = None
+
+    @property
+    def feature_units(self) -> Tensor:
+        """``[F]``, see `units`."""
+        if self.units is not None:
+            return self.units
+        units = torch.zeros(len(self.S), dtype=torch.long, device=self.S.device)
+        if self.has_constant:
+            units[-1:] = CONSTANT
+        return units
+
+    @property
+    def lengths(self) -> Tensor:
+        """``[F]``, the root mean square of each feature's unit, 1 for the constant and where all features are 0.
+
+        Fan-ins times this are pure numbers: their lengths say by how much pre-activations vary, whatever the units.
+        """
+        return unit_lengths(self.S.diagonal(), self.feature_units)
+
+    @property
+    def noise_draws(self) -> Tensor:
+        """``[draws, F, M]``, see `N_noise`; a matrix is one draw."""
+        return self.N_noise.view(-1, *self.N_proj.shape)
+
+    def metric(self, shrinkage: float = 0.0) -> Metric:
+        """S as a `Metric`, with a ridge."""
+        return Metric(self.S, shrinkage, self.precision, self.feature_units)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ def net2net(moments: SiteMoments, request: Request) -> Neurons:
     order = torch.cat([torch.randperm(there.shape[1], generator=generator) for _ in range(rounds)])
     chosen = order[: request.neurons].to(there.device)
     noise = torch.randn(there.shape[0], len(chosen), generator=generator, dtype=torch.float64).to(there.device)
-    size = there[:, chosen].norm(dim=0) / there.shape[0] ** 0.5
+    lengths = moments.lengths.unsqueeze(1)
+    size = (lengths * there)[:, chosen].norm(dim=0) / there.shape[0] ** 0.5 / lengths
     omega = there.new_zeros(len(chosen), moments.N_proj.shape[1])
     return Neurons(request.noise * size * noise, omega, there.new_zeros(len(chosen)), still=True, splits=chosen)

@@ -79,7 +79,7 @@ def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
         omega, updates = removal.solve(fan_in.E @ W)
         alpha = fan_in.alpha(W)
         if search.homogeneous:
-            alpha, omega = _balanced(alpha, omega)
+            alpha, omega = _balanced(alpha, omega, fan_in.lengths)
     return Neurons(alpha, omega, scores * removal.size, noise_level * removal.size, updates, fan_in_fixed=True)
 
 
@@ -102,9 +102,9 @@ def _within(wanted: float, bounds: tuple[int, int]) -> int:
     return min(max(int(wanted), bounds[0]), bounds[1])
 
 
-def _balanced(alpha: Tensor, omega: Tensor) -> tuple[Tensor, Tensor]:
+def _balanced(alpha: Tensor, omega: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """The same neurons with fan-in and fan-out of equal norms, for homogeneous activations."""
-    ratio = (omega.norm(dim=1) / alpha.norm(dim=0)).sqrt()
+    ratio = (omega.norm(dim=1) / (lengths.unsqueeze(1) * alpha).norm(dim=0)).sqrt()
     ratio = torch.where((ratio > 0) & ratio.isfinite(), ratio, 1.0)
     return alpha * ratio, omega / ratio.unsqueeze(1)
 
@@ -136,12 +136,11 @@ class _Search:
         polished = _within(affordable / STEPS[1], POLISHED)
         at_once = max(1, int(CHUNK / size))
         together = max(1, at_once // AT_ONCE)
-        linear = torch.stack([fan_in.linear, *[fan_in.linear_noise] * (draws - 1)]).transpose(1, 2)
         tried = _within(affordable, TRIED)
         each = []
         for first in range(0, draws, together):
-            few, moments = removal.draw(first, together), linear[first : first + together]
-            each.append(starts(fan_in, few, moments, self.homogeneous, self.generator, tried))
+            few = removal.draw(first, together)
+            each.append(starts(fan_in, few, self.homogeneous, self.generator, tried))
         own = torch.cat(each, 1)
         if more is not None:
             own = torch.cat([own, more.unsqueeze(1).expand(-1, draws, -1)], 2)

@@ -6,7 +6,8 @@ Of many drawn, those are taken of which the projection leaves most, each counted
 
 With A the pre-activations on B, the second kernel is ``S^+ B P_Ker(A) r``. As ``B r`` is normal with covariance S and
 ``A = W B``, that is ``S^+ g - W^T (W S W^T)^+ W g`` with g of covariance S: a matter of moments, as the first is.
-Both are the projection of a fan-in along the span of W, orthogonally in the metric ``M = I`` or ``M = S``.
+Both are the projection of a fan-in along the span of W, orthogonally in the metric ``M = I`` or ``M = S``. Fan-ins and
+their lengths are those on features of root mean square 1 (`SiteMoments.lengths`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dagrow.methods.metric import Metric
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.ties import first_best
 
@@ -25,14 +25,14 @@ DRAWN = 256
 def north_weights(moments: SiteMoments, request: Request) -> Neurons:
     """Fan-ins orthogonal to those that are there."""
     assert moments.existing is not None
-    there = moments.existing.alpha.double()
-    return _projected(moments, request, torch.eye(len(there), dtype=there.dtype, device=there.device), there)
+    lengths = moments.lengths
+    return _projected(moments, request, torch.diag(1 / lengths), lengths.unsqueeze(1) * moments.existing.alpha.double())
 
 
 def north_activations(moments: SiteMoments, request: Request) -> Neurons:
     """Pre-activations orthogonal to those that are there, over the samples."""
     assert moments.existing is not None
-    metric = Metric(moments.S, precision=moments.precision)
+    metric = moments.metric()
     root = metric.unwhiten(torch.eye(metric.rank, dtype=torch.float64, device=moments.S.device))
     return _projected(moments, request, root, root.T @ moments.S @ moments.existing.alpha.double())
 
@@ -47,7 +47,8 @@ def _projected(moments: SiteMoments, request: Request, root: Tensor, taken: Tens
         taken: ``[rank, K]`` the existing fan-ins in these coordinates.
     """
     assert moments.existing is not None
-    there = moments.existing.alpha.double()
+    lengths = moments.lengths.unsqueeze(1)
+    there = lengths * moments.existing.alpha.double()
     generator = torch.Generator().manual_seed(request.seed)
     drawn = torch.randn(root.shape[1], DRAWN, generator=generator, dtype=torch.float64).to(root.device)
     basis = _basis(taken)
@@ -67,7 +68,7 @@ def _projected(moments: SiteMoments, request: Request, root: Tensor, taken: Tens
     alpha = root @ torch.stack(found, 1)
     if there.shape[1]:
         # As long as those that are there.
-        alpha = alpha * (there.norm(dim=0).mean() / alpha.norm(dim=0))
+        alpha = alpha * (there.norm(dim=0).mean() / (lengths * alpha).norm(dim=0))
     omega = alpha.new_zeros(len(found), moments.N_proj.shape[1])
     return Neurons(alpha, omega, alpha.new_tensor(shares), still=True)
 

@@ -18,7 +18,7 @@ from dagrow.methods.random import random
 from dagrow.methods.tiny import tiny
 
 METHODS: dict[str, Method] = {
-    "tiny": Method(tiny),
+    "tiny": Method(tiny, completed=True),
     "nonlinear": Method(nonlinear, searches=True),
     "gradmax": Method(gradmax, needs=(GOAL, EXISTING, SILENCE)),
     "north_weights": Method(north_weights, needs=(EXISTING,)),

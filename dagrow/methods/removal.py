@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from dagrow.methods.metric import Metric
+from dagrow.methods.metric import Metric, mean_squares
 from dagrow.methods.samples import ChildSamples, SiteSamples
 from dagrow.work import product, spend
 
@@ -86,8 +86,8 @@ class Removal:
             samples: of the site.
             noise: ``(order, signs)``, both ``[draws, n]``: for each draw and sample, whose v_proj it gets, and with
                 which sign.
-            ridge: on the update of the existing weights, relative to the mean square of what they read; the bias is
-                free.
+            ridge: on the update of the existing weights, relative to the mean square of the features of one unit; the
+                bias is free.
         """
         targets = [_target(child, noise, ridge) for child in samples.children]
         size = sum(float(target.v[0].double().square().sum()) for target in targets) ** 0.5
@@ -196,20 +196,21 @@ def orthonormal(features: Tensor) -> tuple[Tensor, Tensor]:
     return basis, mixing
 
 
-def _penalties(existing: Tensor, ridge: float) -> Tensor:
+def _penalties(existing: Tensor, ridge: float, units: Tensor | None) -> Tensor:
     """The rows of a ridge, ``[R - 1, R]``, for features ``[rows, R]`` with the constant last; none without a ridge."""
     own = existing.shape[1] - 1
     if ridge == 0 or own < 1:
         return existing[:0]
-    size = (ridge * existing[:, :-1].double().square().sum(0).mean()).sqrt().to(existing)
-    return size * torch.eye(own, own + 1, dtype=existing.dtype, device=existing.device)
+    units = torch.zeros(own, dtype=torch.long, device=existing.device) if units is None else units[:-1]
+    size = (ridge * mean_squares(existing[:, :-1].double().square().sum(0), units)).sqrt().to(existing)
+    return nn.functional.pad(torch.diag(size), (0, 1))
 
 
 def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None, ridge: float) -> Target:
     """The basis of what a child reads already, and v outside of it for each draw."""
     n, Q, M = child.v_proj.shape
     existing = child.existing.detach().flatten(0, 1)
-    penalties = _penalties(existing, ridge)
+    penalties = _penalties(existing, ridge, child.units)
     basis, mixing = orthonormal(torch.cat([existing, penalties]))
     v = child.v_proj.detach().unsqueeze(0) / n**0.5
     if noise is not None:

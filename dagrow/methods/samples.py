@@ -23,12 +23,14 @@ class ChildSamples:
             ``[n, Q, K, fan_out]``: kernel positions of a convolution, positions of a flattened map, one for a
             linear edge. Linear and differentiable.
         v_goal: ``[n, Q, M]``, its desired update; None where the method did not ask for it.
+        units: ``[R]``, see `SiteMoments.units`; left out, all but the constant share one.
     """
 
     v_proj: Tensor
     existing: Tensor
     read: Callable[[Tensor], Tensor]
     v_goal: Tensor | None = None
+    units: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from dagrow.methods.removal import Removal
 from dagrow.work import product
 
 MAIN = 2
-"""Main directions omega of v_proj per child that closed forms are made for; of linear neurons, twice as many."""
+"""Main directions omega of v_proj per child that closed forms are made for."""
 FORMS = 12
 """Closed forms at most: of more (main directions x fan_out of all children) a random choice."""
 ITERATIONS = 4
@@ -51,8 +51,7 @@ class _Lots:
     """Random numbers for one draw of v_proj, in the order in which they are drawn; Gaussian but for the indices.
 
     Attributes:
-        linear: ``[rank, 1 to 2 MAIN]``, where the main directions of the linear moment are searched from.
-        goals: ``[M, 1 to MAIN]`` for each child, the same for those of its v_proj.
+        goals: ``[M, 1 to MAIN]`` for each child, where the main directions of its v_proj are searched from.
         forms: ``[forms]``, which closed forms are made.
         places: ``[rank, forms]``, where they are carried back.
         quadratic: ``[rank, 1 or 2 forms]``, where the quadratic ones are searched from.
@@ -62,7 +61,6 @@ class _Lots:
         chosen: which of all starts are kept.
     """
 
-    linear: Tensor
     goals: tuple[Tensor, ...]
     forms: Tensor
     places: Tensor
@@ -73,15 +71,12 @@ class _Lots:
     chosen: Tensor
 
 
-def starts(
-    fan_in: FanIn, removal: Removal, linear: Tensor, homogeneous: bool, generator: torch.Generator, most: int
-) -> Tensor:
+def starts(fan_in: FanIn, removal: Removal, homogeneous: bool, generator: torch.Generator, most: int) -> Tensor:
     """Weights ``[rank, draws, starts]``.
 
     Args:
         fan_in: coordinates.
         removal: of some draws.
-        linear: ``[draws, M, rank]`` moments whose singular vectors are linear neurons.
         homogeneous: whether the activation makes scales redundant.
         generator: on the CPU.
         most: starts of each draw; of more a random choice.
@@ -90,10 +85,9 @@ def starts(
     shifts = SHIFTS if fan_in.constant is not None else (0.0,)
     scales = None if homogeneous else SCALES
     each = 2 * len(shifts) * len(scales or (1.0,))
-    lots = [_lots(removal, linear, len(forms), scales is not None, each, generator, most) for _ in linear]
-    from_ = torch.stack([lot.linear for lot in lots]).to(linear)
-    closed = [main_directions(linear, from_).transpose(0, 1), *closed_forms(fan_in, removal, forms, lots)]
-    U = fan_in.directions(torch.cat(closed, 2))
+    rank = fan_in.rank
+    lots = [_lots(removal, rank, len(forms), scales is not None, each, generator, most) for _ in range(removal.draws)]
+    U = fan_in.directions(torch.cat(closed_forms(fan_in, removal, forms, lots), 2))
     U = torch.cat([U, -U], 2)
     made = [scale * fan_in.shifted(U, torch.full_like(U[0], shift)) for scale in scales or (1.0,) for shift in shifts]
     W = fan_in.directions(torch.stack([lot.directions for lot in lots], 1).to(U))
@@ -105,20 +99,18 @@ def starts(
 
 
 def _lots(
-    removal: Removal, linear: Tensor, forms: int, scaled: bool, each: int, generator: torch.Generator, most: int
+    removal: Removal, rank: int, forms: int, scaled: bool, each: int, generator: torch.Generator, most: int
 ) -> _Lots:
     """Those of the next draw; ``each`` is how many starts a direction of a closed form gives."""
-    _, M, rank = linear.shape
-    first = gaussian(rank, min(2 * MAIN, M, rank), generator)
     goals = tuple(gaussian(t.v.shape[2], min(MAIN, *t.v.shape[1:]), generator) for t in removal.targets)
     some = torch.randperm(forms, generator=generator)[:FORMS].sort().values
     places = gaussian(rank, len(some), generator)
     quadratic = gaussian(rank, len(some) * min(2, rank), generator)
     directions, shifts = gaussian(rank, RANDOM, generator), gaussian(1, RANDOM, generator)[0]
     scales = gaussian(1, RANDOM, generator)[0] if scaled else None
-    count = each * (first.shape[1] + len(some) + quadratic.shape[1]) + RANDOM
+    count = each * (len(some) + quadratic.shape[1]) + RANDOM
     chosen = torch.randperm(count, generator=generator)[:most].sort().values
-    return _Lots(first, goals, some, places, quadratic, directions, shifts, scales, chosen)
+    return _Lots(goals, some, places, quadratic, directions, shifts, scales, chosen)
 
 
 def closed_forms(

@@ -18,14 +18,17 @@ from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.nonlinear import nonlinear
 from dagrow.ties import agreeing
 
+SPREAD = 2.0
+"""Noise level: the mean over the draws plus so many standard deviations."""
+
 
 def tiny(moments: SiteMoments, request: Request) -> Neurons:
     """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise; without any, another method's."""
-    metric = Metric(moments.S, request.shrinkage, moments.precision)
+    metric = moments.metric(request.shrinkage)
     U, values, Vh = _svd(metric.whiten(moments.N_proj), moments.precision)
     noise_level = 0.0
     if request.significance > 0 and values.numel():
-        noise_level = float(torch.linalg.matrix_norm(metric.whiten(moments.N_noise), 2))
+        noise_level = _noise_level(metric, moments.noise_draws)
     # What rounding leaves of an N that is really 0, relative to v_goal's length: of the products in their
     # dtype, and of the children's solves, which are in float64 but may be ill-conditioned.
     eps = max(8 * torch.finfo(moments.precision).eps, 1e3 * torch.finfo(torch.float64).eps)
@@ -42,6 +45,12 @@ def tiny(moments: SiteMoments, request: Request) -> Neurons:
     omega = Vh[:count] * roots.unsqueeze(1)
     signs = canonical_signs(alpha, omega, moments)
     return Neurons(alpha * signs, omega * signs.unsqueeze(1), values[:count], noise_level)
+
+
+def _noise_level(metric: Metric, draws: torch.Tensor) -> float:
+    """What the first singular value hardly ever exceeds without signal, from draws ``[draws, F, M]`` of that."""
+    found = torch.stack([torch.linalg.matrix_norm(metric.whiten(N), 2) for N in draws])
+    return float(found.mean() + (SPREAD * found.std() if len(found) > 1 else 0.0))
 
 
 def canonical_signs(alpha: torch.Tensor, omega: torch.Tensor, moments: SiteMoments) -> torch.Tensor:

@@ -67,7 +67,7 @@ def make_drafts(
     search = replace(ask, shrinkages=shrinkages, request=each)
     searched = _drafts(network, [entries[index] for index in open_], statistics, search, processes)
     for index, draft in zip(open_, searched, strict=True):
-        drafts[index] = draft
+        drafts[index] = replace(draft, completed=True)
     return drafts
 
 

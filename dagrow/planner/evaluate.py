@@ -86,13 +86,14 @@ class Evaluator:
         sums = [{amplitude: Mean() for amplitude in amplitudes} for _, amplitudes in asked]
         for look in self._looks(scouting):
             known = look.loss
-            start.add(self._loss(look.outputs, look.target, look.mask) if known is None else known, look.size)
+            weight = self._weight((look.number, look.part), look.outputs, look.target, look.mask)
+            start.add(self._loss(look.outputs, look.target, look.mask) if known is None else known, weight)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
                 # Where some samples have scouted, one round over all mostly decides: no next one to keep it for.
                 response = self._response(trial, look, scouting or not self.may_scout)
                 changes = [response.at(amplitude) for amplitude in amplitudes]
                 for amplitude, outs in zip(amplitudes, self._outputs(trial, look, changes), strict=True):
-                    means[amplitude].add(self._loss(outs, look.target, look.mask), look.size)
+                    means[amplitude].add(self._loss(outs, look.target, look.mask), weight)
         join_means([start, *(mean for means in sums for mean in means.values())], self.processes)
         return start.value, [{a: mean.value for a, mean in means.items()} for means in sums]
 
@@ -121,10 +122,11 @@ class Evaluator:
         for snapshot in self.snapshots.passing():
             batch, values = snapshot.batch, snapshot.values
             parts = _held_out_parts(batch)
-            self._add(start, snapshot.outputs, batch, parts)
+            weights = self._weights(snapshot, parts)
+            self._add(start, snapshot.outputs, batch, parts, weights)
             for (trial, amplitude), losses in zip(asked, sums, strict=True):
                 changed = self._run_suffix(trial, values, trial.prepare(values).at(amplitude))
-                self._add(losses, changed, batch, parts)
+                self._add(losses, changed, batch, parts, weights)
         join_means([mean for losses in (start, *sums) for mean in losses.means], self.processes)
         return start.measured(start), [losses.measured(start) for losses in sums]
 
@@ -148,8 +150,9 @@ class Evaluator:
         loss = Mean()
         for whole in self.snapshots.passing(goals=True) if shares else ():
             snapshot = scouts_of(whole) if scouting else whole
-            known, size = snapshot.loss, snapshot.batch.size
-            loss.add(self._loss(snapshot.outputs, snapshot.batch.target, None) if known is None else known, size)
+            known, target = snapshot.loss, snapshot.batch.target
+            weight = self._weight((snapshot.number, "some" if scouting else "all"), snapshot.outputs, target, None)
+            loss.add(self._loss(snapshot.outputs, target, None) if known is None else known, weight)
             for share in shares:
                 deltas = share.trial.update_slope(snapshot.values) if scouting else self._updates(share.trial, whole)
                 share.add(snapshot, deltas)
@@ -256,11 +259,22 @@ class Evaluator:
             outs = rows(outs, mask)
         return float(self.loss(outs[0] if len(outs) == 1 else outs, target))
 
-    def _add(self, losses: Losses, outs: Any, batch: Batch, parts: Sequence[tuple[Tensor, Any]]) -> None:
-        losses.everywhere.add(self._loss(outs, batch.target, None), batch.size)
-        for mean, (index, target) in zip(losses.parts, parts, strict=True):
-            if len(index):
-                mean.add(self._loss(outs, target, index), len(index))
+    def _weight(self, key: object, outs: Any, target: Any, mask: Tensor | None) -> float:
+        """What some samples weigh, given the outputs as they are."""
+        return self.snapshots.weighing.part(key, outs if mask is None else rows(outs, mask), target)
+
+    def _weights(self, snapshot: Snapshot, parts: Sequence[tuple[Tensor, Any]]) -> list[float]:
+        """Of a batch, and of parts of it."""
+        asked = [("all", None, snapshot.batch.target), *((i, *part) for i, part in enumerate(parts))]
+        return [self._weight((snapshot.number, key), snapshot.outputs, target, index) for key, index, target in asked]
+
+    def _add(
+        self, losses: Losses, outs: Any, batch: Batch, parts: Sequence[tuple[Tensor, Any]], weights: Sequence[float]
+    ) -> None:
+        losses.everywhere.add(self._loss(outs, batch.target, None), weights[0])
+        for mean, (index, target), weight in zip(losses.parts, parts, weights[1:], strict=True):
+            if weight > 0:
+                mean.add(self._loss(outs, target, index), weight)
 
 
 def _held_out_parts(batch: Batch) -> list[tuple[Tensor, Any]]:

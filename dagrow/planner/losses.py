@@ -16,10 +16,13 @@ class Mean:
     """A mean over samples from means over batches."""
 
     def __init__(self) -> None:
-        self.sum, self.count = 0.0, 0
+        self.sum, self.count = 0.0, 0.0
 
-    def add(self, mean: float, count: int) -> None:
-        """Adds the mean of a batch; the mean of no samples is no number, and counts for nothing."""
+    def add(self, mean: float, count: float) -> None:
+        """Adds the mean of a batch of so many samples, or of that weight.
+
+        The mean of no samples is no number, and counts for nothing.
+        """
         if count == 0:
             return
         self.sum += mean * count
@@ -35,7 +38,7 @@ def join_means(means: Sequence[Mean], processes: Processes) -> None:
     """Adds to each mean what the other processes have."""
     found = processes.sums(*(number for mean in means for number in (mean.sum, mean.count)))
     for mean, total, count in zip(means, found[::2], found[1::2], strict=True):
-        mean.sum, mean.count = total, int(count)
+        mean.sum, mean.count = total, count
 
 
 @dataclass(frozen=True)

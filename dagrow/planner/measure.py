@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from dagrow.build import WeightsFingerprint
 from dagrow.graph import Cost
@@ -14,6 +15,7 @@ from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import Evaluator
 from dagrow.planner.kinds import Draft, Variant
 from dagrow.planner.orient import Oriented
+from dagrow.planner.pairs import Asked, best_pairs
 from dagrow.planner.trial import Trial
 from dagrow.planner.where import COSTED, promise, rounding
 from dagrow.statistics import Snapshots
@@ -30,7 +32,7 @@ class _Track:
         trial: what is searched now: the variant's new features; later, the updates that go with them.
         first_order: slopes at amplitude 0.
         search: of the amplitude.
-        updates: the search for the amplitude of the updates, once that of the features is known.
+        ratio: the amplitude of the updates that go with the features, in that of the features.
     """
 
     draft: int
@@ -38,7 +40,7 @@ class _Track:
     trial: Trial
     first_order: Oriented
     search: AmplitudeSearch
-    updates: AmplitudeSearch = field(default_factory=AmplitudeSearch)
+    ratio: float = 0.0
 
     @property
     def companions(self) -> tuple[WeightUpdate, ...]:
@@ -48,12 +50,11 @@ class _Track:
 
     def finished(self) -> tuple[Trial, float | None]:
         """The change as found, for one amplitude, and its slope."""
-        found, slope = self.updates.amplitude, self.first_order.slope
-        if not found or not self.search.amplitude:
+        slope = self.first_order.slope
+        if not self.ratio:
             return self.trial, slope
-        ratio = found / self.search.amplitude
-        slope = None if slope is None else slope + ratio * self.first_order.update_slope
-        return self.trial.with_updates(self.companions, ratio), slope
+        slope = None if slope is None else slope + self.ratio * self.first_order.update_slope
+        return self.trial.with_updates(self.companions, self.ratio), slope
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ class Findings:
         loss: as it is, over all samples.
         held_out_loss: over the held-out ones; None without such.
         searched: how many drafts were searched to the end.
+        failed: which of them do not gain.
     """
 
     candidates: list[Candidate]
     loss: float
     held_out_loss: float | None
     searched: int
+    failed: tuple[int, ...] = ()
 
 
 def measure(
@@ -134,9 +137,9 @@ def measure(
         else:
             candidates.append(_nothing(draft, behind.get(i, draft.reason)))
     spec, weights = evaluator.dag.spec, WeightsFingerprint.of(evaluator.network)
-    return Findings(
-        [replace(c, spec=spec, measured_on=weights) for c in candidates], start, held, len(final) + len(constant)
-    )
+    failed = tuple(i for i in sorted(final) if candidates[i].rejected)
+    known = [replace(candidate, spec=spec, measured_on=weights) for candidate in candidates]
+    return Findings(known, start, held, len(final) + len(constant), failed)
 
 
 def _ready(evaluator: Evaluator, trial: Trial) -> Trial:
@@ -200,7 +203,7 @@ class _Final:
         """The loss with it."""
         if self.search is not None:
             return self.search.lowest_loss
-        return (self.track.updates if self.track.updates.amplitude else self.track.search).lowest_loss
+        return self.track.search.lowest_loss
 
 
 def _tracks(evaluator: Evaluator, drafts: list[Draft], glance: bool) -> list[_Track]:
@@ -228,29 +231,14 @@ def _best_variants(evaluator: Evaluator, tracks: list[_Track]) -> list[_Track]:
 
 
 def _search_updates(evaluator: Evaluator, tracks: list[_Track], scouting: bool) -> None:
-    """Where new features bring updates along: the amplitude of these, with the features in place.
-
-    Where the updates then gain more than the features did, the amplitude of the features is looked at again.
-    """
-    joint = [track for track in tracks if track.search.amplitude and track.companions]
-    searches = []
-    for track in joint:
-        trial = replace(track.trial.with_updates(track.companions, 1.0), pinned=track.search.amplitude)
-        track.updates = AmplitudeSearch(track.first_order.update_scale, start=track.search.lowest_loss)
-        searches.append((trial, track.updates))
-    _run(evaluator, searches, scouting)
-    again = []
-    for track in joint:
-        alone, together = track.search.lowest_loss, track.updates.lowest_loss
-        if track.updates.amplitude and alone - together > track.search.start - alone:
-            trial = replace(track.trial.with_updates(track.companions, 1.0), pinned_updates=track.updates.amplitude)
-            search = AmplitudeSearch(track.search.scale, track.search.relative, track.search.start)
-            again.append((track, trial, search))
-    _run(evaluator, [(trial, search) for _, trial, search in again], scouting)
-    for track, _, search in again:
-        if search.lowest_loss < track.updates.lowest_loss:
-            track.search = search
-            track.updates.losses[track.updates.relative] = search.lowest_loss
+    """Where new features bring updates along: the best pair of amplitudes."""
+    joint = [track for track in tracks if track.companions]
+    asked = [Asked(track.trial.with_updates(track.companions, 1.0), track.search, track.first_order) for track in joint]
+    for track, best in zip(joint, best_pairs(asked, partial(_run, evaluator, scouting=scouting)), strict=True):
+        # Without neurons there is nothing to insert: the updates are a candidate of their own kind.
+        losses = {best.neurons / track.search.scale: best.loss} if best.neurons else {}
+        track.search = AmplitudeSearch(track.search.scale, start=track.search.start, losses=losses)
+        track.ratio = best.updates / best.neurons if best.neurons else 0.0
 
 
 def _run(

@@ -42,6 +42,11 @@ class Oriented:
         """The same for the updates."""
         return _whole_loss(self.loss, self.update_slope, self.trial.scale)
 
+    @property
+    def joint_scale(self) -> float:
+        """The same for both at one amplitude."""
+        return _whole_loss(self.loss, None if self.slope is None else self.slope + self.update_slope, self.trial.scale)
+
 
 def _whole_loss(loss: float, slope: float | None, otherwise: float) -> float:
     scale = abs(loss) / slope if slope is not None and slope > 0 else 0.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -18,8 +20,8 @@ from dagrow.planner.candidate import Candidate
 from dagrow.planner.drafts import make_drafts
 from dagrow.planner.evaluate import untouched
 from dagrow.planner.insert import find_insert
-from dagrow.planner.kinds import Ask, Place
-from dagrow.planner.measure import measure
+from dagrow.planner.kinds import Ask, Draft, Place
+from dagrow.planner.measure import Findings, measure
 from dagrow.planner.needs import check_needs, supplied
 from dagrow.planner.pause import collector_paused
 from dagrow.planner.places import find_places, node_templates
@@ -33,6 +35,18 @@ from dagrow.statistics import LossFunction, Snapshots, Stream, collect
 
 SHRINKAGES = (0.0, 1e-4, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 """What ``shrinkage="auto"`` chooses from, by the loss on held-out samples."""
+
+
+@contextmanager
+def ordinary_mode(model: torch.fx.GraphModule) -> Iterator[None]:
+    """Inside, numbers have gradients and the precision of the weights: no inference mode, no autocast."""
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        for kind in {parameter.device.type for parameter in model.parameters()}:
+            if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 @collector_paused()
@@ -70,10 +84,11 @@ def propose(
 
     Args:
         model: from `build`, in the mode (train or eval) in which losses count; device and dtype are its own.
-        loss: ``(output, target) -> scalar``, the mean over the batch.
+        loss: ``(output, target) -> scalar``, the mean over the batch; class weights and ignored targets count as they
+            weigh.
         data: batches ``(x, y)``; the same on every pass. Several inputs come as a tuple or a dict.
         method: how new neurons are made, see `METHODS`.
-        completion: what makes them where ``tiny`` finds none, see `COMPLETIONS`.
+        completion: what makes them where ``tiny`` finds none, or none that gain, see `COMPLETIONS`.
         candidates: kinds of change, see `KINDS`: ``widen`` a node; a new ``edge``, ``node`` or ``layer``;
             ``update`` existing weights; ``remove`` an edge or node.
         nodes: the only places to consider: nodes that would grow, or into which something new would lead.
@@ -87,7 +102,8 @@ def propose(
             multiple of its standard error; 0 keeps all.
         fill: where the best singular value does, the others may lie below: all neurons that were asked for are made.
         fan_out: of new convolution channels: the full kernel, or its centre.
-        with_update: new neurons bring along the best update of their children, at one amplitude.
+        with_update: new neurons bring along the best updates of all their children (of a child below another, those of
+            the edges that do not read it); the amplitudes of neurons and updates are searched together.
         new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
         removal: what a removal may add to the loss.
         keep: how many places are solved where pairs of nodes are among them, and how many candidates are searched
@@ -108,8 +124,8 @@ def propose(
         All candidates, best first.
 
     Raises:
-        GrowthError: if the request names what does not exist, the network is no longer what its graph says, or the
-            loss is no number.
+        GrowthError: if the request names what does not exist, the network is no longer what its graph says
+            (parametrized layers, half precision, edited code), or the loss is no number, or no mean over samples.
         SpecError: if ``new_node`` does.
         DataError: if the data are empty, or change from pass to pass.
     """
@@ -147,7 +163,7 @@ def propose(
     entries, fixed = find_places(dag, candidates, nodes, new_node)
     check_needs(makers, dag, (candidates,) if isinstance(candidates, str) else candidates)
     stream = Stream(data, network, share, processes)
-    with untouched(network):
+    with ordinary_mode(network), untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)
 
         def worth(place: Place, bound: float) -> float:
@@ -168,8 +184,20 @@ def propose(
             # So few samples that none was held out: all of them do both jobs.
             stream.held_out = 0.0
         statistics = supplied(statistics, needs, snapshots)
-        drafts = make_drafts(network, chosen.entries, statistics, ask, screen.bounds, worth, processes)
-        found = measure(snapshots, drafts, keep[1], where, significance)
+
+        def proposed(entries: Sequence[Entry], ask: Ask) -> tuple[list[Draft], Findings]:
+            drafts = make_drafts(network, entries, statistics, ask, screen.bounds, worth, processes)
+            return drafts, measure(snapshots, drafts, keep[1], where, significance)
+
+        drafts, found = proposed(chosen.entries, ask)
+        failed = [i for i in found.failed if not drafts[i].completed] if ask.method.completed else []
+        if failed and completion != "none":
+            # The method has found neurons there, and they do not gain: what completes it has its turn.
+            other = replace(ask, method=makers[completion], request=replace(request, completion=None))
+            _, again = proposed([chosen.entries[i] for i in failed], other)
+            for i, candidate in zip(failed, again.candidates, strict=True):
+                if not candidate.rejected:
+                    found.candidates[i] = candidate
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))
     return Plan(
         ranked([priced(candidate, price) for candidate in found.candidates], where, order, turn, found.loss, seed),
@@ -213,6 +241,10 @@ def apply(
         OptimizerError: if an optimizer's state cannot be carried, or none holds a weight that requires a gradient.
     """
     network = _as_network(model)
+    if not isinstance(candidate, Candidate):
+        raise GrowthError(
+            f"give a candidate of a plan, not {type(candidate).__name__}: 'plan.best' is None where nothing gains"
+        )
     if candidate.rejected or candidate.trial is None or candidate.amplitude == 0.0:
         reason = candidate.rejected or "it has no amplitude"
         raise GrowthError(f"this {candidate.kind} of '{candidate.place}' is not to be inserted: {reason}")
@@ -225,8 +257,9 @@ def apply(
             f"the weights have changed since this {candidate.kind} of '{candidate.place}' was measured, by training or "
             "another insertion; propose again"
         )
-    change = find_insert(insert)(candidate.trial, candidate.amplitude)
-    apply_change(network, redirected(change) if random_weights else change, optimizer, averages)
+    with ordinary_mode(network):
+        change = find_insert(insert)(candidate.trial, candidate.amplitude)
+        apply_change(network, redirected(change) if random_weights else change, optimizer, averages)
 
 
 def _as_network(model: torch.fx.GraphModule) -> Network:

@@ -11,6 +11,7 @@ from dagrow.statistics.node import (
     node_features,
     solve_update,
     split_update,
+    units_of,
     weight_is_frozen,
     weighted_edges,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "rows",
     "solve_update",
     "split_update",
+    "units_of",
     "watched",
     "weight_is_frozen",
     "weighted_edges",

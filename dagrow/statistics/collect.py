@@ -89,7 +89,7 @@ def collect(
         residual.join(processes)
     else:
         residual = tally.residual_from_cross(sums, node_moments, updates)
-    draws = Draws(snapshots, layouts, updates, goal)
+    draws = Draws(snapshots, layouts, goal)
     left = {node: node_moments[node].v_goal_squared - explained(node_moments[node], dW) for node, dW in updates.items()}
     moments = {layout.key: tally.site_moments(layout, sums, residual, left, draws.of(layout)) for layout in layouts}
     return Statistics(node_moments, moments, {layout.key: layout for layout in layouts}, sums.samples)

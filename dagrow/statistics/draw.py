@@ -1,11 +1,16 @@
-"""A bounded random subset of the samples at a site, for methods to which moments do not say enough."""
+"""A bounded random subset of the samples at a site, for methods to which moments do not say enough.
+
+A search climbs many hills, and rounding decides on which of them it ends. So what it sees does not depend on the way in
+which the data are cut into batches, to the last bit: the samples are looked at once more, in batches of their own, and
+what the existing weights could do is fitted to these very samples.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,11 +20,13 @@ from dagrow.graph import Dag
 from dagrow.methods import ChildSamples, SiteSamples
 from dagrow.ops import to_positions
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics.node import movable, weighted_edges, without_update
+from dagrow.statistics.node import NodeMoments, movable, solve_update, units_of, weighted_edges
 from dagrow.statistics.passing import activation, reader, writer
 from dagrow.statistics.products import with_constant
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot, Snapshots
+from dagrow.statistics.stream import gathered, joined, rows
+from dagrow.work import product
 
 MOST_SAMPLES = 1024
 """Drawn for one site where a new neuron reads few features."""
@@ -34,6 +41,10 @@ TRIED = 16
 """New neurons that a method looks at together, about: each is as many columns at a child as it has weights there."""
 
 
+TOGETHER = 128
+"""Samples of a batch of drawn ones."""
+
+
 @dataclass
 class Draws:
     """The drawn samples of some sites, when they are asked for.
@@ -44,13 +55,11 @@ class Draws:
     Args:
         snapshots: of the network, with the desired updates of every child.
         layouts: the sites.
-        updates: per child, the best update that v_proj leaves out.
         goal: ``v_goal`` itself is wanted as well.
     """
 
     snapshots: Snapshots
     layouts: Sequence[SiteLayout]
-    updates: dict[str, Tensor]
     goal: bool = False
     _found: dict[str, SiteSamples] = field(default_factory=dict)
 
@@ -65,48 +74,108 @@ class Draws:
 
         return samples
 
-    @torch.no_grad()
     def _draw(self, layouts: Sequence[SiteLayout]) -> None:
         processes = self.snapshots.stream.processes
-        fit = sum(processes.numbers(sum(int((~snapshot.batch.held).sum()) for snapshot in self.snapshots.passing())))
+        fit = sum(processes.numbers(sum(int((~batch.held).sum()) for batch in self.snapshots.batches())))
         shares = {layout.key: _size(self.snapshots.dag, layout) / max(1, fit) for layout in layouts}
-        parts: dict[str, list[tuple[Tensor, list[tuple[Tensor, ...]]]]] = {key: [] for key in shares}
+        look = self._as_they_came if self.snapshots.network.training else self._by_themselves
+        for layout, snapshots in look(layouts, shares):
+            self._found[layout.key] = self._samples(layout, snapshots)
+
+    def _as_they_came(
+        self, layouts: Sequence[SiteLayout], shares: dict[str, float]
+    ) -> Iterator[tuple[SiteLayout, list[_Rows]]]:
+        """In train mode samples see the others of their batch."""
+        found: dict[str, list[_Rows]] = {key: [] for key in shares}
         for snapshot in self.snapshots.passing(goals=True):
             for layout in layouts:
                 chosen = (~snapshot.batch.held & (snapshot.batch.lots < shares[layout.key])).nonzero().squeeze(1)
                 # Of the first batch even none: a process may have nothing else to say.
-                if chosen.numel() or not parts[layout.key]:
-                    parts[layout.key].append(self._rows(snapshot, layout, chosen))
+                if chosen.numel() or not found[layout.key]:
+                    found[layout.key].append(self._rows(snapshot, layout, chosen))
+        processes = self.snapshots.stream.processes
         for layout in layouts:
-            found = parts[layout.key]
-            children = []
-            for i, reading in enumerate(layout.site.readings):
-                count = len(found[0][1][i])
-                v, existing, *goal = (
-                    processes.gather(torch.cat([row[1][i][j] for row in found])) for j in range(count)
-                )
-                children.append(ChildSamples(v, existing, reader(layout, reading), *goal))
-            B = processes.gather(torch.cat([row[0] for row in found]))
-            activate, there = activation(layout.dag, layout.site.node), writer(self.snapshots.network, layout)
-            self._found[layout.key] = SiteSamples(B, tuple(children), activate, there)
+            whole = _Rows.joined(found[layout.key])
+            yield layout, [_Rows(*(tuple(map(processes.gather, part)) for part in whole))]
 
-    def _rows(self, snapshot: Snapshot, layout: SiteLayout, chosen: Tensor) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """Features of the site, and per child v_proj, the features that it reads and, if asked, v_goal."""
+    def _by_themselves(
+        self, layouts: Sequence[SiteLayout], shares: dict[str, float]
+    ) -> Iterator[tuple[SiteLayout, list[_Rows]]]:
+        """In eval mode they do not: they are run again, in batches that are the same however the data are cut."""
+        processes, most = self.snapshots.stream.processes, max(shares.values())
+        parts: list[tuple[tuple[Tensor, ...], Any, Tensor]] = []
+        for batch in self.snapshots.batches():
+            chosen = (~batch.held & (batch.lots < most)).nonzero().squeeze(1)
+            if chosen.numel() or not parts:
+                parts.append((tuple(x[chosen] for x in batch.inputs), rows(batch.target, chosen), batch.lots[chosen]))
+        inputs, target, lots = gathered(joined(parts), processes)
+        for layout in layouts:
+            own = (lots < shares[layout.key]).nonzero().squeeze(1)
+            found = []
+            for index in torch.split(own, TOGETHER) if len(own) else ():
+                snapshot = self.snapshots.look(tuple(x[index] for x in inputs), rows(target, index))
+                found.append(self._rows(snapshot, layout, slice(None)))
+            yield layout, found
+
+    @torch.no_grad()
+    def _samples(self, layout: SiteLayout, parts: list[_Rows]) -> SiteSamples:
+        dag = self.snapshots.dag
+        (B,), goals, known, existing = _Rows.joined(parts)
+        children = []
+        for reading, v_goal, all_, lasting in zip(layout.site.readings, goals, known, existing, strict=True):
+            child = reading.edge.target
+            slot = layout.dag.slots(child)[reading.edge]
+            update = _update(dag, child, all_, v_goal, self.snapshots.frozen)
+            v = v_goal[..., slot] - product(all_, update[slot].T.to(all_))
+            units = units_of(dag, lasting_edges(dag, layout.dag, child)).to(v.device)
+            children.append(
+                ChildSamples(v, lasting, reader(layout, reading), v_goal[..., slot] if self.goal else None, units)
+            )
+        activate, there = activation(layout.dag, layout.site.node), writer(self.snapshots.network, layout)
+        return SiteSamples(B, tuple(children), activate, there)
+
+    @torch.no_grad()
+    def _rows(self, snapshot: Snapshot, layout: SiteLayout, chosen: Tensor | slice) -> _Rows:
         like = next(iter(snapshot.goals.values()))
         B = torch.cat(_features(layout.dag, layout.site.node, snapshot, chosen, like), dim=2)
-        children: list[tuple[Tensor, ...]] = []
+        goals, known, existing = [], [], []
         for reading in layout.site.readings:
             dag, child = self.snapshots.dag, reading.edge.target
-            goal = snapshot.goals[child][chosen]
-            outputs = partial(output_of, snapshot.values, dag, rows=chosen)
-            v = without_update(dag, child, self.updates[child], goal, outputs, self.snapshots.frozen)
-            slot = layout.dag.slots(child)[reading.edge]
-            v = to_positions(v)[..., slot]
-            blocks = _features(dag, child, snapshot, chosen, v, layout.dag)
-            lasting = lasting_edges(dag, layout.dag, child)
-            existing = torch.cat(movable(dag, lasting, blocks, self.snapshots.frozen), dim=2)
-            children.append((v, existing, to_positions(goal)[..., slot]) if self.goal else (v, existing))
-        return B if layout.has_bias else B[..., :-1], children
+            goals.append(to_positions(snapshot.goals[child][chosen]))
+            edges = lasting_edges(dag, layout.dag, child)
+            known.append(torch.cat(_features(dag, child, snapshot, chosen, goals[-1]), dim=2))
+            lasting = _features(dag, child, snapshot, chosen, goals[-1], layout.dag)
+            existing.append(torch.cat(movable(dag, edges, lasting, self.snapshots.frozen), dim=2))
+        return _Rows((B if layout.has_bias else B[..., :-1],), tuple(goals), tuple(known), tuple(existing))
+
+
+class _Rows(NamedTuple):
+    """What some samples have to say at one site.
+
+    Attributes:
+        B: ``[n, P, F]`` of it, alone in a tuple.
+        goals: per child, its whole desired update ``[n, Q, any]``.
+        known: per child, the features that it reads as things are, with a constant.
+        existing: per child, those that it goes on to read; 0 where their weights, or the bias, cannot move.
+    """
+
+    B: tuple[Tensor, ...]
+    goals: tuple[Tensor, ...]
+    known: tuple[Tensor, ...]
+    existing: tuple[Tensor, ...]
+
+    @staticmethod
+    def joined(parts: Sequence[_Rows]) -> _Rows:
+        """Of several batches of samples."""
+        columns = zip(*parts, strict=True)
+        return _Rows(*(tuple(torch.cat(each) for each in zip(*column, strict=True)) for column in columns))
+
+
+def _update(dag: Dag, node: str, features: Tensor, v_goal: Tensor, frozen: frozenset[str]) -> Tensor:
+    """The best update of a node on some samples, ``[M, R]``."""
+    flat, v = features.flatten(0, 1).double(), v_goal.flatten(0, 1).double()
+    moments = NodeMoments(flat.T @ flat / len(features), flat.T @ v / len(features), 0.0, features.dtype)
+    return solve_update(dag, node, moments, frozen=frozen)
 
 
 def lasting_edges(dag: Dag, after: Dag, node: str) -> tuple[EdgeId, ...]:
@@ -115,7 +184,7 @@ def lasting_edges(dag: Dag, after: Dag, node: str) -> tuple[EdgeId, ...]:
 
 
 def _features(
-    dag: Dag, node: str, snapshot: Snapshot, chosen: Tensor, like: Tensor, after: Dag | None = None
+    dag: Dag, node: str, snapshot: Snapshot, chosen: Tensor | slice, like: Tensor, after: Dag | None = None
 ) -> list[Tensor]:
     edges = lasting_edges(dag, after or dag, node)
     outputs = [output_of(snapshot.values, dag, edge.source, chosen) for edge in edges]

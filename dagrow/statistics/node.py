@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from dagrow.build.emit import edge_module
-from dagrow.graph import Dag
-from dagrow.methods import Metric, best_update
+from dagrow.graph import Dag, feature_units
+from dagrow.methods import CONSTANT, Metric, best_update
 from dagrow.ops import Op, channel_axis
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics.products import with_constant
@@ -26,6 +26,16 @@ def weighted_edges(dag: Dag, node: str) -> tuple[EdgeId, ...]:
 def edge_widths(dag: Dag, node: str) -> dict[EdgeId, int]:
     """How many features each weighted edge into a node reads."""
     return {e: dag.op(e).feature_count(dag.output(e.source)) for e in weighted_edges(dag, node)}
+
+
+def units_of(dag: Dag, edges: Sequence[EdgeId]) -> Tensor:
+    """Which features of some edges side by side share a unit, the constant last; see `dagrow.methods.mean_squares`."""
+    numbers: dict[str, int] = {}
+    units: list[int] = []
+    for edge in edges:
+        for unit, count in feature_units(dag, edge):
+            units += [numbers.setdefault(unit, len(numbers))] * count
+    return torch.tensor([*units, CONSTANT])
 
 
 def node_features(dag: Dag, node: str, outputs: dict[str, Tensor], like: Tensor) -> list[Tensor]:
@@ -189,9 +199,10 @@ def solve_update(
     """
     S, N = moments.S, moments.N
     dW = S.new_zeros(N.shape[1], S.shape[0])
+    units = units_of(dag, weighted_edges(dag, node)).to(S.device)
     for block in update_blocks(dag, node, edges, frozen):
         index = block.features.to(S.device)
-        metric = Metric(S[index][:, index], shrinkage, moments.precision)
+        metric = Metric(S[index][:, index], shrinkage, moments.precision, units[index])
         dW[block.outputs, index] = best_update(metric, N[index, block.outputs])
     widths = edge_widths(dag, node)
     *parts, constant = torch.split(dW, [*widths.values(), 1], dim=1)

@@ -31,12 +31,16 @@ class Portion:
     Attributes:
         outputs: by node.
         goals: desired updates by node.
-        weights: ``[2, n]``, ones and signs.
+        ones: ``[1, n]``.
+        signs: ``[draws, noisy]``, random signs of the samples that the noise level is taken from.
+        noisy: which of the samples these are; None for all.
     """
 
     outputs: dict[str, Tensor]
     goals: dict[str, Tensor]
-    weights: Tensor
+    ones: Tensor
+    signs: Tensor
+    noisy: Tensor | None
     _blocks: dict[Any, list[Tensor]] = field(default_factory=dict)
 
     def features(self, dag: Dag, node: str) -> list[Tensor]:
@@ -68,15 +72,21 @@ def portions(
     fit = ~batch.held
     count = int(fit.sum())
     sources = {e.source: dag for dag, node in read for e in weighted_edges(dag, node)}
-    weights = torch.stack([torch.ones_like(batch.signs), batch.signs]).to(dtype)
     index = None if count == batch.size else fit.nonzero().squeeze(1)
     step = max(1, _CHUNK_BYTES // (width * dtype.itemsize))
     for start in range(0, count, step):
         rows = slice(start, start + step) if index is None else index[start : start + step]
+        signs = batch.signs[rows].to(dtype)
+        noisy = (signs[:, 0] != 0).nonzero().squeeze(1)
+        if not len(noisy):
+            # One that counts 0: every process has sums of the same names.
+            noisy = noisy.new_zeros(1)
         yield Portion(
             {u: output_of(snapshot.values, dag, u, rows).to(dtype) for u, dag in sources.items()},
             {node: snapshot.goals[node][rows].to(dtype) for node in nodes},
-            weights[:, rows],
+            signs.new_ones(1, len(signs)),
+            signs[noisy].T.contiguous(),
+            None if len(noisy) == len(signs) else noisy,
         )
 
 

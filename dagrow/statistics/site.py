@@ -17,7 +17,7 @@ from torch import Tensor
 from dagrow.graph import Dag, Reading, Site
 from dagrow.ops import from_positions, position_count, to_positions, with_channels
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics.node import edge_widths
+from dagrow.statistics.node import edge_widths, units_of
 from dagrow.statistics.products import add_gram
 
 
@@ -51,6 +51,11 @@ class SiteLayout:
     def feature_count(self) -> int:
         """Rows of N, the constant included."""
         return sum(self.widths.values()) + 1
+
+    @cached_property
+    def units(self) -> Tensor:
+        """``[F]``, which features share a unit, the constant last."""
+        return units_of(self.dag, tuple(self.widths))
 
     @property
     def has_bias(self) -> bool:

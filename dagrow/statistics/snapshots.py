@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dagrow.build import Network, Suffix, Suffixes, Value, frozen_names, merged, output, probe
-from dagrow.errors import GrowthError, NumbersError
+from dagrow.errors import DataError, GrowthError, NumbersError
 from dagrow.graph import Dag, backward_work, forward_work
 from dagrow.statistics.stream import Batch, LossFunction, Stream
+from dagrow.statistics.weighing import CheckedLoss, Weighing, called
 from dagrow.work import spend
 
 CACHE_BYTES = 512 * 2**20
@@ -35,7 +38,8 @@ class Snapshot:
         values: what the watched nodes merge and all nodes and inputs put out, without gradients.
         outputs: of the network.
         goals: ``v_goal`` per node asked for: minus the gradient of the loss *summed* over the batch, so
-            that it is per sample and a short last batch weighs no more than its samples.
+            that it is per sample and a short last batch weighs no more than its samples; of a loss that weighs
+            samples, of the weighted sum.
         loss: mean over the batch; None where only values were asked for.
     """
 
@@ -70,7 +74,8 @@ class Snapshots:
         read: Sequence[str] = (),
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self.network, self.loss, self.stream = network, loss, stream
+        self.network, self.loss, self.stream = network, CheckedLoss(loss), stream
+        self.weighing = Weighing(self.loss)
         self.dag: Dag = network.dag
         self.frozen = frozen_names(network)
         self.nodes = tuple(nodes)
@@ -113,6 +118,14 @@ class Snapshots:
         else:
             yield from self._first_pass(goals)
 
+    def batches(self) -> Iterator[Batch]:
+        """One pass over the samples alone."""
+        yield from (snapshot.batch for snapshot in self._kept) if self._complete else self.stream
+
+    def look(self, inputs: tuple[Tensor, ...], target: Any) -> Snapshot:
+        """What the network makes of some samples as a batch of their own, desired updates included."""
+        return self._look(Batch.of(inputs, target), 0, goals=True)
+
     def _first_pass(self, goals: bool) -> Iterator[Snapshot]:
         """A pass that shows whether there are numbers in all processes: they go on together, or none does."""
         processes = self.stream.processes
@@ -121,9 +134,15 @@ class Snapshots:
         except NumbersError:
             processes.numbers(1)
             raise
-        if any(found := processes.numbers(0)):
+        found = processes.numbers(0)
+        if 1 in found:
             raise NumbersError(
                 f"process {found.index(1)} of {processes.count} found infinite or NaN values in its part"
+            )
+        if processes.count > 1 and not all(processes.numbers(int(self.weighing.plain))):
+            raise GrowthError(
+                "the loss weighs samples differently (class weights, ignored targets), and several processes have no "
+                "unit of weight in common: propose in one process"
             )
 
     def _pass(self, goals: bool) -> Iterator[Snapshot]:
@@ -167,17 +186,25 @@ class Snapshots:
             if self.network.training:
                 # The same dropout in every pass.
                 torch.manual_seed(_BATCH_SEED + number)
-            results = self._probe(*inputs)
+            shapes = ", ".join(str(list(x.shape)) for x in inputs)
+            cannot = f"the network cannot run on batch {number} of the data, of shape {shapes}"
+            results = called(lambda: self._probe(*inputs), cannot, DataError)
             count = len(self.dag.spec.outputs)
             outs, values = results[:count], dict(zip(self._inner, results[count:], strict=True))
             found: dict[str, Tensor] = {}
             loss = None
             if goals and self.nodes:
                 mean = self.loss(outs[0] if len(outs) == 1 else outs, batch.target)
-                check_loss(mean)
+                plain_outs = tuple(out.detach() for out in outs)
+                weigh = partial(self.weighing.batch, number) if number else self.weighing.fresh
+                weight = weigh(plain_outs, batch.target)
                 loss = float(mean.detach())
                 pre = [values[merged(name)] for name in self.nodes]
-                gradients = torch.autograd.grad(mean * batch.size, pre, allow_unused=True)
+                gradients: Sequence[Tensor | None] = [None] * len(pre)
+                if weight > 0:
+                    # Samples that weigh nothing have no loss: it is the mean of none.
+                    check_loss(mean)
+                    gradients = torch.autograd.grad(mean * weight, pre, allow_unused=True)
                 for name, a, g in zip(self.nodes, pre, gradients, strict=True):
                     found[name] = torch.zeros_like(a) if g is None else -g
                     _check_gradient(found[name], name, number)
@@ -211,11 +238,8 @@ def check_loss(loss: Tensor) -> None:
     """Refuses a loss that is no number: nothing can be measured against it.
 
     Raises:
-        GrowthError: if it is not a scalar.
         NumbersError: if it is not finite.
     """
-    if loss.dim() != 0:
-        raise GrowthError(f"the loss must be one number per batch, its mean; it has shape {list(loss.shape)}")
     if not bool(torch.isfinite(loss)):
         raise NumbersError(
             f"the loss of the network as it stands is {float(loss.detach())}; nothing can be gained against that"

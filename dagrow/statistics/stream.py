@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +29,9 @@ FEW_SAMPLES = 256
 NOISE_SAMPLES = 512
 """Likewise a noise level."""
 
+NOISE_DRAWS = 8
+"""Draws of random signs: the spread of a noise level is known well enough from so many."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -38,7 +42,7 @@ class Batch:
         target: as the data gave it.
         size: samples.
         held: ``[size]`` true for held-out samples.
-        signs: ``[size]`` a fixed random sign for the samples that the noise level is taken from, 0 for others.
+        signs: ``[size, draws]`` fixed random signs for the samples that the noise level is taken from, 0 for others.
         scouts: ``[size]`` true for the samples that say where a search has to look.
         lots: ``[size]`` a fixed random number in [0, 1), by which samples are drawn.
     """
@@ -51,6 +55,13 @@ class Batch:
     scouts: Tensor
     lots: Tensor
 
+    @staticmethod
+    def of(inputs: tuple[Tensor, ...], target: Any) -> Batch:
+        """Samples that are not held out, and mean nothing for a noise level."""
+        none = torch.zeros(len(inputs[0]), dtype=torch.bool, device=inputs[0].device)
+        zeros = torch.zeros(len(none), 1, device=none.device)
+        return Batch(inputs, target, len(none), none, zeros, none, zeros[:, 0])
+
 
 @dataclass
 class Stream:
@@ -60,7 +71,7 @@ class Stream:
     changes with the way the data are cut into batches.
 
     Args:
-        data: any iterable of ``(x, y)`` that yields the same on each pass.
+        data: any iterable of ``(x, y)`` that yields the same on each pass, to the last bit.
         network: tells the device and the dtype.
         held_out: share of the samples kept from the statistics.
         processes: that share the samples; the data are this process's part, and follow those of the one before it.
@@ -70,7 +81,7 @@ class Stream:
     network: Network
     held_out: float = 0.0
     processes: Processes = ALONE
-    _seen: list[tuple[float, ...]] = field(default_factory=list)
+    _seen: list[tuple[int, int]] = field(default_factory=list)
     _complete: bool = False
     _samples: int | None = None
 
@@ -79,7 +90,7 @@ class Stream:
         """How many samples a pass has in all processes; known after the first."""
         if self._samples is not None:
             return self._samples
-        found = sum(self.processes.numbers(int(sum(mark[0] for mark in self._seen))))
+        found = sum(self.processes.numbers(sum(mark[0] for mark in self._seen)))
         self._samples = found if self._complete else None
         return found
 
@@ -109,12 +120,12 @@ class Stream:
                 size = inputs[0].shape[0]
                 if size == 0:
                     raise DataError(f"batch {count} of the data is empty")
-                self._check_repeat(count, inputs, size)
+                self._check_repeat(count, (size, _checksum((x, y))))
                 index = np.arange(first, first + size, dtype=np.uint64)
                 held = torch.from_numpy(_uniform(index, salt=1) < self.held_out)
                 few = torch.from_numpy(_few(index, FEW_SAMPLES, 1 / 16))
                 noisy = torch.from_numpy(_few(index, NOISE_SAMPLES, 1 / 16))
-                signs = torch.from_numpy(np.where(_uniform(index, salt=2) < 0.5, -1.0, 1.0)) * noisy
+                signs = torch.from_numpy(_signs(index)) * noisy.unsqueeze(1)
                 device, dtype = inputs[0].device, example.dtype
                 lots = torch.from_numpy(_uniform(index, salt=4))
                 marks = (held.to(device), signs.to(device, dtype), few.to(device), lots.to(device))
@@ -127,12 +138,10 @@ class Stream:
             raise DataError(_CHANGED)
         self._complete = True
 
-    def _check_repeat(self, count: int, inputs: tuple[Tensor, ...], size: int) -> None:
-        x = inputs[0].detach()
-        mark = (float(size), float(x[0].double().sum()), float(x[-1].double().sum()))
+    def _check_repeat(self, count: int, mark: tuple[int, int]) -> None:
         if not self._complete and len(self._seen) < count:
             self._seen.append(mark)
-        elif count > len(self._seen) or not np.array_equal(self._seen[count - 1], mark, equal_nan=True):
+        elif count > len(self._seen) or self._seen[count - 1] != mark:
             raise DataError(_CHANGED)
 
 
@@ -142,8 +151,26 @@ _CHANGED = (
 )
 
 
+def _checksum(value: Any, before: int = 0) -> int:
+    """Of every bit of tensors and arrays, in tuples, lists and dicts too; labels and inner samples count as all do."""
+    if isinstance(value, Tensor):
+        whole = value.detach().resolve_conj().resolve_neg().cpu().contiguous()
+        return zlib.crc32(whole.reshape(-1).view(torch.uint8).numpy().data, before)
+    if isinstance(value, np.ndarray):
+        return zlib.crc32(np.ascontiguousarray(value).view(np.uint8).data, before)
+    if isinstance(value, dict):
+        value = [value[key] for key in sorted(value, key=str)]
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            before = _checksum(part, before)
+        return before
+    return zlib.crc32(repr(value).encode(), before) if isinstance(value, (int, float, str)) else before
+
+
 def rows(value: Any, mask: Tensor) -> Any:
     """The samples of a tensor, or of a tuple, list or dict of tensors, where ``mask`` is true."""
+    if value is None:
+        return None
     if isinstance(value, Tensor):
         return value[mask]
     if isinstance(value, dict):
@@ -158,6 +185,8 @@ def _rows_of(x: Any) -> int:
 
 def gathered(value: Any, processes: Processes) -> Any:
     """The samples of all processes: of a tensor, or of a tuple, list or dict of tensors."""
+    if value is None:
+        return None
     if isinstance(value, Tensor):
         return processes.gather(value)
     if isinstance(value, dict):
@@ -168,6 +197,8 @@ def gathered(value: Any, processes: Processes) -> Any:
 def joined(values: Sequence[Any]) -> Any:
     """The samples of several batches as one: tensors, or tuples, lists or dicts of tensors."""
     first = values[0]
+    if first is None:
+        return None
     if isinstance(first, Tensor):
         return torch.cat(list(values))
     if isinstance(first, dict):
@@ -194,12 +225,19 @@ def _inputs(x: Any, names: tuple[str, ...], example: Tensor) -> tuple[Tensor, ..
         raise DataError(
             f"the graph has {len(names)} inputs ({', '.join(names)}); each batch must give a tensor for each"
         )
-    return tuple(part.to(example.device, example.dtype if part.is_floating_point() else None) for part in parts)
+    return tuple(
+        _usable(part).to(example.device, example.dtype if part.is_floating_point() else None) for part in parts
+    )
+
+
+def _usable(tensor: Tensor) -> Tensor:
+    """The tensor, or one like it that gradients may pass: those of ``torch.inference_mode`` let none."""
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
-        return value.to(device)
+        return _usable(value).to(device)
     if isinstance(value, dict):
         return {key: _to(part, device) for key, part in value.items()}
     if isinstance(value, (tuple, list)):
@@ -214,6 +252,13 @@ def _uniform(index: np.ndarray[Any, np.dtype[np.uint64]], salt: int) -> np.ndarr
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def _signs(index: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """``[n, draws]``: fixed random signs of each index."""
+    draws = np.arange(NOISE_DRAWS, dtype=np.uint64)
+    mixed = index[:, None] * np.uint64(NOISE_DRAWS) + draws
+    return np.where(_uniform(mixed, salt=2) < 0.5, -1.0, 1.0)
 
 
 def _few(index: np.ndarray[Any, np.dtype[np.uint64]], first: int, share: float) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -103,7 +103,7 @@ class Tally:
         """Adds S, N and, if asked, the moments of ``v_goal`` at the sites and the cross moments of one batch."""
         featured = [place for place in self.wanted if cross or not has_short_moments(*place)]
         for part in self.portions(snapshot, sums, (*self.wanted, *self.grown), (*featured, *self.grown)):
-            sums.add("signed", part.weights[1].abs().sum())
+            sums.add("signed", part.signs[0].abs().sum())
             for target, (dag, node) in zip(self.targets, self.wanted, strict=True):
                 key = target.key
                 if has_short_moments(dag, node):
@@ -125,7 +125,7 @@ class Tally:
                     self._add_moments("goal", layout, reading, blocks, part, sums)
                 for reading in layout.site.readings if cross else ():
                     child = part.features(self.dag, reading.edge.target)
-                    parts = [layout.moments(reading, blocks, b, part.weights[:1]) for b in child]
+                    parts = [layout.moments(reading, blocks, b, part.ones) for b in child]
                     sums.add(f"cross {_name(layout, reading)}", torch.cat(parts, dim=3)[0])
 
     def _shares_metric(self, layout: SiteLayout) -> bool:
@@ -157,11 +157,10 @@ class Tally:
         """``B^T v`` plainly and with random signs."""
         child = reading.edge.target
         v = to_positions(part.goals[child])[..., layout.dag.slots(child)[reading.edge]]
-        weights = part.weights if self.noise else part.weights[:1]
-        plain, *signed = layout.moments(reading, blocks, v, weights)
-        sums.add(f"{kind} {_name(layout, reading)}", plain)
-        if signed:
-            sums.add(f"noise {_name(layout, reading)}", signed[0])
+        sums.add(f"{kind} {_name(layout, reading)}", layout.moments(reading, blocks, v, part.ones)[0])
+        if self.noise:
+            few = [block if part.noisy is None else block[part.noisy] for block in (*blocks, v)]
+            sums.add(f"noise {_name(layout, reading)}", layout.moments(reading, few[:-1], few[-1], part.signs))
 
     def residual_from_cross(self, sums: Sums, moments: dict[str, NodeMoments], updates: dict[str, Tensor]) -> Sums:
         """What the second pass would find, from the cross moments of the first."""
@@ -202,7 +201,7 @@ class Tally:
 
         def stacked(source: Sums, kind: str) -> Tensor:
             names = [f"{kind} {_name(layout, reading)}" for reading in layout.site.readings]
-            return torch.cat([source.mean(name).flatten(1) for name in names], dim=1)
+            return torch.cat([source.mean(name).flatten(-2) for name in names], dim=-1)
 
         # The constant's row of a plain metric holds the sums of the features.
         total = S[-1] if factor is not None else sums.total(f"mean {here}")
@@ -214,7 +213,7 @@ class Tally:
         return SiteMoments(
             S=S[used, used],
             N_proj=N_proj,
-            N_noise=signed * stacked(residual, "noise")[used] if self.noise else torch.zeros_like(N_proj),
+            N_noise=signed * stacked(residual, "noise")[:, used] if self.noise else torch.zeros_like(N_proj),
             N_goal=stacked(sums, "goal")[used] if goal else None,
             mean=mean[used],
             v_goal_squared=sum(float(sums.mean(f"v {child}")) for child in children),
@@ -222,6 +221,7 @@ class Tally:
             precision=self._dtype,
             samples=samples,
             has_constant=layout.has_bias,
+            units=layout.units[used].to(S.device),
         )
 
 

@@ -68,6 +68,7 @@ def moments_of(samples):
         v_goal_squared=squares,
         precision=samples.B.dtype,
         samples=lambda: samples,
+        has_constant=bool((samples.B[..., -1] == 1).all()),
     )
 
 

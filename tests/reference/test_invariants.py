@@ -277,3 +277,20 @@ def test_a_planted_signal_is_found():
         assert plan.best is not None
         assert plan.best.scores[0] > 1.4 * plan.best.noise_level
         assert plan.best.held_out_gain > 0.03 * plan.held_out_loss
+
+
+@pytest.mark.parametrize("method", ["nonlinear", "firefly"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_searches_in_float32_do_not_depend_on_the_split_into_batches(activation, method):
+    """They climb many hills: what they see must be the same to the last bit, or they end on another."""
+    nodes = {"h": {"size": 3, "activation": activation}, "k": {"size": 2, "activation": activation}, "y": 3}
+    spec = graph({"x": [6]}, nodes, {"x->h": "linear", "h->k": "linear", "k->y": "linear", "x->y": "linear"})
+    model = network(spec, seed=1, dtype=torch.float32).eval()
+    x = normal(300, 6, seed=2, dtype=torch.float32)
+    y = torch.stack([x[:, 0] * x[:, 1], x[:, 2].abs(), torch.sin(3 * x[:, 3])], 1)
+    gains = []
+    for size in (300, 100, 17):
+        data = [(x[i : i + size], y[i : i + size]) for i in range(0, 300, size)]
+        options = {"neurons": 2, "shrinkage": 0.1, "held_out": 0, "significance": 0, "nodes": ["k"]}
+        gains.append(propose(model, squared, data, method=method, **options).best.gain)
+    assert gains[1:] == pytest.approx(2 * gains[:1], rel=1e-3)

@@ -75,6 +75,18 @@ def test_an_edge_of_noise_is_refused_without_held_out_samples_as_well(held_out):
     assert accepted <= 2
 
 
+def test_without_held_out_samples_noise_rarely_passes():
+    """On average in about one of twenty sets, and in no more than one of ten here."""
+    spec = graph({"x": [20]}, {"h": node(2, "tanh"), "y": 3}, {"x->h": "linear", "h->y": "linear"})
+    taken = 0
+    for seed in range(40):
+        model, labels = network(spec, seed).eval(), torch.Generator().manual_seed(seed)
+        data = [(normal(400, 20, seed=seed + 100), torch.randint(3, (400,), generator=labels))]
+        options = {"candidates": ["widen"], "held_out": 0, "shrinkage": 0, "completion": "none"}
+        taken += proposed(model, functional.cross_entropy, data, **options).best is not None
+    assert taken <= 4
+
+
 def test_significance_0_lets_noise_in():
     """So that the tests above are tests of it."""
     grown = [

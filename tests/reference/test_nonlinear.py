@@ -255,8 +255,9 @@ def test_with_a_linear_activation_shrinkage_is_that_of_tiny(rho):
 
 
 def test_fan_in_and_fan_out_are_balanced_where_only_their_product_counts():
-    relu = nonlinear(moments_of(SITES["triangle"]), Request(neurons=3, **ANY))
-    close(relu.alpha.norm(dim=0), relu.omega.norm(dim=1))
+    moments = moments_of(SITES["triangle"])
+    relu = nonlinear(moments, Request(neurons=3, **ANY))
+    close((moments.lengths.unsqueeze(1) * relu.alpha).norm(dim=0), relu.omega.norm(dim=1))
 
 
 @pytest.mark.parametrize("activation", [functional.selu, functional.elu])

@@ -147,3 +147,34 @@ def test_amplitude_0_is_exact_where_sums_are(name):
     assert len(trials) >= 2
     for trial in trials:
         assert torch.equal(inserted(model, trial.scaled(0.0))(*x), model(*x))
+
+
+FEEDING = graph(
+    {"x": [5]},
+    {"h": node(2, "tanh"), "a": node(3, "tanh"), "y": 2},
+    {"x->h": "linear", "h->a": "linear", "h->y": "linear", "a->y": "linear", "x->y": "linear"},
+)
+CHAINED = graph({"x": [5]}, {"h": node(2, "tanh"), "y": 2}, {"x->h": "linear", "h->y": "linear"})
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("spec", [CHAINED, FEEDING], ids=["chain", "children that feed one another"])
+def test_neurons_with_updates_gain_at_least_what_either_does(spec, seed):
+    """At all children: of the lower one, the edges that do not read the other."""
+    model, (x,) = network(spec, seed=seed).eval(), inputs_for(spec, 200, seed=seed)
+    data = batches(x, torch.sin(2 * x @ normal(5, 2, seed=seed + 9)) + x[:, :2], [120, 80])
+    options = {"neurons": 2, "shrinkage": 0.01, "significance": 0, "nodes": ["h"], "completion": "none", "held_out": 0}
+    both = propose(model, squared, data, with_update=True, **options).best
+    alone = propose(model, squared, data, **options).best
+    assert both.gain >= alone.gain * (1 - 1e-9)
+    updated = {edge for update in both.trial.scaled(1.0).updates for edge in update.weights}
+    assert {str(edge) for edge in updated} == {
+        CHAINED: {"h -> y"},
+        FEEDING: {"h -> a", "h -> y", "x -> y"},
+    }[spec]
+    for update in both.trial.change.updates:
+        only = propose(model, squared, data, **{**options, "nodes": [update.node]}, candidates=["update"]).best
+        assert spec is FEEDING or both.gain >= only.gain * (1 - 1e-6)
+    before = mean_loss(model, squared, data)
+    apply(model, both)
+    assert before - mean_loss(model, squared, data) == pytest.approx(both.gain, rel=1e-9)

@@ -88,6 +88,20 @@ def test_tiny_is_completed_by_random_neurons():
     assert propose(model, squared, data, completion="random", shrinkage=0).best.scores != (1.0, 1.0)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "selu"])
+@pytest.mark.parametrize("seed", range(4))
+def test_tiny_is_completed_where_its_own_neurons_do_not_gain(seed, activation):
+    """A product of two inputs: linear neurons pass the noise level now and then, and lower no loss."""
+    spec = graph({"x": [2]}, {"h": node(1, activation), "y": 1}, {"x->h": "linear", "h->y": "linear"})
+    model, x = network(spec, seed=seed).eval(), normal(600, 2, seed=seed)
+    data = batches(x, x[:, :1] * x[:, 1:], [600])
+    alone = propose(model, squared, data, neurons=2, completion="none")
+    plan = propose(model, squared, data, neurons=2)
+    assert plan.best is not None
+    assert plan.best.gain > 0.1 * plan.loss
+    assert alone.best is None or plan.best.gain >= 0.9 * alone.best.gain
+
+
 @pytest.mark.parametrize(("shrinkage", "tried"), [("auto", SHRINKAGES), (0.03, (0.03,))])
 def test_searches_choose_among_the_larger_shrinkages(shrinkage, tried, monkeypatch):
     """They see few samples. The one that is given is left as it is."""

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from reference_checks import collected
 from reference_network import batches, graph, inputs_for, inserted, mean_loss, network, normal, squared
 from reference_zoo import BARE, ZOO, conv, node
 from test_promised_gains import setting
 
 from dagrow.errors import GrowthError
 from dagrow.planner import apply, propose
+from dagrow.statistics import Stream
 
 SMOOTH = {
     "linear": graph({"x": [5]}, {"h": node(2, "tanh"), "y": 3}, {"x->h": "linear", "h->y": "linear"}),
@@ -50,8 +52,17 @@ def data_of(model, samples=60):
     return batches(x, y if len(y) > 1 else y[0], [samples // 3, samples - samples // 3])
 
 
+def unit_lengths(model, data):
+    """The root mean square of what each fan-in weight of h reads, in the shape of one neuron's weight and bias."""
+    found = collected(model, squared, Stream(data, model), sites=["h"])
+    parts = found.layouts["h"].split_fan_in(found.sites["h"].lengths.unsqueeze(1), torch.float64)
+    keys = ("weight", "bias")
+    return {f"h.from_{e.source}.{key}": part for e, both in parts.items() for key, part in zip(keys, both, strict=True)}
+
+
 def fan_in_gradient(model, change, data):
-    """The norm of the loss's gradient by all new fan-in weights, one for each new neuron, of the grown network."""
+    """The norm of the loss's gradient by all new fan-in weights, on features of root mean square 1, per new neuron."""
+    lengths = unit_lengths(model, data)
     grown = inserted(model, change)
     size = model.dag.size("h")
     samples = sum(len(x[0]) for x, _ in data)
@@ -59,8 +70,8 @@ def fan_in_gradient(model, change, data):
     squares = 0.0
     for name, parameter in grown.named_parameters():
         if name.startswith("h.from_"):
-            squares = squares + parameter.grad[size:].square().flatten(1).sum(1) if parameter.dim() > 1 else squares
-            squares = squares + parameter.grad[size:].square() if parameter.dim() == 1 else squares
+            own = parameter.grad[size:] / lengths[name]
+            squares = squares + own.square().reshape(len(own), -1).sum(1)
     return squares.sqrt()
 
 
@@ -154,10 +165,12 @@ def fan_ins(model, name):
 
 @pytest.mark.parametrize("name", ["mlp", "tokens", "convolution, pool, flatten", "strides and dilation"])
 def test_north_draws_from_the_kernel_of_the_fan_ins(name):
+    """Fan-ins on features of root mean square 1: the unit of the inputs says nothing."""
     model, data = setting(ZOO[name])
+    unit = torch.cat([part.flatten() for part in unit_lengths(model, data).values() if part is not None])
     size = model.dag.size("h")
-    apply(model, propose(model, squared, data, method="north_weights", nodes=["h"], neurons=3).best)
-    rows = fan_ins(model, "h")
+    apply(model, propose(model, squared, data, method="north_weights", nodes=["h"], neurons=3, shrinkage=0).best)
+    rows = fan_ins(model, "h") * unit
     lengths = rows.norm(dim=1)
     assert lengths[size:].tolist() == pytest.approx(3 * [float(lengths[:size].mean())])
     cosines = rows[size:] @ rows.T / lengths / lengths[size:].unsqueeze(1)

@@ -9,7 +9,7 @@ from reference_checks import close, collected
 from reference_network import batches, graph, inputs_for, network, normal, squared, stream
 
 from dagrow.methods import METHODS, Request
-from dagrow.planner import propose
+from dagrow.planner import apply, propose
 
 EXACT = {"shrinkage": 0}
 WAYS = [EXACT, {**EXACT, "significance": 0}, {**EXACT, "with_update": True}, {"shrinkage": "auto"}]
@@ -88,13 +88,46 @@ def test_targets_in_another_unit(way, options, factor):
 
 
 @pytest.mark.parametrize("factor", [1e3, 1e-3, 7.0])
-@pytest.mark.parametrize("way", WAYS[:3], ids=str)
-def test_inputs_in_another_unit(way, factor):
-    """The first layer in another unit. Not with shrinkage, which weighs x against the constant."""
-    model, x, y = scenario()
+@pytest.mark.parametrize("way", [*WAYS, {"shrinkage": 1.0}], ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_inputs_in_another_unit(activation, way, factor):
+    """The first layer in another unit."""
+    model, x, y = scenario(activation)
     other = rescaled(model, 1 / factor, "h.from_x.weight")
     torch.testing.assert_close(other(factor * x), model(x))
     same_decisions(plan_of(model, x, y, way), plan_of(other, factor * x, y, way), 1.0)
+
+
+@pytest.mark.parametrize("factor", [1024.0, 2.0**-10])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "folding"])
+def test_no_method_hangs_on_the_unit_of_an_input(method, activation, factor):
+    """One of two inputs in another unit, a part of it by way of a concat: a node reads them side by side."""
+    nodes = {"c": {"merge": "concat"}, "h": {"size": 3, "activation": activation}, "y": 2}
+    edges = {"x->c": "identity", "z->c": "identity", "c->h": "linear", "x->y": "linear", "h->y": "linear"}
+    model = network(graph({"x": [4], "z": [3]}, nodes, edges), seed=1).eval()
+    x, z = normal(150, 4, seed=2), 3 * normal(150, 3, seed=3) + 1
+    y = torch.stack([x[:, 0] * z[:, 1], (x[:, 1] + z[:, 0]).abs()], 1)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.get_parameter("h.from_c.weight")[:, :4] /= factor
+        other.get_parameter("y.from_x.weight").div_(factor)
+    found = []
+    for m, unit in ((model, 1.0), (other, factor)):
+        options = {"neurons": 2, "shrinkage": 0.3, "significance": 0, "nodes": ["h"], "noise": 0.1}
+        best = propose(m, squared, [((unit * x, z), y)], method=method, **options).best
+        if best is not None:
+            apply(m, best)
+        found.append((best, m(unit * x, z)))
+    (one, out), (two, same) = found
+    if one is None:
+        # Of random neurons none may gain.
+        assert two is None
+        assert method == "random"
+        return
+    assert one.neurons == two.neurons
+    assert two.gain == pytest.approx(one.gain, rel=1e-5, abs=1e-9)
+    torch.testing.assert_close(same, out, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("activation", ["relu", "selu"])

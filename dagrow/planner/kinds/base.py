@@ -27,7 +27,7 @@ class Ask:
         method: makes the neurons.
         request: how many, and what counts as significant.
         shrinkages: each is tried; the held-out loss chooses.
-        with_update: new neurons bring the best update of their children's weights along, at one amplitude.
+        with_update: new neurons bring the best updates of their children's weights along.
         pointwise: fan-out of new convolution channels only at the centre of the kernel.
         room: parameters and multiply-adds that may still be added; infinite for no limit.
         removal: what a removal may add to the loss.
@@ -78,6 +78,7 @@ class Draft:
         reason: why there is nothing to try.
         limit: what it may add to the loss; 0 for what must gain, infinite for what a method takes upon itself.
         open: whether samples could tell more than the moments did.
+        completed: whether the neurons are those of what completes the method.
     """
 
     kind: str
@@ -86,6 +87,7 @@ class Draft:
     reason: str = ""
     limit: float = 0.0
     open: bool = False
+    completed: bool = False
 
 
 _PLAIN = NodeTemplate()

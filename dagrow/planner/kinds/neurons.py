@@ -54,7 +54,7 @@ def draft_neurons(
         return Draft(kind, place.label, (), "over the budget")
     request = replace(ask.request, neurons=min(room, ask.request.neurons))
     layout, moments = statistics.layouts[place.label], statistics.sites[place.label]
-    can_search, name = moments.samples is not None, f"neurons of {kind} {place.label}"
+    can_search, name, completed = moments.samples is not None, f"neurons of {kind} {place.label}", False
     if ask.may_search:
         found, reason = _made(ask, moments, request, f"{name}, searched")
     else:
@@ -63,6 +63,7 @@ def draft_neurons(
         found, reason = _made(ask, moments, replace(request, completion=NOTHING), name)
         if not found and not (isinstance(request.completion, Method) and request.completion.searches):
             found, reason = _made(ask, moments, request, f"{name}, completed")
+            completed = True
     variants = []
     for shrinkage, neurons in found:
         if neurons.still and (reason := loud(layout, neurons)):
@@ -73,16 +74,17 @@ def draft_neurons(
             trial = bounded_trial(network, layout, neurons)
         else:
             updates = _updates(place, layout, neurons, statistics, ask)
-            trial = neuron_trial(network, layout, neurons, updates, _spread(neurons, moments))
+            trial = neuron_trial(network, layout, neurons, moments.lengths, updates, _spread(neurons, moments))
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores, count = tuple(neurons.scores.tolist()), neurons.count
-        level, left = neurons.noise_level, moments.v_proj_squared
-        variants.append(Variant(trial, shrinkage, scores, level, count, added(count), neurons.why, bottleneck=left))
+        level, bottleneck = neurons.noise_level, moments.v_proj_squared
+        variants.append(Variant(trial, shrinkage, scores, level, count, added(count), neurons.why, bottleneck))
     if any(variant.trial.still for variant in variants):
         return Draft(kind, place.label, (variants[0],), limit=float("inf"))
     reason = "" if variants else reason
-    return Draft(kind, place.label, tuple(variants), reason, open=can_search and not ask.may_search and not variants)
+    open_ = can_search and not ask.may_search and not variants
+    return Draft(kind, place.label, tuple(variants), reason, open=open_, completed=completed)
 
 
 def _made(ask: Ask, moments: SiteMoments, request: Request, name: str) -> tuple[list[tuple[float, Neurons]], str]:
@@ -123,25 +125,41 @@ def _updates(
 ) -> tuple[WeightUpdate, ...]:
     """What goes with the neurons: the updates that the method asks for, or the best ones.
 
-    Only of children that no other child feeds: there the cached inputs stay valid.
+    The method's own only at children that no other child feeds, where what they read stays as it was. The best ones at
+    all children: below another child they are those of the edges that do not read it.
     """
     children = [reading.edge.target for reading in layout.site.readings]
-    first = _uppermost(place.base, children)
     if neurons.fan_in_fixed:
+        first = _uppermost(place.base, children)
         pairs = zip(children, neurons.updates, strict=True)
-        found = [(child, dW) for child, dW in pairs if child in first and place.base.node(child).merge == "sum"]
+        kept = [(child, dW) for child, dW in pairs if child in first and place.base.node(child).merge == "sum"]
+        found = [(child, _lasting(place, child), dW) for child, dW in kept]
     elif ask.with_update:
-        found = [(child, _best_update(place, child, statistics, ask)) for child in first]
+        steady = {child: _steady(place, child, children) for child in dict.fromkeys(children)}
+        found = [
+            (child, edges, _best_update(place, child, edges, statistics, ask))
+            for child, edges in steady.items()
+            if edges
+        ]
     else:
         found = []
     return tuple(
-        WeightUpdate(child, split_update(place.base, child, dW, torch.float64, _lasting(place, child), ask.frozen))
-        for child, dW in found
+        WeightUpdate(child, split_update(place.base, child, dW, torch.float64, edges, ask.frozen))
+        for child, edges, dW in found
     )
 
 
-def _best_update(place: Place, child: str, statistics: Statistics, ask: Ask) -> Tensor:
-    edges = _lasting(place, child)
+def _steady(place: Place, child: str, children: Sequence[str]) -> tuple[EdgeId, ...]:
+    """The edges into a child whose sources the new neurons do not reach by way of another child."""
+    base = place.base
+    return tuple(
+        edge
+        for edge in _lasting(place, child)
+        if edge.source not in children and not base.ancestors[edge.source].intersection(children)
+    )
+
+
+def _best_update(place: Place, child: str, edges: tuple[EdgeId, ...], statistics: Statistics, ask: Ask) -> Tensor:
     solve = partial(solve_update, place.base, child, statistics.nodes[child], edges=edges, frozen=ask.frozen)
     return ask.solves.weights(f"update of {child} by {', '.join(map(str, edges))}", solve, again=True)
 
@@ -158,19 +176,23 @@ def neuron_trial(
     network: Network,
     layout: SiteLayout,
     neurons: Neurons,
+    lengths: Tensor,
     updates: tuple[WeightUpdate, ...] = (),
     spread: float | None = None,
 ) -> Trial:
     """Neurons in matrix form as a change of unit size: both sides normalised together (thesis 4.17).
+
+    The length of a fan-in is that on features of root mean square 1 (``lengths``, see `SiteMoments.lengths`), so that
+    the unit of the features does not say how an amplitude is shared out between the sides.
 
     With updates along, the unit is the method's own scale instead: the update's size is part of it. Where the
     fan-in is fixed, each neuron's two sides get the same norm if the activation lets them.
     """
     dtype, alpha, omega = next(iter(network.parameters())).dtype, neurons.alpha, neurons.omega
     if neurons.fan_in_fixed:
-        return _fixed_trial(network, layout, alpha, omega, updates, dtype)
+        return _fixed_trial(network, layout, alpha, omega, lengths, updates, dtype)
     K = omega.shape[0]
-    a, w = (float(x.square().sum() / K) ** 0.5 or 1.0 for x in (alpha, omega))
+    a, w = (float(x.square().sum() / K) ** 0.5 or 1.0 for x in (lengths.unsqueeze(1) * alpha, omega))
     scale = a * w
     features = new_features(layout, alpha / a, omega / w, dtype)
     scaled = tuple(_cast(update.scaled(1 / scale), dtype) for update in updates)
@@ -188,12 +210,14 @@ def _fixed_trial(
     layout: SiteLayout,
     alpha: Tensor,
     omega: Tensor,
+    lengths: Tensor,
     updates: tuple[WeightUpdate, ...],
     dtype: torch.dtype,
 ) -> Trial:
-    names = (layout.site.node, *layout.site.passed)
-    if all(ACTIVATIONS[layout.dag.node(name).activation].homogeneous for name in names):
-        a, w = alpha.norm(dim=0), omega.norm(dim=1)
+    nodes = [layout.dag.node(name) for name in (layout.site.node, *layout.site.passed)]
+    # A norm makes up for the scale of the fan-in: only the other side would change.
+    if all(ACTIVATIONS[node.activation].homogeneous and node.norm == "none" for node in nodes):
+        a, w = (lengths.unsqueeze(1) * alpha).norm(dim=0), omega.norm(dim=1)
         balance = torch.where((a > 0) & (w > 0), (w / a).sqrt(), 1.0)
         alpha, omega = alpha * balance, omega / balance.unsqueeze(1)
     features = new_features(layout, alpha, omega, dtype)

@@ -24,6 +24,7 @@ from dagrow.statistics import (
     bias_is_trained,
     edge_widths,
     split_update,
+    units_of,
     weight_is_frozen,
 )
 
@@ -122,5 +123,6 @@ def _compensation(
         cross = cross + S[used][:, constant] @ bias.double().unsqueeze(0)
     dW = rows.new_zeros(len(rows), len(rest))
     if used.numel():
-        dW[:, may_change] = Metric(S[used][:, used], shrinkage).solve(cross).T
+        units = units_of(place.base, tuple(edge_widths(place.base, lost.target))).to(S.device)[used]
+        dW[:, may_change] = Metric(S[used][:, used], shrinkage, units=units).solve(cross).T
     return dW

@@ -1,0 +1,39 @@
+"""Which features share a unit.
+
+Inputs times a number, with the weights that read them divided by it, are the same function: no decision may depend on
+that. So features are compared by size only with others of their own unit: those of one input or node. Concats and
+identity edges hand units on.
+"""
+
+from __future__ import annotations
+
+from dagrow.graph.dag import Dag
+from dagrow.ops import ACTIVATIONS, channels
+from dagrow.spec.graph import EdgeId
+
+
+def feature_units(dag: Dag, edge: EdgeId) -> list[tuple[str, int]]:
+    """The features that an edge with weights reads, in their order: runs of ``(unit, number of features)``."""
+    source = dag.output(edge.source)
+    each = dag.op(edge).feature_count(source) // channels(source)
+    return [(unit, count * each) for unit, count in _channel_units(dag, edge.source)]
+
+
+def _channel_units(dag: Dag, name: str) -> list[tuple[str, int]]:
+    """The same of the channels that an input or node puts out."""
+    count = channels(dag.output(name))
+    if name in dag.spec.inputs:
+        return [(name, count)]
+    node, edges = dag.node(name), dag.incoming[name]
+    own = node.norm != "none" or not ACTIVATIONS[node.activation].homogeneous
+    if own or (node.merge == "sum" and (len(edges) > 1 or dag.op(edges[0]).parametrised)):
+        return [(name, count)]
+    parts: list[tuple[str, int]] = []
+    for edge in edges:
+        slot = dag.slots(name)[edge]
+        parts += (
+            [(str(edge), slot.stop - slot.start)] if dag.op(edge).parametrised else _channel_units(dag, edge.source)
+        )
+    # A flattened map has one feature per position, channel by channel.
+    positions = count // channels(dag.merged(name))
+    return [(unit, size * positions) for unit, size in parts]
