@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dagrow.data.raw import Arrays, Raw, to_tensor
 from dagrow.errors import DataError, did_you_mean, listed
+from dagrow.files import open_file
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
 from dagrow.spec.run import DataSpec
@@ -85,11 +86,11 @@ def _read(stored: Any, name: str) -> Tensor:
 @contextmanager
 def _open(path: str) -> Iterator[Any]:
     try:
-        file = open(path, "rb")  # noqa: SIM115 - numpy leaves a file that it cannot read open, so it is ours
+        file = open_file(path)  # numpy leaves a file that it cannot read open, so it is ours
     except FileNotFoundError as error:
         raise DataError("no such file") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise DataError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror or error})") from error
     with file:
         try:
             stored = np.load(file, allow_pickle=False)

@@ -105,6 +105,8 @@ def end_of(directory: Path) -> dict[str, object]:
     journal = read_journal(directory / "journal.jsonl")
     without_times = json.dumps([{key: e for key, e in event.items() if key != "seconds"} for event in journal])
     files = {**bytes_of(directory), "journal.jsonl": without_times}
+    # That of the journal depends on the times in it.
+    assert bool(files.pop("SHA256SUMS", None)) == (journal[-1]["event"] == "end")
     for name in files:
         if name.endswith("checkpoint.json"):
             # How long the journal was, in bytes, depends on the times in it.
