@@ -5,6 +5,7 @@ A graph with several inputs or outputs may name each: ``<input>_train``, ``<outp
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,11 @@ from dagrow.spec.run import DataSpec
 
 Wanted = tuple[tuple[str, ...], tuple[str, ...]]
 # RuntimeError: zipfile on an unknown compression or an encrypted member.
-_DAMAGED = (ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# OverflowError, MemoryError: numpy on a head that says more than any file holds. The others: on one that says nonsense.
+_DAMAGED = (
+    ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    OverflowError, MemoryError, TypeError, SyntaxError, RecursionError, struct.error, NotImplementedError,
+)  # fmt: skip
 
 
 def read_npz(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:

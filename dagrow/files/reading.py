@@ -60,14 +60,27 @@ def read_file(path: str | Path, limit: int | None = None, *, follow: bool = True
     Raises:
         OSError: if there is none, it is no plain file, or it has more bytes.
     """
-    most = min(bound for bound in (limit, machine_memory(), 2**62) if bound is not None)
     with open_file(path, follow=follow) as file:
-        if os.fstat(file.fileno()).st_size > most:
-            raise _too_large(path, most)
+        most = check_size(file, path, limit)
         content = file.read(most + 1 if limit is not None else -1)
     if len(content) > most:
         raise _too_large(path, most)
     return content
+
+
+def check_size(file: BinaryIO, path: str | Path, limit: int | None = None) -> int:
+    """Refuses a file larger than ``limit``, or than the machine's memory, before a byte of it is read.
+
+    Returns:
+        How many bytes it may have.
+
+    Raises:
+        OSError: if it has more.
+    """
+    most = min(bound for bound in (limit, machine_memory(), 2**62) if bound is not None)
+    if os.fstat(file.fileno()).st_size > most:
+        raise _too_large(path, most)
+    return most
 
 
 def check_file(status: os.stat_result, path: str | Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dagrow.errors import RunError
-from dagrow.files.reading import open_file, read_file
+from dagrow.files.reading import check_size, open_file, read_file
 from dagrow.files.writing import replace_file
 
 SUMS = "SHA256SUMS"
@@ -67,6 +67,7 @@ def _read(folder: Path) -> dict[str, str]:
 def _of_file(path: Path) -> str:
     digest = hashlib.sha256()
     with open_file(path, follow=False) as file:
+        check_size(file, path)
         while piece := file.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()

@@ -57,9 +57,12 @@ class Journal:
         journal = cls(path, events_of(content, path))
         journal._count(content)
         with disk_errors(path.parent):
-            # Not cut in place: the file may have another name elsewhere, and only this one is ours.
             if os.path.lexists(path):
-                replace_file(path, content)
+                if os.lstat(path).st_nlink > 1:
+                    # The file has another name elsewhere, and only this one is ours.
+                    replace_file(path, content)
+                else:
+                    os.truncate(path, position.bytes)
         return journal
 
     @property
