@@ -10,6 +10,7 @@ from dagrow.graph.cost import (
     forward_work,
     norm_parameters,
     training_work,
+    widest_fan_in,
 )
 from dagrow.graph.dag import Dag
 from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
@@ -52,4 +53,5 @@ __all__ = [
     "span",
     "split_edge",
     "training_work",
+    "widest_fan_in",
 ]
