@@ -117,7 +117,12 @@ def resumed(run: Path, out: Path) -> str | None:
 
 
 def copied(source: str, target: str) -> None:
-    if os.path.isfile(source) or os.path.islink(source):
+    size = os.lstat(source).st_size
+    if size > 2**22:
+        # A hole, which a copy would fill.
+        Path(target).touch()
+        os.truncate(target, size)
+    elif os.path.isfile(source) or os.path.islink(source):
         shutil.copy2(source, target, follow_symlinks=False)
     else:
         os.mkfifo(target)
