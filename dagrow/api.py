@@ -56,7 +56,11 @@ def export(
         raise ExportError(_FOREIGN)
     directory = RunDirectory.existing(model_or_dir)
     target = Path(out) if out is not None else directory.path / {"python": "exported"}.get(to, f"model.{to}")
-    return export_network(directory.load(), to, target, _name(directory, "network"))
+    written = export_network(directory.load(), to, target, _name(directory, "network"))
+    if directory.ended:
+        # The export in it may be another one now.
+        directory.write_sums()
+    return written
 
 
 def show(graph_or_dir: GraphSpec | torch.fx.GraphModule | str | Path, out: str | Path | None = None) -> Path:

@@ -24,7 +24,13 @@ _MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 class DagrowError(Exception):
-    """Base of every error that a person can cause; the command line prints it without a traceback."""
+    """Base of every error that a person can cause; the command line prints it without a traceback.
+
+    Its text names things from files of others: control characters in them do not reach a terminal.
+    """
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())
 
 
 class DataError(DagrowError):
@@ -79,6 +85,16 @@ class SpecError(DagrowError):
         self.problems = tuple(problems)
         self.file = file
         super().__init__("\n".join(problem.render(file) for problem in self.problems))
+
+
+def printable(text: str) -> str:
+    """The text with ``?`` for each that a terminal obeys or does not show: controls (C0, C1, bidi) or a break."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """As `printable`, but line breaks and tabs stay."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from dagrow.cli.ending import run_command
 from dagrow.errors import DagrowError
+from dagrow.report.output import echo
 
 if TYPE_CHECKING:
     from dagrow.report import Reporter
@@ -58,10 +59,10 @@ def grow(
         result = grow_network(spec, out=target, resume=resume, device=own, reporter=reporter, processes=processes)
     if processes.rank > 0:
         return
-    print(f"\n{result}\n")
+    echo(f"\n{result}\n")
     size = sum(parameter.numel() for parameter in result.model.parameters())
-    print(f"test {result.test}; {size} parameters")
-    print(f"{result.out}: graph.yaml, weights.safetensors, journal.jsonl; plain PyTorch in {result.out}/exported")
+    echo(f"test {result.test}; {size} parameters")
+    echo(f"{result.out}: graph.yaml, weights.safetensors, journal.jsonl; plain PyTorch in {result.out}/exported")
 
 
 @app.command(epilog="Example: dagrow check specs/digits.yaml")
@@ -73,7 +74,7 @@ def check(
     if schema:
         from dagrow.spec import run_schema
 
-        print(json.dumps(run_schema(), indent=2))
+        echo(json.dumps(run_schema(), indent=2))
         return
     if file is None:
         raise DagrowError("give a file to check, or --schema")
@@ -82,11 +83,11 @@ def check(
     from dagrow.report.describe import describe
 
     run = load_run(file)
-    print(describe(Dag.of(run.graph)))
+    echo(describe(Dag.of(run.graph)))
     if run.model_fields_set != {"graph"}:
         # A graph alone says nothing of how it is to be trained and grown.
         for sentence in advice(run):
-            print(f"advice: {sentence}")
+            echo(f"advice: {sentence}")
 
 
 @app.command(epilog="Example: dagrow compare examples/compare_digits.yaml --out comparisons/digits")
@@ -103,8 +104,8 @@ def compare(
 
     with _reporter() as reporter:
         result = compare_runs(file, out=out, device=device, jobs=jobs, reporter=reporter)
-    print(f"\n{result}\n")
-    print(f"{result.out}: table.md, rows.csv, cells.csv, accuracy.png; the run directories are in {result.out}/cells")
+    echo(f"\n{result}\n")
+    echo(f"{result.out}: table.md, rows.csv, cells.csv, accuracy.png; the run directories are in {result.out}/cells")
 
 
 @app.command(epilog="Example: dagrow export runs/digits --to onnx --out digits.onnx")
@@ -118,7 +119,7 @@ def export(
 
     written = export_run(directory, to=to, out=out)
     files = ", ".join(str(file) for file in written.files)
-    print(f"{files}: loaded back, outputs differ by {written.max_difference:.1e} at most")
+    echo(f"{files}: loaded back, outputs differ by {written.max_difference:.1e} at most")
 
 
 @app.command(epilog="Example: dagrow show runs/digits --out digits.png")
@@ -134,7 +135,7 @@ def show(
     """Draw a graph; for a run, its growth: what each step brought, and its gain."""
     from dagrow.api import show as show_graph
 
-    print(show_graph(source, out))
+    echo(show_graph(source, out))
 
 
 @app.command(epilog="Example: dagrow log runs/digits --step 2")
@@ -147,12 +148,12 @@ def log(
     from dagrow.training import candidates_table, history_table, journal_schema, read_journal, run_directory
 
     if schema:
-        print(json.dumps(journal_schema(), indent=2))
+        echo(json.dumps(journal_schema(), indent=2))
         return
     if directory is None:
         raise DagrowError("give a run directory, or --schema")
     events = read_journal(run_directory(directory).journal)
-    print(history_table(events) if step is None else candidates_table(events, step))
+    echo(history_table(events) if step is None else candidates_table(events, step))
 
 
 @app.command(epilog="Example: dagrow diff runs/digits@1 runs/digits@3")
@@ -163,7 +164,7 @@ def diff(
     """Show what differs between two graphs: nodes, edges, sizes, parameters."""
     from dagrow.api import diff as compare_graphs
 
-    print(compare_graphs(before, after))
+    echo(compare_graphs(before, after))
 
 
 @app.command(epilog="Example: dagrow replay runs/digits --to 2 --out second.yaml")
@@ -178,7 +179,7 @@ def replay(
     from dagrow.training import read_step
 
     made = replay_graph(directory, read_step(to))
-    print(made)
+    echo(made)
     if out is not None:
         save_graph(made.graph, out)
     if not made.identical:
@@ -198,7 +199,7 @@ def revert(
     step = read_step(to)
     if step is None:
         raise DagrowError("the end is where the run stands; give a growth step, or 0 for the start")
-    print(revert_run(directory, step, out))
+    echo(revert_run(directory, step, out))
 
 
 @contextmanager
@@ -218,14 +219,7 @@ def _reporter(quiet: bool = False) -> Iterator[Reporter]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a command; a person's error ends with its message and exit code 2."""
-    try:
-        app(args=arguments, standalone_mode=True)
-    except DagrowError as error:
-        print(f"dagrow: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(1) from None
+    run_command(lambda: app(args=arguments, standalone_mode=True))
 
 
 if __name__ == "__main__":

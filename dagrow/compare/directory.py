@@ -13,6 +13,7 @@ from pathlib import Path
 from dagrow.compare.cells import Cell
 from dagrow.compare.outcome import Outcome, read_outcome
 from dagrow.errors import DagrowError, RunError
+from dagrow.files import first_link
 from dagrow.graph import load_graph, load_run
 from dagrow.spec import GraphSpec
 from dagrow.training import RunDirectory
@@ -33,13 +34,15 @@ class ComparisonDirectory:
         """A new directory, or one that a comparison has made.
 
         Raises:
-            RunError: if the directory holds something else, or cannot be made.
+            RunError: if the directory holds something else, or links, or cannot be made.
         """
         directory = cls(Path(path))
         with disk_errors(directory.path):
             cells = directory.path / _CELLS
             if directory.path.is_dir() and any(directory.path.iterdir()) and not cells.is_dir():
                 raise RunError(f"{path} is not empty and not a comparison; choose another --out, or remove it first")
+            if (link := first_link(directory.path, (_CELLS, _UNFINISHED))) is not None:
+                raise RunError(f"{link} is a link: all files of a comparison must be its own")
             cells.mkdir(parents=True, exist_ok=True)
         return directory
 
@@ -59,16 +62,21 @@ class ComparisonDirectory:
         return self.path / _CELLS / cell.folder
 
     def outcome(self, cell: Cell) -> Outcome | None:
-        """How a cell ended; None if it has not been run, or not as it is wanted now."""
+        """How a cell ended; None if it has not been run, or not as it is wanted now.
+
+        Raises:
+            RunError: if it was run, and its files are damaged: its result is not thrown away unasked.
+        """
         directory = RunDirectory(self.cell(cell))
-        if not directory.journal.is_file():
+        if not os.path.lexists(directory.path):
             return None
         try:
-            if load_run(directory.path / "run.yaml") != cell.run:
+            directory.check_sums()
+            if load_run(directory.run) != cell.run:
                 return None
             return read_outcome(directory.journal)
-        except DagrowError:
-            return None
+        except DagrowError as error:
+            raise RunError(f"{error}; remove {directory.path} to have this cell run again") from error
 
     def graph(self, cell: Cell) -> GraphSpec:
         """The last graph of a finished cell."""

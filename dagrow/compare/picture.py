@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from dagrow.compare.columns import PARAMETERS, SECONDS, Column, score
 from dagrow.compare.result import Comparison
 from dagrow.compare.summary import Spread, Summary
+from dagrow.errors import printable
 from dagrow.report.picture.style import FAINT, INK, MUTED, SMALL, TEXT, TITLE, as_delivered, step_colours
 
 _PANEL, _LEGEND_LINE = (4.6, 3.4), 0.2
@@ -25,7 +26,7 @@ def draw(comparison: Comparison) -> bytes:
     height = _PANEL[1] + 0.6 + _LEGEND_LINE * len(summaries)
     with as_delivered():
         figure = Figure(figsize=(2 * _PANEL[0], height), facecolor="white", layout="constrained")
-        figure.suptitle(comparison.name, fontsize=TITLE, color=INK)
+        figure.suptitle(printable(comparison.name), fontsize=TITLE, color=INK)
         panels = figure.subplots(1, 2, sharey=True)
         for axes, across in zip(panels, (PARAMETERS, SECONDS), strict=True):
             _panel(axes, summaries, across, told)
@@ -52,7 +53,7 @@ def _panel(axes: Axes, summaries: Sequence[Summary], across: Column, up: Column)
         points = [(across.value(cell.outcome), up.value(cell.outcome)) for cell in summary.cells]
         axes.plot(*zip(*points, strict=True), ".", color=colour, alpha=0.4, markersize=4)
         axes.errorbar(
-            x.mean, y.mean, _bar(y), _bar(x), fmt=mark, color=colour, label=str(summary.row), markersize=6,
+            x.mean, y.mean, _bar(y), _bar(x), fmt=mark, color=colour, label=printable(str(summary.row)), markersize=6,
             markerfacecolor="white" if summary.row.of else colour, elinewidth=0.8, capsize=2,
         )  # fmt: skip
     axes.set_xscale("log")

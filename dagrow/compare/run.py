@@ -85,8 +85,9 @@ class _Bench:
                 while todo and running.free:
                     cell = todo.popleft()
                     self.seen.append(cell)
-                    if self.directory.outcome(cell) is not None:
-                        todo.extendleft(self._ended(cell, note=", done before"))
+                    damage, done = self._found(cell)
+                    if damage or done:
+                        todo.extendleft(self._ended(cell, damage, note=", done before"))
                     elif self.jobs == 1:
                         todo.extendleft(self._ended(cell, self._here(cell)))
                     else:
@@ -95,6 +96,13 @@ class _Bench:
                     todo.extendleft(self._ended(cell, error))
         order = {row: index for index, row in enumerate(rows(self.spec))}
         self.finished.sort(key=lambda cell: (self.spec.seeds.index(cell.seed), order[cell.row]))
+
+    def _found(self, cell: Cell) -> tuple[str, bool]:
+        """What is wrong with the run directory of a cell, and whether there is one of the run that is wanted."""
+        try:
+            return "", self.directory.outcome(cell) is not None
+        except DagrowError as error:
+            return str(error), False
 
     def _here(self, cell: Cell) -> str:
         """Runs a cell in this process; what went wrong, empty if nothing did."""
@@ -110,13 +118,16 @@ class _Bench:
             self.reporter.advance()
         if error:
             return self._failed(cell, error)
-        outcome = self.directory.outcome(cell)
+        try:
+            outcome, graph = self.directory.outcome(cell), self.directory.graph(cell)
+        except DagrowError as damage:
+            return self._failed(cell, str(damage))
         if outcome is None:
             return self._failed(cell, f"{self.directory.cell(cell)} does not come back as it was written")
         self.finished.append(Finished(cell.row, cell.run.seed, outcome))
         self.reporter.say(f"{self._count}  {cell}: {outcome}{note}")
         grown = not cell.row.of
-        return [*scratch_cells(self.spec, cell, outcome, self.directory.graph(cell))][::-1] if grown else []
+        return [*scratch_cells(self.spec, cell, outcome, graph)][::-1] if grown else []
 
     def _failed(self, cell: Cell, error: str) -> list[Cell]:
         self.failed.append((cell, error))

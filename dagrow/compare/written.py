@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from dagrow.compare.columns import COLUMNS
 from dagrow.compare.result import Comparison
 from dagrow.errors import DagrowError
+from dagrow.files import replace_file
 from dagrow.report import Reporter
 from dagrow.report.pictures import need_packages
-from dagrow.spec import write_atomically
+from dagrow.training.disk import disk_errors
 
 
 def write_comparison(comparison: Comparison, reporter: Reporter) -> None:
@@ -24,9 +26,9 @@ def write_comparison(comparison: Comparison, reporter: Reporter) -> None:
         DagrowError: if the disk refuses.
     """
     out = comparison.out
-    write_atomically(_rows(comparison), out / "rows.csv")
-    write_atomically(_cells(comparison), out / "cells.csv")
-    write_atomically(markdown(comparison), out / "table.md")
+    _write(_rows(comparison).encode(), out / "rows.csv")
+    _write(_cells(comparison).encode(), out / "cells.csv")
+    _write(markdown(comparison).encode(), out / "table.md")
     if not comparison.cells:
         return
     try:
@@ -36,7 +38,13 @@ def write_comparison(comparison: Comparison, reporter: Reporter) -> None:
         return
     from dagrow.compare.picture import draw
 
-    write_atomically(draw(comparison), out / "accuracy.png")
+    _write(draw(comparison), out / "accuracy.png")
+
+
+def _write(content: bytes, path: Path) -> None:
+    """In the place of a link, too: nothing outside the directory is written."""
+    with disk_errors(path.parent):
+        replace_file(path, content)
 
 
 def markdown(comparison: Comparison) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from array import array
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from dagrow.data.raw import Arrays, Raw, to_tensor
 from dagrow.errors import DataError, did_you_mean, listed
+from dagrow.files import open_file
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
 from dagrow.spec.run import DataSpec
@@ -42,7 +44,7 @@ def _lines(path: str) -> Iterator[Line]:
     """Line number and cells of each line that is not blank."""
     try:
         # utf-8-sig: a byte order mark, which spreadsheets write, is no part of the first column's name.
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             try:
                 for cells in reader:
@@ -54,18 +56,20 @@ def _lines(path: str) -> Iterator[Line]:
         raise DataError("no such file") from error
     except UnicodeDecodeError as error:
         raise DataError(f"not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise DataError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror or error})") from error
 
 
 def _target_column(header: list[str], target: str) -> int:
     if not header:
         raise DataError("the file is empty; a table with a header line is needed")
+    seen: set[str] = set()
     for i, name in enumerate(header):
         if not name:
             raise DataError(f"column {i + 1} has no name in the header (does it only count rows? drop it)")
-        if name in header[:i]:
+        if name in seen:
             raise DataError(f"two columns are called '{name}'")
+        seen.add(name)
     if target not in header:
         near = did_you_mean(target, header)
         hint = " (cells are separated by commas)" if len(header) == 1 else ""

@@ -5,6 +5,7 @@ A graph with several inputs or outputs may name each: ``<input>_train``, ``<outp
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,13 +17,18 @@ from torch import Tensor
 
 from dagrow.data.raw import Arrays, Raw, to_tensor
 from dagrow.errors import DataError, did_you_mean, listed
+from dagrow.files import open_file
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
 from dagrow.spec.run import DataSpec
 
 Wanted = tuple[tuple[str, ...], tuple[str, ...]]
 # RuntimeError: zipfile on an unknown compression or an encrypted member.
-_DAMAGED = (ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# OverflowError, MemoryError: numpy on a head that says more than any file holds. The others: on one that says nonsense.
+_DAMAGED = (
+    ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    OverflowError, MemoryError, TypeError, SyntaxError, RecursionError, struct.error, NotImplementedError,
+)  # fmt: skip
 
 
 def read_npz(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
@@ -85,11 +91,11 @@ def _read(stored: Any, name: str) -> Tensor:
 @contextmanager
 def _open(path: str) -> Iterator[Any]:
     try:
-        file = open(path, "rb")  # noqa: SIM115 - numpy leaves a file that it cannot read open, so it is ours
+        file = open_file(path)  # numpy leaves a file that it cannot read open, so it is ours
     except FileNotFoundError as error:
         raise DataError("no such file") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise DataError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror or error})") from error
     with file:
         try:
             stored = np.load(file, allow_pickle=False)

@@ -15,6 +15,7 @@ from dagrow.errors import ExportError
 from dagrow.export.base import DESTINATION, Exporter, Runner
 from dagrow.export.compare import TRACED_BATCH, sample_inputs
 from dagrow.export.quiet import torch_exporter
+from dagrow.files import read_file
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 _MARK = "dagrow"
@@ -55,7 +56,7 @@ class OnnxExporter(Exporter):
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3
             options.intra_op_num_threads = 1
-            session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(read_file(path), options, providers=["CPUExecutionProvider"])
         names = [entry.name for entry in session.get_inputs()]
 
         def run(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -70,7 +71,7 @@ class OnnxExporter(Exporter):
 
         if not path.is_file():
             return False
-        content = path.read_bytes()
+        content = read_file(path)
         try:
             model = onnx.load_model_from_string(content)
         # Whatever keeps it from being read, it is not ours; protobuf's own error has no public home.

@@ -15,6 +15,7 @@ from dagrow.build import Network
 from dagrow.export.base import DESTINATION, Exporter, Runner
 from dagrow.export.compare import TRACED_BATCH, as_tuple, sample_inputs
 from dagrow.export.quiet import torch_exporter
+from dagrow.files import open_file, read_file
 
 _MARK = "dagrow"
 
@@ -36,8 +37,8 @@ class Pt2Exporter(Exporter):
 
     def load(self, path: Path) -> Runner:
         """Reads the file with ``torch.export.load``."""
-        with torch_exporter("read back the pt2 of"), path.open("rb") as file:
-            module = torch.export.load(io.BytesIO(file.read())).module()
+        with torch_exporter("read back the pt2 of"):
+            module = torch.export.load(io.BytesIO(read_file(path))).module()
 
         def run(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
             return as_tuple(module(*inputs))
@@ -46,7 +47,11 @@ class Pt2Exporter(Exporter):
 
     def wrote(self, path: Path) -> bool:
         """Looks for our mark in the archive."""
-        if not path.is_file() or not zipfile.is_zipfile(path):
+        if not path.is_file():
             return False
-        with zipfile.ZipFile(path) as archive:
-            return any(entry.endswith(f"/extra/{_MARK}") for entry in archive.namelist())
+        try:
+            with open_file(path) as file, zipfile.ZipFile(file) as archive:
+                return any(entry.endswith(f"/extra/{_MARK}") for entry in archive.namelist())
+        # Whatever keeps it from being read, it is not ours; NotImplementedError: of an archive of another kind.
+        except (zipfile.BadZipFile, NotImplementedError, ValueError):
+            return False

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import ClassVar
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from dagrow.build import Network
@@ -19,6 +19,7 @@ from dagrow.export.base import Exporter, Runner
 from dagrow.export.compare import as_tuple
 from dagrow.export.layers import check_expressions, exported_keys, names_of
 from dagrow.export.python_source import MARK, model_source
+from dagrow.files import open_file, read_file
 
 MODEL = "model.py"
 WEIGHTS = "weights.safetensors"
@@ -45,7 +46,7 @@ class PythonExporter(Exporter):
         with torch.device("cpu"):
             model = _only_model(_execute(path / MODEL))()
         try:
-            model.load_state_dict(load_file(path / WEIGHTS), strict=True)
+            model.load_state_dict(load(read_file(path / WEIGHTS)), strict=True)
         except RuntimeError as error:
             raise ExportError(
                 f"the weights do not fit {MODEL}: an export_line makes another layer than its op: {error}"
@@ -62,7 +63,7 @@ class PythonExporter(Exporter):
         model = path / MODEL
         if not model.is_file():
             return False
-        with model.open("rb") as file:
+        with open_file(model) as file:
             return MARK.encode() in file.readline(1000)
 
 

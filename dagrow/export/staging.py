@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dagrow.errors import ExportError
 from dagrow.export.base import DESTINATION, Exporter
-from dagrow.spec.disk import sync_folder, write_new_file
+from dagrow.files import sync_folder, write_new_file
 
 
 @contextmanager

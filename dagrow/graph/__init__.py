@@ -10,6 +10,7 @@ from dagrow.graph.cost import (
     forward_work,
     norm_parameters,
     training_work,
+    widest_fan_in,
 )
 from dagrow.graph.dag import Dag
 from dagrow.graph.feature_units import feature_units
@@ -54,4 +55,5 @@ __all__ = [
     "span",
     "split_edge",
     "training_work",
+    "widest_fan_in",
 ]

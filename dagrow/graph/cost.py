@@ -37,6 +37,16 @@ def norm_parameters(dag: Dag, name: str) -> int:
     return 0 if norm == "none" else NORMS[norm].parameters_per_feature * dag.size(name)
 
 
+def widest_fan_in(dag: Dag) -> tuple[str, int]:
+    """The node whose weighted edges read the most features together, and how many; a growth step there squares them."""
+
+    def width(name: str) -> int:
+        weighted = [edge for edge in dag.incoming[name] if dag.op(edge).parametrised]
+        return sum(dag.op(edge).feature_count(dag.output(edge.source)) for edge in weighted)
+
+    return max(((name, width(name)) for name in dag.order), key=lambda entry: entry[1])
+
+
 def edge_work(dag: Dag, edge: EdgeId) -> int:
     """Multiply-adds of one edge for one sample."""
     return dag.multiply_adds[edge]

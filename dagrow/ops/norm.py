@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from dagrow.ops.base import Shape, channels
+from dagrow.ops.base import Shape, ShapeError, channels
 from dagrow.ops.cap_norm import CapNorm
 from dagrow.ops.norm_base import Norm, vector_or_map
 
@@ -45,10 +47,18 @@ class LayerNorm(Norm):
     per_feature = False
 
     def module(self, shape: Shape) -> nn.Module:
+        self._check(shape)
         return nn.GroupNorm(1, shape[0]) if len(shape) == 3 else nn.LayerNorm(shape[-1])
 
     def export_line(self, shape: Shape) -> str:
+        self._check(shape)
         return f"nn.GroupNorm(1, {shape[0]})" if len(shape) == 3 else f"nn.LayerNorm({shape[-1]})"
+
+    def _check(self, shape: Shape) -> None:
+        if math.prod(shape if len(shape) == 3 else shape[-1:]) == 1:
+            raise ShapeError(
+                "norm 'layer' over a single value is 0 for every sample; give the node more features or another norm"
+            )
 
 
 NORMS: dict[str, Norm] = {norm.name: norm for norm in (BatchNorm(), LayerNorm(), CapNorm())}

@@ -4,7 +4,7 @@ from dagrow.report.difference import GraphDiff
 from dagrow.report.history import History, Step
 from dagrow.report.pictures import picture_format, write_picture, write_scene
 from dagrow.report.progress import PlainLines, ProgressBar, Reporter, Silent
-from dagrow.report.table import number, printable, table
+from dagrow.report.table import number, table
 
 __all__ = [
     "GraphDiff",
@@ -16,7 +16,6 @@ __all__ = [
     "Step",
     "number",
     "picture_format",
-    "printable",
     "table",
     "write_picture",
     "write_scene",

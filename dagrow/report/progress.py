@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dagrow.errors import printable_lines
+from dagrow.report.output import OutputError, echo, encodable
 
 
 class Reporter(Protocol):
@@ -40,11 +44,18 @@ class PlainLines:
     """Prints what is to be kept, line by line."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream
+        self.stream, self.lost = stream, False
 
     def say(self, text: str) -> None:
-        """Prints at once, so that a log can be followed."""
-        print(text, file=self.stream or sys.stdout, flush=True)
+        """Prints at once, so that a log can be followed. If that cannot be, a run goes on and is silent."""
+        if self.lost:
+            return
+        try:
+            echo(text, self.stream)
+        except OutputError as error:
+            self.lost = True
+            with suppress(OutputError, OSError):
+                echo(f"dagrow: {error}; the run goes on without a word, and its journal is complete", sys.stderr)
 
     def stage(self, text: str, total: int) -> None:
         """A plain log shows no stages."""
@@ -57,7 +68,7 @@ class ProgressBar:
     """A bar below the lines, on a terminal. Use as a context manager."""
 
     def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
         self.progress = Progress(*columns, console=console, transient=True)
         self.task = self.progress.add_task("", total=None)
 
@@ -72,12 +83,15 @@ class ProgressBar:
 
     def say(self, text: str) -> None:
         """Prints above the bar."""
-        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(self._shown(text), markup=False, highlight=False, soft_wrap=True)
 
     def stage(self, text: str, total: int) -> None:
         """Starts the bar anew."""
-        self.progress.reset(self.task, description=text, total=total)
+        self.progress.reset(self.task, description=self._shown(text), total=total)
 
     def advance(self) -> None:
         """Moves the bar."""
         self.progress.advance(self.task)
+
+    def _shown(self, text: str) -> str:
+        return encodable(printable_lines(text), self.progress.console.encoding)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dagrow.errors import printable
+
 
 def table(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
     """Lines of columns, the first ``left`` flush left and the others flush right.
@@ -22,11 +24,6 @@ def table(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -
 
     rule = "  ".join("-" * width for width in widths)
     return "\n".join([line(rows[0]), rule, *(line(row) for row in rows[1:])])
-
-
-def printable(text: str) -> str:
-    """The text with ``?`` for each control character, line break or lone surrogate in it."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dagrow.errors import Problem, SpecError, did_you_mean, listed
+from dagrow.files import open_file
 from dagrow.spec.document import MAX_BYTES, Document, read_document
 from dagrow.spec.edges import tidy_edges
 from dagrow.spec.graph import GraphSpec, SpecPart
@@ -131,15 +132,15 @@ def _absolute_data(data: dict[str, Any], folder: Path, source: Source) -> None:
 
 def _content(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         message = f"no such file{_near_files(path)}"
     except IsADirectoryError:
         inside = [str(path / name) for name in ("graph.yaml", "run.yaml") if (path / name).is_file()]
         message = f"is a folder, not a file{_asked(inside)}"
-    except (OSError, ValueError) as error:
-        message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
     raise SpecError([Problem((), message)], str(path))
 
 

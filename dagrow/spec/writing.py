@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from dagrow.errors import DagrowError
-from dagrow.spec.disk import replace_file
+from dagrow.files import replace_file
 from dagrow.spec.document import plain_scalar
 from dagrow.spec.files import VERSION
 from dagrow.spec.graph import GraphSpec

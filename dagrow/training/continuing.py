@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,11 +46,16 @@ def finished(directory: RunDirectory, device: torch.device) -> GrowthResult | No
     Raises:
         RunError: if its files are damaged.
     """
-    if last_event(directory.journal).get("event") != "end":
+    if not directory.ended and last_event(directory.journal).get("event") != "end":
         return None
-    CheckpointStore(directory.checkpoints).remove_all()
-    events = read_journal(directory.journal)
     network = RunDirectory.existing(directory.path).load().to(device).eval()
+    events = read_journal(directory.journal)
+    if not events or events[-1]["event"] != "end":
+        raise RunError(f"{directory.journal}: damaged: this run has ended, and its journal does not say so")
+    if directory.checkpoints.is_dir():
+        # It was stopped behind its last line.
+        directory.write_sums()
+        CheckpointStore(directory.checkpoints).remove_all()
     train, test = (_score(events[-1].get(name)) for name in ("train", "test"))
     return GrowthResult(network, train, test, tuple(events), directory.path)
 
@@ -117,7 +123,9 @@ def _last_good(
     if refused:
         raise RunError("; ".join([*refused, "no good checkpoint is left: start the run anew in another directory"]))
     last = last_event(directory.journal)
-    if last and (last["event"] not in ("start", "checkpoint") or last.get("step", 0) != 0):
+    begun = last and (last["event"] not in ("start", "checkpoint") or last.get("step", 0) != 0)
+    # Graph and weights are written after the first checkpoint: with them and without it, something was lost.
+    if begun or any(os.path.lexists(path) for path in (directory.graph, directory.weights, directory.exported)):
         raise RunError(f"{directory.checkpoints} is empty or not there, so the run cannot be continued")
     return None
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
-
 from dagrow.build import Network, build
 from dagrow.errors import RunError
+from dagrow.files import SUMS, check_sums, first_link, replace_file, write_sums
 from dagrow.graph import load_graph
-from dagrow.spec import GraphSpec, RunSpec, dump_graph, dump_run
-from dagrow.spec.disk import replace_file
+from dagrow.spec import RunSpec, dump_graph, dump_run
 from dagrow.training.disk import disk_errors
 from dagrow.training.dtype import dtype_of
 from dagrow.training.lock import LOCK, DirectoryLock
+from dagrow.training.weights import read_weights, weights_file
 
 
 @dataclass(frozen=True)
 class RunDirectory:
     """Paths of a run: ``run.yaml``, ``graph.yaml``, ``weights.safetensors``, ``journal.jsonl``, ``exported/``.
 
-    Until a run has ended, there is ``checkpoints/`` too.
+    Until a run has ended, there is ``checkpoints/`` too; when it has, ``SHA256SUMS`` says so, and what the files were.
     """
 
     path: Path
@@ -113,15 +111,41 @@ class RunDirectory:
         return directory
 
     def check_own(self) -> None:
-        """Refuses links in the place of the run's own files: nothing outside of it is ever written.
+        """Refuses links in the place of the run's own files, in its folders too: nothing outside is ever written.
 
         Raises:
             RunError: naming the link.
         """
-        files = (self.run, self.graph, self.weights, self.journal)
-        for own in (*files, self.checkpoints, self.steps, self.exported):
-            if own.is_symlink():
-                raise RunError(f"{own} is a link: all files of a run must be its own")
+        folders = (self.checkpoints, self.steps, self.exported, self.explained(1).parent)
+        own = (self.run, self.graph, self.weights, self.journal, self.path / SUMS, *folders)
+        with disk_errors(self.path):
+            link = first_link(self.path, (path.name for path in own))
+        if link is not None:
+            raise RunError(f"{link} is a link: all files of a run must be its own")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is written down that the run has come to its end; of early versions, only the journal says so."""
+        return os.path.lexists(self.path / SUMS)
+
+    def write_sums(self) -> None:
+        """Says that the run has ended, and what its files are: their checksums.
+
+        Raises:
+            RunError: if the disk refuses.
+        """
+        kept = [file for folder in (self.exported, self.steps) for file in folder.rglob("*") if file.is_file()]
+        own = [file for file in (self.run, self.graph, self.weights, self.journal) if file.is_file()]
+        with disk_errors(self.path):
+            write_sums(self.path, [*own, *sorted(kept)])
+
+    def check_sums(self, *files: Path) -> None:
+        """Compares some of its files, or graph, weights, journal and run file, with what they were when the run ended.
+
+        Raises:
+            RunError: naming a file that is another.
+        """
+        check_sums(self.path, files or (self.run, self.graph, self.weights, self.journal))
 
     def remove_leftovers(self) -> None:
         """Takes away what a killed process left unfinished."""
@@ -142,14 +166,15 @@ class RunDirectory:
         missing = [f.name for f in (directory.graph, directory.weights, directory.journal) if not f.is_file()]
         if missing:
             raise RunError(f"{path} is not a complete run directory: it lacks {', '.join(missing)}")
+        directory.check_sums()
         return directory
 
     def save(self, network: Network) -> None:
         """Writes graph and weights, each whole or not at all; the graph first, see `load`."""
-        state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+        weights = weights_file(network.state_dict(), network.spec)
         with disk_errors(self.path):
             replace_file(self.graph, dump_graph(network.spec).encode("utf-8"))
-            replace_file(self.weights, save(state))
+            replace_file(self.weights, weights)
 
     def load(self) -> Network:
         """The network as last saved, on the CPU.
@@ -158,29 +183,13 @@ class RunDirectory:
             RunError: if weights and graph do not belong together, or a file is damaged.
         """
         graph = load_graph(self.graph)
+        weights = read_weights(self.weights, graph, self.graph)
         try:
-            check_shapes(graph, self.weights)
-            weights = load_file(self.weights)
             network = build(graph, seed=0).to(dtype_of(weights))
             network.load_state_dict(weights)
-        except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError) as error:
             raise RunError(f"{self.weights} does not fit {self.graph}: {error}") from error
         return network
-
-
-def check_shapes(graph: GraphSpec, weights: Path) -> None:
-    """Compares the head of a file of weights with a graph, before memory is taken for either.
-
-    Raises:
-        ValueError: if the graph has other weights.
-    """
-    with torch.device("meta"):
-        expected = {name: list(value.shape) for name, value in build(graph, seed=0).state_dict().items()}
-    with safe_open(weights, framework="pt") as file:
-        stored = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    for name in (*expected, *stored):
-        if expected.get(name) != stored.get(name):
-            raise ValueError(f"{name} is {stored.get(name, 'not there')}, not {expected.get(name, 'there')}")
 
 
 def _check_empty(path: Path) -> None:

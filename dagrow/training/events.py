@@ -72,6 +72,10 @@ class Event(Entry):
     """One line."""
 
     epoch: int = Field(ge=0, description="passes over the training set so far")
+    checksum: str | None = Field(
+        default=None,
+        description="last of all: 16 digits of SHA-256 over all lines before and the rest of this one, with its break",
+    )
 
 
 class GraphEvent(Event):

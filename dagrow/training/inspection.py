@@ -79,6 +79,7 @@ def run_directory(path: str | Path) -> RunDirectory:
     for file in (directory.journal, directory.graph):
         if not file.is_file():
             raise RunError(f"{path} is no run directory: there is no {file.name} in it")
+    directory.check_sums(directory.journal, directory.graph)
     return directory
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dagrow.errors import RunError
+from dagrow.files import append_to, open_file, replace_file
 from dagrow.planner import Candidate, Plan
 from dagrow.training.disk import disk_errors
-from dagrow.training.reading import MAX_BYTES, events_of
+from dagrow.training.reading import MAX_BYTES, events_of, with_checksum
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,12 @@ class Journal:
         journal = cls(path, events_of(content, path))
         journal._count(content)
         with disk_errors(path.parent):
-            if path.exists():
-                os.truncate(path, position.bytes)
+            if os.path.lexists(path):
+                if os.lstat(path).st_nlink > 1:
+                    # The file has another name elsewhere, and only this one is ours.
+                    replace_file(path, content)
+                else:
+                    os.truncate(path, position.bytes)
         return journal
 
     @property
@@ -72,7 +77,8 @@ class Journal:
             RunError: if it cannot be written; the file is as it was then.
         """
         line = {"event": event, **_plain(entries)}
-        content = (json.dumps(line, allow_nan=False) + "\n").encode("utf-8")
+        text = (json.dumps(line, allow_nan=False) + "\n").encode("utf-8")
+        content = with_checksum(text, self._digest.copy())
         if self.path is not None:
             with disk_errors(self.path.parent):
                 self._append(self.path, content)
@@ -81,8 +87,7 @@ class Journal:
 
     def _append(self, path: Path, content: bytes) -> None:
         # A file that someone took away is not made anew: it would lack its beginning.
-        with path.open("r+b" if self._size else "wb", buffering=0) as file:
-            file.seek(self._size)
+        with append_to(path, self._size) as file:
             try:
                 rest = memoryview(content)
                 while rest:
@@ -107,7 +112,7 @@ def content_up_to(path: Path, position: JournalPosition) -> bytes:
     try:
         content = b""
         if position.bytes:
-            with path.open("rb") as file:
+            with open_file(path, follow=False) as file:
                 content = file.read(min(position.bytes, MAX_BYTES))
     except OSError as error:
         raise RunError(f"{path}: cannot be read as a journal ({error.strerror or error})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -51,11 +52,13 @@ class DirectoryLock:
         """
         while True:
             try:
-                self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+                self.handle = os.open(self.path, flags, 0o644)
             except OSError as error:
                 reason = error.strerror or error
                 raise RunError(f"{self.folder} cannot be used as a run directory: {reason}") from error
             try:
+                self._check()
                 self._take()
             except BaseException:
                 os.close(self.handle)
@@ -74,6 +77,12 @@ class DirectoryLock:
             if self._is_current():
                 self.path.unlink()
         os.close(self.handle)
+
+    def _check(self) -> None:
+        """Refuses to write into what is no file, or a file that has another name elsewhere."""
+        status = os.fstat(self.handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise RunError(f"{self.path} is a link, or no file; remove it")
 
     def _take(self) -> None:
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagrow.errors import RunError
-from dagrow.report import number, printable, table
+from dagrow.errors import RunError, printable
+from dagrow.report import number, table
 from dagrow.report.ranks import rank_correlation
 
 Entries = Mapping[str, Any]

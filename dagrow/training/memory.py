@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from dagrow.errors import RunError, is_about_memory
+from dagrow.files import machine_memory
 from dagrow.graph import Dag, cost
 
 
@@ -46,10 +46,7 @@ def _memory(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[1])
     if device.type != "cpu":
         return None
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
+    return machine_memory()
 
 
 def _gigabytes(count: int) -> str:

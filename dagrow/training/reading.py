@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-import stat
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -12,6 +14,7 @@ from typing import IO, Any, NoReturn
 from pydantic import ValidationError
 
 from dagrow.errors import RunError
+from dagrow.files import open_file
 from dagrow.training.events import LINE, SCHEMA
 
 MAX_LINE = 16 * 2**20
@@ -20,6 +23,14 @@ MAX_BYTES = 512 * 2**20
 MAX_VALUES = 20_000_000
 """Values in all lines together: each takes some 100 bytes of memory, whatever its text is."""
 
+CHECKSUM, _DIGITS = "checksum", 16
+"""The last entry of each line: the first digits of SHA-256 over all lines before it and the rest of the line.
+
+Lines of earlier versions have none.
+"""
+_SUMMED = re.compile(rb', "checksum": "[0-9a-f]{16}"\}\r?\n?$')
+_WRITTEN_OUT = re.compile(rb'"checksum": "[0-9a-f]{16}"\}.')
+"""A line that was written to its end, and whose line break is gone."""
 _TOLERATED = {"missing", "extra_forbidden", "union_tag_invalid"}
 """What events of an older or newer version may lack, have besides, or be."""
 
@@ -31,11 +42,9 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         RunError: if the file is missing, no journal, or larger than any run would make it.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            _refuse(path, None, "is no file")
-        if path.stat().st_size > MAX_BYTES:
-            _refuse(path, None, f"has more than {MAX_BYTES >> 20} MB: this is no journal")
-        with path.open("rb") as file:
+        with open_file(path, follow=False) as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                _refuse(path, None, f"has more than {MAX_BYTES >> 20} MB: this is no journal")
             return list(_events(file, path))
     except FileNotFoundError:
         raise RunError(f"{path.parent} is no run directory: there is no {path.name} in it") from None
@@ -53,17 +62,20 @@ def events_of(content: bytes, path: Path) -> list[dict[str, Any]]:
 
 
 def last_event(path: Path) -> dict[str, Any]:
-    """The last event of a journal; an empty one if there is none, or its line was not written to the end."""
+    """The last event of a journal; an empty one if there is none, or its line cannot be read."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - MAX_LINE))
-            return _event((file.read(MAX_LINE).splitlines() or [b""])[-1])
+        with open_file(path, follow=False) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - MAX_LINE))
+            event = _event((file.read(MAX_LINE).rstrip().splitlines() or [b""])[-1])
+            event.pop(CHECKSUM, None)
+            return event
     except (OSError, ValueError):
         return {}
 
 
 def _events(file: IO[bytes], path: Path) -> Iterator[dict[str, Any]]:
-    number = values = 0
+    number, values, summed = 0, 0, False
+    digest = hashlib.sha256()
     while line := file.readline(MAX_LINE + 1):
         number += 1
         if len(line) > MAX_LINE:
@@ -73,11 +85,32 @@ def _events(file: IO[bytes], path: Path) -> Iterator[dict[str, Any]]:
             _refuse(path, number, f"more than {MAX_VALUES} values")
         try:
             event = _event(line)
+            # A run that an early version began has its first lines without.
+            if summed := event.pop(CHECKSUM, None) is not None or summed:
+                _check(line, digest.copy())
         except ValueError as error:
-            if line.endswith(b"\n"):
+            if line.endswith(b"\n") or _WRITTEN_OUT.search(line):
                 _refuse(path, number, f"not a line of a journal ({error})")
             return
+        digest.update(line)
         yield event
+
+
+def with_checksum(line: bytes, before: hashlib._Hash) -> bytes:
+    """A line of JSON with one more entry, its checksum.
+
+    Args:
+        line: of a JSON object that is not empty, with its line break.
+        before: SHA-256 so far, over all lines before it.
+    """
+    before.update(line)
+    return b'%s, "%s": "%s"}\n' % (line[:-2], CHECKSUM.encode(), before.hexdigest()[:_DIGITS].encode())
+
+
+def _check(line: bytes, before: hashlib._Hash) -> None:
+    found = _SUMMED.search(line)
+    if found is None or with_checksum(line[: found.start()] + b"}\n", before).rstrip() != line.rstrip():
+        raise ValueError("its checksum does not fit: it, or a line before it, was damaged or changed")
 
 
 def _refuse(path: Path, number: int | None, message: str) -> NoReturn:

@@ -133,6 +133,7 @@ class Record:
             export_network(network, "python", self.directory.exported, self.task.spec.name)
         scores = self.write_scored("end", state)
         if self.directory is not None:
+            self.directory.write_sums()
             self._store.remove_all()
         return scores
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagrow.errors import RunError, listed
+from dagrow.files import read_file, sync_folder, write_new_file
 from dagrow.spec import graph_hash
-from dagrow.spec.disk import sync_folder, write_new_file
-from dagrow.training.checkpoint import Checkpoint, StepStore, kept_network
+from dagrow.spec.document import MAX_BYTES
+from dagrow.training.checkpoint import FILES, Checkpoint, CheckpointStore, StepStore, kept_network
 from dagrow.training.directory import RunDirectory
 from dagrow.training.disk import disk_errors
 from dagrow.training.journal import content_up_to
@@ -89,8 +90,6 @@ def _kept(directory: RunDirectory, step: int) -> Path:
 
 def _fill(new: RunDirectory, old: RunDirectory, folder: Path, step: int) -> None:
     """Writes the run directory as it was, from what is kept."""
-    if any(file.is_symlink() for file in folder.iterdir()):
-        raise RunError(f"{folder} holds links: all files of a run must be its own")
     checkpoint = Checkpoint.read(folder)
     network = kept_network(checkpoint, folder)
     journal = content_up_to(old.journal, checkpoint.journal)
@@ -99,8 +98,8 @@ def _fill(new: RunDirectory, old: RunDirectory, folder: Path, step: int) -> None
         raise RunError(f"{folder}: its graph is not the one that the journal tells of step {step}")
     with disk_errors(new.path):
         write_new_file(new.journal, journal)
-        shutil.copyfile(old.run, new.run, follow_symlinks=False)
-        shutil.copytree(folder, new.checkpoints / "000001")
+        write_new_file(new.run, read_file(old.run, MAX_BYTES, follow=False))
+        CheckpointStore(new.checkpoints).write({name: read_file(folder / name, follow=False) for name in FILES})
         store = StepStore(old.steps)
         for earlier in (number for number in store.steps() if number <= step):
             StepStore(new.steps).keep(earlier, store.path(earlier))

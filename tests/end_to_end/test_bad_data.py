@@ -146,7 +146,7 @@ def test_a_directory_that_exists_stays_as_it_is(run_file):
         (lambda file: None, "data.npz: no such file"),
         (lambda file: file.write_bytes(b"PK\x03\x04 but no archive"), "data.npz: not an .npz file"),
         (lambda file: file.write_bytes(b""), "data.npz: not an .npz file"),
-        (lambda file: file.mkdir(), "data.npz: cannot be read (Is a directory)"),
+        (lambda file: file.mkdir(), "data.npz: cannot be read (is a folder, not a file)"),
         (lambda file: np.zeros(3).dump(file), "data.npz: not an .npz file"),
         (lambda file: save_one_array(file), "data.npz: holds one array"),
     ],

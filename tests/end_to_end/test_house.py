@@ -20,7 +20,7 @@ PACKAGE = ROOT / "dagrow"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors", "randomness", "ties", "work"},
-    {"packing"},
+    {"files", "packing"},
     {"distributed"},
     {"methods", "ops", "objectives"},
     {"spec"},

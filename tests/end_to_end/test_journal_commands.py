@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_tools import ROOT, command, settings
+from command_tools import ROOT, command, settings, unsealed, write_journal
 from safetensors.torch import load_file
 
 import dagrow
@@ -55,6 +55,7 @@ def test_log_of_a_run_that_was_cut_off(copied):
     lines = journal.read_bytes().splitlines(keepends=True)
     end = next(i for i, line in enumerate(lines) if b'"event": "growth"' in line)
     journal.write_bytes(b"".join(lines[: end + 1]) + lines[end + 1][:20])
+    unsealed(copied)
     shown = command("log", copied).out
     assert [line.split()[0] for line in shown.splitlines()[2:4]] == ["start", "1"]
     assert shown.splitlines()[-1] == "this run has not come to its end; 1 epochs are done"
@@ -128,7 +129,7 @@ def test_replay_of_a_changed_journal_says_so(copied):
     events = [json.loads(line) for line in journal.read_text().splitlines()]
     second = [event for event in events if event["event"] == "growth"][1]
     second["change"]["nodes"]["put"]["h"]["activation"] = "relu"
-    journal.write_text("".join(json.dumps(event) + "\n" for event in events))
+    write_journal(unsealed(copied) / "journal.jsonl", events)
     outcome = command("replay", copied, "--to", 3)
     assert outcome.code == 1
     assert "NOT the recorded graph: they differ from step 2 on" in outcome.out

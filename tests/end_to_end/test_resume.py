@@ -11,7 +11,7 @@ import torch
 from command_tools import ROOT, command, settings
 
 import dagrow
-from dagrow.training import descent, loop, read_journal
+from dagrow.training import RunDirectory, descent, loop, read_journal
 from dagrow.training.checkpoint import environment
 from dagrow.training.lock import DirectoryLock
 
@@ -106,6 +106,8 @@ def end_of(directory: Path) -> dict[str, object]:
     journal = read_journal(directory / "journal.jsonl")
     without_times = json.dumps([{key: e for key, e in event.items() if key != "seconds"} for event in journal])
     files = {**bytes_of(directory), "journal.jsonl": without_times}
+    # That of the journal depends on the times in it.
+    assert bool(files.pop("SHA256SUMS", None)) == (journal[-1]["event"] == "end")
     for name in files:
         if name.endswith("checkpoint.json"):
             # How long the journal was, in bytes, depends on the times in it.
@@ -329,6 +331,64 @@ def test_a_run_that_has_ended_says_so(whole, run_file):
     assert bytes_of(whole) == before
 
 
+DAMAGES = {
+    "an empty line": lambda journal: journal + b"\n",
+    "two bytes cut off": lambda journal: journal[:-2],
+    "a flipped bit": lambda journal: journal[:-9] + bytes([journal[-9] ^ 2]) + journal[-8:],
+    "no last line": lambda journal: b"".join(journal.splitlines(keepends=True)[:-1]),
+    "nothing": lambda journal: b"",
+    "gone": None,
+}
+
+
+@pytest.mark.parametrize("sums", ["whole", "gone", "damaged"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_finished_run_is_never_trained_again(whole, tmp_path, damage, sums):
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    journal = run / "journal.jsonl"
+    if DAMAGES[damage] is None:
+        journal.unlink()
+    else:
+        journal.write_bytes(DAMAGES[damage](journal.read_bytes()))
+    if sums == "gone":
+        (run / "SHA256SUMS").unlink()
+    elif sums == "damaged":
+        (run / "SHA256SUMS").write_bytes(b"\0")
+    before, times = bytes_of(run), {file: file.stat().st_mtime_ns for file in run.rglob("*")}
+    command("grow", run, "--resume").refusal()
+    assert bytes_of(run) == before
+    assert {file: file.stat().st_mtime_ns for file in run.rglob("*")}.items() >= times.items() - {(run, times.get(run))}
+
+
+@pytest.mark.parametrize("name", ["run.yaml", "graph.yaml", "weights.safetensors", "journal.jsonl"])
+def test_a_finished_run_with_a_changed_file_is_refused(whole, tmp_path, name):
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    with (run / name).open("ab") as file:
+        file.write(b" ")
+    expected = f"{run / name}: does not match its checksum in SHA256SUMS"
+    assert command("grow", run, "--resume").refusal().startswith(expected)
+    assert command("export", run).refusal().startswith(expected)
+
+
+def test_a_run_killed_behind_its_last_line_is_finished_later(whole, run_file, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(RunDirectory, "write_sums", lambda _: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            dagrow.grow(run_file, out=tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoints").is_dir()
+    assert "this run has ended" in command("grow", tmp_path / "run", "--resume").out
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert end_of(tmp_path / "run") == end_of(whole)
+
+
+@pytest.mark.parametrize("place", ["journal.jsonl", "checkpoints/*/checkpoint.json", "run.yaml"])
+def test_pipes_in_the_place_of_files_are_refused(half, place):
+    for file in half.glob(place):
+        file.unlink()
+        os.mkfifo(file)
+    assert "pipe" in command("grow", half, "--resume").refusal()
+
+
 def test_a_second_process_is_refused(half, run_file, tmp_path):
     (tmp_path / "new").mkdir()
     for directory, words in ((half, (half, "--resume")), (tmp_path / "new", (run_file, "--out", tmp_path / "new"))):
@@ -359,9 +419,13 @@ def test_words_that_do_not_go_together(half, run_file, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "half"]
 
 
-@pytest.mark.parametrize("name", ["graph.yaml", "weights.safetensors", "journal.jsonl", "checkpoints", "exported"])
+@pytest.mark.parametrize(
+    "name",
+    ["graph.yaml", "weights.safetensors", "journal.jsonl", "checkpoints", "exported", "steps/000001", "explained/a"],
+)
 def test_links_out_of_the_directory_are_refused(half, name, tmp_path):
     outside = tmp_path / "outside"
+    (half / name).parent.mkdir(exist_ok=True)
     if (half / name).exists():
         (half / name).rename(outside)
     (half / name).symlink_to(outside)

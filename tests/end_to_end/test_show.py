@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from command_tools import ROOT, command, real_command, settings
+from command_tools import ROOT, command, real_command, settings, unsealed, write_journal
 
 import dagrow
 
@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def copied(run, tmp_path):
-    return shutil.copytree(run, tmp_path / "run")
+    return unsealed(shutil.copytree(run, tmp_path / "run"))
 
 
 def texts(path) -> list[str]:
@@ -79,7 +79,7 @@ def test_the_journal_tells_the_graph_after_each_step(run):
 def test_an_old_journal_gives_the_last_graph_and_says_so(copied):
     journal = copied / "journal.jsonl"
     events = [json.loads(line) for line in journal.read_text().splitlines()]
-    journal.write_text("".join(json.dumps({k: v for k, v in e.items() if k != "graph"}) + "\n" for e in events))
+    write_journal(journal, [{k: v for k, v in event.items() if k != "graph"} for event in events])
     assert command("show", copied).code == 0
     said = texts(copied / "growth.svg")
     assert "the journal of this run does not tell the graph after each step: this is the last one" in said

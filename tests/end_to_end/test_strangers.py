@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_tools import ROOT, command, settings
+from command_tools import ROOT, command, settings, unsealed, write_journal
 from safetensors.torch import load_file, save_file
 
 import dagrow
@@ -30,7 +30,7 @@ def made(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "run"))
+    return unsealed(Path(shutil.copytree(made, tmp_path / "run")))
 
 
 class Evil:
@@ -183,7 +183,7 @@ def test_control_characters_do_not_reach_the_terminal(run):
         if event["event"] == "growth":
             event["inserted"]["place"] = "\x1b]0;title\x07\ud800"
     events.append({"event": "warning", "epoch": 1, "message": "\x1b[2J"})
-    journal.write_text("".join(json.dumps(event) + "\n" for event in events))
+    write_journal(journal, events)
     for words in (("log", run), ("log", run, "--step", 1)):
         shown = command(*words)
         assert shown.code == 0

@@ -65,8 +65,8 @@ class _Drawing:
             if same and rng.random() < 0.5:
                 self.edges[f"{same[0]} -> {name}"] = "identity"
         shape = (size, *positions)
-        if shape.count(1) == len(shape) > 1 and fields["norm"] == "layer":
-            # torch refuses to normalise one number of one sample.
+        if fields["norm"] == "layer" and size == 1 and (len(positions) < 2 or set(positions) == {1}):
+            # A layer norm over a single value is refused.
             fields["norm"] = "none"
         if positions:
             shape = self.pooled(fields, shape)

@@ -25,6 +25,9 @@ _TRIED: tuple[dict[str, Any], ...] = (
     *({**_MORE_BENDS, "seed": seed} for seed in range(4)),
     {**_MORE_BENDS, "coords": {"placement": "brandes_koepf"}},
 )
+_MANY_EDGES = 200
+_TRIED_FOR_MANY: tuple[dict[str, Any], ...] = ({"effort": "fast", "coords": {"placement": "brandes_koepf"}},)
+"""Above so many edges they lie too close for any of the other ways, each of which takes many times as long."""
 _CLEARANCE = 5.0
 """graphlay straightens edges until some touch a box that they pass; the next way is tried if one comes so near."""
 
@@ -109,7 +112,7 @@ def place(boxes: Mapping[str, Size], labels: Mapping[EdgeId, Size]) -> Layout:
 def _clear(graph: graphlay.Graph) -> graphlay.Layout:
     """The first layout whose edges keep away from the boxes that they pass, or the best of all."""
     tried: list[tuple[float, graphlay.Layout]] = []
-    for options in _TRIED:
+    for options in _TRIED if len(graph.edges) <= _MANY_EDGES else _TRIED_FOR_MANY:
         found = graphlay.layout(graph, options={**_OPTIONS, **options})
         distance = found.metrics()["min_edge_node_clearance"]
         tried.append((inf if distance is None else distance, found))

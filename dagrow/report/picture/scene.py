@@ -10,6 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dagrow.errors import printable
 from dagrow.methods import Scene, Straight
 from dagrow.report.picture.style import FAINT, INK, MUTED, PAPER, SMALL, TEXT, TINY, as_delivered, tint
 
@@ -53,7 +54,7 @@ def draw_scene(scene: Scene, title: str) -> bytes:
             axes.scatter(*point.tolist(), marker=marker, label=name, **style)
         axes.tick_params(labelsize=TINY, colors=MUTED)
         figure.legend(loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False)
-        axes.set_title(title, fontsize=TEXT, color=INK, loc="left", wrap=True)
+        axes.set_title(printable(title), fontsize=TEXT, color=INK, loc="left", wrap=True)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=140)
     return file.getvalue()

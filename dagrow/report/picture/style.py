@@ -12,6 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from dagrow.errors import printable
+
 TITLE, NAME, TEXT, SMALL, TINY = 15.0, 11.0, 9.0, 8.0, 6.5
 LEADING = 1.35
 """Height of a line over its font size."""
@@ -37,6 +39,10 @@ class Line:
     size: float = TEXT
     colour: str = INK
     bold: bool = False
+
+    def __post_init__(self) -> None:
+        # Names come from files of others: none of their control characters gets into a picture.
+        object.__setattr__(self, "text", printable(self.text))
 
     @property
     def weight(self) -> str:

@@ -17,7 +17,7 @@ from dagrow.errors import DagrowError
 from dagrow.packing import pack, unpack
 from dagrow.spec import GraphSpec, RunSpec, TrainingSpec, plain_graph
 from dagrow.training.checkpoint.files import CheckpointError, decode, encode
-from dagrow.training.checkpoint.optimizer_state import optimizer_state, set_optimizer_state
+from dagrow.training.checkpoint.optimizer_state import check_step, optimizer_state, set_optimizer_state
 from dagrow.training.checkpoint.random_numbers import random_state, set_random_state
 from dagrow.training.dtype import dtype_of
 from dagrow.training.epochs import make_optimizer
@@ -138,6 +138,7 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
         # A scheduler adds to the groups of a new optimizer: what was kept comes after it.
         state = RunState.of(checkpoint.run, network, optimizer)
         set_optimizer_state(network, optimizer, parts["optimizer"])
+        check_step(optimizer)
         state.learning_rate.load_state_dict(parts["learning_rate"])
         state.average.load_state_dict(parts["average"])
         for name, generator in state.generators.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from dagrow.errors import RunError
+from dagrow.files import read_file, sha256
 
 CONTENT, TENSORS = "checkpoint.json", "tensors.safetensors"
 FILES = (CONTENT, TENSORS)
@@ -36,7 +36,7 @@ def encode(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[st
     head = {
         "format": _FORMAT,
         "schema": SCHEMA,
-        "sha256": {"content": _sha256(text), "tensors": _sha256(stored)},
+        "sha256": {"content": sha256(text), "tensors": sha256(stored)},
         "content": content,
     }
     return {CONTENT: (json.dumps(head, allow_nan=False) + "\n").encode("utf-8"), TENSORS: stored}
@@ -50,12 +50,8 @@ def decode(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         NewerCheckpointError: if the files follow a later schema.
     """
     try:
-        if (folder / CONTENT).stat().st_size > _MAX_CONTENT:
-            raise CheckpointError(
-                f"{folder / CONTENT}: has more than {_MAX_CONTENT >> 20} MB: not a checkpoint of dagrow"
-            )
-        head = json.loads((folder / CONTENT).read_bytes())
-        stored = (folder / TENSORS).read_bytes()
+        head = json.loads(read_file(folder / CONTENT, _MAX_CONTENT, follow=False))
+        stored = read_file(folder / TENSORS, follow=False)
     except OSError as error:
         raise CheckpointError(f"{error.filename}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -70,9 +66,9 @@ def decode(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     content, sums = head.get("content"), head.get("sha256")
     if schema != SCHEMA or not isinstance(content, dict) or not isinstance(sums, dict):
         raise CheckpointError(f"{folder / CONTENT}: not a checkpoint of schema {SCHEMA}")
-    if sums.get("content") != _sha256(_canonical(content)):
+    if sums.get("content") != sha256(_canonical(content)):
         raise CheckpointError(f"{folder / CONTENT}: damaged, its checksum does not fit")
-    if sums.get("tensors") != _sha256(stored):
+    if sums.get("tensors") != sha256(stored):
         raise CheckpointError(f"{folder / TENSORS}: damaged or cut off, its checksum does not fit")
     try:
         return content, load(stored)
@@ -82,7 +78,3 @@ def decode(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True).encode("utf-8")
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

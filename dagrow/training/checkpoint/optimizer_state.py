@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -53,6 +54,19 @@ def set_optimizer_state(network: Network, optimizer: torch.optim.Optimizer, kept
             "state": {numbers[name]: entries for name, entries in kept["state"].items()},
         }
     )
+
+
+def check_step(optimizer: torch.optim.Optimizer) -> None:
+    """Takes one step without gradient with a copy: a state that no step made shows here, and not while training.
+
+    Raises:
+        AttributeError, KeyError, RuntimeError, TypeError, ValueError: if the state is none of such an optimizer.
+    """
+    trial = copy.deepcopy(optimizer)
+    for group in trial.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    trial.step()
 
 
 def _fits(value: Tensor, parameter: Tensor) -> bool:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from dagrow.spec.disk import sync_folder, write_new_file
+from dagrow.files import read_file, sync_folder, write_new_file
+from dagrow.training.checkpoint.numbered import hidden_path, numbered, numbered_path, remove_leftovers
 
 
 class StepStore:
@@ -29,7 +27,7 @@ class StepStore:
         the disk refuses is an OSError; what was kept before stays then.
         """
         self.folder.mkdir(exist_ok=True)
-        hidden = self.folder / f".{uuid.uuid4().hex}.part"
+        hidden = hidden_path(self.folder)
         hidden.mkdir()
         try:
             for file in sorted(checkpoint.iterdir()):
@@ -37,7 +35,7 @@ class StepStore:
             sync_folder(hidden)
             path = self.path(step)
             if path.is_dir():
-                os.rename(path, self.folder / f".{uuid.uuid4().hex}.part")
+                os.rename(path, hidden_path(self.folder))
             os.rename(hidden, path)
         finally:
             self.remove_leftovers()
@@ -45,22 +43,15 @@ class StepStore:
 
     def path(self, step: int) -> Path:
         """Where the state after a step is, if it is kept."""
-        return self.folder / f"{step:06}"
+        return numbered_path(self.folder, step)
 
     def steps(self) -> list[int]:
         """The steps that are kept, in order."""
-        return sorted(int(path.name) for path in self._kept())
+        return list(numbered(self.folder))
 
     def remove_leftovers(self) -> None:
         """Takes away what a killed process left unfinished."""
-        if self.folder.is_dir():
-            for path in self.folder.glob(".*.part"):
-                shutil.rmtree(path, ignore_errors=True)
-
-    def _kept(self) -> Iterator[Path]:
-        if self.folder.is_dir() and not self.folder.is_symlink():
-            entries = self.folder.iterdir()
-            yield from (p for p in entries if p.name.isdecimal() and p.is_dir() and not p.is_symlink())
+        remove_leftovers(self.folder)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -68,4 +59,4 @@ def _link(source: Path, target: Path) -> None:
     with suppress(OSError):
         os.link(source, target)
         return
-    write_new_file(target, source.read_bytes())
+    write_new_file(target, read_file(source, follow=False))

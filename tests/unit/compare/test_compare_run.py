@@ -257,6 +257,43 @@ def test_a_folder_of_something_else_is_left_alone(runs, tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
 
+@pytest.mark.parametrize("name", ["cells", "cells/random", "cells/random/seed-0", "cells/random/seed-0/run.yaml"])
+def test_links_in_the_place_of_cells_are_refused(runs, again, grown, tmp_path, name):
+    outside = tmp_path / "outside"
+    (again / name).rename(outside)
+    (again / name).symlink_to(outside)
+    before = sorted(outside.rglob("*"))
+    with pytest.raises(RunError, match=r" is a link: all files of a comparison must be its own$"):
+        dagrow.compare(runs, out=again)
+    assert sorted(outside.rglob("*")) == before
+    assert not grown
+
+
+def test_tables_are_not_written_through_links(runs, again, tmp_path):
+    for name in ("rows.csv", "cells.csv", "table.md", "accuracy.png"):
+        (tmp_path / name).write_text("precious")
+        (again / name).unlink()
+        (again / name).symlink_to(tmp_path / name)
+    dagrow.compare(runs, out=again)
+    for name in ("rows.csv", "cells.csv", "table.md", "accuracy.png"):
+        assert (tmp_path / name).read_text() == "precious"
+        assert not (again / name).is_symlink()
+
+
+@pytest.mark.parametrize("name", ["run.yaml", "journal.jsonl", "weights.safetensors"])
+def test_a_damaged_cell_is_told_and_not_run_again(runs, again, grown, name):
+    """Nor what follows from it; the others are in the tables."""
+    cell = again / "cells" / "random" / "seed-0"
+    (cell / name).write_bytes((cell / name).read_bytes()[:-1])
+    with pytest.raises(RunError) as caught:
+        dagrow.compare(runs, out=again)
+    message = str(caught.value)
+    assert message.startswith("1 of 10 cells failed, the others are in the tables; the first, random, seed 0: ")
+    assert f"{cell / name}: does not match its checksum" in message
+    assert message.endswith(f"remove {cell} to have this cell run again")
+    assert not grown
+
+
 def test_rows_have_folders_of_their_own(runs):
     spec = dagrow.load_comparison(runs)
     folders = [row.folder for row in rows(spec)]

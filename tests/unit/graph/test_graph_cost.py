@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagrow.build import build
-from dagrow.graph import Cost, Dag, cost
+from dagrow.graph import Cost, Dag, cost, widest_fan_in
 from dagrow.spec.graph import GraphSpec
 
 
@@ -88,3 +88,11 @@ def test_multiply_adds_by_hand():
 
 def test_differences():
     assert Cost(5, 7).minus(Cost(2, 9)) == Cost(3, -2)
+
+
+def test_the_widest_fan_in_is_that_of_all_weighted_edges_into_a_node():
+    nodes = {"h": {"size": 3}, "c": {"merge": "concat"}, "y": {"size": 2}}
+    edges = {"x -> h": "linear", "x -> c": "identity", "h -> c": "identity", "c -> y": "linear", "x -> y": "linear"}
+    assert widest_fan_in(Dag.of(graph({"x": [4]}, nodes, edges, "y"))) == ("y", 7 + 4)
+    maps = graph({"x": [2, 5, 6]}, {"y": {"size": 1}}, {"x -> y": conv(3)}, "y")
+    assert widest_fan_in(Dag.of(maps)) == ("y", 2 * 9)

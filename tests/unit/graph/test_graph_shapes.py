@@ -14,6 +14,9 @@ def one(shape, op, **node):
     return problems({"x": shape}, {"y": node}, {"x -> y": op}, "y")
 
 
+LAYER_NORM_OF_ONE = (
+    "norm 'layer' over a single value is 0 for every sample; give the node more features or another norm"
+)
 EDGE, NODE = "graph / edges / x -> y", "graph / nodes / y"
 
 
@@ -58,6 +61,10 @@ EDGE, NODE = "graph / edges / x -> y", "graph / nodes / y"
             {"size": 2, "norm": "batch"},
             f"{NODE} / norm",
             "norm 'batch' takes vectors or maps, not tokens; use 'layer'",
+        ),
+        *(
+            (shape, op, {"size": 1, "norm": "layer"}, f"{NODE} / norm", LAYER_NORM_OF_ONE)
+            for shape, op in ((VECTOR, "linear"), (TOKENS, "linear"), (MAP, conv((5, 6))))
         ),
         (VECTOR, "linear", {}, NODE, "field 'size' is missing: it says how many features the edges write"),
         (

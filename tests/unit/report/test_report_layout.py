@@ -2,6 +2,7 @@
 
 from itertools import combinations, pairwise
 
+import graphlay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_graphs import LONG, WIDE, graph, graphs, histories
@@ -10,6 +11,7 @@ from dagrow.report import History
 from dagrow.report.picture.boxes import box
 from dagrow.report.picture.layout import Layout, Rectangle, place
 from dagrow.report.picture.network import Drawing
+from dagrow.spec.graph import EdgeId
 
 NEAR = 1e-6
 
@@ -118,3 +120,19 @@ def test_text_stays_inside_its_box():
     assert all(line.width < width - 10 for line in found.lines)
     assert found.text_height < height
     assert width < 300
+
+
+def test_graphs_of_many_edges_are_laid_out_once(monkeypatch):
+    names = [f"n{index}" for index in range(24)]
+    edges = [EdgeId(one, two) for one, two in combinations(names, 2)]
+    tried, laid_out = [], graphlay.layout
+
+    def counted(graph, **options):
+        tried.append(len(graph.edges))
+        return laid_out(graph, **options)
+
+    monkeypatch.setattr(graphlay, "layout", counted)
+    layout = place(dict.fromkeys(names, (80.0, 40.0)), dict.fromkeys(edges, (30.0, 10.0)))
+    assert tried == [len(edges)] == [276]
+    assert layout.routes.keys() == {*edges}
+    check_layers(layout)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from dagrow.errors import RunError
-from dagrow.training.checkpoint import CheckpointStore, store
+from dagrow.training.checkpoint import CheckpointStore, StepStore, store
 
 ANY = {"a": b"1", "b": b"22"}
 
@@ -63,6 +63,15 @@ def test_other_things_in_the_folder_are_left_alone(kept):
     (kept.folder / "notes.txt").write_text("mine")
     kept.write(ANY)
     assert names(kept.folder) == ["000003", "000004", "notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["7", "٣", "²", "0000004", "00000a", "-00001", "9" * 200])
+def test_folders_of_odd_names_are_none_of_ours(kept, name):
+    (kept.folder / name).mkdir()
+    assert [path.name for path in kept.newest_first()] == ["000003", "000002"]
+    assert StepStore(kept.folder).steps() == [2, 3]
+    kept.write(ANY)
+    assert {name, "000004"} <= {*names(kept.folder)}
 
 
 def test_all_are_taken_away_at_the_end(kept):

@@ -1,5 +1,7 @@
 """A journal is whole after every event, and can be cut back to any place between two of them."""
 
+import hashlib
+import json
 import os
 
 import pytest
@@ -84,3 +86,47 @@ def test_a_journal_that_was_taken_away_is_not_begun_anew(tmp_path):
     with pytest.raises(RunError, match="run was removed while the run was writing to it"):
         journal.write("end")
     assert not folder.exists()
+
+
+def test_every_flipped_bit_of_a_journal_is_noticed(tmp_path):
+    journal, _ = written(tmp_path / "journal.jsonl", 3)
+    content = journal.path.read_bytes()
+    silent = []
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        journal.path.write_bytes(flipped)
+        try:
+            if read_journal(journal.path) != journal.events:
+                silent.append(bit)
+        except RunError:
+            continue
+    assert not silent
+
+
+def test_a_line_that_is_gone_or_moved_is_noticed(tmp_path):
+    journal, _ = written(tmp_path / "journal.jsonl", 4)
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    for others in ([lines[0], *lines[2:]], [lines[1], lines[0], *lines[2:]], lines[1:], [*lines, lines[-1]]):
+        journal.path.write_bytes(b"".join(others))
+        with pytest.raises(RunError, match=r"not a line of a journal \(its checksum does not fit"):
+            read_journal(journal.path)
+
+
+def test_a_journal_without_checksums_is_read_and_written_on(tmp_path):
+    journal, _ = written(tmp_path / "journal.jsonl", 3)
+    journal.path.write_bytes(b"".join(json.dumps(event).encode() + b"\n" for event in journal.events))
+    content = journal.path.read_bytes()
+    again = Journal.continued(journal.path, JournalPosition(len(content), hashlib.sha256(content).hexdigest()))
+    again.write("warning", epoch=3, message="on")
+    assert read_journal(journal.path) == again.events
+    assert "checksum" in json.loads(journal.path.read_bytes().splitlines()[-1])
+
+
+def test_a_hard_link_to_a_journal_stays_as_it_is(tmp_path):
+    journal, places = written(tmp_path / "journal.jsonl", 3)
+    other, content = tmp_path / "other", journal.path.read_bytes()
+    os.link(journal.path, other)
+    Journal.continued(journal.path, places[0]).write("end")
+    assert other.read_bytes() == content
+    assert len(read_journal(journal.path)) == 2

@@ -55,6 +55,14 @@ def test_a_link_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_text() == "keep"
 
 
+def test_another_name_of_a_file_is_not_written_to(tmp_path):
+    (tmp_path / "precious").write_text("keep")
+    os.link(tmp_path / "precious", tmp_path / LOCK)
+    with pytest.raises(RunError, match="is a link, or no file; remove it"):
+        DirectoryLock(tmp_path).__enter__()
+    assert (tmp_path / "precious").read_text() == "keep"
+
+
 def test_a_directory_that_is_gone_while_it_is_held(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

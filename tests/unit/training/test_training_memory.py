@@ -1,9 +1,13 @@
 """What does not fit into memory is told in one sentence, before the run or with what is kept of it."""
 
+import sys
+from typing import ClassVar
+
 import pytest
 import torch
 
 import dagrow
+from dagrow.report import Silent
 from dagrow.training.loop import Loop
 from dagrow.training.memory import memory_errors
 
@@ -54,3 +58,26 @@ def test_memory_that_ends_under_a_run(tmp_path, monkeypatch, error):
 def test_other_errors_pass():
     with pytest.raises(RuntimeError, match="^another$"), memory_errors():
         raise RuntimeError("another")
+
+
+def test_a_growth_step_that_will_take_long_is_announced(monkeypatch, tmp_path):
+    class Said(Silent):
+        lines: ClassVar[list[str]] = []
+
+        def say(self, text):
+            self.lines.append(text)
+
+    module = sys.modules["dagrow.training.grow"]
+    monkeypatch.setattr(module, "_WIDE", 3)
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "graph:\n  inputs: {x: {shape: [4]}}\n  nodes: {h: {size: 1}, y: {size: 3}}\n"
+        "  edges: {x -> h: linear, h -> y: linear}\n  outputs: [y]\ndata: {dataset: iris}\n"
+        "training: {epochs_between_growth: 0, final_epochs: 0}\ngrowth: {neurons: 1, budget: {steps: 1}}\n"
+    )
+    dagrow.grow(file, out=tmp_path / "run", reporter=Said())
+    assert Said.lines[0].startswith("'h' reads 4 features: a growth step there may solve with matrices of 4 x 4")
+    monkeypatch.setattr(module, "_WIDE", 4)
+    Said.lines.clear()
+    dagrow.grow(file, out=tmp_path / "again", reporter=Said())
+    assert "features: a growth step" not in Said.lines[0]
