@@ -155,7 +155,7 @@ class _Writer:
             alone = name in self.own and not self.dag.op(self.dag.incoming[name][0]).parametrised
             return self.graph.call_method("clone", (written[0],)) if alone else written[0]
         if self.dag.node(name).merge == "concat":
-            return self._call(torch.cat, name, written, 2 if len(self.dag.merged(name)) == 2 else 1)
+            return self._call(torch.cat, name, written, self.dag.merged(name).batch_axis)
         total = written[0]
         for part in written[1:]:
             total = self._call(operator.add, name, total, part)
@@ -174,12 +174,13 @@ class _Writer:
             value = self._module(f"{name}.activation", value)
         if node.pool is not None:
             if node.pool.module(shape) is None:
-                value = self.graph.call_method("mean", (value, 1))
+                axes = shape.position_axes
+                value = self.graph.call_method("mean", (value, axes[0] if len(axes) == 1 else axes))
             else:
                 value = self._module(f"{name}.pool", value)
                 if node.pool.kind == "global_average":
                     value = self._call(torch.flatten, f"{name}_pooled", value, 1)
-        if node.flatten and len(self.dag.output(name)) == 1 and len(shape) > 1:
+        if node.flatten and shape.positions:
             value = self._call(torch.flatten, f"{name}_flat", value, 1)
         if node.dropout > 0:
             value = self._module(f"{name}.dropout", value)

@@ -44,7 +44,7 @@ def output_of(values: Mapping[Value, Tensor], dag: Dag, name: str, rows: Any = s
         return values[output(name)][rows]
     (edge,), pool = dag.incoming[name], dag.node(name).pool
     assert pool is not None
-    return pool.run(output_of(values, dag, edge.source, rows))
+    return pool.run(output_of(values, dag, edge.source, rows), dag.output(edge.source))
 
 
 class Suffix:

@@ -8,7 +8,8 @@ from dagrow.export.identifiers import class_name, plain_title
 from dagrow.export.layers import Names, names_of
 from dagrow.export.layout import WIDTH, signature, statement
 from dagrow.graph import Dag, cost
-from dagrow.ops import ACTIVATIONS, Shape
+from dagrow.layout import Shape, TensorLayout
+from dagrow.ops import ACTIVATIONS
 
 MARK = "grown by dagrow"
 """Stands in the first line of every exported file; such a file may be overwritten by the next export."""
@@ -123,8 +124,7 @@ class _Forward:
         if len(terms) == 1:
             return terms[0], int(terms[0].endswith(")"))
         if self.dag.node(name).merge == "concat":
-            axis = 2 if len(self.dag.merged(name)) == 2 else 1
-            return f"torch.cat([{', '.join(terms)}], dim={axis})", 2
+            return f"torch.cat([{', '.join(terms)}], dim={self.dag.merged(name).batch_axis})", 2
         value = self.values[name]
         while len(terms) > _MOST_TERMS:
             self.body += statement(f"{value} = ", " + ".join(terms[:_MOST_TERMS]), 8)
@@ -141,10 +141,10 @@ class _Forward:
             steps.append(ACTIVATIONS[node.activation].call or self._layer(name, "activation"))
         if node.pool is not None:
             pooled = f"{name}.pool" in self.attributes
-            steps.append(self._layer(name, "pool") if pooled else "torch.mean({}, dim=1)")
+            steps.append(self._layer(name, "pool") if pooled else f"torch.mean({{}}, dim={_axes(shape)})")
         # A global average of a map leaves extents of 1, which fall away with the same call as a flatten.
         averaged = node.pool is not None and node.pool.kind == "global_average"
-        if len(shape) > 1 and (node.flatten or (averaged and len(shape) == 3)):
+        if shape.positions and (node.flatten or (averaged and shape.order == "channels_first")):
             steps.append("torch.flatten({}, start_dim=1)")
         if node.dropout > 0:
             steps.append(self._layer(name, "dropout"))
@@ -157,9 +157,15 @@ class _Forward:
         """The shape of a node's value, where the layers do not say it."""
         shape = self.dag.output(name)
         sources = [self.dag.output(edge.source) for edge in self.dag.incoming[name]]
-        plain = len(shape) == 1 and all(len(source) == 1 for source in sources)
+        plain = not any(values.positions for values in (shape, *sources))
         told = plain and self.dag.node(name).merge == "sum"
         return "" if told else f"  # {_shape(shape)}"
+
+
+def _axes(shape: TensorLayout) -> str:
+    """The positions' axes as a person writes them."""
+    axes = shape.position_axes
+    return str(axes[0] if len(axes) == 1 else axes)
 
 
 def _shape(shape: Shape) -> str:

@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from dagrow.ops.base import Op, Reads, Shape, ShapeError, from_positions
+from dagrow.layout import ChannelOrder, Shape, TensorLayout
+from dagrow.ops.base import Op, Reads, ShapeError
 from dagrow.ops.correlation import Axis, patch_gram, windows
 from dagrow.work import spend
 
@@ -40,6 +41,7 @@ class Conv2d(Op):
     """A two-dimensional convolution; ``padding: same`` keeps height and width at stride 1."""
 
     name: ClassVar[str] = "conv2d"
+    channel_order: ClassVar[ChannelOrder | None] = "channels_first"
 
     op: Literal["conv2d"] = "conv2d"
     kernel: Pair = Field(default=(3, 3), description="height and width, or one number for both")
@@ -235,7 +237,8 @@ class Conv2d(Op):
 
     def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:
         # It is the gradient of the weight by which this edge would read the features as channels.
-        features, goals = from_positions(image, source), from_positions(v, (0, *self.extents(source)))
+        values, written = TensorLayout(source, 0), TensorLayout((0, *self.extents(source)), 0)
+        features, goals = values.from_positions(image), written.from_positions(v)
         like = v.new_empty(()).expand(v.shape[2], image.shape[2], *self.kernel)
         sums = []
         for w in weights:
@@ -248,8 +251,8 @@ class Conv2d(Op):
         moment = torch.stack(sums)
         return moment[:, :, self.centre : self.centre + 1] if pointwise else moment
 
-    def fan_out_features(self, x: Tensor, pointwise: bool) -> Tensor:
-        found = super().fan_out_features(x, pointwise)
+    def fan_out_features(self, x: Tensor, count: int, pointwise: bool) -> Tensor:
+        found = super().fan_out_features(x, count, pointwise)
         return found[..., self.centre : self.centre + 1] if pointwise else found
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:

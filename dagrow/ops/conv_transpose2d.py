@@ -14,7 +14,8 @@ import torch
 from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, nn
 
-from dagrow.ops.base import Op, Reads, Shape, ShapeError, to_positions, weighted_dots
+from dagrow.layout import ChannelOrder, Shape, TensorLayout
+from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
 from dagrow.ops.conv2d import Conv2d, Margin, Pair, short_pair, single, two
 
 Margins = Annotated[tuple[Margin, Margin], BeforeValidator(two), short_pair]
@@ -24,6 +25,7 @@ class ConvTranspose2d(Op):
     """A transposed convolution: each pixel is spread over a kernel, pixels ``stride`` apart."""
 
     name: ClassVar[str] = "conv_transpose2d"
+    channel_order: ClassVar[ChannelOrder | None] = "channels_first"
     weight_axes: ClassVar[tuple[int, int]] = (1, 0)
 
     op: Literal["conv_transpose2d"] = "conv_transpose2d"
@@ -108,8 +110,9 @@ class ConvTranspose2d(Op):
 
     def features(self, x: Tensor) -> Tensor:
         """Patches of the map with the stride's gaps between its pixels: the kernel's offsets in reverse."""
-        target = self.output_shape(tuple(x.shape[1:]), None)
-        return self.mirror.carry_back(to_positions(x), target, pointwise=False).transpose(1, 2)
+        source = TensorLayout(x.shape[1:], 0)
+        target = self.output_shape(source, None)
+        return self.mirror.carry_back(source.to_positions(x), target, pointwise=False).transpose(1, 2)
 
     def weight(self, rows: Tensor, source: Shape) -> Tensor:
         return self.mirror.weight(rows, source).flip(2, 3)
@@ -136,8 +139,8 @@ class ConvTranspose2d(Op):
         patches = torch.unflatten(self.mirror.features(maps), 2, (maps.shape[1], -1))
         return patches[..., self.mirror.centre, None] if pointwise else patches
 
-    def fan_out_features(self, x: Tensor, pointwise: bool) -> Tensor:
-        found = super().fan_out_features(x, pointwise).flip(3)
+    def fan_out_features(self, x: Tensor, count: int, pointwise: bool) -> Tensor:
+        found = super().fan_out_features(x, count, pointwise).flip(3)
         return found[..., self.mirror.centre, None] if pointwise else found
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from dagrow.ops.base import Op, Shape
+from dagrow.layout import Shape
+from dagrow.ops.base import Op
 
 
 class Identity(Op):

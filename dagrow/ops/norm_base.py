@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from dagrow.ops.base import Shape, ShapeError
-
-K = TypeVar("K")
+from dagrow.layout import Shape, TensorLayout
+from dagrow.ops.base import ShapeError
 
 
 class Norm(ABC):
@@ -51,12 +50,17 @@ class Norm(ABC):
         raise ShapeError(f"norm '{self.name}' cannot take in new features")
 
 
-def vector_or_map(name: str, shape: Shape, vectors: K, maps: K) -> K:
-    """What a norm over the samples has for values of this shape.
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+"""The layer for values with so many axes of positions: vectors, series, maps, volumes."""
+
+
+def batch_norm_of(name: str, shape: Shape) -> type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]:
+    """What torch has for a norm over the samples of values of this shape.
 
     Raises:
         ShapeError: for tokens, whose samples and positions no torch layer normalises together.
     """
-    if len(shape) == 2:
+    layout = TensorLayout.of(shape)
+    if layout.order == "channels_last":
         raise ShapeError(f"norm '{name}' takes vectors or maps, not tokens; use 'layer'")
-    return maps if len(shape) == 3 else vectors
+    return BATCH_NORMS[len(layout.positions)]

@@ -13,7 +13,6 @@ from torch import Tensor
 from dagrow.build import output_of
 from dagrow.graph import Dag
 from dagrow.methods import ChildSamples, SiteSamples
-from dagrow.ops import to_positions
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics.node import weighted_edges, without_update
 from dagrow.statistics.passing import activation, reader, writer
@@ -100,12 +99,12 @@ class Draws:
             goal = snapshot.goals[child][chosen]
             outputs = partial(output_of, snapshot.values, dag, rows=chosen)
             v = without_update(dag, child, self.updates[child], goal, outputs)
-            slot = layout.dag.slots(child)[reading.edge]
-            v = to_positions(v)[..., slot]
+            slot, merged = layout.dag.slots(child)[reading.edge], dag.merged(child)
+            v = merged.to_positions(v)[..., slot]
             existing = torch.cat(_features(dag, child, snapshot, chosen, v, layout.dag), dim=2)
             if not any(dag.op(edge).has_bias for edge in lasting_edges(dag, layout.dag, child)):
                 existing[..., -1] = 0
-            children.append((v, existing, to_positions(goal)[..., slot]) if self.goal else (v, existing))
+            children.append((v, existing, merged.to_positions(goal)[..., slot]) if self.goal else (v, existing))
         return B if layout.has_bias else B[..., :-1], children
 
 

@@ -19,7 +19,7 @@ from dagrow.spec.run import DATASETS
 PACKAGE = ROOT / "dagrow"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors", "work"},
+    {"errors", "layout", "work"},
     {"packing"},
     {"distributed"},
     {"methods", "ops", "objectives"},

@@ -12,7 +12,7 @@ from dagrow.build import Network
 from dagrow.build.emit import edge_module
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, split_edge
 from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
-from dagrow.ops import ACTIVATIONS, Activation, with_channels
+from dagrow.ops import ACTIVATIONS, Activation
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.kinds.neurons import draft_neurons
 from dagrow.planner.trial import Trial
@@ -125,7 +125,7 @@ def _parameters(place: Split) -> int:
     assert place.structure is not None
     assert place.edge is not None
     base, edge = place.base, place.edge
-    shape = with_channels(base.written(edge) if place.early else base.output(edge.source), place.kept)
+    shape = (base.written(edge) if place.early else base.output(edge.source)).with_channels(place.kept)
     first, second = place.structure.edges.values()
     return first.parameter_count(base.output(edge.source), shape) + second.parameter_count(shape, base.written(edge))
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_ops_layout import convolutions, linears, transposed, values
 
-from dagrow.ops import channels, op_between, to_positions, with_channels
+from dagrow.ops import TensorLayout, op_between
 from dagrow.ops.linear import Linear
 
 CASES = st.one_of(convolutions(groups=False), transposed(), linears())
@@ -21,11 +21,13 @@ def drawn(*shape, seed=1):
 def test_fan_out_features_are_what_the_fan_out_weight_reads(case, pointwise, count):
     """``run(x, fan_out_weight(omega))`` is the features times omega, for new channels and any fields."""
     op, source, size = case
-    x = values(with_channels(source, count))
-    fan_out = op.reads(with_channels(source, count), pointwise).fan_out
-    features = op.fan_out_features(x, pointwise)
+    widened = TensorLayout.of(source).with_channels(count)
+    x = values(widened)
+    fan_out = op.reads(widened, pointwise).fan_out
+    features = op.fan_out_features(x, count, pointwise)
     omega = drawn(count, fan_out, size)
-    done = to_positions(op.run(x, op.fan_out_weight(omega, pointwise), None))
+    target = op.written_layout(widened, size)
+    done = target.to_positions(op.run(x, op.fan_out_weight(omega, pointwise), None))
     assert features.shape == (len(x), done.shape[1], count, fan_out)
     torch.testing.assert_close(torch.einsum("nqkf,kfm->nqm", features, omega), done, rtol=1e-9, atol=1e-9)
 
@@ -72,7 +74,7 @@ def test_an_op_between_two_shapes_writes_exactly_the_second(source, target, kern
         assert len(source) != 3 or len(target) != 3 or source[1:] != target[1:] or kernel % 2 == 0
         return
     assert not op.has_bias
-    assert op.output_shape(source, channels(target)) == target
+    assert op.output_shape(source, TensorLayout.of(target).channels) == target
     assert tuple(op.module(source, target).double()(values(source)).shape[1:]) == target
 
 

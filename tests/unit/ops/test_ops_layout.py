@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dagrow.ops import ShapeError, find_op, from_positions, position_count, to_positions
+from dagrow.ops import ShapeError, TensorLayout, find_op
 from dagrow.ops.conv2d import Conv2d
 from dagrow.ops.conv_transpose2d import ConvTranspose2d
 from dagrow.ops.identity import Identity
@@ -78,7 +78,7 @@ def test_shapes_costs_and_lines_are_those_of_the_layer(case):
     assert op.has_bias == (layer.bias is not None)
     assert repr(eval(op.export_line(source, target), {"nn": nn})) == repr(layer)
     # Each weight works once per position of the output, of the input where the convolution is transposed.
-    positions = position_count(source if op.name == "conv_transpose2d" else target)
+    positions = TensorLayout.of(source if op.name == "conv_transpose2d" else target).position_count
     assert op.multiply_adds(source, target) == layer.weight.numel() * positions
 
 
@@ -90,14 +90,14 @@ def test_the_edge_is_features_times_weight(case):
     layer = op.module(source, target).double()
     x = values(source)
     features = op.features(x)
-    assert features.shape == (2, position_count(target), op.feature_count(source))
+    assert features.shape == (2, TensorLayout.of(target).position_count, op.feature_count(source))
     rows = values((size, op.feature_count(source)), 1).squeeze(0)
     weight = op.weight(rows, source)
     with torch.no_grad():
         layer.weight.copy_(op.stored(weight))
     expected = layer(x)
     product = features @ rows.T + (0 if layer.bias is None else layer.bias)
-    torch.testing.assert_close(from_positions(product, target), expected, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(TensorLayout.of(target).from_positions(product), expected, rtol=1e-11, atol=1e-12)
     torch.testing.assert_close(op.run(x, weight, layer.bias), expected, rtol=1e-11, atol=1e-12)
 
 
@@ -113,7 +113,7 @@ def test_groups_read_their_slice_of_the_features(case):
     product = torch.cat([f @ w.T for f, w in zip(inputs, weights, strict=True)], dim=2)
     if layer.bias is not None:
         product = product + layer.bias
-    torch.testing.assert_close(from_positions(product, target), layer(x), rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(TensorLayout.of(target).from_positions(product), layer(x), rtol=1e-11, atol=1e-12)
     assert (op.fixed_sizes is None) == (op.groups == 1)
 
 
@@ -138,16 +138,7 @@ def test_features_of_no_samples(case):
     """Of a batch of which no sample is drawn."""
     op, source, size = case
     target = op.output_shape(source, size)
-    assert op.features(values(source, 0)).shape == (0, position_count(target), op.feature_count(source))
-
-
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=3))
-def test_positions_there_and_back(shape):
-    x = values(tuple(shape))
-    positions = to_positions(x)
-    features = shape[0] if len(shape) == 3 else shape[-1]
-    assert positions.shape == (2, position_count(tuple(shape)), features)
-    assert torch.equal(from_positions(positions, tuple(shape)), x)
+    assert op.features(values(source, 0)).shape == (0, TensorLayout.of(target).position_count, op.feature_count(source))
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3))

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dagrow.ops import ACTIVATIONS, NORMS, Pool, ShapeError, channels
+from dagrow.ops import ACTIVATIONS, NORMS, Pool, ShapeError, TensorLayout
 
 Z = torch.linspace(-3, 3, 41, dtype=torch.float64)
 
@@ -54,7 +54,7 @@ def test_norms(name, shape):
     assert {key: value.shape for key, value in exported.state_dict().items()} == {
         key: value.shape for key, value in layer.state_dict().items()
     }
-    assert sum(p.numel() for p in layer.parameters()) == norm.parameters_per_feature * channels(shape)
+    assert sum(p.numel() for p in layer.parameters()) == norm.parameters_per_feature * TensorLayout.of(shape).channels
     assert layer(torch.randn(4, *shape)).shape == (4, *shape)
     x = torch.randn(50, *shape)
     y = layer(x)
@@ -135,9 +135,9 @@ def test_pools_on_maps(kind, kernel, stride, padding, shape):
     y = layer(x)
     assert tuple(y.shape[1:]) == pool.output_shape(shape)
     assert repr(eval(pool.export_line(shape), {"nn": nn})) == repr(layer)
-    assert torch.equal(pool.run(x), y)
+    assert torch.equal(pool.run(x, shape), y)
     windows = nn.AvgPool2d(kernel, pool.step, padding)(x)
-    assert torch.equal(pool.averaged(x), windows)
+    assert torch.equal(pool.averaged(x, shape), windows)
 
 
 @given(st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)))
@@ -147,7 +147,7 @@ def test_upsampling(factor, shape):
     assert pool.output_shape(shape) == tuple(expected.shape[1:])
     layer = pool.module(shape)
     assert repr(eval(pool.export_line(shape), {"nn": nn})) == repr(layer)
-    for found in (pool.run(x), pool.averaged(x), layer(x)):
+    for found in (pool.run(x, shape), pool.averaged(x, shape), layer(x)):
         assert torch.equal(found, expected)
 
 
@@ -157,7 +157,7 @@ def test_the_global_average(shape):
     x = torch.randn(2, *shape, dtype=torch.float64)
     expected = x.flatten(2).mean(2) if len(shape) == 3 else x.mean(1)
     assert pool.output_shape(shape) == tuple(expected.shape[1:])
-    torch.testing.assert_close(pool.run(x), expected)
+    torch.testing.assert_close(pool.run(x, shape), expected)
     layer = pool.module(shape)
     assert (layer is None) == (len(shape) == 2)
     if layer is not None:

@@ -110,6 +110,55 @@ def test_its_fields_and_shapes_are_checked():
             spec(wrong)
 
 
+class Series(Op):
+    """A convolution over a series, written without a word about its channels."""
+
+    name: ClassVar[str] = "series"
+
+    op: Literal["series"] = "series"
+
+    def output_shape(self, source: Shape, size: int | None) -> Shape:
+        return (source[0] if size is None else size, *source[1:])
+
+    def module(self, source: Shape, target: Shape) -> nn.Module:
+        return nn.Conv1d(source[0], target[0], 3, padding=1)
+
+    def export_line(self, source: Shape, target: Shape) -> str:
+        return f"nn.Conv1d({source[0]}, {target[0]}, 3, padding=1)"
+
+    def parameter_count(self, source: Shape, target: Shape) -> int:
+        return target[0] * (3 * source[0] + 1)
+
+    def multiply_adds(self, source: Shape, target: Shape) -> int:
+        return 3 * source[0] * target[0] * target[1]
+
+
+def series(**fields):
+    return GraphSpec.model_validate(
+        {
+            "inputs": {"x": {"shape": (8, 8), **fields}},
+            "nodes": {"h": {"size": 8, "pool": "global_average"}, "y": {"size": 1}},
+            "edges": {"x -> h": "series", "h -> y": "linear"},
+            "outputs": ["y"],
+        }
+    )
+
+
+@pytest.mark.usefixtures("table")
+def test_no_op_reads_along_the_wrong_axis():
+    """Also where both axes are as long, so that nothing else would tell."""
+    register_op(Series)
+    with pytest.raises(
+        SpecError, match=r"x -> h: 'series' reads its input channels_first, but \[8, 8\] are tokens.*'layout"
+    ):
+        Dag.of(series())
+    with pytest.raises(SpecError, match=r"x -> h: 'series' reads its input channels_first, but .* channels_last"):
+        Dag.of(series(layout="channels_last"))
+    model = build(series(layout="channels_first"), seed=0)
+    assert [model.dag.merged("h").axis, *model.dag.output("h")] == [0, 8]
+    assert model(torch.zeros(2, 8, 8)).shape == (2, 1)
+
+
 def test_before_registration_it_is_unknown():
     with pytest.raises(ValueError, match=r"unknown op 'scaled'.*allowed: linear, conv2d, conv_transpose2d, identity"):
         spec()

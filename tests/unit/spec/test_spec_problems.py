@@ -101,10 +101,10 @@ NODE_FIELDS = "size, merge, norm, activation, pool, flatten, dropout"
         ("shape: [4, 8, 8]", "shape: []", 4, "graph.inputs.x.shape", "expected at least 1 entry, found 0"),
         (
             "shape: [4, 8, 8]",
-            "shape: [1, 2, 3, 4]",
+            "shape: [1, 2, 3, 4, 5]",
             4,
             "graph.inputs.x.shape",
-            "expected at most 3 entries, found 4",
+            "expected at most 4 entries, found 5",
         ),
         ("shape: [4, 8, 8]", "", 4, "graph.inputs.x.shape", "field 'shape' is missing"),
         ("  outputs: [y]", "", 2, "graph.outputs", "field 'outputs' is missing"),
