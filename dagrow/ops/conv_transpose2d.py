@@ -11,14 +11,15 @@ from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
 from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
-from dagrow.ops.conv2d import Conv2d, Margin, Pair, short_pair, single, two
+from dagrow.ops.conv2d import Conv2d, Pair
+from dagrow.ops.convolution import Margin, each_axis, short_form, single
 
-Margins = Annotated[tuple[Margin, Margin], BeforeValidator(two), short_pair]
+Margins = Annotated[tuple[Margin, Margin], each_axis(2), short_form]
 
 
 class ConvTranspose2d(Op):

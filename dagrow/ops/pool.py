@@ -134,7 +134,9 @@ class _Windows(_Kind):
     def output_shape(self, pool: Pool, shape: TensorLayout) -> TensorLayout:
         positions = _map(pool, shape).positions
         extents = tuple((e + 2 * pool.padding - pool.kernel) // pool.step + 1 for e in positions)
-        if min(extents) < 1:
+        # torch averages no volume that is smaller than the window, whatever the margin around it.
+        too_small = len(positions) == len(_AVERAGES) and min(positions) < pool.kernel
+        if min(extents) < 1 or too_small:
             raise ShapeError(f"pool kernel {pool.kernel} is larger than the map {list(shape)}")
         return shape.with_positions(extents)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dagrow.errors import DagrowError, listed, lookup
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.base import Op
+from dagrow.ops.conv1d import Conv1d
 from dagrow.ops.conv2d import Conv2d
+from dagrow.ops.conv3d import Conv3d
 from dagrow.ops.conv_transpose2d import ConvTranspose2d
 from dagrow.ops.identity import Identity
 from dagrow.ops.linear import Linear
 
-_OPS: dict[str, type[Op]] = {op.name: op for op in (Linear, Conv2d, ConvTranspose2d, Identity)}
+_OPS: dict[str, type[Op]] = {op.name: op for op in (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose2d, Identity)}
 
 
 def register_op(op: type[Op]) -> type[Op]:

@@ -45,7 +45,10 @@ MODELS: dict[str, type[BaseModel]] = {
     "Inputs": InputSpec,
     "Nodes": NodeSpec,
     "Pools": Pool,
-    **{f"Edge op: {name}": find_op(name) for name in ("linear", "conv2d", "conv_transpose2d", "identity")},
+    **{
+        f"Edge op: {name}": find_op(name)
+        for name in ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d", "identity")
+    },
     "data": DataSpec,
     "training": TrainingSpec,
     "Penalty": PenaltySpec,

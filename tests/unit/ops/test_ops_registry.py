@@ -160,7 +160,9 @@ def test_no_op_reads_along_the_wrong_axis():
 
 
 def test_before_registration_it_is_unknown():
-    with pytest.raises(ValueError, match=r"unknown op 'scaled'.*allowed: linear, conv2d, conv_transpose2d, identity"):
+    with pytest.raises(
+        ValueError, match=r"unknown op 'scaled'.*allowed: linear, conv1d, conv2d, conv3d, conv_transpose2d, identity"
+    ):
         spec()
     with pytest.raises(DagrowError, match=r"unknown op 'liner' \(did you mean 'linear'\?\); allowed: linear"):
         find_op("liner")
