@@ -16,6 +16,7 @@ from torch import fx
 from dagrow.build.tape import Call, Tape
 from dagrow.graph import Dag
 from dagrow.spec.graph import EdgeId
+from dagrow.stages import used_stages
 
 
 class Value(NamedTuple):
@@ -166,24 +167,15 @@ class _Writer:
         return self._module(edge_module(edge), source) if self.dag.op(edge).parametrised else source
 
     def _write_output(self, name: str) -> Any:
-        node, shape = self.dag.node(name), self.dag.merged(name)
-        value = self.known[merged(name)]
-        if node.norm != "none":
-            value = self._module(f"{name}.norm", value)
-        if node.activation != "identity":
-            value = self._module(f"{name}.activation", value)
-        if node.pool is not None:
-            if node.pool.module(shape) is None:
-                axes = shape.position_axes
-                value = self.graph.call_method("mean", (value, axes[0] if len(axes) == 1 else axes))
-            else:
-                value = self._module(f"{name}.pool", value)
-                if node.pool.kind == "global_average":
-                    value = self._call(torch.flatten, f"{name}_pooled", value, 1)
-        if node.flatten and shape.positions:
-            value = self._call(torch.flatten, f"{name}_flat", value, 1)
-        if node.dropout > 0:
-            value = self._module(f"{name}.dropout", value)
+        node, value = self.dag.node(name), self.known[merged(name)]
+        for stage, shape in used_stages(node, self.dag.merged(name)):
+            if stage.has_layer(node, shape):
+                value = self._module(f"{name}.{stage.name}", value)
+            for call in stage.calls(node, shape):
+                if isinstance(call.function, str):
+                    value = self.graph.call_method(call.function, (value, *call.arguments))
+                else:
+                    value = self._call(call.function, f"{name}_{call.suffix}", value, *call.arguments)
         return value
 
     def _module(self, target: str, value: Any) -> Any:

@@ -91,6 +91,11 @@ class Dag:
         """Shape of the output ``b`` of an input or node."""
         return self.shapes[name].output
 
+    def pooled(self, name: str) -> TensorLayout:
+        """Shape of what a node holds behind its pool, before it is flattened."""
+        pool, merged = self.node(name).pool, self.merged(name)
+        return merged if pool is None else pool.output_shape(merged)
+
     def written(self, edge: EdgeId) -> TensorLayout:
         """Shape of what an edge writes into its target."""
         return self.shapes[edge.target].written[edge]

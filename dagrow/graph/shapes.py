@@ -8,8 +8,9 @@ from math import prod
 
 from dagrow.errors import Problem
 from dagrow.layout import TensorLayout
-from dagrow.ops import NORMS, ShapeError
+from dagrow.ops import ShapeError
 from dagrow.spec.graph import EdgeId, GraphSpec, NodeSpec
+from dagrow.stages import STAGES
 
 MAX_VALUES = 2**31
 """Values of one sample at one node; more is a typing error in a size, not a network."""
@@ -149,15 +150,12 @@ def _merge(node: NodeSpec, name: str, written: dict[EdgeId, TensorLayout]) -> tu
 
 
 def _output(node: NodeSpec, here: tuple[str, ...], merged: TensorLayout) -> TensorLayout:
-    """Shape after norm, activation, pool and flatten."""
-    field = "norm"
-    try:
-        if node.norm != "none":
-            NORMS[node.norm].export_line(merged)
-        field = "pool"
-        shape = merged if node.pool is None else node.pool.output_shape(merged)
-    except ShapeError as error:
-        raise _Misfit((*here, field), str(error)) from None
-    if not node.flatten:
-        return shape
-    return shape.flat()
+    """Shape behind all stages of a node."""
+    shape = merged
+    for stage in STAGES:
+        if stage.used(node, shape):
+            try:
+                shape = stage.output(node, shape)
+            except ShapeError as error:
+                raise _Misfit((*here, stage.name), str(error)) from None
+    return shape

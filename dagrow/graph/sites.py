@@ -53,8 +53,7 @@ def span(dag: Dag, node: str, reading: Reading) -> Span:
     names = (node, *reading.through)
     for name, following in zip(names, (*reading.through, None), strict=True):
         if dag.node(name).flatten and dag.merged(name).positions:
-            pool, shape = dag.node(name).pool, dag.merged(name)
-            positions = (shape if pool is None else pool.output_shape(shape)).position_count
+            positions = dag.pooled(name).position_count
             start, width = start * positions, width * positions
         if following is not None:
             start += dag.slots(following)[EdgeId(name, following)].start
@@ -154,11 +153,10 @@ def _readings(
     for edge in dag.incoming[name]:
         if not through and (reason := dag.op(edge).fixed_sizes):
             raise _Fixed(f"{edge}: {reason}")
-    merged = dag.merged(name)
-    pooled = merged if node.pool is None else node.pool.output_shape(merged)
+    pooled = dag.pooled(name)
     if node.flatten and pooled.order == "channels_last" and pooled.position_count > 1:
         raise _Fixed(f"'{name}' flattens tokens, which would tear a new feature into pieces")
-    flattened = flattened or (node.flatten and bool(merged.positions))
+    flattened = flattened or (node.flatten and bool(dag.merged(name).positions))
     found: list[Reading] = []
     for edge in dag.outgoing[name]:
         op = dag.op(edge)

@@ -19,6 +19,7 @@ from dagrow.mutation import Change, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, NORMS, Activation
 from dagrow.planner.copies import with_norms
 from dagrow.planner.response import Deltas, Response, Values, add_delta, total
+from dagrow.stages import Passing, run_stages
 from dagrow.work import layer_output, spend
 
 
@@ -310,23 +311,16 @@ class Trial:
             yield reading, reached[reading.through]
 
     def _tail(self, name: str, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None) -> Tensor:
-        """Norm, activation, pool, flatten and dropout of a node, on its new features alone."""
-        node, own = self.dag.node(name), ACTIVATIONS[self.dag.node(name).activation]
-        if node.norm != "none":
-            features = self.change.features
-            assert features is not None
-            mean, variance = features.statistics[name]
-            z = NORMS[node.norm].normalise(z, mean, variance, self._norm(name))
-            if name in features.learned:
-                z = NORMS[node.norm].scaled(z, *features.learned[name])
-        z = own.function(z) if activation is None else activation(own, z)
-        if node.pool is not None:
-            z = node.pool.run(z, self.dag.merged(name))
-        if node.flatten and z.dim() > 2:
-            z = z.flatten(1)
-        if node.dropout > 0:
-            z = nn.functional.dropout(z, node.dropout, self.network.training)
-        return z
+        """All stages of a node, on its new features alone."""
+        how = Passing(self._normalised, activation, self.network.training)
+        return run_stages(name, self.dag.node(name), self.dag.merged(name), z, how)
+
+    def _normalised(self, name: str, z: Tensor) -> Tensor:
+        """The new features as the norm of a node will make them."""
+        norm, features = NORMS[self.dag.node(name).norm], self.change.features
+        assert features is not None
+        z = norm.normalise(z, *features.statistics[name], self._norm(name))
+        return norm.scaled(z, *features.learned[name]) if name in features.learned else z
 
     def _norm(self, name: str) -> nn.Module:
         """The norm layer of a node; of a new node, one like it will be."""

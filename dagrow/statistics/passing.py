@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn, unflatten
 
 from dagrow.build import Network
 from dagrow.build.norm_entries import norm_entries
 from dagrow.graph import Dag, Reading
-from dagrow.layout import TensorLayout
-from dagrow.ops import ACTIVATIONS, NORMS
+from dagrow.ops import NORMS
+from dagrow.stages import FLATTENED, POSITIONED, STAGES, Passing, Stage, run_stages
 from dagrow.statistics.site import SiteLayout
 
 Norming = Callable[[str, Tensor], Tensor]
@@ -19,7 +19,7 @@ Norming = Callable[[str, Tensor], Tensor]
 
 def activation(dag: Dag, name: str) -> Callable[[Tensor], Tensor]:
     """Norm, activation and pool of a node on some new features, positions in, positions out."""
-    shape, pooled, norming = dag.merged(name), _pooled(dag, name), _of_these_values(dag)
+    shape, pooled, norming = dag.merged(name), dag.pooled(name), _of_these_values(dag)
 
     def activate(z: Tensor) -> Tensor:
         return pooled.to_positions(_passed(dag, name, shape.from_positions(z), norming))
@@ -29,7 +29,7 @@ def activation(dag: Dag, name: str) -> Callable[[Tensor], Tensor]:
 
 def reader(layout: SiteLayout, reading: Reading) -> Callable[[Tensor], Tensor]:
     """How a child reads new features: ``[n, P', K]`` to ``[n, Q, K, fan_out]``."""
-    pooled, norming = _pooled(layout.dag, layout.site.node), _of_these_values(layout.dag)
+    pooled, norming = layout.dag.pooled(layout.site.node), _of_these_values(layout.dag)
 
     def read(h: Tensor) -> Tensor:
         return _read(layout, reading, pooled.from_positions(h), norming, layout.pointwise)
@@ -54,30 +54,18 @@ def writer(network: Network, layout: SiteLayout) -> Callable[[Tensor, Tensor], t
 
 def _read(layout: SiteLayout, reading: Reading, h: Tensor, norming: Norming, pointwise: bool) -> Tensor:
     """Features that a node hands on, in its own shape, as a child reads each of them."""
-    dag, K = layout.dag, h.shape[_pooled(layout.dag, layout.site.node).batch_axis]
-    x = _flattened(dag, layout.site.node, h)
+    dag, K = layout.dag, h.shape[layout.dag.pooled(layout.site.node).batch_axis]
+    x = _passed(dag, layout.site.node, h, norming, FLATTENED)
     for name in reading.through:
-        x = _flattened(dag, name, _passed(dag, name, x, norming))
+        x = _passed(dag, name, x, norming, STAGES)
     if reading.flattened:
         return unflatten(x, 1, (K, -1)).unsqueeze(1)
     return dag.op(reading.edge).fan_out_features(x, x.shape[dag.output(reading.edge.source).batch_axis], pointwise)
 
 
-def _passed(dag: Dag, name: str, z: Tensor, norming: Norming) -> Tensor:
-    """Norm, activation and pool."""
-    node = dag.node(name)
-    z = ACTIVATIONS[node.activation].function(z if node.norm == "none" else norming(name, z))
-    return z if node.pool is None else node.pool.run(z, dag.merged(name))
-
-
-def _pooled(dag: Dag, name: str) -> TensorLayout:
-    """Layout of what a node holds after its pool, before it is flattened."""
-    pool, merged = dag.node(name).pool, dag.merged(name)
-    return merged if pool is None else pool.output_shape(merged)
-
-
-def _flattened(dag: Dag, name: str, x: Tensor) -> Tensor:
-    return x.flatten(1) if dag.node(name).flatten and x.dim() > 2 else x
+def _passed(dag: Dag, name: str, z: Tensor, norming: Norming, stages: Sequence[Stage] = POSITIONED) -> Tensor:
+    """Stages of a node; nothing is dropped."""
+    return run_stages(name, dag.node(name), dag.merged(name), z, Passing(norming), stages)
 
 
 def _of_these_values(dag: Dag) -> Norming:

@@ -119,9 +119,8 @@ class SiteLayout:
         """Positions of the new channel when it is flattened."""
         dag = self.dag
         for name in (self.site.node, *reading.through):
-            node, merged = dag.node(name), dag.merged(name)
-            if node.flatten and merged.positions:
-                return (merged if node.pool is None else node.pool.output_shape(merged)).position_count
+            if dag.node(name).flatten and dag.merged(name).positions:
+                return dag.pooled(name).position_count
         return 1
 
     def image(self, blocks: Sequence[Tensor], key: tuple[str, ...]) -> list[Tensor]:

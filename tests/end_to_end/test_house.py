@@ -24,6 +24,7 @@ LAYERS = [
     {"distributed"},
     {"methods", "ops", "objectives"},
     {"spec"},
+    {"stages"},
     {"graph"},
     {"data", "build"},
     {"statistics", "mutation", "export", "report"},
