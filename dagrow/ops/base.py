@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
+from dagrow.ops.meta_layer import expression, meta_layer
 from dagrow.work import spend
 
 
@@ -63,8 +64,8 @@ class Op(BaseModel, ABC):
 
     @property
     def has_bias(self) -> bool:
-        """Whether the edge adds a learned constant."""
-        return False
+        """Whether the edge adds a learned constant: what the field ``bias`` says, where there is one."""
+        return getattr(self, "bias", False) is True
 
     @classmethod
     def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
@@ -105,9 +106,8 @@ class Op(BaseModel, ABC):
         """Whether the op says how it reads new features."""
         return type(self).fan_out_moment is not Op.fan_out_moment
 
-    @abstractmethod
     def output_shape(self, source: Shape, size: int | None) -> Shape:
-        """Shape of what the edge writes.
+        """Shape of what the edge writes; by default, what the layer makes of such values on the meta device.
 
         Args:
             source: shape of the parent's output.
@@ -116,6 +116,13 @@ class Op(BaseModel, ABC):
         Raises:
             ShapeError: if the op cannot read ``source``.
         """
+        layout = TensorLayout.of(source)
+        target = layout.with_channels(layout.channels if size is None else size)
+        try:
+            written = meta_layer(self, layout, target)(torch.empty(1, *source, device="meta"))
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ShapeError(f"'{self.name}' cannot read {list(source)}: {str(error).splitlines()[0]}") from error
+        return tuple(written.shape[1:])
 
     def written_layout(self, source: TensorLayout, size: int | None) -> TensorLayout:
         """`output_shape` with the axis of its channels; what the graph asks.
@@ -152,23 +159,31 @@ class Op(BaseModel, ABC):
                 return "channels_first"
             if axes == [len(shape) - 1]:
                 return "channels_last"
-        raise ShapeError(f"op '{self.name}' does not show where its channels are; give its class a 'channel_order'")
+        raise ShapeError(
+            f"'{self.name}' shows no channels in what it makes of {source.name}, {list(source)}: "
+            "the 'layout' of the input may be another, or the op's class lacks a 'channel_order'"
+        )
 
     @abstractmethod
     def module(self, source: Shape, target: Shape) -> nn.Module:
         """The ordinary ``nn`` layer of this edge, freshly initialised."""
 
-    @abstractmethod
     def export_line(self, source: Shape, target: Shape) -> str:
-        """The Python expression that makes this layer, with ``nn`` imported."""
+        """The Python expression that makes this layer, with ``nn`` imported; by default, read off the layer.
 
-    @abstractmethod
+        Raises:
+            ExportError: if the layer is none of torch's; then the op says how it is made.
+        """
+        return expression(meta_layer(self, source, target), self.name)
+
     def parameter_count(self, source: Shape, target: Shape) -> int:
-        """How many learned numbers the edge has."""
+        """How many learned numbers the edge has; by default, those of the layer."""
+        return sum(parameter.numel() for parameter in meta_layer(self, source, target).parameters())
 
-    @abstractmethod
     def multiply_adds(self, source: Shape, target: Shape) -> int:
-        """Multiplications with additions for one sample."""
+        """Multiplications with additions for one sample; by default, each weight works once per position written."""
+        weight = meta_layer(self, source, target).get_parameter("weight") if self.parametrised else None
+        return 0 if weight is None else weight.numel() * TensorLayout.of(target).position_count
 
     def feature_count(self, source: Shape) -> int:
         """Columns that `features` makes of an input of this shape."""

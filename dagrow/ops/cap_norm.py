@@ -67,8 +67,11 @@ class CapNorm(Norm):
     undoes_scale = False
     parameters_per_feature = 0
 
-    def module(self, shape: Shape) -> nn.Module:
+    def check(self, shape: Shape) -> None:
         batch_norm_of(self.name, shape)
+
+    def module(self, shape: Shape) -> nn.Module:
+        self.check(shape)
         return CappedBatchNorm(TensorLayout.of(shape).channels)
 
     def export_line(self, shape: Shape) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
 from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
 from dagrow.ops.conv2d import Conv2d, Pair
-from dagrow.ops.convolution import Margin, each_axis, short_form, single
+from dagrow.ops.convolution import Margin, each_axis, short_form
 
 Margins = Annotated[tuple[Margin, Margin], each_axis(2), short_form]
 
@@ -57,10 +57,6 @@ class ConvTranspose2d(Op):
         return cls(kernel=(times[0], times[1]), stride=(times[0], times[1]), bias=False)
 
     @property
-    def has_bias(self) -> bool:
-        return self.bias
-
-    @property
     def written(self) -> int | None:
         return self.size
 
@@ -82,26 +78,10 @@ class ConvTranspose2d(Op):
             raise ShapeError(f"padding {list(self.padding)} leaves nothing of the map {list(source)}")
         return (source[0] if size is None else size, height, width)
 
-    def _arguments(self) -> dict[str, Any]:
-        """Constructor arguments of ``nn.ConvTranspose2d`` that differ from its defaults, beside the sizes."""
-        options = {
-            "stride": (self.stride, (1, 1)),
-            "padding": (self.padding, (0, 0)),
-            "output_padding": (self.output_padding, (0, 0)),
-            "dilation": (self.dilation, (1, 1)),
-            "bias": (self.bias, True),
-        }
-        return {key: single(value) for key, (value, default) in options.items() if value != default}
-
     def module(self, source: Shape, target: Shape) -> nn.Module:
-        return nn.ConvTranspose2d(source[0], target[0], self.kernel, **self._arguments())
-
-    def export_line(self, source: Shape, target: Shape) -> str:
-        options = "".join(f", {key}={value!r}" for key, value in self._arguments().items())
-        return f"nn.ConvTranspose2d({source[0]}, {target[0]}, {single(self.kernel)!r}{options})"
-
-    def parameter_count(self, source: Shape, target: Shape) -> int:
-        return target[0] * (self.feature_count(source) + self.bias)
+        spread: dict[str, Any] = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        spread["output_padding"] = self.output_padding
+        return nn.ConvTranspose2d(source[0], target[0], self.kernel, **spread, bias=self.bias)
 
     def multiply_adds(self, source: Shape, target: Shape) -> int:
         return target[0] * source[1] * source[2] * self.feature_count(source)

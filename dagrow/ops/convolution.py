@@ -17,6 +17,7 @@ from torch.nn import grad
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
 from dagrow.ops.base import Op, Reads, ShapeError
 from dagrow.ops.correlation import Axis, patch_gram, weight_gradient, windows
+from dagrow.ops.meta_layer import single
 from dagrow.work import spend
 
 Extents = tuple[int, ...]
@@ -37,11 +38,6 @@ def each_axis(count: int) -> BeforeValidator:
         return (value,) * count if isinstance(value, int) and not isinstance(value, bool) else value
 
     return BeforeValidator(spread)
-
-
-def single(value: Any) -> Any:
-    """The short form of equal numbers for all axes, for files."""
-    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
 def plain(value: Extents) -> str:
@@ -107,10 +103,6 @@ class Convolution(Op):
         return " ".join(words)
 
     @property
-    def has_bias(self) -> bool:
-        return self.bias
-
-    @property
     def written(self) -> int | None:
         return self.size
 
@@ -155,23 +147,11 @@ class Convolution(Op):
             raise ShapeError(f"kernel {list(self.kernel)} is larger than the padded map {list(source)}")
         return (out, *extents)
 
-    def _arguments(self) -> dict[str, Any]:
-        """Constructor arguments of torch's layer that differ from its defaults, beside the sizes."""
-        options = {
-            "stride": (single(self.stride), 1),
-            "padding": (single(self.margins), 0),
-            "dilation": (single(self.dilation), 1),
-            "groups": (self.groups, 1),
-            "bias": (self.bias, True),
-        }
-        return {key: value for key, (value, default) in options.items() if value != default}
-
     def module(self, source: Shape, target: Shape) -> nn.Module:
-        return self.layer(source[0], target[0], self.kernel, **self._arguments())  # type: ignore[arg-type]
+        where: dict[str, Any] = {"stride": self.stride, "padding": self.margins, "dilation": self.dilation}
+        return self.layer(source[0], target[0], self.kernel, **where, groups=self.groups, bias=self.bias)  # type: ignore[arg-type]
 
-    def export_line(self, source: Shape, target: Shape) -> str:
-        options = "".join(f", {key}={value!r}" for key, value in self._arguments().items())
-        return f"nn.{self.layer.__name__}({source[0]}, {target[0]}, {single(self.kernel)!r}{options})"
+    # Plans ask for many shapes, so costs are computed and not read off a layer.
 
     def parameter_count(self, source: Shape, target: Shape) -> int:
         return target[0] * (self.feature_count(source) // self.groups + self.bias)

@@ -26,9 +26,3 @@ class Identity(Op):
 
     def export_line(self, source: Shape, target: Shape) -> str:
         return ""
-
-    def parameter_count(self, source: Shape, target: Shape) -> int:
-        return 0
-
-    def multiply_adds(self, source: Shape, target: Shape) -> int:
-        return 0

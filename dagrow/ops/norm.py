@@ -17,11 +17,11 @@ class BatchNorm(Norm):
     per_feature = True
     over_samples = True
 
+    def check(self, shape: Shape) -> None:
+        batch_norm_of(self.name, shape)
+
     def module(self, shape: Shape) -> nn.Module:
         return batch_norm_of(self.name, shape)(TensorLayout.of(shape).channels)
-
-    def export_line(self, shape: Shape) -> str:
-        return f"nn.{batch_norm_of(self.name, shape).__name__}({TensorLayout.of(shape).channels})"
 
     def normalise(self, z: Tensor, mean: Tensor, variance: Tensor, module: nn.Module) -> Tensor:
         eps = float(getattr(module, "eps", 1e-5))
@@ -48,10 +48,6 @@ class LayerNorm(Norm):
         layout = TensorLayout.of(shape)
         grouped = layout.order == "channels_first"
         return nn.GroupNorm(1, layout.channels) if grouped else nn.LayerNorm(layout.channels)
-
-    def export_line(self, shape: Shape) -> str:
-        layout = TensorLayout.of(shape)
-        return f"nn.{'GroupNorm(1, ' if layout.order == 'channels_first' else 'LayerNorm('}{layout.channels})"
 
 
 NORMS: dict[str, Norm] = {norm.name: norm for norm in (BatchNorm(), LayerNorm(), CapNorm())}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.base import ShapeError
+from dagrow.ops.meta_layer import expression
 
 
 class Norm(ABC):
@@ -24,6 +26,13 @@ class Norm(ABC):
     parameters_per_feature: ClassVar[int] = 2
     """Learned numbers: a scale and a shift, unless a norm has none."""
 
+    def check(self, shape: Shape) -> None:  # noqa: B027 - most norms take any shape
+        """Says whether the norm can take values of this shape, without making a layer.
+
+        Raises:
+            ShapeError: if it cannot.
+        """
+
     @abstractmethod
     def module(self, shape: Shape) -> nn.Module:
         """The ``nn`` layer for values of this shape.
@@ -32,9 +41,10 @@ class Norm(ABC):
             ShapeError: if this norm cannot take the shape.
         """
 
-    @abstractmethod
     def export_line(self, shape: Shape) -> str:
-        """The Python expression of the layer."""
+        """The Python expression of the layer; by default, read off the layer."""
+        with torch.device("meta"):
+            return expression(self.module(shape), self.name)
 
     def normalise(self, z: Tensor, mean: Tensor, variance: Tensor, module: nn.Module) -> Tensor:
         """New features as the layer will normalise them, given their mean and variance over the samples."""

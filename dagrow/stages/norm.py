@@ -19,7 +19,7 @@ class NormStage(Stage):
         return node.norm != "none"
 
     def output(self, node: NodeSpec, shape: TensorLayout) -> TensorLayout:
-        NORMS[node.norm].export_line(shape)
+        NORMS[node.norm].check(shape)
         return shape
 
     def has_layer(self, node: NodeSpec, shape: TensorLayout) -> bool:
