@@ -57,6 +57,10 @@ class Op(BaseModel, ABC):
         """A weight as the layer keeps it."""
         return weight.movedim((0, 1), self.weight_axes)
 
+    def unstored(self, weight: Tensor) -> Tensor:
+        """The inverse of `stored`: the layer's weight with output features first, input features second."""
+        return weight.movedim(self.weight_axes, (0, 1))
+
     @property
     def label(self) -> str:
         """The op in one or two words, for pictures."""
