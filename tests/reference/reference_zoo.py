@@ -138,7 +138,7 @@ ZOO = {
         },
     ),
     "volumes": graph(
-        {"x": [1, 4, 3, 3]},
+        {"x": [1, 5, 3, 3]},
         {"h": node(2, "relu", norm="batch"), "k": node(2, "selu", pool=MAX, flatten=True), "y": 3},
         {
             "x->h": {"op": "conv3d", "kernel": [3, 2, 1], "stride": [2, 1, 1], "padding": 1},
