@@ -87,7 +87,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return plain(value.model_dump(exclude_defaults=True)) or "its defaults"
     if isinstance(value, tuple):
-        one_number = len(value) == 2 and value[0] == value[1] and isinstance(value[0], int)
+        one_number = len(set(value)) == 1 and isinstance(value[0], int)
         return value[0] if one_number else [plain(part) for part in value]
     return {key: plain(entry) for key, entry in value.items()} if isinstance(value, Mapping) else value
 
