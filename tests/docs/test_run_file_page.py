@@ -87,7 +87,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return plain(value.model_dump(exclude_defaults=True)) or "its defaults"
     if isinstance(value, tuple):
-        one_number = len(set(value)) == 1 and isinstance(value[0], int)
+        one_number = len(value) == 2 and value[0] == value[1] and isinstance(value[0], int)
         return value[0] if one_number else [plain(part) for part in value]
     return {key: plain(entry) for key, entry in value.items()} if isinstance(value, Mapping) else value
 
@@ -113,7 +113,9 @@ def test_fields_and_defaults_are_those_of_the_code(heading):
         elif field.default is None:
             assert cell == "left out", name
         else:
-            expected = plain(field.default)
+            # An op writes equal numbers for all axes as one.
+            default = MODELS[heading]().model_dump()[name] if heading.startswith("Edge op") else field.default
+            expected = plain(default)
             assert (cell if expected == "its defaults" else read_value(code(cell)[0])) == expected, name
         assert found[name]["meaning"], name
         assert found[name]["allowed"], name
