@@ -186,14 +186,14 @@ NODE_FIELDS = "size, merge, norm, activation, pool, flatten, dropout"
             "h->y: liner",
             12,
             "graph.edges.h -> y",
-            "unknown op 'liner' (did you mean 'linear'?); allowed: linear, conv2d",
+            "unknown op 'liner' (did you mean 'linear'?); allowed: linear, conv1d, conv2d",
         ),
         (
             "h->y: linear",
             "h->y: {bias: true}",
             12,
             "graph.edges.h -> y",
-            "an edge is an op name or a mapping with 'op: name'; ops: linear, conv2d",
+            "an edge is an op name or a mapping with 'op: name'; ops: linear, conv1d, conv2d",
         ),
         (
             "h->y: linear",
