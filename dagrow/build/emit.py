@@ -16,6 +16,7 @@ from torch import fx
 from dagrow.build.tape import Call, Tape
 from dagrow.graph import Dag
 from dagrow.spec.graph import EdgeId
+from dagrow.stages import used_stages
 
 
 class Value(NamedTuple):
@@ -155,7 +156,7 @@ class _Writer:
             alone = name in self.own and not self.dag.op(self.dag.incoming[name][0]).parametrised
             return self.graph.call_method("clone", (written[0],)) if alone else written[0]
         if self.dag.node(name).merge == "concat":
-            return self._call(torch.cat, name, written, 2 if len(self.dag.merged(name)) == 2 else 1)
+            return self._call(torch.cat, name, written, self.dag.merged(name).batch_axis)
         total = written[0]
         for part in written[1:]:
             total = self._call(operator.add, name, total, part)
@@ -166,23 +167,15 @@ class _Writer:
         return self._module(edge_module(edge), source) if self.dag.op(edge).parametrised else source
 
     def _write_output(self, name: str) -> Any:
-        node, shape = self.dag.node(name), self.dag.merged(name)
-        value = self.known[merged(name)]
-        if node.norm != "none":
-            value = self._module(f"{name}.norm", value)
-        if node.activation != "identity":
-            value = self._module(f"{name}.activation", value)
-        if node.pool is not None:
-            if node.pool.module(shape) is None:
-                value = self.graph.call_method("mean", (value, 1))
-            else:
-                value = self._module(f"{name}.pool", value)
-                if node.pool.kind == "global_average":
-                    value = self._call(torch.flatten, f"{name}_pooled", value, 1)
-        if node.flatten and len(self.dag.output(name)) == 1 and len(shape) > 1:
-            value = self._call(torch.flatten, f"{name}_flat", value, 1)
-        if node.dropout > 0:
-            value = self._module(f"{name}.dropout", value)
+        node, value = self.dag.node(name), self.known[merged(name)]
+        for stage, shape in used_stages(node, self.dag.merged(name)):
+            if stage.has_layer(node, shape):
+                value = self._module(f"{name}.{stage.name}", value)
+            for call in stage.calls(node, shape):
+                if isinstance(call.function, str):
+                    value = self.graph.call_method(call.function, (value, *call.arguments))
+                else:
+                    value = self._call(call.function, f"{name}_{call.suffix}", value, *call.arguments)
         return value
 
     def _module(self, target: str, value: Any) -> Any:

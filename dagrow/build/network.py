@@ -10,9 +10,9 @@ from torch import nn
 from dagrow.build.emit import emit, output
 from dagrow.build.module import Network
 from dagrow.graph import Dag
-from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.randomness import torch_random_numbers_kept
 from dagrow.spec.graph import GraphSpec
+from dagrow.stages import used_stages
 
 
 def build(graph: GraphSpec, *, seed: int | None = None) -> Network:
@@ -48,21 +48,16 @@ def build(graph: GraphSpec, *, seed: int | None = None) -> Network:
 
 def node_layers(dag: Dag, name: str, seed: int | None = None) -> dict[str, nn.Module]:
     """The layers of one node and of the edges into it, by their names below the node."""
-    node, shape = dag.node(name), dag.merged(name)
+    node = dag.node(name)
     layers: dict[str, nn.Module] = {}
     for edge in dag.incoming[name]:
         if dag.op(edge).parametrised:
             if seed is not None:
                 torch.manual_seed(derived_seed(seed, f"{name}.from_{edge.source}"))
             layers[f"from_{edge.source}"] = dag.op(edge).module(dag.output(edge.source), dag.written(edge))
-    if node.norm != "none":
-        layers["norm"] = NORMS[node.norm].module(shape)
-    if node.activation != "identity":
-        layers["activation"] = ACTIVATIONS[node.activation].module()
-    if node.pool is not None and (pool := node.pool.module(shape)) is not None:
-        layers["pool"] = pool
-    if node.dropout > 0:
-        layers["dropout"] = nn.Dropout(node.dropout)
+    for stage, shape in used_stages(node, dag.merged(name)):
+        if stage.has_layer(node, shape):
+            layers[stage.name] = stage.module(node, shape)
     return layers
 
 

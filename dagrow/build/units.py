@@ -9,7 +9,6 @@ from torch import Tensor
 
 from dagrow.build.emit import edge_module
 from dagrow.graph import Dag, Site, site, span
-from dagrow.ops import channels
 from dagrow.spec.graph import EdgeId
 
 
@@ -74,7 +73,7 @@ def fan_ins(dag: Dag) -> list[UnitWeights]:
         for together in [edges] if dag.node(node).merge == "sum" else [[edge] for edge in edges]:
             if together:
                 blocks = tuple(block for edge in together for block in _into(dag, edge))
-                found.append(UnitWeights(node, channels(dag.written(together[0])), blocks))
+                found.append(UnitWeights(node, dag.written(together[0]).channels, blocks))
     return found
 
 
@@ -91,7 +90,7 @@ def fan_outs(dag: Dag) -> list[UnitWeights]:
             found.append(UnitWeights(name, dag.size(name), blocks))
         elif edges := [e for e in dag.outgoing[name] if dag.op(e).parametrised and dag.op(e).output_groups == 1]:
             blocks = tuple(Block(f"{edge_module(edge)}.weight", dag.op(edge).weight_axes[1]) for edge in edges)
-            found.append(UnitWeights(name, channels(dag.output(name)), blocks))
+            found.append(UnitWeights(name, dag.output(name).channels, blocks))
     return found
 
 

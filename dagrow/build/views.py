@@ -12,6 +12,7 @@ from dagrow.build.emit import Value, cut, edge_module, emit, merged, output, rec
 from dagrow.build.module import Network
 from dagrow.build.tape import Call, Tape
 from dagrow.graph import Dag, edge_work
+from dagrow.stages import Passing, run_stages
 from dagrow.work import spend
 
 
@@ -42,9 +43,8 @@ def output_of(values: Mapping[Value, Tensor], dag: Dag, name: str, rows: Any = s
     """
     if output(name) in values:
         return values[output(name)][rows]
-    (edge,), pool = dag.incoming[name], dag.node(name).pool
-    assert pool is not None
-    return pool.run(output_of(values, dag, edge.source, rows))
+    (edge,) = dag.incoming[name]
+    return run_stages(name, dag.node(name), dag.merged(name), output_of(values, dag, edge.source, rows), Passing())
 
 
 class Suffix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 from dagrow.data.raw import Arrays, pieces
 from dagrow.errors import DataError
 from dagrow.graph import Dag
+from dagrow.layout import Shape, TensorLayout
 from dagrow.objectives import Loss
-from dagrow.ops import Shape
 
 
 def fit(arrays: Arrays, dag: Dag, loss: Loss) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -51,7 +52,7 @@ def reshape_samples(x: Tensor, shape: Shape, name: str) -> Tensor:
             f"a sample has shape {list(found)} ({prod(found)} values), "
             f"input '{name}' needs {list(shape)} ({prod(shape)} values)"
         )
-    if len(found) == len(shape) == 3 and found != shape and found == (*shape[1:], shape[0]) and shape[0] > 1:
+    if _is_channels_last(found, TensorLayout.of(shape)):
         raise DataError(
             f"a sample has shape {list(found)}, channels last; "
             f"input '{name}' needs {list(shape)}, channels first (transpose the array)"
@@ -59,15 +60,21 @@ def reshape_samples(x: Tensor, shape: Shape, name: str) -> Tensor:
     return x.reshape(len(x), *shape)
 
 
+def _is_channels_last(found: Shape, shape: TensorLayout) -> bool:
+    """Whether samples have their channels last where an input has them first; of one channel that is the same."""
+    first = shape.order == "channels_first" and shape.channels > 1
+    return first and found != shape and found == (*shape.positions, shape.channels)
+
+
 def _fit_inputs(inputs: tuple[Tensor, ...], dag: Dag) -> tuple[Tensor, ...]:
-    shapes = {name: spec.shape for name, spec in dag.spec.inputs.items()}
+    shapes = {name: spec.values for name, spec in dag.spec.inputs.items()}
     if len(inputs) == 1 and len(shapes) > 1:
         inputs = _cut(inputs[0], shapes)
     pairs = zip(inputs, shapes.items(), strict=True)
     return tuple(reshape_samples(x, shape, name) for x, (name, shape) in pairs)
 
 
-def _cut(x: Tensor, shapes: dict[str, Shape]) -> tuple[Tensor, ...]:
+def _cut(x: Tensor, shapes: Mapping[str, Shape]) -> tuple[Tensor, ...]:
     """Cuts the values of a sample into consecutive parts, in the order of the inputs."""
     sizes = [prod(shape) for shape in shapes.values()]
     values = x.reshape(len(x), prod(x.shape[1:]))

@@ -37,7 +37,7 @@ def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> Split:
     try:
         raw = read(spec, dag, loss)
         train, test = _fitted(raw, spec, dag, loss, seed)
-        return _scaled(train, test, standardize=spec.standardize)
+        return _scaled(train, test, dag, standardize=spec.standardize)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 
@@ -61,14 +61,15 @@ def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
         raise DataError(f"{part}{error}{classes}") from error
 
 
-def _scaled(train: Fitted, test: Fitted, *, standardize: bool) -> Split:
+def _scaled(train: Fitted, test: Fitted, dag: Dag, *, standardize: bool) -> Split:
     for x, other in zip(train[0], test[0], strict=True):
         if (x.dtype == torch.uint8) != (other.dtype == torch.uint8):
             raise DataError(
                 f"training inputs are {x.dtype}, test inputs {other.dtype}; bytes are scaled to [0, 1] and "
                 "others are not, so both must be bytes or neither"
             )
-    transforms = [transform_of(x, standardize=standardize) for x in train[0]]
+    layouts = [entry.values for entry in dag.spec.inputs.values()]
+    transforms = [transform_of(x, layout, standardize=standardize) for x, layout in zip(train[0], layouts, strict=True)]
 
     def samples(part: Fitted) -> Samples:
         settled = [settle(x, transform) for x, transform in zip(part[0], transforms, strict=True)]

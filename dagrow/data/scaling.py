@@ -7,21 +7,20 @@ from torch import Tensor
 
 from dagrow.data.raw import pieces
 from dagrow.data.samples import Transform
-from dagrow.ops import Shape, channels, to_positions
+from dagrow.layout import TensorLayout
 
 
-def transform_of(train: Tensor, *, standardize: bool) -> Transform | None:
-    """The transform that the training inputs call for, None where the stored values will do.
+def transform_of(train: Tensor, layout: TensorLayout, *, standardize: bool) -> Transform | None:
+    """The transform that training inputs of this layout call for, None where the stored values will do.
 
     Standardizing makes each feature (channel) of the training inputs mean 0 and deviation 1. The divisor of
     bytes cancels out there. It computes in float64 where the source did: a column of time stamps
     has its variation in digits that float32 drops.
     """
     if standardize:
-        mean, deviation = _moments(train)
+        mean, deviation = (layout.per_channel(moment) for moment in _moments(train, layout))
         dtype = torch.float32 if train.dtype in (torch.uint8, torch.float32) else torch.float64
-        shape = _broadcast(tuple(train.shape[1:]))
-        return Transform(mean.to(dtype).reshape(shape), deviation.to(dtype).reshape(shape))
+        return Transform(mean.to(dtype), deviation.to(dtype))
     if train.dtype == torch.uint8:
         return Transform(torch.tensor(0.0), torch.tensor(255.0))
     return None
@@ -39,30 +38,21 @@ def settle(stored: Tensor, transform: Transform | None) -> tuple[Tensor, Transfo
     return settled, None
 
 
-def _broadcast(shape: Shape) -> Shape:
-    count = channels(shape)
-    return (count, 1, 1) if len(shape) == 3 else (count,)
-
-
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(x: Tensor, layout: TensorLayout) -> tuple[Tensor, Tensor]:
     """Mean and deviation per feature, in float64; the deviation of a constant feature is infinite.
 
     Two passes, since the difference of two large sums would lose a small variance.
     """
-    features = channels(tuple(x.shape[1:]))
+    features = layout.channels
     count = x.numel() / features
     total, squares = torch.zeros(2, features, dtype=torch.float64)
     low, high = torch.tensor([[torch.inf], [-torch.inf]], dtype=torch.float64).expand(2, features)
     for _, part in pieces(x):
-        rows = _rows(part)
+        rows = layout.to_positions(part).flatten(0, 1).double()
         total += rows.sum(0)
         low, high = torch.minimum(low, rows.amin(0)), torch.maximum(high, rows.amax(0))
     mean = total / count
     for _, part in pieces(x):
-        squares += (_rows(part) - mean).square_().sum(0)
+        squares += (layout.to_positions(part).flatten(0, 1).double() - mean).square_().sum(0)
     # Rounding of the mean may leave a constant feature a tiny variance, so that is not what is asked.
     return mean, (squares / count).sqrt().masked_fill(low == high, torch.inf)
-
-
-def _rows(x: Tensor) -> Tensor:
-    return to_positions(x).flatten(0, 1).double()

@@ -12,7 +12,7 @@ from dagrow.errors import ExportError
 from dagrow.export.identifiers import Identifiers
 from dagrow.export.layout import tidy
 from dagrow.graph import Dag
-from dagrow.ops import ACTIVATIONS, NORMS
+from dagrow.stages import used_stages
 
 # Long names would not leave room for a line of code; 28 is longer than what people call a node.
 _LONGEST_VALUE = 28
@@ -112,7 +112,7 @@ def check_expressions(layers: Iterable[Layer]) -> None:
 
 def _layers(dag: Dag, name: str) -> list[tuple[str, str, str, str]]:
     """Key, wanted attribute, export line and place of each layer of a node, as `dagrow.build` makes them."""
-    node, shape = dag.node(name), dag.merged(name)
+    node = dag.node(name)
     found = []
     for edge in dag.incoming[name]:
         op = dag.op(edge)
@@ -120,16 +120,10 @@ def _layers(dag: Dag, name: str) -> list[tuple[str, str, str, str]]:
             line = op.export_line(dag.output(edge.source), dag.written(edge))
             wanted = f"{edge.source}_to_{edge.target}"
             found.append((f"{name}.from_{edge.source}", wanted, line, f"edge {edge}, op '{op.name}'"))
-    parts: list[tuple[str, str]] = []
-    if node.norm != "none":
-        parts.append(("norm", NORMS[node.norm].export_line(shape)))
-    if node.activation != "identity" and not ACTIVATIONS[node.activation].call:
-        parts.append(("activation", ACTIVATIONS[node.activation].export_line))
-    if node.pool is not None and node.pool.module(shape) is not None:
-        parts.append(("pool", node.pool.export_line(shape)))
-    if node.dropout > 0:
-        parts.append(("dropout", f"nn.Dropout({node.dropout!r})"))
-    found += [(f"{name}.{part}", f"{name}_{part}", line, f"{part} of node '{name}'") for part, line in parts]
+    for stage, shape in used_stages(node, dag.merged(name)):
+        if (own := stage.export_line(node, shape)) is not None:
+            part = stage.name
+            found.append((f"{name}.{part}", f"{name}_{part}", own, f"{part} of node '{name}'"))
     return found
 
 

@@ -8,7 +8,8 @@ from dagrow.export.identifiers import class_name, plain_title
 from dagrow.export.layers import Names, names_of
 from dagrow.export.layout import WIDTH, signature, statement
 from dagrow.graph import Dag, cost
-from dagrow.ops import ACTIVATIONS, Shape
+from dagrow.layout import Shape
+from dagrow.stages import used_stages
 
 MARK = "grown by dagrow"
 """Stands in the first line of every exported file; such a file may be overwritten by the next export."""
@@ -123,8 +124,7 @@ class _Forward:
         if len(terms) == 1:
             return terms[0], int(terms[0].endswith(")"))
         if self.dag.node(name).merge == "concat":
-            axis = 2 if len(self.dag.merged(name)) == 2 else 1
-            return f"torch.cat([{', '.join(terms)}], dim={axis})", 2
+            return f"torch.cat([{', '.join(terms)}], dim={self.dag.merged(name).batch_axis})", 2
         value = self.values[name]
         while len(terms) > _MOST_TERMS:
             self.body += statement(f"{value} = ", " + ".join(terms[:_MOST_TERMS]), 8)
@@ -133,21 +133,13 @@ class _Forward:
 
     def _own(self, name: str) -> list[str]:
         """What a node does to its merged value, in order; ``{}`` stands for the value."""
-        node, shape = self.dag.node(name), self.dag.merged(name)
-        steps = []
-        if node.norm != "none":
-            steps.append(self._layer(name, "norm"))
-        if node.activation != "identity":
-            steps.append(ACTIVATIONS[node.activation].call or self._layer(name, "activation"))
-        if node.pool is not None:
-            pooled = f"{name}.pool" in self.attributes
-            steps.append(self._layer(name, "pool") if pooled else "torch.mean({}, dim=1)")
-        # A global average of a map leaves extents of 1, which fall away with the same call as a flatten.
-        averaged = node.pool is not None and node.pool.kind == "global_average"
-        if len(shape) > 1 and (node.flatten or (averaged and len(shape) == 3)):
-            steps.append("torch.flatten({}, start_dim=1)")
-        if node.dropout > 0:
-            steps.append(self._layer(name, "dropout"))
+        node, steps = self.dag.node(name), []
+        for stage, shape in used_stages(node, self.dag.merged(name)):
+            if stage.export_line(node, shape) is not None:
+                steps.append(self._layer(name, stage.name))
+            elif stage.has_layer(node, shape):
+                steps.append(stage.template(node))
+            steps += [call.template for call in stage.calls(node, shape)]
         return steps
 
     def _layer(self, name: str, part: str) -> str:
@@ -157,7 +149,7 @@ class _Forward:
         """The shape of a node's value, where the layers do not say it."""
         shape = self.dag.output(name)
         sources = [self.dag.output(edge.source) for edge in self.dag.incoming[name]]
-        plain = len(shape) == 1 and all(len(source) == 1 for source in sources)
+        plain = not any(values.positions for values in (shape, *sources))
         told = plain and self.dag.node(name).merge == "sum"
         return "" if told else f"  # {_shape(shape)}"
 

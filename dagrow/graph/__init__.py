@@ -8,7 +8,7 @@ from dagrow.graph.cost import (
     cost,
     edge_work,
     forward_work,
-    norm_parameters,
+    stage_parameters,
     training_work,
     widest_fan_in,
 )
@@ -48,12 +48,12 @@ __all__ = [
     "new_edge",
     "new_node",
     "nonparametric_problems",
-    "norm_parameters",
     "relu_chain",
     "site",
     "sites",
     "span",
     "split_edge",
+    "stage_parameters",
     "training_work",
     "widest_fan_in",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dagrow.graph.dag import Dag
-from dagrow.ops import NORMS
 from dagrow.spec.graph import EdgeId
+from dagrow.stages import used_stages
 
 
 class Cost(NamedTuple):
@@ -27,14 +27,14 @@ class Cost(NamedTuple):
 
 def cost(dag: Dag) -> Cost:
     """The cost of a whole graph."""
-    norms = sum(norm_parameters(dag, v) for v in dag.order)
-    return Cost(sum(dag.parameters.values()) + norms, forward_work(dag))
+    stages = sum(stage_parameters(dag, v) for v in dag.order)
+    return Cost(sum(dag.parameters.values()) + stages, forward_work(dag))
 
 
-def norm_parameters(dag: Dag, name: str) -> int:
-    """Learned numbers of the norm of a node."""
-    norm = dag.node(name).norm
-    return 0 if norm == "none" else NORMS[norm].parameters_per_feature * dag.size(name)
+def stage_parameters(dag: Dag, name: str) -> int:
+    """Learned numbers of the stages of a node: those of its norm."""
+    node = dag.node(name)
+    return sum(stage.parameter_count(node, shape) for stage, shape in used_stages(node, dag.merged(name)))
 
 
 def widest_fan_in(dag: Dag) -> tuple[str, int]:

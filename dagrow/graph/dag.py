@@ -10,7 +10,8 @@ import networkx as nx
 from dagrow.errors import SpecError
 from dagrow.graph.checks import structure_problems
 from dagrow.graph.shapes import NodeShapes, infer_shapes
-from dagrow.ops import Op, Shape
+from dagrow.layout import TensorLayout
+from dagrow.ops import Op
 from dagrow.spec.graph import EdgeId, GraphSpec, NodeSpec
 
 
@@ -82,15 +83,20 @@ class Dag:
         """The declaration of a node."""
         return self.spec.nodes[name]
 
-    def merged(self, name: str) -> Shape:
+    def merged(self, name: str) -> TensorLayout:
         """Shape of the pre-activation ``a`` of a node."""
         return self.shapes[name].merged
 
-    def output(self, name: str) -> Shape:
+    def output(self, name: str) -> TensorLayout:
         """Shape of the output ``b`` of an input or node."""
         return self.shapes[name].output
 
-    def written(self, edge: EdgeId) -> Shape:
+    def pooled(self, name: str) -> TensorLayout:
+        """Shape of what a node holds behind its pool, before it is flattened."""
+        pool, merged = self.node(name).pool, self.merged(name)
+        return merged if pool is None else pool.output_shape(merged)
+
+    def written(self, edge: EdgeId) -> TensorLayout:
         """Shape of what an edge writes into its target."""
         return self.shapes[edge.target].written[edge]
 

@@ -8,20 +8,20 @@ identity edges hand units on.
 from __future__ import annotations
 
 from dagrow.graph.dag import Dag
-from dagrow.ops import ACTIVATIONS, channels
+from dagrow.ops import ACTIVATIONS
 from dagrow.spec.graph import EdgeId
 
 
 def feature_units(dag: Dag, edge: EdgeId) -> list[tuple[str, int]]:
     """The features that an edge with weights reads, in their order: runs of ``(unit, number of features)``."""
     source = dag.output(edge.source)
-    each = dag.op(edge).feature_count(source) // channels(source)
+    each = dag.op(edge).feature_count(source) // source.channels
     return [(unit, count * each) for unit, count in _channel_units(dag, edge.source)]
 
 
 def _channel_units(dag: Dag, name: str) -> list[tuple[str, int]]:
     """The same of the channels that an input or node puts out."""
-    count = channels(dag.output(name))
+    count = dag.output(name).channels
     if name in dag.spec.inputs:
         return [(name, count)]
     node, edges = dag.node(name), dag.incoming[name]
@@ -35,5 +35,5 @@ def _channel_units(dag: Dag, name: str) -> list[tuple[str, int]]:
             [(str(edge), slot.stop - slot.start)] if dag.op(edge).parametrised else _channel_units(dag, edge.source)
         )
     # A flattened map has one feature per position, channel by channel.
-    positions = count // channels(dag.merged(name))
+    positions = count // dag.merged(name).channels
     return [(unit, size * positions) for unit, size in parts]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from dagrow.graph.dag import Dag
 from dagrow.graph.structure import Structure, fresh_name
-from dagrow.ops import ACTIVATIONS, Op, Pool, Shape, channels, find_op, op_between, with_channels
+from dagrow.layout import TensorLayout
+from dagrow.ops import ACTIVATIONS, Op, Pool, find_op, op_between
 from dagrow.spec.graph import EdgeId, NodeSpec
 
 _GLOBAL = Pool(kind="global_average")
@@ -80,7 +81,7 @@ def leading_op(dag: Dag, source: str, target: str, kernel: int) -> tuple[Op, Poo
     op = op_between(shape, wanted, kernel)
     if op is not None:
         return op, None
-    op = op_between(_GLOBAL.output_shape(shape), wanted, kernel) if len(shape) > 1 else None
+    op = op_between(_GLOBAL.output_shape(shape), wanted, kernel) if shape.positions else None
     return None if op is None else (op, _GLOBAL)
 
 
@@ -99,9 +100,9 @@ def new_node(dag: Dag, parents: Sequence[str], children: Sequence[str], template
     wanted = dag.merged(children[0])
     for parent in parents:
         shape = dag.output(parent)
-        here, pool = (with_channels(wanted, 1), None)
-        if len(shape) > 1 and len(wanted) == 1:
-            here, pool = with_channels(shape, 1), _GLOBAL
+        here, pool = (wanted.with_channels(1), None)
+        if shape.positions and not wanted.positions:
+            here, pool = shape.with_channels(1), _GLOBAL
         found = _node_at(dag, parents, children, template, here, pool)
         if not isinstance(found, str):
             return found
@@ -113,7 +114,7 @@ def _node_at(
     parents: Sequence[str],
     children: Sequence[str],
     template: NodeTemplate,
-    here: Shape,
+    here: TensorLayout,
     pool: Pool | None,
 ) -> Structure | str:
     """The new node with values of shape ``here`` before its pool."""
@@ -158,8 +159,8 @@ def split_edge(dag: Dag, edge: EdgeId, template: NodeTemplate, early: bool) -> S
     shape = dag.written(edge) if early else dag.output(edge.source)
     thin = op_between(shape, shape, 1)
     if thin is None:
-        return f"no op keeps values of shape {list(shape)}"
-    node = NodeSpec(size=channels(shape), activation=template.activation)
+        return f"no op keeps values of shape {shape}"
+    node = NodeSpec(size=shape.channels, activation=template.activation)
     # Where act is a line from 0 on only, values are shifted there and back.
     shifted = ACTIVATIONS[template.activation].line == "shifted"
     first, second = (op, _with_bias(thin, shifted)) if early else (_with_bias(thin, True), op)
@@ -181,5 +182,5 @@ def _sized(dag: Dag, node: str) -> dict[str, NodeSpec]:
     return {} if declared.size is not None else {node: declared.model_copy(update={"size": dag.size(node)})}
 
 
-def _misfit(source: str, shape: Shape, target: str, wanted: Shape) -> str:
-    return f"no op leads from {list(shape)} of '{source}' to {list(wanted)} of '{target}'"
+def _misfit(source: str, shape: TensorLayout, target: str, wanted: TensorLayout) -> str:
+    return f"no op leads from {shape} of '{source}' to {wanted} of '{target}'"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from dagrow.errors import Problem
-from dagrow.ops import NORMS, Shape, ShapeError, channels, with_channels
+from dagrow.layout import TensorLayout
+from dagrow.ops import ShapeError
 from dagrow.spec.graph import EdgeId, GraphSpec, NodeSpec
+from dagrow.stages import STAGES
 
 MAX_VALUES = 2**31
 """Values of one sample at one node; more is a typing error in a size, not a network."""
@@ -24,15 +27,15 @@ class NodeShapes:
         slots: features of `merged` that each incoming edge writes.
     """
 
-    merged: Shape
-    output: Shape
-    written: dict[EdgeId, Shape]
+    merged: TensorLayout
+    output: TensorLayout
+    written: dict[EdgeId, TensorLayout]
     slots: dict[EdgeId, slice]
 
     @property
     def size(self) -> int:
         """Features (channels) of the pre-activation."""
-        return channels(self.merged)
+        return self.merged.channels
 
 
 def infer_shapes(spec: GraphSpec, order: Sequence[str]) -> tuple[dict[str, NodeShapes], list[Problem]]:
@@ -40,7 +43,7 @@ def infer_shapes(spec: GraphSpec, order: Sequence[str]) -> tuple[dict[str, NodeS
 
     A node below a problem is left out silently: one defect, one message.
     """
-    shapes = {name: NodeShapes(entry.shape, entry.shape, {}, {}) for name, entry in spec.inputs.items()}
+    shapes = {name: NodeShapes(entry.values, entry.values, {}, {}) for name, entry in spec.inputs.items()}
     problems: list[Problem] = []
     into: dict[str, list[EdgeId]] = {}
     for edge in spec.edges:
@@ -66,19 +69,17 @@ class _Misfit(Exception):
 def _node_shapes(spec: GraphSpec, name: str, edges: Sequence[EdgeId], shapes: dict[str, NodeShapes]) -> NodeShapes:
     node, here = spec.nodes[name], ("graph", "nodes", name)
     sizes = _written_sizes(spec, name, edges, shapes)
-    written: dict[EdgeId, Shape] = {}
+    written: dict[EdgeId, TensorLayout] = {}
     for edge in edges:
         try:
-            written[edge] = spec.edges[edge].output_shape(shapes[edge.source].output, sizes[edge])
+            written[edge] = spec.edges[edge].written_layout(shapes[edge.source].output, sizes[edge])
         except ShapeError as error:
             raise _Misfit(("graph", "edges", str(edge)), str(error)) from None
     merged, slots = _merge(node, name, written)
-    if node.size is not None and node.size != channels(merged):
-        found = ", ".join(f"{edge} writes {channels(shape)}" for edge, shape in written.items())
+    if node.size is not None and node.size != merged.channels:
+        found = ", ".join(f"{edge} writes {shape.channels}" for edge, shape in written.items())
         raise _Misfit((*here, "size"), f"size {node.size} does not match what its edges write: {found}")
-    values = 1
-    for extent in merged:
-        values *= extent
+    values = prod(merged)
     if values > MAX_VALUES:
         raise _Misfit(here, f"{values} values per sample are more than the {MAX_VALUES} that a node may hold")
     return NodeShapes(merged, _output(node, here, merged), written, slots)
@@ -112,7 +113,7 @@ def _written_sizes(
             ("graph", "edges", str(open_edges[0])),
             f"give this edge a 'size', or give the concat node '{name}' one",
         )
-    fixed = sum(sizes[edge] or channels(shapes[edge.source].output) for edge in edges if edge not in open_edges)
+    fixed = sum(sizes[edge] or shapes[edge.source].output.channels for edge in edges if edge not in open_edges)
     share, rest = divmod(node.size - fixed, len(open_edges))
     if rest or share < 1:
         raise _Misfit(
@@ -123,7 +124,7 @@ def _written_sizes(
     return {edge: share if edge in open_edges else sizes[edge] for edge in edges}
 
 
-def _merge(node: NodeSpec, name: str, written: dict[EdgeId, Shape]) -> tuple[Shape, dict[EdgeId, slice]]:
+def _merge(node: NodeSpec, name: str, written: dict[EdgeId, TensorLayout]) -> tuple[TensorLayout, dict[EdgeId, slice]]:
     """Shape of the merged values and the features of each edge in it."""
     first_edge, first = next(iter(written.items()))
     slots: dict[EdgeId, slice] = {}
@@ -132,36 +133,29 @@ def _merge(node: NodeSpec, name: str, written: dict[EdgeId, Shape]) -> tuple[Sha
             if shape != first:
                 raise _Misfit(
                     ("graph", "nodes", name),
-                    f"a sum needs equal shapes: {first_edge} writes {list(first)}, {edge} writes {list(shape)}",
+                    f"a sum needs equal shapes: {first_edge} writes {first}, {edge} writes {shape}",
                 )
-            slots[edge] = slice(0, channels(first))
+            slots[edge] = slice(0, first.channels)
         return first, slots
     total = 0
     for edge, shape in written.items():
-        if with_channels(shape, 1) != with_channels(first, 1):
+        if shape.with_channels(1) != first.with_channels(1):
             raise _Misfit(
                 ("graph", "nodes", name),
-                "a concat needs equal shapes but for the features: "
-                f"{first_edge} writes {list(first)}, {edge} writes {list(shape)}",
+                f"a concat needs equal shapes but for the features: {first_edge} writes {first}, {edge} writes {shape}",
             )
-        slots[edge] = slice(total, total + channels(shape))
-        total += channels(shape)
-    return with_channels(first, total), slots
+        slots[edge] = slice(total, total + shape.channels)
+        total += shape.channels
+    return first.with_channels(total), slots
 
 
-def _output(node: NodeSpec, here: tuple[str, ...], merged: Shape) -> Shape:
-    """Shape after norm, activation, pool and flatten."""
-    field = "norm"
-    try:
-        if node.norm != "none":
-            NORMS[node.norm].export_line(merged)
-        field = "pool"
-        shape = merged if node.pool is None else node.pool.output_shape(merged)
-    except ShapeError as error:
-        raise _Misfit((*here, field), str(error)) from None
-    if not node.flatten:
-        return shape
-    values = 1
-    for extent in shape:
-        values *= extent
-    return (values,)
+def _output(node: NodeSpec, here: tuple[str, ...], merged: TensorLayout) -> TensorLayout:
+    """Shape behind all stages of a node."""
+    shape = merged
+    for stage in STAGES:
+        if stage.used(node, shape):
+            try:
+                shape = stage.output(node, shape)
+            except ShapeError as error:
+                raise _Misfit((*here, stage.name), str(error)) from None
+    return shape

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagrow.graph.dag import Dag
-from dagrow.ops import NORMS, position_count
+from dagrow.ops import NORMS
 from dagrow.spec.graph import EdgeId
 
 MOST_PASSED = 100
@@ -52,9 +52,8 @@ def span(dag: Dag, node: str, reading: Reading) -> Span:
     start, width, widths = 0, 1, []
     names = (node, *reading.through)
     for name, following in zip(names, (*reading.through, None), strict=True):
-        if dag.node(name).flatten and len(dag.merged(name)) > 1:
-            pool, shape = dag.node(name).pool, dag.merged(name)
-            positions = position_count(shape if pool is None else pool.output_shape(shape))
+        if dag.node(name).flatten and dag.merged(name).positions:
+            positions = dag.pooled(name).position_count
             start, width = start * positions, width * positions
         if following is not None:
             start += dag.slots(following)[EdgeId(name, following)].start
@@ -154,9 +153,10 @@ def _readings(
     for edge in dag.incoming[name]:
         if not through and (reason := dag.op(edge).fixed_sizes):
             raise _Fixed(f"{edge}: {reason}")
-    if node.flatten and node.pool is None and len(dag.merged(name)) == 2 and dag.merged(name)[0] > 1:
+    pooled = dag.pooled(name)
+    if node.flatten and pooled.order == "channels_last" and pooled.position_count > 1:
         raise _Fixed(f"'{name}' flattens tokens, which would tear a new feature into pieces")
-    flattened = flattened or (node.flatten and len(dag.merged(name)) > 1)
+    flattened = flattened or (node.flatten and bool(dag.merged(name).positions))
     found: list[Reading] = []
     for edge in dag.outgoing[name]:
         op = dag.op(edge)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.build.emit import edge_module
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag, Structure
@@ -96,9 +97,7 @@ def _update_edits(
 
 def _layer(op: Op, edge: EdgeId, weights: tuple[Tensor, Tensor | None]) -> dict[str, Tensor]:
     """The tensors of an edge by their keys."""
-    path = edge_module(edge)
-    entries = {f"{path}.weight": op.stored(weights[0]), f"{path}.bias": weights[1]}
-    return {key: value for key, value in entries.items() if value is not None}
+    return EdgeWeight(*weights).entries(op, edge)
 
 
 def _new_node(features: NewFeatures, after: Dag) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.graph import Structure
 from dagrow.spec.graph import EdgeId
 
@@ -137,4 +138,4 @@ def _bias(features: NewFeatures, edge: EdgeId) -> Tensor:
 
 
 def _scaled(weights: EdgeWeights, factor: float) -> EdgeWeights:
-    return {e: (w * factor, None if b is None else b * factor) for e, (w, b) in weights.items()}
+    return {edge: EdgeWeight(*weight).scaled(factor) for edge, weight in weights.items()}

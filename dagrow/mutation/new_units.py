@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
-from dagrow.build.emit import edge_module
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.errors import GrowthError
 from dagrow.graph import FixedSize, site, span
 from dagrow.mutation.apply import apply_change
@@ -58,8 +58,7 @@ def add_units(
     statistics = {node: (torch.zeros(count), torch.ones(count))}
     for reading in place.readings:
         read = span(dag, node, reading)
-        # As `Op.weight` has it: output features first, input features second.
-        weight = state[f"{edge_module(reading.edge)}.weight"].movedim(dag.op(reading.edge).weight_axes, (0, 1))
+        weight, _ = EdgeWeight.read(state, dag.op(reading.edge), reading.edge)
         fan_out[reading.edge] = weight.new_zeros(weight.shape[0], count * read.width, *weight.shape[2:])
         for name, wide in zip(reading.through, read.widths, strict=True):
             statistics[name] = (torch.zeros(count * wide), torch.ones(count * wide))

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dagrow.errors import DataError
-
-Shape = tuple[int, ...]
+from dagrow.layout import Shape, TensorLayout
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Loss:
 
 
 def _no_tokens(loss: str, output: Shape) -> None:
-    if len(output) == 2:
+    if TensorLayout.of(output).order == "channels_last":
         raise DataError(
             f"{loss} needs an output of shape [features] or [channels, height, width], this one has {list(output)}; "
             "flatten or pool it (only mse compares tokens)"
@@ -62,7 +61,8 @@ def _labels(target: Tensor, output: Shape) -> Tensor:
 
 def _values(target: Tensor, output: Shape) -> Tensor:
     # One number, or one map, may come without the axis that counts it.
-    values = target.float().unsqueeze(1) if target.dim() == len(output) != 2 else target.float()
+    counted = TensorLayout.of(output).order == "channels_last" or target.dim() != len(output)
+    values = target.float() if counted else target.float().unsqueeze(1)
     if values.shape[1:] != output:
         found = list(values.shape[1:])
         raise DataError(f"targets have shape {found} per sample, the output has {list(output)}")

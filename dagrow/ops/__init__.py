@@ -1,19 +1,8 @@
 """Edge ops and the parts of a node: one file each, all that dagrow knows about it."""
 
+from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.activation import ACTIVATIONS, Activation
-from dagrow.ops.base import (
-    Op,
-    Reads,
-    Shape,
-    ShapeError,
-    channel_axis,
-    channels,
-    from_positions,
-    position_count,
-    to_positions,
-    weighted_dots,
-    with_channels,
-)
+from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
 from dagrow.ops.norm import NORMS
 from dagrow.ops.norm_base import Norm
 from dagrow.ops.pool import Pool
@@ -29,15 +18,10 @@ __all__ = [
     "Reads",
     "Shape",
     "ShapeError",
-    "channel_axis",
-    "channels",
+    "TensorLayout",
     "find_op",
-    "from_positions",
     "op_between",
     "op_names",
-    "position_count",
     "register_op",
-    "to_positions",
     "weighted_dots",
-    "with_channels",
 ]

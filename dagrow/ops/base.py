@@ -4,7 +4,9 @@ An op is frozen data (its fields in the spec) and pure functions of shapes and t
 differs between a linear and a convolution stands in its op; after `features` the mathematics sees only
 ``[samples, positions, features]`` (DESIGN, "One layout").
 
-Shapes leave out the batch: ``(features,)``, ``(tokens, features)`` or ``(channels, height, width)``.
+Shapes leave out the batch: ``(features,)``, ``(tokens, features)``, ``(channels, length)``, ``(channels, height,
+width)`` or ``(channels, depth, height, width)``. Which axis holds the channels is the op's to say, and checked against
+what its parent puts out (`Op.written_layout`).
 """
 
 from __future__ import annotations
@@ -17,54 +19,13 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from dagrow.layout import ChannelOrder, Shape, TensorLayout
+from dagrow.ops.meta_layer import expression, meta_layer
 from dagrow.work import spend
-
-Shape = tuple[int, ...]
 
 
 class ShapeError(ValueError):
     """An op, norm or pool cannot take this shape; the message says why and what would fit."""
-
-
-def channels(shape: Shape) -> int:
-    """How many features a shape has: the first number of a map, else the last."""
-    return shape[0] if len(shape) == 3 else shape[-1]
-
-
-def channel_axis(x: Tensor) -> int:
-    """The axis of a batch that holds the features: 1 of vectors and maps, 2 of tokens."""
-    return 2 if x.dim() == 3 else 1
-
-
-def with_channels(shape: Shape, count: int) -> Shape:
-    """The same shape with another number of features."""
-    return (count, *shape[1:]) if len(shape) == 3 else (*shape[:-1], count)
-
-
-def position_count(shape: Shape) -> int:
-    """How many positions share the weights: pixels of a map, tokens, or 1."""
-    count = 1
-    for extent in shape[1:] if len(shape) == 3 else shape[:-1]:
-        count *= extent
-    return count
-
-
-def to_positions(x: Tensor) -> Tensor:
-    """Brings values of a node to ``[samples, positions, features]`` (a view where possible)."""
-    if x.dim() == 2:
-        return x.unsqueeze(1)
-    if x.dim() == 3:
-        return x
-    return x.flatten(2).transpose(1, 2)
-
-
-def from_positions(x: Tensor, shape: Shape) -> Tensor:
-    """The inverse of `to_positions`: ``[samples, positions, k]`` to values with ``k`` features."""
-    if len(shape) == 1:
-        return x.squeeze(1)
-    if len(shape) == 2:
-        return x
-    return torch.unflatten(x.transpose(1, 2), 2, shape[1:])
 
 
 @dataclass(frozen=True)
@@ -87,12 +48,18 @@ class Op(BaseModel, ABC):
 
     name: ClassVar[str]
     parametrised: ClassVar[bool] = True
+    channel_order: ClassVar[ChannelOrder | None] = None
+    """Where the op reads and writes channels. None: `output_shape` shows it; an op without weights keeps them there."""
     weight_axes: ClassVar[tuple[int, int]] = (0, 1)
     """Axes of the output and of the input features in the layer's weight. Everywhere else they are the first two."""
 
     def stored(self, weight: Tensor) -> Tensor:
         """A weight as the layer keeps it."""
         return weight.movedim((0, 1), self.weight_axes)
+
+    def unstored(self, weight: Tensor) -> Tensor:
+        """The inverse of `stored`: the layer's weight with output features first, input features second."""
+        return weight.movedim(self.weight_axes, (0, 1))
 
     @property
     def label(self) -> str:
@@ -101,8 +68,8 @@ class Op(BaseModel, ABC):
 
     @property
     def has_bias(self) -> bool:
-        """Whether the edge adds a learned constant."""
-        return False
+        """Whether the edge adds a learned constant: what the field ``bias`` says, where there is one."""
+        return getattr(self, "bias", False) is True
 
     @classmethod
     def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
@@ -143,9 +110,8 @@ class Op(BaseModel, ABC):
         """Whether the op says how it reads new features."""
         return type(self).fan_out_moment is not Op.fan_out_moment
 
-    @abstractmethod
     def output_shape(self, source: Shape, size: int | None) -> Shape:
-        """Shape of what the edge writes.
+        """Shape of what the edge writes; by default, what the layer makes of such values on the meta device.
 
         Args:
             source: shape of the parent's output.
@@ -154,22 +120,74 @@ class Op(BaseModel, ABC):
         Raises:
             ShapeError: if the op cannot read ``source``.
         """
+        layout = TensorLayout.of(source)
+        target = layout.with_channels(layout.channels if size is None else size)
+        try:
+            written = meta_layer(self, layout, target)(torch.empty(1, *source, device="meta"))
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ShapeError(f"'{self.name}' cannot read {list(source)}: {str(error).splitlines()[0]}") from error
+        return tuple(written.shape[1:])
+
+    def written_layout(self, source: TensorLayout, size: int | None) -> TensorLayout:
+        """`output_shape` with the axis of its channels; what the graph asks.
+
+        Raises:
+            ShapeError: also if the op reads its channels along another axis than where ``source`` has them.
+        """
+        shape = self.output_shape(source, size)
+        if isinstance(shape, TensorLayout):
+            return shape
+        kept = source.order if len(shape) == len(source) else None
+        if not self.parametrised:
+            return TensorLayout.of(shape, kept)
+        order = self.channel_order or self._seen_order(source, shape, size)
+        if None not in (order, kept) and order != kept:
+            raise ShapeError(
+                f"'{self.name}' reads its input {order}, but {list(source)} are {source.name}, {kept}; "
+                f"an input whose channels are on the other axis says so: 'layout: {order}'"
+            )
+        return TensorLayout.of(shape, order)
+
+    def _seen_order(self, source: TensorLayout, shape: Shape, size: int | None) -> ChannelOrder | None:
+        """Which axis of the shape that is written depends on the number of channels."""
+        if len(shape) == 1:
+            return None
+        written = TensorLayout.of(shape).channels if size is None else size
+        for other in (written + 1, 2 * written, 3 * written):
+            try:
+                found = self.output_shape(source, other)
+            except ShapeError:
+                continue
+            axes = [axis for axis, (a, b) in enumerate(zip(shape, found, strict=True)) if a != b]
+            if axes == [0]:
+                return "channels_first"
+            if axes == [len(shape) - 1]:
+                return "channels_last"
+        raise ShapeError(
+            f"'{self.name}' shows no channels in what it makes of {source.name}, {list(source)}: "
+            "the 'layout' of the input may be another, or the op's class lacks a 'channel_order'"
+        )
 
     @abstractmethod
     def module(self, source: Shape, target: Shape) -> nn.Module:
         """The ordinary ``nn`` layer of this edge, freshly initialised."""
 
-    @abstractmethod
     def export_line(self, source: Shape, target: Shape) -> str:
-        """The Python expression that makes this layer, with ``nn`` imported."""
+        """The Python expression that makes this layer, with ``nn`` imported; by default, read off the layer.
 
-    @abstractmethod
+        Raises:
+            ExportError: if the layer is none of torch's; then the op says how it is made.
+        """
+        return expression(meta_layer(self, source, target), self.name)
+
     def parameter_count(self, source: Shape, target: Shape) -> int:
-        """How many learned numbers the edge has."""
+        """How many learned numbers the edge has; by default, those of the layer."""
+        return sum(parameter.numel() for parameter in meta_layer(self, source, target).parameters())
 
-    @abstractmethod
     def multiply_adds(self, source: Shape, target: Shape) -> int:
-        """Multiplications with additions for one sample."""
+        """Multiplications with additions for one sample; by default, each weight works once per position written."""
+        weight = meta_layer(self, source, target).get_parameter("weight") if self.parametrised else None
+        return 0 if weight is None else weight.numel() * TensorLayout.of(target).position_count
 
     def feature_count(self, source: Shape) -> int:
         """Columns that `features` makes of an input of this shape."""
@@ -246,9 +264,15 @@ class Op(BaseModel, ABC):
         """
         raise ShapeError(f"'{self.name}' has no weights")
 
-    def fan_out_features(self, x: Tensor, pointwise: bool) -> Tensor:
-        """The features by which the edge reads each channel of ``x``: ``[samples, child positions, K, fan_out]``."""
-        return torch.unflatten(self.features(x), 2, (x.shape[channel_axis(x)], -1))
+    def fan_out_features(self, x: Tensor, count: int, pointwise: bool) -> Tensor:
+        """The features by which the edge reads each of ``count`` channels: ``[samples, child positions, K, fan_out]``.
+
+        Args:
+            x: values of these channels.
+            count: K, how many they are.
+            pointwise: only those of the kernel's centre.
+        """
+        return torch.unflatten(self.features(x), 2, (count, -1))
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
         """Turns ``[K, fan_out, M]`` into the weight that reads ``K`` new channels."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dagrow.ops.base import Shape, channels
-from dagrow.ops.norm_base import Norm, vector_or_map
+from dagrow.layout import Shape, TensorLayout
+from dagrow.ops.norm_base import Norm, batch_norm_of
 
 
 class CappedBatchNorm(nn.Module):
@@ -67,12 +67,16 @@ class CapNorm(Norm):
     undoes_scale = False
     parameters_per_feature = 0
 
+    def check(self, shape: Shape) -> None:
+        batch_norm_of(self.name, shape)
+
     def module(self, shape: Shape) -> nn.Module:
-        return vector_or_map(self.name, shape, CappedBatchNorm, CappedBatchNorm)(channels(shape))
+        self.check(shape)
+        return CappedBatchNorm(TensorLayout.of(shape).channels)
 
     def export_line(self, shape: Shape) -> str:
-        kind = vector_or_map(self.name, shape, "BatchNorm1d", "BatchNorm2d")
-        return f"nn.{kind}({channels(shape)}, eps=0.0, affine=False)"
+        kind = batch_norm_of(self.name, shape).__name__
+        return f"nn.{kind}({TensorLayout.of(shape).channels}, eps=0.0, affine=False)"
 
     def normalise(self, z: Tensor, mean: Tensor, variance: Tensor, module: nn.Module) -> Tensor:
         if module.training:

@@ -11,19 +11,22 @@ from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from dagrow.ops.base import Op, Reads, Shape, ShapeError, to_positions, weighted_dots
-from dagrow.ops.conv2d import Conv2d, Margin, Pair, short_pair, single, two
+from dagrow.layout import ChannelOrder, Shape, TensorLayout
+from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
+from dagrow.ops.conv2d import Conv2d, Pair
+from dagrow.ops.convolution import Margin, each_axis, short_form
 
-Margins = Annotated[tuple[Margin, Margin], BeforeValidator(two), short_pair]
+Margins = Annotated[tuple[Margin, Margin], each_axis(2), short_form]
 
 
 class ConvTranspose2d(Op):
     """A transposed convolution: each pixel is spread over a kernel, pixels ``stride`` apart."""
 
     name: ClassVar[str] = "conv_transpose2d"
+    channel_order: ClassVar[ChannelOrder | None] = "channels_first"
     weight_axes: ClassVar[tuple[int, int]] = (1, 0)
 
     op: Literal["conv_transpose2d"] = "conv_transpose2d"
@@ -54,10 +57,6 @@ class ConvTranspose2d(Op):
         return cls(kernel=(times[0], times[1]), stride=(times[0], times[1]), bias=False)
 
     @property
-    def has_bias(self) -> bool:
-        return self.bias
-
-    @property
     def written(self) -> int | None:
         return self.size
 
@@ -79,26 +78,10 @@ class ConvTranspose2d(Op):
             raise ShapeError(f"padding {list(self.padding)} leaves nothing of the map {list(source)}")
         return (source[0] if size is None else size, height, width)
 
-    def _arguments(self) -> dict[str, Any]:
-        """Constructor arguments of ``nn.ConvTranspose2d`` that differ from its defaults, beside the sizes."""
-        options = {
-            "stride": (self.stride, (1, 1)),
-            "padding": (self.padding, (0, 0)),
-            "output_padding": (self.output_padding, (0, 0)),
-            "dilation": (self.dilation, (1, 1)),
-            "bias": (self.bias, True),
-        }
-        return {key: single(value) for key, (value, default) in options.items() if value != default}
-
     def module(self, source: Shape, target: Shape) -> nn.Module:
-        return nn.ConvTranspose2d(source[0], target[0], self.kernel, **self._arguments())
-
-    def export_line(self, source: Shape, target: Shape) -> str:
-        options = "".join(f", {key}={value!r}" for key, value in self._arguments().items())
-        return f"nn.ConvTranspose2d({source[0]}, {target[0]}, {single(self.kernel)!r}{options})"
-
-    def parameter_count(self, source: Shape, target: Shape) -> int:
-        return target[0] * (self.feature_count(source) + self.bias)
+        spread: dict[str, Any] = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        spread["output_padding"] = self.output_padding
+        return nn.ConvTranspose2d(source[0], target[0], self.kernel, **spread, bias=self.bias)
 
     def multiply_adds(self, source: Shape, target: Shape) -> int:
         return target[0] * source[1] * source[2] * self.feature_count(source)
@@ -108,8 +91,9 @@ class ConvTranspose2d(Op):
 
     def features(self, x: Tensor) -> Tensor:
         """Patches of the map with the stride's gaps between its pixels: the kernel's offsets in reverse."""
-        target = self.output_shape(tuple(x.shape[1:]), None)
-        return self.mirror.carry_back(to_positions(x), target, pointwise=False).transpose(1, 2)
+        source = TensorLayout(x.shape[1:], 0)
+        target = self.output_shape(source, None)
+        return self.mirror.carry_back(source.to_positions(x), target, pointwise=False).transpose(1, 2)
 
     def weight(self, rows: Tensor, source: Shape) -> Tensor:
         return self.mirror.weight(rows, source).flip(2, 3)
@@ -136,8 +120,8 @@ class ConvTranspose2d(Op):
         patches = torch.unflatten(self.mirror.features(maps), 2, (maps.shape[1], -1))
         return patches[..., self.mirror.centre, None] if pointwise else patches
 
-    def fan_out_features(self, x: Tensor, pointwise: bool) -> Tensor:
-        found = super().fan_out_features(x, pointwise).flip(3)
+    def fan_out_features(self, x: Tensor, count: int, pointwise: bool) -> Tensor:
+        found = super().fan_out_features(x, count, pointwise).flip(3)
         return found[..., self.mirror.centre, None] if pointwise else found
 
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:

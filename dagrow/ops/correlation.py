@@ -9,16 +9,19 @@ is correlated with the map at every lag once, and each window is a union of bloc
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_weight
+from torch.nn import grad
 
 from dagrow.work import spend
 
 _THIN = 4
 """Rows or columns below which a block is a border."""
+_WEIGHT_GRADIENTS = (grad.conv1d_weight, grad.conv2d_weight, grad.conv3d_weight)
 
 
 class Axis(NamedTuple):
@@ -54,73 +57,82 @@ class Axis(NamedTuple):
         cuts = sorted({0, self.extent, *itertools.chain(*self.windows)})
         return list(itertools.pairwise(cuts))
 
+    def seeing(self, block: tuple[int, int]) -> list[int]:
+        """The offsets whose window covers a block."""
+        start, stop = block
+        return [offset for offset, (first, last) in enumerate(self.windows) if first <= start and stop <= last]
+
 
 def windows(
     maps: Tensor,
-    kernel: tuple[int, int],
-    dilation: tuple[int, int],
-    stride: tuple[int, int],
-    extents: tuple[int, int],
+    kernel: Sequence[int],
+    dilation: Sequence[int],
+    stride: Sequence[int],
+    extents: Sequence[int],
 ) -> Tensor:
-    """A view ``[n, c, *kernel, *extents]`` of maps ``[n, c, H, W]``: at each kernel offset, what each position sees."""
+    """A view ``[n, c, *kernel, *extents]`` of maps ``[n, c, ...]``: at each kernel offset, what each position sees."""
     maps = maps.contiguous()
-    per_map, per_channel, per_row, per_column = maps.stride()
-    return maps.as_strided(
-        (*maps.shape[:2], *kernel, *extents),
-        (
-            per_map,
-            per_channel,
-            dilation[0] * per_row,
-            dilation[1] * per_column,
-            stride[0] * per_row,
-            stride[1] * per_column,
-        ),
-    )
+    per_map, per_channel, *per_step = maps.stride()
+    within = [d * step for d, step in zip(dilation, per_step, strict=True)]
+    across = [s * step for s, step in zip(stride, per_step, strict=True)]
+    return maps.as_strided((*maps.shape[:2], *kernel, *extents), (per_map, per_channel, *within, *across))
 
 
-def patch_gram(x: Tensor, rows: Axis, columns: Axis) -> Tensor:
+def weight_gradient(
+    x: Tensor,
+    shape: Sequence[int],
+    v: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> Tensor:
+    """Gradient of ``sum(v * convolution(x, weight))`` by a weight of that shape, over any number of axes."""
+    by_weight = _WEIGHT_GRADIENTS[len(shape) - 3]
+    gradient: Tensor = by_weight(x, shape, v, stride, padding, dilation, groups)  # type: ignore[no-untyped-call]
+    return gradient
+
+
+def patch_gram(x: Tensor, axes: Sequence[Axis]) -> Tensor:
     """``sum of B^T B`` over samples and positions of the patches ``B`` of a convolution of stride 1.
 
     Args:
-        x: ``[samples, channels, height, width]``.
-        rows: the axis downwards.
-        columns: the axis to the right.
+        x: ``[samples, channels, ...]``.
+        axes: of the positions, in their order.
 
     Returns:
         ``[F, F]`` with ``F = channels * kernel positions``, channel major.
     """
-    channels, lags = x.shape[1], (2 * rows.kernel - 1, 2 * columns.kernel - 1)
-    down, right = rows.reach, columns.reach
-    around = nn.functional.pad(x, (right, right, down, down))
-    gram = x.new_zeros(rows.kernel, columns.kernel, channels, rows.kernel, columns.kernel, channels)
-    for (top, bottom), (left, end) in itertools.product(rows.blocks, columns.blocks):
-        inside = [
-            (i, j)
-            for i, (first, last) in enumerate(rows.windows)
-            for j, (start, stop) in enumerate(columns.windows)
-            if first <= top and bottom <= last and start <= left and end <= stop
-        ]
+    channels, kernel = x.shape[1], [axis.kernel for axis in axes]
+    lags = [2 * axis.kernel - 1 for axis in axes]
+    around = nn.functional.pad(x, [reach for axis in reversed(axes) for reach in (axis.reach, axis.reach)])
+    gram = x.new_zeros(*kernel, channels, *kernel, channels)
+    for block in itertools.product(*(axis.blocks for axis in axes)):
+        inside = list(itertools.product(*(axis.seeing(own) for axis, own in zip(axes, block, strict=True))))
         if not inside:
             continue
-        block = x[:, :, top:bottom, left:end]
-        seen = around[:, :, top : bottom + 2 * down, left : end + 2 * right]
-        by_lag = _correlation(block, seen, lags, (rows.dilation, columns.dilation))
-        for i, j in inside:
+        own = [slice(start, stop) for start, stop in block]
+        seen = [slice(start, stop + 2 * axis.reach) for axis, (start, stop) in zip(axes, block, strict=True)]
+        by_lag = _correlation(x[:, :, *own], around[:, :, *seen], lags, [axis.dilation for axis in axes])
+        for offsets in inside:
             # The lag of offset b is b - a, which stands at b - a + kernel - 1.
-            own = by_lag[:, :, rows.kernel - 1 - i :, columns.kernel - 1 - j :]
-            gram[i, j] += own[:, :, : rows.kernel, : columns.kernel].permute(0, 2, 3, 1)
-    return gram.permute(2, 0, 1, 5, 3, 4).reshape(channels * rows.kernel * columns.kernel, -1)
+            starts = [axis.kernel - 1 - offset for axis, offset in zip(axes, offsets, strict=True)]
+            part = [slice(start, start + axis.kernel) for axis, start in zip(axes, starts, strict=True)]
+            gram[offsets] += by_lag[:, :, *part].movedim(1, -1)
+    count = len(axes)
+    order = (count, *range(count), 2 * count + 1, *range(count + 1, 2 * count + 1))
+    return gram.permute(order).reshape(channels * math.prod(kernel), -1)
 
 
-def _correlation(block: Tensor, seen: Tensor, lags: tuple[int, int], dilation: tuple[int, int]) -> Tensor:
-    """``[channels of block, channels of seen, lags]``: sums over samples and positions."""
-    spend(block.numel() * seen.shape[1] * lags[0] * lags[1])
+def _correlation(block: Tensor, seen: Tensor, lags: Sequence[int], dilation: Sequence[int]) -> Tensor:
+    """``[channels of block, channels of seen, *lags]``: sums over samples and positions."""
+    spend(block.numel() * seen.shape[1] * math.prod(lags))
+    count = len(lags)
     if min(block.shape[2:]) >= _THIN:
         shape = (block.shape[1], seen.shape[1], *lags)
-        found: Tensor = conv2d_weight(seen, shape, block, (1, 1), (0, 0), dilation)  # type: ignore[no-untyped-call]
-        return found
+        return weight_gradient(seen, shape, block, (1,) * count, (0,) * count, dilation)
     # Convolutions are slow on borders one pixel wide: the products are made of a copy, channels and lags first.
-    extents = (block.shape[2], block.shape[3])
-    views = windows(seen.transpose(0, 1), lags, dilation, (1, 1), extents).permute(0, 2, 3, 1, 4, 5)
+    views = windows(seen.transpose(0, 1), lags, dilation, (1,) * count, block.shape[2:])
+    views = views.permute(0, *range(2, 2 + count), 1, *range(2 + count, 2 + 2 * count))
     product = block.transpose(0, 1).flatten(1) @ views.reshape(-1, block[:, 0].numel()).T
     return torch.unflatten(product, 1, (seen.shape[1], *lags))

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from dagrow.ops.base import Op, Shape
+from dagrow.layout import Shape
+from dagrow.ops.base import Op
 
 
 class Identity(Op):
@@ -25,9 +26,3 @@ class Identity(Op):
 
     def export_line(self, source: Shape, target: Shape) -> str:
         return ""
-
-    def parameter_count(self, source: Shape, target: Shape) -> int:
-        return 0
-
-    def multiply_adds(self, source: Shape, target: Shape) -> int:
-        return 0

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dagrow.ops.base import Op, Reads, Shape, ShapeError, position_count, weighted_dots
+from dagrow.layout import ChannelOrder, Shape, TensorLayout
+from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
 
 
 class Linear(Op):
     """``y = W x + bias`` on the last dimension."""
 
     name: ClassVar[str] = "linear"
+    channel_order: ClassVar[ChannelOrder | None] = "channels_last"
 
     op: Literal["linear"] = "linear"
     bias: bool = Field(default=True, description="add a learned constant per output feature")
@@ -24,41 +27,38 @@ class Linear(Op):
 
     @classmethod
     def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
-        return cls(bias=False) if len(source) < 3 and source[:-1] == target[:-1] else None
-
-    @property
-    def has_bias(self) -> bool:
-        return self.bias
+        return cls(bias=False) if source[:-1] == target[:-1] else None
 
     @property
     def written(self) -> int | None:
         return self.size
 
     def output_shape(self, source: Shape, size: int | None) -> Shape:
-        if len(source) == 3:
+        layout = TensorLayout.of(source)
+        if layout.order == "channels_first":
+            kind, dims = layout.name.partition(" ")[0], len(layout.positions)
             raise ShapeError(
-                f"'linear' reads vectors or tokens, not maps {list(source)}: "
-                "give the parent 'flatten: true' or 'pool: global_average', or use conv2d"
+                f"'linear' reads vectors or tokens, not {kind} {list(source)}: "
+                f"give the parent 'flatten: true' or 'pool: global_average', or use conv{dims}d"
             )
         return (*source[:-1], source[-1] if size is None else size)
 
     def module(self, source: Shape, target: Shape) -> nn.Module:
         return nn.Linear(source[-1], target[-1], bias=self.bias)
 
-    def export_line(self, source: Shape, target: Shape) -> str:
-        return f"nn.Linear({source[-1]}, {target[-1]}{'' if self.bias else ', bias=False'})"
+    # Plans ask for many shapes, so costs are computed and not read off a layer.
 
     def parameter_count(self, source: Shape, target: Shape) -> int:
         return target[-1] * (source[-1] + self.bias)
 
     def multiply_adds(self, source: Shape, target: Shape) -> int:
-        return source[-1] * target[-1] * position_count(target)
+        return source[-1] * prod(target)
 
     def feature_count(self, source: Shape) -> int:
         return source[-1]
 
     def features(self, x: Tensor) -> Tensor:
-        return x.unsqueeze(1) if x.dim() == 2 else x
+        return x.unsqueeze(1) if x.dim() == 2 else x.flatten(1, -2)
 
     def weight(self, rows: Tensor, source: Shape) -> Tensor:
         return rows
@@ -73,7 +73,7 @@ class Linear(Op):
         return v @ weight
 
     def reads(self, source: Shape, pointwise: bool) -> Reads:
-        return Reads(fan_out=1, counts=torch.ones(position_count(source)))
+        return Reads(fan_out=1, counts=torch.ones(prod(source[:-1])))
 
     def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:
         return weighted_dots(image, v, weights).unsqueeze(2)

@@ -7,23 +7,24 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dagrow.ops.base import Shape, ShapeError, channels
+from dagrow.layout import Shape, TensorLayout
+from dagrow.ops.base import ShapeError
 from dagrow.ops.cap_norm import CapNorm
-from dagrow.ops.norm_base import Norm, vector_or_map
+from dagrow.ops.norm_base import Norm, batch_norm_of
 
 
 class BatchNorm(Norm):
-    """``nn.BatchNorm1d`` on vectors, ``nn.BatchNorm2d`` on maps."""
+    """``nn.BatchNorm1d`` on vectors and series, ``nn.BatchNorm2d`` on maps, ``nn.BatchNorm3d`` on volumes."""
 
     name = "batch"
     per_feature = True
     over_samples = True
 
-    def module(self, shape: Shape) -> nn.Module:
-        return vector_or_map(self.name, shape, nn.BatchNorm1d, nn.BatchNorm2d)(channels(shape))
+    def check(self, shape: Shape) -> None:
+        batch_norm_of(self.name, shape)
 
-    def export_line(self, shape: Shape) -> str:
-        return f"nn.{vector_or_map(self.name, shape, 'BatchNorm1d', 'BatchNorm2d')}({channels(shape)})"
+    def module(self, shape: Shape) -> nn.Module:
+        return batch_norm_of(self.name, shape)(TensorLayout.of(shape).channels)
 
     def normalise(self, z: Tensor, mean: Tensor, variance: Tensor, module: nn.Module) -> Tensor:
         eps = float(getattr(module, "eps", 1e-5))
@@ -41,24 +42,19 @@ class BatchNorm(Norm):
 
 
 class LayerNorm(Norm):
-    """``nn.LayerNorm`` over the features of a vector or token, ``nn.GroupNorm`` with one group on maps."""
+    """``nn.LayerNorm`` over the features of a vector or token, one group where channels are first."""
 
     name = "layer"
     per_feature = False
 
     def module(self, shape: Shape) -> nn.Module:
-        self._check(shape)
-        return nn.GroupNorm(1, shape[0]) if len(shape) == 3 else nn.LayerNorm(shape[-1])
-
-    def export_line(self, shape: Shape) -> str:
-        self._check(shape)
-        return f"nn.GroupNorm(1, {shape[0]})" if len(shape) == 3 else f"nn.LayerNorm({shape[-1]})"
-
-    def _check(self, shape: Shape) -> None:
-        if math.prod(shape if len(shape) == 3 else shape[-1:]) == 1:
+        layout = TensorLayout.of(shape)
+        grouped = layout.order == "channels_first"
+        if (math.prod(shape) if grouped else layout.channels) == 1:
             raise ShapeError(
                 "norm 'layer' over a single value is 0 for every sample; give the node more features or another norm"
             )
+        return nn.GroupNorm(1, layout.channels) if grouped else nn.LayerNorm(layout.channels)
 
 
 NORMS: dict[str, Norm] = {norm.name: norm for norm in (BatchNorm(), LayerNorm(), CapNorm())}

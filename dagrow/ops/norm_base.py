@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
-from dagrow.ops.base import Shape, ShapeError
-
-K = TypeVar("K")
+from dagrow.layout import Shape, TensorLayout
+from dagrow.ops.base import ShapeError
+from dagrow.ops.meta_layer import expression
 
 
 class Norm(ABC):
@@ -25,6 +26,13 @@ class Norm(ABC):
     parameters_per_feature: ClassVar[int] = 2
     """Learned numbers: a scale and a shift, unless a norm has none."""
 
+    def check(self, shape: Shape) -> None:  # noqa: B027 - most norms take any shape
+        """Says whether the norm can take values of this shape, without making a layer.
+
+        Raises:
+            ShapeError: if it cannot.
+        """
+
     @abstractmethod
     def module(self, shape: Shape) -> nn.Module:
         """The ``nn`` layer for values of this shape.
@@ -33,9 +41,10 @@ class Norm(ABC):
             ShapeError: if this norm cannot take the shape.
         """
 
-    @abstractmethod
     def export_line(self, shape: Shape) -> str:
-        """The Python expression of the layer."""
+        """The Python expression of the layer; by default, read off the layer."""
+        with torch.device("meta"):
+            return expression(self.module(shape), self.name)
 
     def normalise(self, z: Tensor, mean: Tensor, variance: Tensor, module: nn.Module) -> Tensor:
         """New features as the layer will normalise them, given their mean and variance over the samples."""
@@ -51,12 +60,17 @@ class Norm(ABC):
         raise ShapeError(f"norm '{self.name}' cannot take in new features")
 
 
-def vector_or_map(name: str, shape: Shape, vectors: K, maps: K) -> K:
-    """What a norm over the samples has for values of this shape.
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+"""The layer for values with so many axes of positions: vectors, series, maps, volumes."""
+
+
+def batch_norm_of(name: str, shape: Shape) -> type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]:
+    """What torch has for a norm over the samples of values of this shape.
 
     Raises:
         ShapeError: for tokens, whose samples and positions no torch layer normalises together.
     """
-    if len(shape) == 2:
+    layout = TensorLayout.of(shape)
+    if layout.order == "channels_last":
         raise ShapeError(f"norm '{name}' takes vectors or maps, not tokens; use 'layer'")
-    return maps if len(shape) == 3 else vectors
+    return BATCH_NORMS[len(layout.positions)]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dagrow.ops.base import Shape, ShapeError
+from dagrow.layout import Shape, TensorLayout
+from dagrow.ops.base import ShapeError
+
+T = TypeVar("T")
 
 Extent = Annotated[int, Field(ge=1, le=4096)]
 Margin = Annotated[int, Field(ge=0, le=4096)]
@@ -23,7 +26,7 @@ class Pool(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["max", "average", "global_average", "upsample"]
-    kernel: Extent = Field(default=2, description="height and width of the window")
+    kernel: Extent = Field(default=2, description="extent of the window along every axis")
     stride: Extent | None = Field(default=None, description="step between windows; the kernel if left out")
     padding: Margin = Field(default=0, description="margin around the map, at most half the kernel")
 
@@ -49,13 +52,13 @@ class Pool(BaseModel):
         """The stride in force."""
         return self.kernel if self.stride is None else self.stride
 
-    def output_shape(self, shape: Shape) -> Shape:
+    def output_shape(self, shape: Shape) -> TensorLayout:
         """Shape after pooling.
 
         Raises:
             ShapeError: if there is nothing to pool, or the window is larger than the map.
         """
-        return self._rules.output_shape(self, shape)
+        return self._rules.output_shape(self, TensorLayout.of(shape))
 
     @property
     def plain(self) -> str:
@@ -64,57 +67,59 @@ class Pool(BaseModel):
 
     def module(self, shape: Shape) -> nn.Module | None:
         """The ``nn`` layer for maps, or None where a mean over tokens does it."""
-        return self._rules.module(self, shape)
+        return self._rules.module(self, TensorLayout.of(shape))
 
     def export_line(self, shape: Shape) -> str:
         """The Python expression of the layer."""
-        return self._rules.export_line(self)
+        return self._rules.export_line(self, TensorLayout.of(shape))
 
-    def run(self, x: Tensor) -> Tensor:
-        """Pools values, as the layer does."""
-        return self._rules.run(self, x)
+    def run(self, x: Tensor, shape: Shape) -> Tensor:
+        """Pools values of a shape, whatever the number of their channels, as the layer does."""
+        return self._rules.run(self, x, TensorLayout.of(shape))
 
-    def averaged(self, x: Tensor) -> Tensor:
+    def averaged(self, x: Tensor, shape: Shape) -> Tensor:
         """The linear stand-in that growth theory uses: the mean of each window, for max pooling too."""
-        return self._rules.averaged(self, x)
+        return self._rules.averaged(self, x, TensorLayout.of(shape))
 
 
 class _Kind(ABC):
-    """What one kind of pool does with the fields of a `Pool`."""
+    """What one kind of pool does with the fields of a `Pool`; shapes know where their channels are."""
 
     fields: ClassVar[tuple[str, ...]] = ()
     refused: ClassVar[str] = "kernel, stride or padding"
 
     @abstractmethod
-    def output_shape(self, pool: Pool, shape: Shape) -> Shape: ...
+    def output_shape(self, pool: Pool, shape: TensorLayout) -> TensorLayout: ...
 
     @abstractmethod
-    def module(self, pool: Pool, shape: Shape) -> nn.Module | None: ...
+    def module(self, pool: Pool, shape: TensorLayout) -> nn.Module | None: ...
 
     @abstractmethod
-    def export_line(self, pool: Pool) -> str: ...
+    def export_line(self, pool: Pool, shape: TensorLayout) -> str: ...
 
     @abstractmethod
-    def run(self, pool: Pool, x: Tensor) -> Tensor: ...
+    def run(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor: ...
 
-    def averaged(self, pool: Pool, x: Tensor) -> Tensor:
-        return self.run(pool, x)
+    def averaged(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
+        return self.run(pool, x, shape)
 
 
 class _GlobalAverage(_Kind):
-    def output_shape(self, pool: Pool, shape: Shape) -> Shape:
-        if len(shape) == 1:
+    layers = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+
+    def output_shape(self, pool: Pool, shape: TensorLayout) -> TensorLayout:
+        if not shape.positions:
             raise ShapeError("nothing to pool: the node holds a vector, not maps or tokens")
-        return (shape[0],) if len(shape) == 3 else (shape[-1],)
+        return shape.with_positions(())
 
-    def module(self, pool: Pool, shape: Shape) -> nn.Module | None:
-        return nn.AdaptiveAvgPool2d(1) if len(shape) == 3 else None
+    def module(self, pool: Pool, shape: TensorLayout) -> nn.Module | None:
+        return self.layers[len(shape.positions) - 1](1) if shape.order == "channels_first" else None
 
-    def export_line(self, pool: Pool) -> str:
-        return "nn.AdaptiveAvgPool2d(1)"
+    def export_line(self, pool: Pool, shape: TensorLayout) -> str:
+        return f"nn.{self.layers[len(shape.positions) - 1].__name__}(1)"
 
-    def run(self, pool: Pool, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3)) if x.dim() == 4 else x.mean(dim=1)
+    def run(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
+        return x.mean(dim=shape.position_axes)
 
 
 @dataclass(frozen=True)
@@ -123,28 +128,36 @@ class _Windows(_Kind):
 
     fields = ("kernel", "stride", "padding")
 
-    layer: type[nn.Module]
-    function: Callable[..., Tensor]
+    layers: tuple[type[nn.Module], ...]
+    functions: tuple[Callable[..., Tensor], ...]
 
-    def output_shape(self, pool: Pool, shape: Shape) -> Shape:
-        extents = tuple((e + 2 * pool.padding - pool.kernel) // pool.step + 1 for e in _map(pool, shape)[1:])
-        if min(extents) < 1:
+    def output_shape(self, pool: Pool, shape: TensorLayout) -> TensorLayout:
+        positions = _map(pool, shape).positions
+        extents = tuple((e + 2 * pool.padding - pool.kernel) // pool.step + 1 for e in positions)
+        # torch averages no volume that is smaller than the window, whatever the margin around it.
+        too_small = len(positions) == len(_AVERAGES) and min(positions) < pool.kernel
+        if min(extents) < 1 or too_small:
             raise ShapeError(f"pool kernel {pool.kernel} is larger than the map {list(shape)}")
-        return (shape[0], *extents)
+        return shape.with_positions(extents)
 
-    def module(self, pool: Pool, shape: Shape) -> nn.Module:
-        return self.layer(pool.kernel, pool.step, pool.padding)
+    def module(self, pool: Pool, shape: TensorLayout) -> nn.Module:
+        return self._of(self.layers, shape)(pool.kernel, pool.step, pool.padding)
 
-    def export_line(self, pool: Pool) -> str:
+    def export_line(self, pool: Pool, shape: TensorLayout) -> str:
         options = "" if pool.step == pool.kernel else f", stride={pool.step}"
         options += f", padding={pool.padding}" if pool.padding else ""
-        return f"nn.{self.layer.__name__}({pool.kernel}{options})"
+        return f"nn.{self._of(self.layers, shape).__name__}({pool.kernel}{options})"
 
-    def run(self, pool: Pool, x: Tensor) -> Tensor:
-        return self.function(x, pool.kernel, pool.step, pool.padding)
+    def run(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
+        return self._of(self.functions, shape)(x, pool.kernel, pool.step, pool.padding)
 
-    def averaged(self, pool: Pool, x: Tensor) -> Tensor:
-        return functional.avg_pool2d(x, pool.kernel, pool.step, pool.padding)
+    def averaged(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
+        return self._of(_AVERAGES, shape)(x, pool.kernel, pool.step, pool.padding)
+
+    @staticmethod
+    def _of(kinds: tuple[T, ...], shape: TensorLayout) -> T:
+        """The one for values with so many axes of positions."""
+        return kinds[len(shape.positions) - 1]
 
 
 class _Upsample(_Kind):
@@ -153,29 +166,33 @@ class _Upsample(_Kind):
     fields = ("kernel",)
     refused = "stride or padding"
 
-    def output_shape(self, pool: Pool, shape: Shape) -> Shape:
-        channels, height, width = _map(pool, shape)
-        return (channels, height * pool.kernel, width * pool.kernel)
+    def output_shape(self, pool: Pool, shape: TensorLayout) -> TensorLayout:
+        return shape.with_positions(tuple(extent * pool.kernel for extent in _map(pool, shape).positions))
 
-    def module(self, pool: Pool, shape: Shape) -> nn.Module:
+    def module(self, pool: Pool, shape: TensorLayout) -> nn.Module:
         return nn.Upsample(scale_factor=pool.kernel)
 
-    def export_line(self, pool: Pool) -> str:
+    def export_line(self, pool: Pool, shape: TensorLayout) -> str:
         return f"nn.Upsample(scale_factor={pool.kernel})"
 
-    def run(self, pool: Pool, x: Tensor) -> Tensor:
+    def run(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
         return functional.interpolate(x, scale_factor=float(pool.kernel))
 
 
-def _map(pool: Pool, shape: Shape) -> Shape:
-    if len(shape) != 3:
+def _map(pool: Pool, shape: TensorLayout) -> TensorLayout:
+    if shape.order != "channels_first":
         raise ShapeError(f"pool '{pool.kind}' takes maps [channels, height, width], not {list(shape)}")
     return shape
 
 
+_AVERAGES = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
+
 _KINDS: dict[str, _Kind] = {
-    "max": _Windows(nn.MaxPool2d, functional.max_pool2d),
-    "average": _Windows(nn.AvgPool2d, functional.avg_pool2d),
+    "max": _Windows(
+        (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d),
+        (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d),
+    ),
+    "average": _Windows((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _AVERAGES),
     "global_average": _GlobalAverage(),
     "upsample": _Upsample(),
 }

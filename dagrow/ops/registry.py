@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dagrow.errors import DagrowError, listed, lookup
-from dagrow.ops.base import Op, Shape
+from dagrow.layout import Shape, TensorLayout
+from dagrow.ops.base import Op
+from dagrow.ops.conv1d import Conv1d
 from dagrow.ops.conv2d import Conv2d
+from dagrow.ops.conv3d import Conv3d
 from dagrow.ops.conv_transpose2d import ConvTranspose2d
 from dagrow.ops.identity import Identity
 from dagrow.ops.linear import Linear
 
-_OPS: dict[str, type[Op]] = {op.name: op for op in (Linear, Conv2d, ConvTranspose2d, Identity)}
+_OPS: dict[str, type[Op]] = {op.name: op for op in (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose2d, Identity)}
 
 
 def register_op(op: type[Op]) -> type[Op]:
@@ -46,4 +49,6 @@ def find_op(name: str) -> type[Op]:
 
 def op_between(source: Shape, target: Shape, kernel: int) -> Op | None:
     """The first op, in the order of registration, that leads from one shape to the other; see `Op.between`."""
-    return next((op for kind in _OPS.values() if (op := kind.between(source, target, kernel)) is not None), None)
+    orders = {TensorLayout.of(shape).order for shape in (source, target)} - {None}
+    kinds = (kind for kind in _OPS.values() if kind.channel_order is None or orders <= {kind.channel_order})
+    return next((op for kind in kinds if (op := kind.between(source, target, kernel)) is not None), None)

@@ -96,7 +96,7 @@ class Shares:
                 best = torch.where(flip, mirror, best)
                 signs = torch.where(flip, -1.0, 1.0).to(next(iter(self.features.fan_out.values())))
                 trial = self._with_sides(flip, signs)
-                self.kept = {number: _flipped(z, signs) for number, z in self.kept.items()}
+                self.kept = {number: trial.flipped(z, signs) for number, z in self.kept.items()}
             # Updates that share the amplitude share the slope.
             total = float(best.sum()) + (self.update if trial.fan_in_fixed else 0.0)
         slope = total / loss.count if trial.has_slope else None
@@ -125,10 +125,6 @@ class Shares:
 def _chosen(flip: Tensor, mirrored: Tensor, own: Tensor) -> Tensor:
     """Per feature, the number of its side; a flattened feature has one per position."""
     return torch.where(flip.repeat_interleave(own.numel() // flip.numel()), mirrored, own)
-
-
-def _flipped(z: Tensor, signs: Tensor) -> Tensor:
-    return z * (signs.view(-1, 1, 1) if z.dim() == 4 else signs)
 
 
 def _inner(deltas: Mapping[str, Tensor], goals: Mapping[str, Tensor]) -> float:

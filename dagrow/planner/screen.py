@@ -20,7 +20,7 @@ from dagrow.build import Value, merged, output
 from dagrow.errors import NumbersError
 from dagrow.graph import leading_op
 from dagrow.methods import Metric, orthonormal
-from dagrow.ops import ACTIVATIONS, Op, Pool, to_positions
+from dagrow.ops import ACTIVATIONS, Op, Pool
 from dagrow.planner.kinds.base import Place
 from dagrow.statistics import (
     Snapshots,
@@ -180,7 +180,7 @@ class Screen:
 
     def _wanted(self, node: str) -> _Residual:
         values, goals, _ = self._sample
-        v = to_positions(goals[node])
+        v = self.dag.merged(node).to_positions(goals[node])
         sources = {edge.source: values[output(edge.source)] for edge in weighted_edges(self.dag, node)}
         blocks = node_features(self.dag, node, sources, v)
         if frozen := self.snapshots.frozen:
@@ -201,7 +201,7 @@ class Screen:
         """What the loss gains along a direction given sample by sample."""
         values, goals, _ = self._sample
         base = values[merged(node)]
-        step = direction.transpose(1, 2).reshape(base.shape) if base.dim() == 4 else direction.reshape(base.shape)
+        step = self.dag.merged(node).from_positions(direction).contiguous()
         slope = float((goals[node] * step).sum()) / len(base)
         if not slope > 0:
             return 0.0
@@ -243,7 +243,9 @@ class Screen:
         key = (source, number, activation)
         if key not in self._features:
             values = self._sample[0][output(source)]
-            plain = self._narrow(_feature_rows(op, values if pool is None else pool.run(values)))
+            plain = self._narrow(
+                _feature_rows(op, values if pool is None else pool.run(values, self.dag.output(source)))
+            )
             self._features[key] = plain if activation is None else self._neurons(plain, activation)
         return key
 

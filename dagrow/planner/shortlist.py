@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from dagrow.graph import Dag, FixedSize, NodeTemplate, Site
-from dagrow.ops import channels, position_count
 from dagrow.planner.kinds import Kind, Place
 from dagrow.planner.kinds.node import between
 from dagrow.ties import AGREE, best_first
@@ -118,8 +117,8 @@ def burden(dag: Dag, place: Place, neurons: int) -> tuple[int, int]:
     else:
         read = {edge: op for edge, op in place.structure.edges.items() if edge.source in place.sources}
     features = sum(op.feature_count(dag.output(edge.source)) for edge, op in read.items() if op.parametrised)
-    written = sum(channels(dag.merged(v)) for v in place.targets)
-    positions = max(position_count(dag.merged(v)) for v in place.targets)
+    written = sum(dag.size(v) for v in place.targets)
+    positions = max(dag.merged(v).position_count for v in place.targets)
     only_edge = place.structure is not None and place.activation is None
     parameters = features * written if only_edge else neurons * (features + written + 1)
     return parameters, parameters * positions

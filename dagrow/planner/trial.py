@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from dagrow.build import Network, output_of
 from dagrow.graph import Dag, Reading, Site
 from dagrow.mutation import Change, NewFeatures, WeightUpdate
-from dagrow.ops import ACTIVATIONS, NORMS, Activation, channel_axis, channels
+from dagrow.ops import ACTIVATIONS, NORMS, Activation
 from dagrow.planner.copies import with_norms
 from dagrow.planner.response import Deltas, Response, Values, add_delta, total
+from dagrow.stages import Passing, run_stages
 from dagrow.work import layer_output, spend
 
 TRUSTED = (0.5, 2.0)
@@ -206,6 +207,10 @@ class Trial:
             return self
         return replace(self, change=replace(self.change, features=features.mirrored(signs)))
 
+    def flipped(self, z: Tensor, signs: Tensor) -> Tensor:
+        """Pre-activations of the new features as `mirrored` has them."""
+        return z if self.site is None else z * self.dag.merged(self.site.node).per_channel(signs)
+
     def without_updates(self) -> Trial:
         """The new features alone."""
         return replace(self, change=replace(self.change, updates=()))
@@ -238,7 +243,7 @@ class Trial:
         kept = self._respond(constant.features, self._fan_in(constant.features, values), 1.0)
         for edge, bias in constant.biases.items():
             delta = kept[edge.target]
-            kept[edge.target] = delta + bias.view(-1, *[1] * (delta.dim() - 2 if channel_axis(delta) == 1 else 0))
+            kept[edge.target] = delta + self.dag.merged(edge.target).per_channel(bias)
         return total((deltas, kept))
 
     def shares(self, z: Tensor, goals: Mapping[str, Tensor], mirror: Trial | None) -> list[Tensor]:
@@ -262,11 +267,11 @@ class Trial:
             edge = reading.edge
             weight, slot = features.fan_out[edge], self.dag.slots(edge.target)[edge]
             v = goals[edge.target]
-            v = v.narrow(channel_axis(v), slot.start, slot.stop - slot.start)
+            v = v.narrow(self.dag.merged(edge.target).batch_axis, slot.start, slot.stop - slot.start)
             spend(v.numel() * weight[:1].numel())
             # The mirror image has the same fan-out but for the sign.
             asked = self.dag.op(edge).input_gradient(b, v, weight)
-            others = [axis for axis in range(b.dim()) if axis != channel_axis(b) % b.dim()]
+            others = (0, *self.dag.output(edge.source).position_axes)
             for share, (sign, _, _), (_, own) in zip(totals, images, reached, strict=True):
                 inner = (own * asked).sum(others).reshape(features.count, -1)
                 share += sign * inner.sum(1, dtype=torch.float64)
@@ -320,23 +325,16 @@ class Trial:
             yield reading, reached[reading.through]
 
     def _tail(self, name: str, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None) -> Tensor:
-        """Norm, activation, pool, flatten and dropout of a node, on its new features alone."""
-        node, own = self.dag.node(name), ACTIVATIONS[self.dag.node(name).activation]
-        if node.norm != "none":
-            features = self.change.features
-            assert features is not None
-            mean, variance = features.statistics[name]
-            z = NORMS[node.norm].normalise(z, mean, variance, self._norm(name))
-            if name in features.learned:
-                z = NORMS[node.norm].scaled(z, *features.learned[name])
-        z = own.function(z) if activation is None else activation(own, z)
-        if node.pool is not None:
-            z = node.pool.run(z)
-        if node.flatten and z.dim() > 2:
-            z = z.flatten(1)
-        if node.dropout > 0:
-            z = nn.functional.dropout(z, node.dropout, self.network.training)
-        return z
+        """All stages of a node, on its new features alone."""
+        how = Passing(self._normalised, activation, self.network.training)
+        return run_stages(name, self.dag.node(name), self.dag.merged(name), z, how)
+
+    def _normalised(self, name: str, z: Tensor) -> Tensor:
+        """The new features as the norm of a node will make them."""
+        norm, features = NORMS[self.dag.node(name).norm], self.change.features
+        assert features is not None
+        z = norm.normalise(z, *features.statistics[name], self._norm(name))
+        return norm.scaled(z, *features.learned[name]) if name in features.learned else z
 
     def _norm(self, name: str) -> nn.Module:
         """The norm layer of a node; of a new node, one like it will be."""
@@ -346,10 +344,9 @@ class Trial:
 
     def _placed(self, target: str, slot: slice, part: Tensor) -> Tensor:
         """Puts what an edge writes into its slot of a concat; the rest does not change."""
-        size = channels(self.dag.merged(target))
+        size, axis = self.dag.size(target), self.dag.merged(target).batch_axis
         if slot.stop - slot.start == size:
             return part
-        axis = channel_axis(part)
         shape = list(part.shape)
         shape[axis] = size
         whole = part.new_zeros(shape)

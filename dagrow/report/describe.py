@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagrow.graph import Dag, FixedSize, cost, norm_parameters, sites
+from dagrow.graph import Dag, FixedSize, cost, sites, stage_parameters
 from dagrow.report.table import table
 from dagrow.report.words import operations
 from dagrow.spec.graph import NodeSpec
@@ -17,7 +17,7 @@ def describe(dag: Dag) -> str:
         ops = ", ".join(f"{dag.op(edge).name} {edge.source}" for edge in dag.incoming[name])
         parameters = sum(
             dag.op(e).parameter_count(dag.output(e.source), dag.written(e)) for e in dag.incoming[name]
-        ) + norm_parameters(dag, name)
+        ) + stage_parameters(dag, name)
         multiply_adds = sum(dag.op(e).multiply_adds(dag.output(e.source), dag.written(e)) for e in dag.incoming[name])
         body.append([name, ops, _parts(node), _shape(dag.output(name)), str(parameters), str(multiply_adds)])
     total = cost(dag)

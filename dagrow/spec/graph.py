@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from dagrow.errors import did_you_mean, listed
+from dagrow.layout import ChannelOrder, TensorLayout
 from dagrow.ops import ACTIVATIONS, NORMS, Op, Pool, find_op, op_names
 from dagrow.spec.frozen import FrozenDict
 
@@ -144,9 +145,25 @@ class InputSpec(SpecPart):
 
     shape: tuple[Size, ...] = Field(
         min_length=1,
-        max_length=3,
-        description="one sample: [features], [tokens, features] or [channels, height, width]",
+        max_length=4,
+        description="one sample: [features], [tokens, features], [channels, length], [channels, height, width] "
+        "or [channels, depth, height, width]",
     )
+    layout: ChannelOrder | None = Field(
+        default=None,
+        description="which axis holds the channels; left out: the last of two (tokens), else the first",
+    )
+
+    @model_validator(mode="after")
+    def _vectors_have_no_layout(self) -> InputSpec:
+        if self.layout is not None and len(self.shape) == 1:
+            raise ValueError(f"a vector {list(self.shape)} has no 'layout': its one axis holds the features")
+        return self
+
+    @property
+    def values(self) -> TensorLayout:
+        """The shape, and which of its axes holds the channels."""
+        return TensorLayout.of(self.shape, self.layout)
 
 
 class NodeSpec(SpecPart):

@@ -99,16 +99,17 @@ def _is_noise(key: str, entry: Any) -> bool:
 
 
 def _pairs(value: Any) -> Any:
-    """A list of two of the same kind may be written as one value: ``kernel: 3``."""
+    """A list of so many of the same kind may be written as one value: ``kernel: 3``."""
     if isinstance(value, list):
         return [_pairs(item) for item in value]
     if not isinstance(value, dict):
         return value
     match value:
-        case {"type": "array", "prefixItems": [first, second]} if first == second:
+        case {"type": "array", "prefixItems": [first, *others]} if all(other == first for other in others):
+            count = 1 + len(others)
             outer = {key: value[key] for key in ("default", "description") if key in value}
             return {
-                "anyOf": [first, {"type": "array", "items": first, "minItems": 2, "maxItems": 2}],
+                "anyOf": [first, {"type": "array", "items": first, "minItems": count, "maxItems": count}],
                 **outer,
             }
     return {key: _pairs(entry) for key, entry in value.items()}

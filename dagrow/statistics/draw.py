@@ -18,7 +18,6 @@ from torch import Tensor
 from dagrow.build import output_of
 from dagrow.graph import Dag
 from dagrow.methods import ChildSamples, SiteSamples
-from dagrow.ops import to_positions
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics.node import NodeMoments, movable, solve_update, units_of, weighted_edges
 from dagrow.statistics.passing import activation, reader, writer
@@ -141,7 +140,7 @@ class Draws:
         goals, known, existing = [], [], []
         for reading in layout.site.readings:
             dag, child = self.snapshots.dag, reading.edge.target
-            goals.append(to_positions(snapshot.goals[child][chosen]))
+            goals.append(dag.merged(child).to_positions(snapshot.goals[child][chosen]))
             edges = lasting_edges(dag, layout.dag, child)
             known.append(torch.cat(_features(dag, child, snapshot, chosen, goals[-1]), dim=2))
             lasting = _features(dag, child, snapshot, chosen, goals[-1], layout.dag)

@@ -12,7 +12,7 @@ from torch import Tensor
 from dagrow.build.emit import edge_module
 from dagrow.graph import Dag, feature_units
 from dagrow.methods import CONSTANT, Metric, best_update
-from dagrow.ops import Op, channel_axis
+from dagrow.ops import Op
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics.products import with_constant
 from dagrow.work import layer_output, spend
@@ -67,21 +67,22 @@ def short_moments(dag: Dag, node: str, outputs: dict[str, Tensor], v: Tensor) ->
         dag: the graph.
         node: one that `has_short_moments`.
         outputs: by node.
-        v: ``[n, M, ...]``, as the node merges.
+        v: as the node merges.
 
     Returns:
         ``[F, F]`` and ``[F, M]``.
     """
     (edge,) = weighted_edges(dag, node)
     op, x, source = dag.op(edge), outputs[edge.source], dag.output(edge.source)
-    gram, ones = op.gram(x), torch.ones_like(v[:, :1])
-    widened = torch.cat([v, ones], dim=1)
-    like = op.weight(gram.new_zeros(widened.shape[1], len(gram)), source)
+    gram, axis = op.gram(x), dag.merged(node).batch_axis
+    ones = torch.ones_like(v.narrow(axis, 0, 1))
+    widened = torch.cat([v, ones], dim=axis)
+    like = op.weight(gram.new_zeros(widened.shape[axis], len(gram)), source)
     spend(widened.numel() * like[:1].numel())
     moment = op.rows(op.weight_gradient(x, widened, like)).T
     N, total = moment[:, :-1], moment[:, -1:]
     S = torch.cat([torch.cat([gram, total], dim=1), torch.cat([total.T, ones.sum().view(1, 1)], dim=1)])
-    return S, torch.cat([N, v.sum((0, *range(2, v.dim()))).unsqueeze(0)])
+    return S, torch.cat([N, v.sum((0, *dag.merged(node).position_axes)).unsqueeze(0)])
 
 
 @dataclass(frozen=True)
@@ -263,7 +264,7 @@ def without_update(
         output: of a parent, for the same samples.
         frozen: names of parameters that stay as they are.
     """
-    axis, left = channel_axis(v), v
+    axis, left = dag.merged(node).batch_axis, v
     for edge, (weight, bias) in split_update(dag, node, dW, v.dtype, frozen=frozen).items():
         slot = dag.slots(node)[edge]
         done = layer_output(dag.op(edge).run(output(edge.source), weight, bias), weight)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn, unflatten
 
 from dagrow.build import Network
 from dagrow.build.norm_entries import norm_entries
 from dagrow.graph import Dag, Reading
-from dagrow.ops import ACTIVATIONS, NORMS, channel_axis, from_positions, to_positions, with_channels
+from dagrow.ops import NORMS
+from dagrow.stages import FLATTENED, POSITIONED, STAGES, Passing, Stage, run_stages
 from dagrow.statistics.site import SiteLayout
 
 Norming = Callable[[str, Tensor], Tensor]
@@ -18,22 +19,20 @@ Norming = Callable[[str, Tensor], Tensor]
 
 def activation(dag: Dag, name: str) -> Callable[[Tensor], Tensor]:
     """Norm, activation and pool of a node on some new features, positions in, positions out."""
-    shape, norming = dag.merged(name), _of_these_values(dag)
+    shape, pooled, norming = dag.merged(name), dag.pooled(name), _of_these_values(dag)
 
     def activate(z: Tensor) -> Tensor:
-        return to_positions(_passed(dag, name, from_positions(z, with_channels(shape, z.shape[2])), norming))
+        return pooled.to_positions(_passed(dag, name, shape.from_positions(z), norming))
 
     return activate
 
 
 def reader(layout: SiteLayout, reading: Reading) -> Callable[[Tensor], Tensor]:
     """How a child reads new features: ``[n, P', K]`` to ``[n, Q, K, fan_out]``."""
-    node, merged = layout.dag.node(layout.site.node), layout.dag.merged(layout.site.node)
-    pooled, norming = merged if node.pool is None else node.pool.output_shape(merged), _of_these_values(layout.dag)
+    pooled, norming = layout.dag.pooled(layout.site.node), _of_these_values(layout.dag)
 
     def read(h: Tensor) -> Tensor:
-        x = from_positions(h, with_channels(pooled, h.shape[2]))
-        return _read(layout, reading, x, norming, layout.pointwise)
+        return _read(layout, reading, pooled.from_positions(h), norming, layout.pointwise)
 
     return read
 
@@ -47,7 +46,7 @@ def writer(network: Network, layout: SiteLayout) -> Callable[[Tensor, Tensor], t
 
     def there(z: Tensor, index: Tensor) -> tuple[Tensor, ...]:
         norming = _as_they_are(network, layout, index)
-        h = _passed(dag, node, from_positions(z, with_channels(shape, z.shape[2])), norming)
+        h = _passed(dag, node, shape.from_positions(z), norming)
         return tuple(_read(layout, reading, h, norming, pointwise=False) for reading in layout.site.readings)
 
     return there
@@ -55,31 +54,25 @@ def writer(network: Network, layout: SiteLayout) -> Callable[[Tensor, Tensor], t
 
 def _read(layout: SiteLayout, reading: Reading, h: Tensor, norming: Norming, pointwise: bool) -> Tensor:
     """Features that a node hands on, in its own shape, as a child reads each of them."""
-    dag, K = layout.dag, h.shape[channel_axis(h)]
-    x = _flattened(dag, layout.site.node, h)
+    dag, K = layout.dag, h.shape[layout.dag.pooled(layout.site.node).batch_axis]
+    x = _passed(dag, layout.site.node, h, norming, FLATTENED)
     for name in reading.through:
-        x = _flattened(dag, name, _passed(dag, name, x, norming))
+        x = _passed(dag, name, x, norming, STAGES)
     if reading.flattened:
         return unflatten(x, 1, (K, -1)).unsqueeze(1)
-    return dag.op(reading.edge).fan_out_features(x, pointwise)
+    return dag.op(reading.edge).fan_out_features(x, x.shape[dag.output(reading.edge.source).batch_axis], pointwise)
 
 
-def _passed(dag: Dag, name: str, z: Tensor, norming: Norming) -> Tensor:
-    """Norm, activation and pool."""
-    node = dag.node(name)
-    z = ACTIVATIONS[node.activation].function(z if node.norm == "none" else norming(name, z))
-    return z if node.pool is None else node.pool.run(z)
-
-
-def _flattened(dag: Dag, name: str, x: Tensor) -> Tensor:
-    return x.flatten(1) if dag.node(name).flatten and x.dim() > 2 else x
+def _passed(dag: Dag, name: str, z: Tensor, norming: Norming, stages: Sequence[Stage] = POSITIONED) -> Tensor:
+    """Stages of a node; nothing is dropped."""
+    return run_stages(name, dag.node(name), dag.merged(name), z, Passing(norming), stages)
 
 
 def _of_these_values(dag: Dag) -> Norming:
     """With the statistics of these very values, and nothing learned."""
 
     def norming(name: str, z: Tensor) -> Tensor:
-        nothing = z.new_zeros(z.shape[channel_axis(z)])
+        nothing = z.new_zeros(z.shape[dag.merged(name).batch_axis])
         return NORMS[dag.node(name).norm].normalise(z, nothing, nothing, nn.Identity())
 
     return norming

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from dagrow.build import output_of
 from dagrow.graph import Dag
-from dagrow.ops import to_positions
 from dagrow.statistics.node import node_features, weighted_edges
 from dagrow.statistics.site import SiteLayout
 from dagrow.statistics.snapshots import Snapshot
@@ -47,7 +46,7 @@ class Portion:
         """The features of all edges into a node, made once for all that read the same."""
         key = tuple((edge.source, dag.op(edge)) for edge in weighted_edges(dag, node)) or node
         if key not in self._blocks:
-            like = next(iter(self.outputs.values())) if key != node else to_positions(self.goals[node])
+            like = next(iter(self.outputs.values())) if key != node else dag.merged(node).to_positions(self.goals[node])
             self._blocks[key] = node_features(dag, node, self.outputs, like)
         return self._blocks[key]
 

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from dagrow.graph import Dag, Reading, Site
-from dagrow.ops import from_positions, position_count, to_positions, with_channels
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics.node import edge_widths, units_of
 from dagrow.statistics.products import add_gram
@@ -125,10 +124,8 @@ class SiteLayout:
         """Positions of the new channel when it is flattened."""
         dag = self.dag
         for name in (self.site.node, *reading.through):
-            node, merged = dag.node(name), dag.merged(name)
-            if node.flatten and len(merged) > 1:
-                pooled = merged if node.pool is None else node.pool.output_shape(merged)
-                return position_count(pooled)
+            if dag.node(name).flatten and dag.merged(name).positions:
+                return dag.pooled(name).position_count
         return 1
 
     def image(self, blocks: Sequence[Tensor], key: tuple[str, ...]) -> list[Tensor]:
@@ -139,8 +136,9 @@ class SiteLayout:
         for name in key:
             pool = self.dag.node(name).pool
             if pool is not None:
-                shape = with_channels(self.dag.merged(name), block.shape[2])
-                block = to_positions(pool.averaged(from_positions(block, shape)))
+                shape = self.dag.merged(name)
+                averages = pool.averaged(shape.from_positions(block), shape)
+                block = pool.output_shape(shape).to_positions(averages)
         return block
 
     def add_metric(self, total: Tensor, blocks: Sequence[Tensor]) -> None:

@@ -105,7 +105,7 @@ class Snapshots:
         samples = max(expected)
         shapes = [self.dag.merged(name) for name in (*self.nodes, *self.nodes)]
         shapes += [self.dag.output(value.node) for value in self._inner if value.stage == "output"]
-        shapes += [entry.shape for entry in self.dag.spec.inputs.values()]
+        shapes += [entry.values for entry in self.dag.spec.inputs.values()]
         itemsize = next(iter(self.network.parameters())).element_size()
         return samples * itemsize * sum(math.prod(shape) for shape in shapes) <= self._room
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from dagrow.graph import Dag, Reading, cost
 from dagrow.methods import SiteMoments, SiteSamples
-from dagrow.ops import to_positions
 from dagrow.statistics.node import (
     NodeMoments,
     has_short_moments,
@@ -112,7 +111,7 @@ class Tally:
                 else:
                     blocks = part.features(dag, node)
                     add_gram(_square(sums, f"S {key}", blocks), blocks)
-                    N = dot(blocks, to_positions(part.goals[node]))
+                    N = dot(blocks, dag.merged(node).to_positions(part.goals[node]))
                 sums.add(f"N {key}", N)
                 sums.add(f"v {key}", part.goals[node].square().sum())
             for layout in self.layouts:
@@ -156,7 +155,7 @@ class Tally:
     ) -> None:
         """``B^T v`` plainly and with random signs."""
         child = reading.edge.target
-        v = to_positions(part.goals[child])[..., layout.dag.slots(child)[reading.edge]]
+        v = layout.dag.merged(child).to_positions(part.goals[child])[..., layout.dag.slots(child)[reading.edge]]
         sums.add(f"{kind} {_name(layout, reading)}", layout.moments(reading, blocks, v, part.ones)[0])
         if self.noise:
             few = [block if part.noisy is None else block[part.noisy] for block in (*blocks, v)]

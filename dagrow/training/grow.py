@@ -12,7 +12,7 @@ from dagrow.distributed import ALONE, Processes
 from dagrow.errors import ExportError, RunError, SpecError
 from dagrow.graph import Dag, load_run, nonparametric_problems, widest_fan_in
 from dagrow.objectives import LOSSES
-from dagrow.ops import NORMS, position_count
+from dagrow.ops import NORMS
 from dagrow.planner import check_growth, find_places
 from dagrow.randomness import random_numbers_kept
 from dagrow.report import Reporter, Silent
@@ -190,5 +190,5 @@ def _check_batches(dag: Dag, samples: int) -> None:
     for name in dag.order:
         norm = dag.node(name).norm
         over_samples = norm != "none" and NORMS[norm].over_samples
-        if samples == 1 and over_samples and position_count(dag.merged(name)) == 1:
+        if samples == 1 and over_samples and dag.merged(name).position_count == 1:
             raise TrainingError(f"norm '{norm}' of '{name}' needs batches of at least 2 samples, not 1")

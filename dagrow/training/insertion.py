@@ -8,7 +8,6 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
-from dagrow.ops import position_count
 from dagrow.planner import Candidate, apply
 from dagrow.spec import RunSpec
 from dagrow.training.progress import schedule_of
@@ -66,5 +65,5 @@ def way_to_insert(run: RunSpec, samples: int, network: Network, *, searched: boo
     untrained = schedule_of(run).planned(run) == 0 or training.best_updates or growth.in_a_row > 1
     judged = growth.removal is not None or training.penalty is not None
     enough = steps_between_growth(run, samples, network) >= ENOUGH
-    maps = any(position_count(network.dag.merged(node)) > 1 for node in network.dag.order)
+    maps = any(network.dag.merged(node).position_count > 1 for node in network.dag.order)
     return "silent" if searched and enough and not (untrained or judged or maps) else "amplitude"

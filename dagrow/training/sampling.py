@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from dagrow.graph import Dag, FixedSize, cost, sites
-from dagrow.ops import position_count
 from dagrow.spec import RunSpec
 from dagrow.statistics import CACHE_BYTES
 
@@ -33,7 +32,7 @@ def samples_needed(dag: Dag, everywhere: bool = False) -> int:
         features = sum(
             dag.op(e).feature_count(dag.output(e.source)) for e in dag.incoming[place.node] if dag.op(e).parametrised
         )
-        needed = max(needed, math.ceil(features**2 / position_count(dag.merged(place.node))))
+        needed = max(needed, math.ceil(features**2 / dag.merged(place.node).position_count))
     return max(FEWEST, min(needed, CACHE_BYTES // (_BYTES_PER_VALUE * _values(dag, 2))))
 
 

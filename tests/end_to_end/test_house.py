@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,12 @@ from dagrow.spec.run import DATASETS
 PACKAGE = ROOT / "dagrow"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors", "randomness", "ties", "work"},
+    {"errors", "layout", "randomness", "ties", "work"},
     {"files", "packing"},
     {"distributed"},
     {"methods", "ops", "objectives"},
     {"spec"},
+    {"stages"},
     {"graph"},
     {"data", "build"},
     {"statistics", "mutation", "export", "report"},
@@ -132,3 +134,17 @@ def test_the_schema_names_everything_that_can_be_named():
 
 def test_the_named_data_sets_are_those_that_can_be_read():
     assert tuple(READ_DATASETS) == DATASETS
+
+
+RANK = re.compile(
+    r"(len\((\w|\.)*(shape|source|merged|output)\w*(\(\w*\))?\)|\.dim\(\)|\.ndim) *(==|!=|<|>|<=|>=) *[234]\b"
+)
+"""Asks the number of axes what a value means; ``layout.py`` knows, and each op of its own values."""
+
+
+def test_no_meaning_is_read_off_a_rank():
+    assert RANK.search("shape[0] if len(shape) == 3 else shape[-1]")
+    assert RANK.search("x.dim() == 4")
+    found = [file for file in FILES if house_of(file) not in ("layout", "ops") and RANK.search(file.read_text())]
+    # A column of labels may stand as a matrix of one column.
+    assert [str(file.relative_to(PACKAGE)) for file in found] == ["data/splitting.py"]

@@ -1,6 +1,9 @@
 """Every graph in specs/, on drawn data: it checks, runs, grows as promised, and leaves as plain PyTorch."""
 
 import importlib.util
+import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -86,6 +89,22 @@ def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
     assert sum(p.numel() for p in model.parameters()) == size + plan.best.cost.parameters
     step(model, loss, data, optimizer)
     check_copies(model.float(), [tuple(t.float() for t in x) for x, _ in data], tmp_path)
+
+
+@pytest.mark.parametrize(("file", "data"), [("timeseries_conv1d", "timeseries"), ("volume_conv3d", "volumes")])
+def test_series_and_volumes_are_trained_on_drawn_data(file, data, tmp_path):
+    """With the data of ``specs/drawn_data.py``, a short run leaves a network that has learned and is exported."""
+    script = [sys.executable, str(ROOT / "specs" / "drawn_data.py"), "--out", str(tmp_path)]
+    subprocess.run(script, check=True, timeout=120)
+    less = ["growth.budget.steps=1", "training.final_epochs=5", "training.epochs_between_growth=1"]
+    sets = [part for entry in (f"data.npz={tmp_path / data}.npz", *less) for part in ("--set", entry)]
+    outcome = command("grow", ROOT / "specs" / f"{file}.yaml", "--out", tmp_path / "run", *sets)
+    assert outcome.code == 0, outcome
+    events = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines()]
+    losses = [event["running_loss"] for event in events if event["event"] == "epoch"]
+    assert losses[-1] < losses[0]
+    assert any(event["event"] == "growth" for event in events)
+    assert f"nn.Conv{file[-2:]}(" in (tmp_path / "run" / "exported" / "model.py").read_text()
 
 
 def check_copies(model, inputs, folder):

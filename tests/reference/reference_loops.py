@@ -1,7 +1,8 @@
 """Moments by loops over samples, positions and kernel offsets: slow, and easy to check against the papers.
 
-Arrays are numpy, of one sample: vectors ``[F]``, tokens ``[T, F]``, maps ``[C, H, W]``. A position is an
-index: ``()`` of a vector, ``t`` of tokens, ``(row, column)`` of a map.
+Arrays are numpy, of one sample: vectors ``[F]``, tokens ``[T, F]``, maps ``[C, H, W]``, volumes ``[C, D, H, W]``; what
+an edge reads may also be a series ``[C, L]``. A position is an index: ``()`` of a vector, ``t`` of tokens, ``(row,
+column)`` of a map, and a tuple of as many numbers as there are axes of anything else.
 """
 
 import itertools
@@ -16,18 +17,17 @@ def positions(array):
         return [()]
     if array.ndim == 2:
         return list(range(array.shape[0]))
-    return list(itertools.product(range(array.shape[1]), range(array.shape[2])))
+    return list(itertools.product(*map(range, array.shape[1:])))
 
 
 def at(array, position):
     """The features at a position; zeros outside the map."""
     if array.ndim == 1:
         return array
-    if array.ndim == 2:
+    if not isinstance(position, tuple):
         return array[position]
-    row, column = position
-    if 0 <= row < array.shape[1] and 0 <= column < array.shape[2]:
-        return array[:, row, column]
+    if all(0 <= index < extent for index, extent in zip(position, array.shape[1:], strict=True)):
+        return array[(slice(None), *position)]
     return np.zeros(array.shape[0])
 
 
@@ -38,7 +38,11 @@ def margins(op):
 
 
 def offsets(op):
-    return list(itertools.product(range(op.kernel[0]), range(op.kernel[1])))
+    return list(itertools.product(*map(range, op.kernel)))
+
+
+def centre(op):
+    return tuple(extent // 2 for extent in op.kernel)
 
 
 OUTSIDE = (-1, -1)
@@ -53,7 +57,7 @@ def read_position(op, j, offset):
         steps = [j[i] + margins(op)[i] - offset[i] * op.dilation[i] for i in range(2)]
         fits = all(step % s == 0 for step, s in zip(steps, op.stride, strict=True))
         return tuple(step // s for step, s in zip(steps, op.stride, strict=True)) if fits else OUTSIDE
-    return tuple(j[i] * op.stride[i] - margins(op)[i] + offset[i] * op.dilation[i] for i in range(2))
+    return tuple(j[i] * op.stride[i] - margins(op)[i] + offset[i] * op.dilation[i] for i in range(len(j)))
 
 
 def edge_features(op, b, j):
@@ -102,7 +106,7 @@ def allowed_columns(dag, node, m):
     columns, start, constant = [], 0, False
     for edge in weighted(dag.spec, node):
         op, source, slot = dag.op(edge), dag.output(edge.source), dag.slots(node)[edge]
-        width = source[-1] if op.name == "linear" else source[0] * op.kernel[0] * op.kernel[1]
+        width = source[-1] if op.name == "linear" else source[0] * len(offsets(op))
         if slot.start <= m < slot.stop:
             groups = getattr(op, "groups", 1)
             group = (m - slot.start) // ((slot.stop - slot.start) // groups)
@@ -131,7 +135,7 @@ def residuals(dag, node, samples):
     for values in samples:
         v = node_goal(node, values) - node_features(dag.spec, node, values) @ dW.T
         shape = values.a[node].shape
-        found.append(v.T.reshape(shape) if len(shape) == 3 else v.reshape(shape))
+        found.append(v.T.reshape(shape) if len(shape) > 2 else v.reshape(shape))
     return found
 
 
@@ -159,7 +163,7 @@ def site_image(dag, path, values):
     """
     B = node_features(dag.spec, path[0], values)
     shape = values.a[path[0]].shape
-    image = B.T.reshape(-1, *shape[1:]) if len(shape) == 3 else B.reshape(*shape[:-1], -1)
+    image = B.T.reshape(-1, *shape[1:]) if len(shape) > 2 else B.reshape(*shape[:-1], -1)
     flattened = False
     for name in path:
         node = dag.spec.nodes[name]
@@ -175,7 +179,7 @@ def fed(op, image, flattened, j, pointwise):
         return np.array([at(image, q) for q in positions(image)])
     if op.name == "linear":
         return at(image, j)[None]
-    used = [(op.kernel[0] // 2, op.kernel[1] // 2)] if pointwise else offsets(op)
+    used = [centre(op)] if pointwise else offsets(op)
     return np.array([at(image, read_position(op, j, o)) for o in used])
 
 

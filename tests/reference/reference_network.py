@@ -33,7 +33,7 @@ def graph(inputs, nodes, edges, outputs=("y",)):
     """A spec with short forms: an input is a shape, a node may be a size."""
     return GraphSpec.model_validate(
         {
-            "inputs": {name: {"shape": list(shape)} for name, shape in inputs.items()},
+            "inputs": {name: x if isinstance(x, dict) else {"shape": list(x)} for name, x in inputs.items()},
             "nodes": {name: {"size": node} if isinstance(node, int) else node for name, node in nodes.items()},
             "edges": edges,
             "outputs": list(outputs),
@@ -138,26 +138,30 @@ def forward(model, xs):
                 written.append(functional.conv_transpose2d(x, weight, bias, *spread))
             else:
                 padding = "same" if op.padding == "same" else op.padding
-                written.append(functional.conv2d(x, weight, bias, op.stride, padding, op.dilation, op.groups))
-        channel = 2 if written[0].dim() == 3 else 1
+                convolution = getattr(functional, op.name)
+                written.append(convolution(x, weight, bias, op.stride, padding, op.dilation, op.groups))
+        layout = model.dag.merged(name)
+        channel = layout.batch_axis
         a[name] = torch.cat(written, channel) if node.merge == "concat" else sum(written)
         # A tensor of its own, so that its gradient is its own.
         a[name] = a[name] * 1.0
         assert node.norm == "none"
-        b[name] = _after(node, a[name])
+        b[name] = _after(node, a[name], layout)
     return a, b
 
 
-def _after(node, z):
+def _after(node, z, layout):
     z = ACTIVATIONS[node.activation](z)
     if node.pool is not None:
         pool = node.pool
         if pool.kind == "global_average":
-            z = z.mean(dim=(2, 3)) if z.dim() == 4 else z.mean(dim=1)
+            z = z.mean(dim=layout.position_axes)
         elif pool.kind == "upsample":
-            z = z.repeat_interleave(pool.kernel, 2).repeat_interleave(pool.kernel, 3)
+            for axis in layout.position_axes:
+                z = z.repeat_interleave(pool.kernel, axis)
         else:
-            function = functional.max_pool2d if pool.kind == "max" else functional.avg_pool2d
+            kind = {"max": "max", "average": "avg"}[pool.kind]
+            function = getattr(functional, f"{kind}_pool{len(layout.positions)}d")
             z = function(z, pool.kernel, pool.stride, pool.padding)
     return z.flatten(1) if node.flatten else z
 

@@ -119,6 +119,33 @@ ZOO = {
             "c->y": conv(kernel=3, stride=2),
         },
     ),
+    "series": graph(
+        {"x": {"shape": [2, 7], "layout": "channels_first"}},
+        {
+            "h": node(2, "relu", norm="batch", pool=MAX),
+            "k": node(2, "selu", pool={"kind": "upsample", "kernel": 2}),
+            "c": {"merge": "concat", "activation": "tanh", "flatten": True},
+            "w": node(2, "tanh", pool="global_average"),
+            "y": 3,
+        },
+        {
+            "x->h": {"op": "conv1d", "kernel": 3, "stride": 2, "padding": 2, "dilation": 2},
+            "h->k": {"op": "conv1d", "kernel": 2, "padding": 1},
+            "k->c": "identity",
+            "k->w": {"op": "conv1d", "padding": "same"},
+            "w->y": "linear",
+            "c->y": "linear",
+        },
+    ),
+    "volumes": graph(
+        {"x": [1, 5, 3, 3]},
+        {"h": node(2, "relu", norm="batch"), "k": node(2, "selu", pool=MAX, flatten=True), "y": 3},
+        {
+            "x->h": {"op": "conv3d", "kernel": [3, 2, 1], "stride": [2, 1, 1], "padding": 1},
+            "h->k": {"op": "conv3d", "kernel": 2, "dilation": [1, 2, 1]},
+            "k->y": "linear",
+        },
+    ),
     "concat of maps, pool, flatten": graph(
         {"x": [1, 6, 6]},
         {

@@ -74,10 +74,26 @@ def test_two_convolutions_with_anything_unequal(first, second, shape, pointwise,
     check_nodes(spec, samples=2, seed=seed)
 
 
-@settings(max_examples=40)
-@given(op=convolutions(), shape=maps, seed=st.integers(0, 99))
-def test_features_are_unfolded_patches(op, shape, seed):
+@st.composite
+def read(draw):
+    """A convolution over one, two or three axes and the shape of what it reads."""
+    dims = draw(st.sampled_from([1, 2, 3]))
+    if dims == 2:
+        op, shape = draw(convolutions()), draw(maps)
+    else:
+        fields = {name: tuple(draw(st.integers(1, 2)) for _ in range(dims)) for name in ("stride", "dilation")}
+        fields["kernel"] = tuple(draw(st.integers(1, 3)) for _ in range(dims))
+        fields["padding"] = tuple(draw(st.integers(0, 2)) for _ in range(dims))
+        op = find_op(f"conv{dims}d")(**fields, bias=draw(st.booleans()))
+        shape = (draw(st.integers(1, 2)), *(draw(st.integers(2, 5)) for _ in range(dims)))
     fitting(op, shape)
+    return op, shape
+
+
+@settings(max_examples=60)
+@given(case=read(), seed=st.integers(0, 99))
+def test_features_are_unfolded_patches(case, seed):
+    op, shape = case
     x = normal(2, *shape, seed=seed)
     found = op.features(x)
     if op.name == "conv2d":
@@ -92,42 +108,44 @@ def test_features_are_unfolded_patches(op, shape, seed):
     run = op.run(x, op.weight(weight, shape), None)
     torch.testing.assert_close(found @ weight.T, run.flatten(2).transpose(1, 2))
     # A view with strides of its own, as a slice of a batch or channels last, gives the same.
-    for view in (torch.cat([x, x])[2:], x.contiguous(memory_format=torch.channels_last)):
+    for view in (torch.cat([x, x])[2:], x.movedim(1, -1).contiguous().movedim(-1, 1)):
         assert torch.equal(op.features(view), expected)
 
 
-@settings(max_examples=40)
-@given(op=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99))
-def test_what_is_carried_back_and_how_often_a_position_is_read(op, shape, pointwise, seed):
+@settings(max_examples=60)
+@given(case=read(), pointwise=st.booleans(), seed=st.integers(0, 99))
+def test_what_is_carried_back_and_how_often_a_position_is_read(case, pointwise, seed):
+    op, shape = case
     out = fitting(op, shape)
-    used = [(op.kernel[0] // 2, op.kernel[1] // 2)] if pointwise else loops.offsets(op)
-    children = list(itertools.product(range(out[1]), range(out[2])))
+    used = [loops.centre(op)] if pointwise else loops.offsets(op)
+    children = list(itertools.product(*map(range, out[1:])))
     v = normal(2, len(children), 2, seed=seed)
     back, counts = np.zeros((2, len(used), 2, *shape[1:])), np.zeros(shape[1:])
     for (j, child), (k, offset) in itertools.product(enumerate(children), enumerate(used)):
-        row, column = loops.read_position(op, child, offset)
-        if 0 <= row < shape[1] and 0 <= column < shape[2]:
-            back[:, k, :, row, column] += v[:, j].numpy()
-            counts[row, column] += 1
+        q = loops.read_position(op, child, offset)
+        if all(0 <= index < extent for index, extent in zip(q, shape[1:], strict=True)):
+            back[(slice(None), k, slice(None), *q)] += v[:, j].numpy()
+            counts[q] += 1
     reads = op.reads(shape, pointwise)
     assert reads.fan_out == len(used)
     assert np.array_equal(reads.counts.numpy(), counts.reshape(-1))
-    image, weights = normal(2, shape[1] * shape[2], 3, seed=seed + 1), normal(2, 2, seed=seed + 2)
+    image, weights = normal(2, counts.size, 3, seed=seed + 1), normal(2, 2, seed=seed + 2)
     moment = np.einsum("wn,nqf,nkmq->wfkm", weights, image, back.reshape(2, len(used), 2, -1))
     close(op.fan_out_moment(image, v, shape, pointwise, weights), moment, scale=10.0)
 
 
-@settings(max_examples=40)
-@given(op=convolutions(), shape=maps, pointwise=st.booleans(), seed=st.integers(0, 99))
-def test_fan_out_weights_read_a_new_channel_as_the_loops_do(op, shape, pointwise, seed):
+@settings(max_examples=60)
+@given(case=read(), pointwise=st.booleans(), seed=st.integers(0, 99))
+def test_fan_out_weights_read_a_new_channel_as_the_loops_do(case, pointwise, seed):
     """omega . B^t_j is what the kernel made of omega writes at child position j."""
+    op, shape = case
     out = fitting(op, shape)
     channel = normal(1, 1, *shape[1:], seed=seed)
     omega = normal(1, op.reads(shape, pointwise).fan_out, 2, seed=seed + 1)
     run = op.run(channel, op.fan_out_weight(omega, pointwise), None)
-    for j in itertools.product(range(out[1]), range(out[2])):
+    for j in itertools.product(*map(range, out[1:])):
         t = loops.fed(op, channel[0].numpy(), False, j, pointwise)
-        close(run[0, :, j[0], j[1]], omega[0].numpy().T @ t[:, 0], scale=1.0)
+        close(run[(0, slice(None), *j)], omega[0].numpy().T @ t[:, 0], scale=1.0)
 
 
 POOLS = {
@@ -213,6 +231,21 @@ GRAPHS = {
         {"h": 2, "y": 6},
         {"x->h": conv(padding=1), "h->y": conv(padding=1), "x->y": conv(kernel=1, groups=3, bias=False)},
     ),
+    "volumes": graph(
+        {"x": [1, 3, 2, 3]},
+        {"h": {"size": 2, "activation": "relu", "pool": "global_average"}, "k": {"size": 2, "flatten": True}, "y": 2},
+        {
+            "x->k": {"op": "conv3d", "kernel": [2, 1, 2], "stride": [1, 1, 2], "padding": [0, 1, 1]},
+            "x->h": {"op": "conv3d", "kernel": 2, "dilation": [2, 1, 1]},
+            "k->y": "linear",
+            "h->y": "linear",
+        },
+    ),
+    "volumes read by a convolution": graph(
+        {"x": [1, 3, 2, 2]},
+        {"h": {"size": 2, "activation": "selu"}, "y": 2},
+        {"x->h": {"op": "conv3d", "kernel": [3, 2, 1], "padding": 1}, "h->y": {"op": "conv3d", "kernel": 2}},
+    ),
     "into a concat": graph(
         {"x": [2, 3, 3]},
         {"h": 2, "y": {"merge": "concat"}},
@@ -265,3 +298,28 @@ def test_children_that_read_positions_unequally_share_the_larger_weight(ops, poi
         if edge.source == "h":
             own = loops.site_metric(model.dag, ("h",), edge, values, pointwise)
             assert np.linalg.eigvalsh(found.sites["h"].S.numpy() - own).min() > -1e-9 * np.abs(own).max()
+
+
+FIELDS = [{"kernel": 3, "padding": 2, "dilation": 2}, {"kernel": 4, "stride": 2, "padding": 1}]
+
+
+@pytest.mark.parametrize("pointwise", [False, True])
+def test_a_series_is_a_map_of_one_row(pointwise):
+    """Moments of conv1d edges are those of conv2d edges over maps of height 1, which the loops have checked."""
+
+    def two(fields):
+        return {**{name: [1 if name != "padding" else 0, number] for name, number in fields.items()}, "op": "conv2d"}
+
+    nodes = {"h": {"size": 2, "activation": "selu"}, "y": {"size": 2, "pool": "global_average"}}
+    first, second = ({"op": "conv1d", **fields} for fields in FIELDS)
+    series = graph({"x": {"shape": [2, 9], "layout": "channels_first"}}, nodes, {"x->h": first, "h->y": second})
+    maps = graph({"x": [2, 1, 9]}, nodes, {"x->h": two(FIELDS[0]), "h->y": two(FIELDS[1])})
+    one, *_ = case(series, samples=3)
+    other, x, y, _ = case(maps, samples=3)
+    one.load_state_dict(
+        {key: value.squeeze(2) if value.dim() == 4 else value for key, value in other.state_dict().items()}
+    )
+    found = collected(one, squared, stream(one, tuple(v.squeeze(2) for v in x), y), sites=["h"], pointwise=pointwise)
+    expected = collected(other, squared, stream(other, x, y), sites=["h"], pointwise=pointwise)
+    for name in ("S", "N_proj", "N_noise"):
+        close(getattr(found.sites["h"], name), getattr(expected.sites["h"], name).numpy())

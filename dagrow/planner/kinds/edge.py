@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
-from dagrow.build.emit import edge_module
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.graph import Dag, FixedSize, NodeTemplate, new_edge
 from dagrow.methods import EdgeFormula, EdgeMoments
 from dagrow.mutation import Change, WeightUpdate
@@ -119,7 +119,7 @@ def _written(network: Network, place: Place, moments: NodeMoments) -> float:
     state, squares, start, total = network.state_dict(), moments.S.diagonal(), 0, 0.0
     for edge, width in edge_widths(place.base, place.node).items():
         op = place.base.op(edge)
-        rows = op.rows(op.stored(state[f"{edge_module(edge)}.weight"])).double()
+        rows = op.rows(EdgeWeight.read(state, op, edge).weight).double()
         # A grouped weight holds the columns of its group only: their mean stands for them.
         own = squares[start : start + width]
         total += float((rows.square() @ own if rows.shape[1] == width else rows.square().sum() * own.mean()).sum())

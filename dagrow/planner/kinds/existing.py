@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
-from dagrow.build.emit import edge_module
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.methods import Existing
 from dagrow.mutation import columns_of
 from dagrow.spec.graph import EdgeId
@@ -47,7 +47,6 @@ def _fan_outs(layout: SiteLayout, state: dict[str, Tensor]) -> list[Tensor]:
     return found
 
 
-def weights_of(layout: SiteLayout, state: dict[str, Tensor], edge: EdgeId) -> tuple[Tensor, Tensor | None]:
+def weights_of(layout: SiteLayout, state: dict[str, Tensor], edge: EdgeId) -> EdgeWeight:
     """Weight (output features first) and bias of an edge."""
-    layer = edge_module(edge)
-    return layout.dag.op(edge).stored(state[f"{layer}.weight"]), state.get(f"{layer}.bias")
+    return EdgeWeight.read(state, layout.dag.op(edge), edge)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
-from dagrow.build.emit import edge_module
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, split_edge
 from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
-from dagrow.ops import ACTIVATIONS, Activation, with_channels
+from dagrow.ops import ACTIVATIONS, Activation
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.kinds.neurons import draft_neurons
 from dagrow.planner.trial import Trial
@@ -125,7 +125,7 @@ def _parameters(place: Split) -> int:
     assert place.structure is not None
     assert place.edge is not None
     base, edge = place.base, place.edge
-    shape = with_channels(base.written(edge) if place.early else base.output(edge.source), place.kept)
+    shape = (base.written(edge) if place.early else base.output(edge.source)).with_channels(place.kept)
     first, second = place.structure.edges.values()
     return first.parameter_count(base.output(edge.source), shape) + second.parameter_count(shape, base.written(edge))
 
@@ -134,9 +134,8 @@ def _same_function(network: Network, place: Split, statistics: Statistics) -> Co
     """The units that hand on what the replaced edge wrote or read, and its removal."""
     (into,), (out,) = place.dag.incoming[place.node], place.dag.outgoing[place.node]
     assert place.edge is not None
-    state, layer = network.state_dict(), edge_module(place.edge)
-    op = place.base.op(place.edge)
-    W, bias = op.stored(state[f"{layer}.weight"]), state.get(f"{layer}.bias")
+    replaced = EdgeWeight.read(network.state_dict(), place.base.op(place.edge), place.edge)
+    W, bias = replaced
     eye = torch.eye(place.values, dtype=W.dtype, device=W.device)
     if place.early:
         rows, offset = W, eye.new_zeros(place.values) if bias is None else bias
@@ -153,7 +152,7 @@ def _same_function(network: Network, place: Split, statistics: Statistics) -> Co
     features = NewFeatures(
         place.node, {into: (fan_in, fan_in_bias if place.dag.op(into).has_bias else None)}, {out: fan_out}
     )
-    removal = WeightUpdate(place.edge.target, {place.edge: (-W, None if bias is None else -bias)})
+    removal = WeightUpdate(place.edge.target, {place.edge: -replaced})
     return Constant(features, (removal,), {out: constant} if place.dag.op(out).has_bias else {})
 
 

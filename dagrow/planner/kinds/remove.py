@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
-from dagrow.build.emit import edge_module
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.errors import SpecError
 from dagrow.graph import Dag, FixedSize, NodeTemplate, Structure
 from dagrow.methods import Metric
@@ -53,16 +53,15 @@ class Remove(Kind):
         updates, shrinkage = [], min(ask.shrinkages)
         for edge in _lost(place):
             moments = statistics.nodes[edge.target]
-            layer = edge_module(edge)
-            state = network.state_dict()
-            W, bias = place.base.op(edge).stored(state[f"{layer}.weight"]), state.get(f"{layer}.bias")
+            lost = EdgeWeight.read(network.state_dict(), place.base.op(edge), edge)
+            W, bias = lost
             solve = partial(_compensation, place, edge, moments.S, W, bias, shrinkage, ask.frozen)
             dW = ask.solves.weights(f"compensation of {edge} without {place.label} at {shrinkage}", solve)
             weights = {
                 e: (w.to(W.dtype), None if b is None else b.to(W.dtype))
                 for e, (w, b) in split_update(place.dag, edge.target, dW, torch.float64, frozen=ask.frozen).items()
             }
-            updates.append(WeightUpdate(edge.target, {edge: (-W, None if bias is None else -bias), **weights}))
+            updates.append(WeightUpdate(edge.target, {edge: -lost, **weights}))
         trial = Trial(network, place.dag, Change(structure=place.structure, constant=Constant(updates=tuple(updates))))
         variant = Variant(trial, shrinkage, (), 0.0, 0, place.cost())
         return Draft(self.name, place.label, (variant,), limit=ask.removal)

@@ -81,7 +81,7 @@ def _facts(life: NodeLife) -> Iterator[str]:
         yield "output"
     size, first = dag.size(name), life.parts[0].features
     grown = f"{first} → {size}" if size != first else f"{size}"
-    yield f"{grown} {'channel' if len(dag.merged(name)) == 3 else 'feature'}{'' if size == 1 else 's'}"
+    yield f"{grown} {'channel' if dag.merged(name).order == 'channels_first' else 'feature'}{'' if size == 1 else 's'}"
 
 
 def _details(life: NodeLife) -> Iterator[str]:

@@ -30,6 +30,16 @@ def map_dag(shape: tuple[int, int, int], channels: int) -> Dag:
     )
 
 
+def series_dag(shape: tuple[int, int], channels: int) -> Dag:
+    """Its output is a series as long as the input."""
+    return _dag(
+        inputs={"x": {"shape": list(shape), "layout": "channels_first"}},
+        nodes={"y": {"size": channels}},
+        edges={"x -> y": {"op": "conv1d", "kernel": 1}},
+        outputs=["y"],
+    )
+
+
 def token_dag(shape: tuple[int, int], features: int) -> Dag:
     """Its output has as many tokens as the input."""
     return _dag(

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 import pytest
 import torch
-from data_graphs import map_dag, token_dag, vector_dag
+from data_graphs import map_dag, series_dag, token_dag, vector_dag
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +69,20 @@ def test_a_label_for_each_pixel(write_npz, shape):
     for loss in ("mse", "binary_cross_entropy"):
         path = write_npz(x_train=np.zeros((4, 1, 3, 3)), y_train=labels.clip(max=1))
         assert load(path, map_dag((1, 3, 3), 1), loss).train.xy()[1].shape[1:] == (1, 3, 3)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 1, 5)])
+def test_a_label_for_each_point_of_a_series(write_npz, shape):
+    """Its channels are the classes, where those of tokens would be their features."""
+    labels = np.arange(20, dtype=np.uint8).reshape(shape) % 3
+    x = np.random.default_rng(0).normal(size=(4, 2, 5)) * np.array([1.0, 9.0])[:, None]
+    path = write_npz(x_train=x, y_train=labels, x_test=x, y_test=labels)
+    y = load(path, series_dag((2, 5), 3), "cross_entropy").train.xy()[1]
+    assert torch.equal(y, torch.from_numpy(labels).long().reshape(4, 5))
+    scaled = load_data(DataSpec(npz=path, standardize=True), series_dag((2, 5), 3), LOSSES["cross_entropy"], 0)
+    torch.testing.assert_close(scaled.train.xy()[0].std((0, 2), correction=0), torch.ones(2))
+    with pytest.raises(DataError, match=r"shape \[5, 2\], channels last; input 'x' needs \[2, 5\], channels first"):
+        load(write_npz(x_train=x.swapaxes(1, 2), y_train=labels), series_dag((2, 5), 3), "cross_entropy")
 
 
 def test_tokens_are_targets_of_mse_only(write_npz):

@@ -12,10 +12,10 @@ from dagrow.ops import ACTIVATIONS
 from dagrow.spec import GraphSpec
 
 
-def graph(inputs: dict[str, list[int]], nodes: dict[str, Any], edges: dict[str, Any], *outputs: str) -> GraphSpec:
+def graph(inputs: dict[str, Any], nodes: dict[str, Any], edges: dict[str, Any], *outputs: str) -> GraphSpec:
     return GraphSpec.model_validate(
         {
-            "inputs": {name: {"shape": shape} for name, shape in inputs.items()},
+            "inputs": {name: x if isinstance(x, dict) else {"shape": x} for name, x in inputs.items()},
             "nodes": nodes,
             "edges": edges,
             "outputs": list(outputs),
@@ -183,6 +183,53 @@ ZOO: dict[str, GraphSpec] = {
             "x -> c": {"op": "conv2d", "kernel": 3, "groups": 2, "dilation": [2, 1], "padding": [1, 0]},
             "c -> y": {"op": "conv2d", "kernel": 3, "stride": 2, "groups": 2, "dilation": 2, "bias": False},
         },
+        "y",
+    ),
+    "series": graph(
+        {"x": {"shape": [4, 9], "layout": "channels_first"}},
+        {
+            "c": {"size": 4, "norm": "batch", "activation": "relu", "pool": {"kind": "max", "padding": 1}},
+            "d": {"size": 2, "norm": "layer", "pool": {"kind": "upsample", "kernel": 2}},
+            "both": {"merge": "concat", "activation": "tanh", "flatten": True},
+            "m": {"size": 3, "pool": "global_average"},
+            "y": {"size": 2},
+        },
+        {
+            "x -> c": {"op": "conv1d", "kernel": 3, "stride": 2, "padding": 1, "groups": 2},
+            "c -> d": {"op": "conv1d", "kernel": 2, "dilation": 2, "bias": False},
+            "c -> m": {"op": "conv1d", "padding": "same"},
+            "d -> both": "identity",
+            "x -> both": {"op": "conv1d", "kernel": 8, "size": 2},
+            "both -> y": "linear",
+            "m -> y": "linear",
+        },
+        "y",
+    ),
+    "volumes": graph(
+        {"x": [2, 5, 6, 4]},
+        {
+            "c": {"size": 4, "norm": "batch", "activation": "relu", "pool": {"kind": "average"}},
+            "d": {"size": 2, "pool": {"kind": "upsample", "kernel": 2}, "flatten": True},
+            "m": {"size": 3, "norm": "cap", "pool": "global_average"},
+            "y": {"size": 2},
+        },
+        {
+            "x -> c": {"op": "conv3d", "kernel": [3, 2, 1], "padding": [1, 0, 1], "groups": 2},
+            "c -> d": {"op": "conv3d", "kernel": 2, "stride": [1, 2, 1], "dilation": [1, 1, 2]},
+            "c -> m": {"op": "conv3d", "kernel": 1, "bias": False},
+            "d -> y": "linear",
+            "m -> y": "linear",
+        },
+        "y",
+    ),
+    "channels_last": graph(
+        {"x": {"shape": [3, 4, 5], "layout": "channels_last"}},
+        {
+            "t": {"size": 2, "norm": "layer", "activation": "gelu"},
+            "both": {"merge": "concat", "pool": "global_average"},
+            "y": {"size": 2},
+        },
+        {"x -> t": "linear", "x -> both": "identity", "t -> both": "identity", "both -> y": "linear"},
         "y",
     ),
     "nothing_learned": graph(

@@ -6,9 +6,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dagrow.ops import ShapeError, find_op, from_positions, position_count, to_positions
+from dagrow.ops import ShapeError, TensorLayout, find_op
+from dagrow.ops.conv1d import Conv1d
 from dagrow.ops.conv2d import Conv2d
+from dagrow.ops.conv3d import Conv3d
 from dagrow.ops.conv_transpose2d import ConvTranspose2d
+from dagrow.ops.convolution import Convolution
 from dagrow.ops.identity import Identity
 from dagrow.ops.linear import Linear
 
@@ -16,24 +19,23 @@ small = st.integers(1, 3)
 
 
 @st.composite
-def convolutions(draw: st.DrawFn, groups: bool = True) -> tuple[Conv2d, tuple[int, int, int], int]:
-    """An op with any fields, a map that it can read, and a number of output channels."""
+def convolutions(draw: st.DrawFn, groups: bool = True) -> tuple[Convolution, TensorLayout, int]:
+    """An op with any fields over one, two or three axes, what it can read, and a number of output channels."""
     factor = draw(st.integers(1, 3)) if groups else 1
-    same = draw(st.booleans())
-    fields = {
-        "kernel": (draw(st.integers(1, 4)), draw(st.integers(1, 4))),
-        "dilation": (draw(small), draw(small)),
-        "groups": factor,
-        "bias": draw(st.booleans()),
-    }
-    if same:
+    dims = draw(st.integers(1, 3))
+
+    def each(numbers: st.SearchStrategy[int]) -> tuple[int, ...]:
+        return tuple(draw(numbers) for _ in range(dims))
+
+    fields = {"kernel": each(st.integers(1, 4)), "dilation": each(small), "groups": factor, "bias": draw(st.booleans())}
+    if draw(st.booleans()):
         assume(all(d * (k - 1) % 2 == 0 for k, d in zip(fields["kernel"], fields["dilation"], strict=True)))
         fields["padding"] = "same"
     else:
-        fields["padding"] = (draw(st.integers(0, 3)), draw(st.integers(0, 3)))
-        fields["stride"] = (draw(small), draw(small))
-    op = Conv2d(**fields)
-    source = (factor * draw(small), draw(st.integers(1, 7)), draw(st.integers(1, 7)))
+        fields["padding"] = each(st.integers(0, 3))
+        fields["stride"] = each(small)
+    op = find_op(f"conv{dims}d")(**fields)
+    source = TensorLayout((factor * draw(small), *each(st.integers(1, 7))), 0)
     assume(min(op.extents(source)) >= 1)
     return op, source, factor * draw(small)
 
@@ -71,14 +73,14 @@ def values(shape: tuple[int, ...], count: int = 2) -> Tensor:
 @given(st.one_of(convolutions(), transposed(), linears()))
 def test_shapes_costs_and_lines_are_those_of_the_layer(case):
     op, source, size = case
-    target = op.output_shape(source, size)
+    target = op.written_layout(TensorLayout.of(source), size)
     layer = op.module(source, target).double()
     assert tuple(layer(values(source)).shape[1:]) == target
     assert op.parameter_count(source, target) == sum(p.numel() for p in layer.parameters())
     assert op.has_bias == (layer.bias is not None)
     assert repr(eval(op.export_line(source, target), {"nn": nn})) == repr(layer)
     # Each weight works once per position of the output, of the input where the convolution is transposed.
-    positions = position_count(source if op.name == "conv_transpose2d" else target)
+    positions = (TensorLayout.of(source) if op.name == "conv_transpose2d" else target).position_count
     assert op.multiply_adds(source, target) == layer.weight.numel() * positions
 
 
@@ -86,18 +88,18 @@ def test_shapes_costs_and_lines_are_those_of_the_layer(case):
 @given(st.one_of(convolutions(groups=False), transposed(), linears()))
 def test_the_edge_is_features_times_weight(case):
     op, source, size = case
-    target = op.output_shape(source, size)
+    target = op.written_layout(TensorLayout.of(source), size)
     layer = op.module(source, target).double()
     x = values(source)
     features = op.features(x)
-    assert features.shape == (2, position_count(target), op.feature_count(source))
+    assert features.shape == (2, target.position_count, op.feature_count(source))
     rows = values((size, op.feature_count(source)), 1).squeeze(0)
     weight = op.weight(rows, source)
     with torch.no_grad():
         layer.weight.copy_(op.stored(weight))
     expected = layer(x)
     product = features @ rows.T + (0 if layer.bias is None else layer.bias)
-    torch.testing.assert_close(from_positions(product, target), expected, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(target.from_positions(product), expected, rtol=1e-11, atol=1e-12)
     torch.testing.assert_close(op.run(x, weight, layer.bias), expected, rtol=1e-11, atol=1e-12)
 
 
@@ -105,7 +107,7 @@ def test_the_edge_is_features_times_weight(case):
 @given(convolutions())
 def test_groups_read_their_slice_of_the_features(case):
     op, source, size = case
-    target = op.output_shape(source, size)
+    target = op.written_layout(TensorLayout.of(source), size)
     layer = op.module(source, target).double()
     x = values(source)
     inputs = op.features(x).chunk(op.output_groups, dim=2)
@@ -113,7 +115,7 @@ def test_groups_read_their_slice_of_the_features(case):
     product = torch.cat([f @ w.T for f, w in zip(inputs, weights, strict=True)], dim=2)
     if layer.bias is not None:
         product = product + layer.bias
-    torch.testing.assert_close(from_positions(product, target), layer(x), rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(target.from_positions(product), layer(x), rtol=1e-11, atol=1e-12)
     assert (op.fixed_sizes is None) == (op.groups == 1)
 
 
@@ -124,9 +126,9 @@ def test_features_of_any_memory_layout(case, layout):
     x = values(source, 3)
     expected = op.features(x)
     if layout == "transposed":
-        x = x.transpose(2, 3).contiguous().transpose(2, 3)
+        x = x.transpose(2, -1).contiguous().transpose(2, -1)
     elif layout == "channels last":
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.movedim(1, -1).contiguous().movedim(-1, 1)
     else:
         x = torch.cat([x, x], dim=1)[:, source[0] :]
     assert torch.equal(op.features(x), expected)
@@ -137,17 +139,8 @@ def test_features_of_any_memory_layout(case, layout):
 def test_features_of_no_samples(case):
     """Of a batch of which no sample is drawn."""
     op, source, size = case
-    target = op.output_shape(source, size)
-    assert op.features(values(source, 0)).shape == (0, position_count(target), op.feature_count(source))
-
-
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=3))
-def test_positions_there_and_back(shape):
-    x = values(tuple(shape))
-    positions = to_positions(x)
-    features = shape[0] if len(shape) == 3 else shape[-1]
-    assert positions.shape == (2, position_count(tuple(shape)), features)
-    assert torch.equal(from_positions(positions, tuple(shape)), x)
+    target = op.written_layout(TensorLayout.of(source), size)
+    assert op.features(values(source, 0)).shape == (0, target.position_count, op.feature_count(source))
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3))
@@ -232,8 +225,16 @@ def test_the_gram_is_that_of_the_features(drawn):
     torch.testing.assert_close(op.gram(x), B.T @ B, rtol=0, atol=1e-11 * max(1.0, float((B.T @ B).abs().max())))
 
 
-def test_the_gram_of_a_map_with_an_interior_is_made_by_lags():
-    op, x = Conv2d(kernel=(3, 2), padding=(1, 0), dilation=(1, 2)), values((2, 12, 11), 3)
+@pytest.mark.parametrize(
+    ("op", "shape"),
+    [
+        (Conv1d(kernel=3, padding=2, dilation=2), (2, 17)),
+        (Conv2d(kernel=(3, 2), padding=(1, 0), dilation=(1, 2)), (2, 12, 11)),
+        (Conv3d(kernel=(3, 2, 2), padding=(1, 0, 1)), (2, 9, 8, 7)),
+    ],
+)
+def test_the_gram_of_a_map_with_an_interior_is_made_by_lags(op, shape):
+    x = values(shape, 3)
     B = op.features(x).flatten(0, 1)
     assert op.has_gram
     torch.testing.assert_close(op.gram(x), B.T @ B, rtol=1e-12, atol=1e-11)

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dagrow.ops import ACTIVATIONS, NORMS, Pool, ShapeError, channels
+from dagrow.ops import ACTIVATIONS, NORMS, Pool, ShapeError, TensorLayout
 
 Z = torch.linspace(-3, 3, 41, dtype=torch.float64)
 
@@ -38,12 +38,18 @@ def test_what_growth_knows_of_an_activation_near_zero(name):
     ("name", "shape"),
     [
         ("batch", (3,)),
+        ("batch", TensorLayout((3, 4), 0)),
         ("batch", (3, 4, 5)),
+        ("batch", (3, 2, 4, 5)),
         ("cap", (3,)),
         ("cap", (3, 4, 5)),
+        ("cap", (3, 2, 4, 5)),
         ("layer", (3,)),
         ("layer", (4, 3)),
+        ("layer", TensorLayout((4, 5, 3), 2)),
+        ("layer", TensorLayout((3, 4), 0)),
         ("layer", (3, 4, 5)),
+        ("layer", (3, 2, 4, 5)),
     ],
 )
 def test_norms(name, shape):
@@ -54,11 +60,13 @@ def test_norms(name, shape):
     assert {key: value.shape for key, value in exported.state_dict().items()} == {
         key: value.shape for key, value in layer.state_dict().items()
     }
-    assert sum(p.numel() for p in layer.parameters()) == norm.parameters_per_feature * channels(shape)
+    assert sum(p.numel() for p in layer.parameters()) == norm.parameters_per_feature * TensorLayout.of(shape).channels
     assert layer(torch.randn(4, *shape)).shape == (4, *shape)
     x = torch.randn(50, *shape)
     y = layer(x)
-    axes = [0, *range(2, y.dim())] if norm.over_samples else [-1] if len(shape) < 3 else [1, 2, 3]
+    layout = TensorLayout.of(shape)
+    grouped = [*range(1, y.dim())] if layout.order == "channels_first" else [-1]
+    axes = [0, *range(2, y.dim())] if norm.over_samples else grouped
     torch.testing.assert_close(y.mean(axes), torch.zeros_like(y.mean(axes)), rtol=0, atol=1e-5)
     assert norm.per_feature == norm.over_samples
     larger = norm.module(shape)(x * 100)
@@ -125,29 +133,34 @@ def test_layer_norms_take_in_no_features():
     st.integers(1, 4),
     st.none() | st.integers(1, 4),
     st.integers(0, 2),
-    st.tuples(st.integers(1, 3), st.integers(1, 8), st.integers(1, 8)),
+    st.lists(st.integers(1, 8), min_size=2, max_size=4),
 )
 def test_pools_on_maps(kind, kernel, stride, padding, shape):
+    shape = TensorLayout(shape, 0)
     assume(2 * padding <= kernel)
     pool = Pool(kind=kind, kernel=kernel, stride=stride, padding=padding)
-    assume(min(shape[1:]) + 2 * padding >= kernel)
+    # torch averages no volume smaller than the window, so there it is refused.
+    assume(min(shape[1:]) + (2 * padding if len(shape) < 4 else 0) >= kernel)
     layer, x = pool.module(shape), torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     y = layer(x)
     assert tuple(y.shape[1:]) == pool.output_shape(shape)
     assert repr(eval(pool.export_line(shape), {"nn": nn})) == repr(layer)
-    assert torch.equal(pool.run(x), y)
-    windows = nn.AvgPool2d(kernel, pool.step, padding)(x)
-    assert torch.equal(pool.averaged(x), windows)
+    assert torch.equal(pool.run(x, shape), y)
+    windows = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[len(shape) - 2](kernel, pool.step, padding)(x)
+    assert torch.equal(pool.averaged(x, shape), windows)
 
 
-@given(st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)))
+@given(st.integers(1, 3), st.lists(st.integers(1, 4), min_size=2, max_size=4))
 def test_upsampling(factor, shape):
+    shape = TensorLayout(shape, 0)
     pool, x = Pool(kind="upsample", kernel=factor), torch.randn(2, *shape, dtype=torch.float64)
-    expected = x.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    expected = x
+    for axis in shape.position_axes:
+        expected = expected.repeat_interleave(factor, axis)
     assert pool.output_shape(shape) == tuple(expected.shape[1:])
     layer = pool.module(shape)
     assert repr(eval(pool.export_line(shape), {"nn": nn})) == repr(layer)
-    for found in (pool.run(x), pool.averaged(x), layer(x)):
+    for found in (pool.run(x, shape), pool.averaged(x, shape), layer(x)):
         assert torch.equal(found, expected)
 
 
@@ -157,7 +170,7 @@ def test_the_global_average(shape):
     x = torch.randn(2, *shape, dtype=torch.float64)
     expected = x.flatten(2).mean(2) if len(shape) == 3 else x.mean(1)
     assert pool.output_shape(shape) == tuple(expected.shape[1:])
-    torch.testing.assert_close(pool.run(x), expected)
+    torch.testing.assert_close(pool.run(x, shape), expected)
     layer = pool.module(shape)
     assert (layer is None) == (len(shape) == 2)
     if layer is not None:
@@ -173,6 +186,8 @@ def test_pools_that_make_no_sense():
         Pool(kind="upsample", kernel=2, stride=2)
     with pytest.raises(ShapeError, match=r"pool 'upsample' takes maps \[channels, height, width\], not \[4\]"):
         Pool(kind="upsample").output_shape((4,))
+    with pytest.raises(ShapeError, match=r"pool kernel 3 is larger than the map \[1, 2, 2, 2\]"):
+        Pool(kind="max", kernel=3, padding=1).output_shape((1, 2, 2, 2))
     with pytest.raises(ValueError, match="kind"):
         Pool(kind="median")
     assert Pool(kind="max", kernel=3).plain == "max 3"

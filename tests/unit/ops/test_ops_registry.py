@@ -110,8 +110,84 @@ def test_its_fields_and_shapes_are_checked():
             spec(wrong)
 
 
+class Series(Op):
+    """A convolution over a series, written without a word about its channels, its shapes or its cost."""
+
+    name: ClassVar[str] = "series"
+
+    op: Literal["series"] = "series"
+
+    def module(self, source: Shape, target: Shape) -> nn.Module:
+        return nn.Conv1d(source[0], target[0], 3, padding=1)
+
+
+def series(**fields):
+    return GraphSpec.model_validate(
+        {
+            "inputs": {"x": {"shape": (8, 8), **fields}},
+            "nodes": {"h": {"size": 8, "pool": "global_average"}, "y": {"size": 1}},
+            "edges": {"x -> h": "series", "h -> y": "linear"},
+            "outputs": ["y"],
+        }
+    )
+
+
+class Shaped(Series):
+    """The same with its shapes in plain tuples."""
+
+    def output_shape(self, source: Shape, size: int | None) -> Shape:
+        return (source[0] if size is None else size, *source[1:])
+
+
+class Declared(Series):
+    """The same with a word about its channels."""
+
+    channel_order: ClassVar[str] = "channels_first"
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    ("op", "message"),
+    [
+        (Series, r"'series' shows no channels in what it makes of tokens .*, \[8, 8\]: the 'layout' of the input"),
+        (Shaped, r"'series' reads its input channels_first, but \[8, 8\] are tokens .*'layout: channels_first'"),
+        (Declared, r"'series' reads its input channels_first, but \[8, 8\] are tokens .*'layout: channels_first'"),
+    ],
+)
+def test_no_op_reads_along_the_wrong_axis(op, message):
+    """Also where both axes are as long, so that nothing else would tell."""
+    register_op(op)
+    for wrong in ({}, {"layout": "channels_last"}):
+        with pytest.raises(SpecError, match="x -> h: " + message):
+            Dag.of(series(**wrong))
+    model = build(series(layout="channels_first"), seed=0)
+    assert [model.dag.merged("h").axis, *model.dag.output("h")] == [0, 8]
+    assert model(torch.zeros(2, 8, 8)).shape == (2, 1)
+    edge = next(iter(model.dag.incoming["h"]))
+    assert model.dag.parameters[edge] == sum(p.numel() for p in model.h.from_x.parameters()) == 200
+    assert model.dag.multiply_adds[edge] == 3 * 8 * 8 * 8
+    line = model.dag.op(edge).export_line(model.dag.output("x"), model.dag.written(edge))
+    assert line == "nn.Conv1d(8, 8, 3, padding=1)"
+
+
+@pytest.mark.usefixtures("table")
+def test_a_layer_that_torch_has_not_needs_a_line_of_its_own():
+    """What is read off the layer is read without a number being drawn."""
+    state = torch.get_rng_state()
+    op = Scaled()
+    assert Op.parameter_count(op, (3,), (4,)) == 12
+    assert Op.output_shape(op, (3,), 4) == (4,)
+    with pytest.raises(ShapeError, match=r"'scaled' cannot read \[2, 3\]: "):
+        Op.output_shape(Scaled(), (2, 3), 4)
+    with pytest.raises(DagrowError, match="op 'scaled' makes a ScaledModule, which torch.nn has not: give the op an"):
+        Op.export_line(op, (3,), (4,))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_before_registration_it_is_unknown():
-    with pytest.raises(ValueError, match=r"unknown op 'scaled'.*allowed: linear, conv2d, conv_transpose2d, identity"):
+    with pytest.raises(
+        ValueError, match=r"unknown op 'scaled'.*allowed: linear, conv1d, conv2d, conv3d, conv_transpose2d, identity"
+    ):
         spec()
     with pytest.raises(DagrowError, match=r"unknown op 'liner' \(did you mean 'linear'\?\); allowed: linear"):
         find_op("liner")
@@ -141,7 +217,7 @@ class Impostor(Linear):
         (None, "register_op takes a subclass of dagrow.ops.Op with a 'name'"),
         (Op, "register_op takes a subclass of dagrow.ops.Op with a 'name'"),
         (Nameless, "register_op takes a subclass of dagrow.ops.Op with a 'name'"),
-        (Incomplete, "op 'incomplete' lacks export_line, module, multiply_adds, parameter_count"),
+        (Incomplete, "op 'incomplete' lacks module"),
         (Impostor, "an op named 'linear' is registered already"),
     ],
 )

@@ -302,7 +302,7 @@ def test_overrides(sample):
         ),
         ("growth.budget.stepps=3", "unknown field 'stepps' (did you mean 'steps'?); allowed: parameters"),
         ("growth.budget.steps=many", "expected a whole number, found 'many'"),
-        ("graph.edges.x->h=conv", "unknown op 'conv' (did you mean 'conv2d'?)"),
+        ("graph.edges.x->h=conv2", "unknown op 'conv2' (did you mean 'conv2d'?)"),
         ("graph.nodes.h.size=[1", "not valid YAML: "),
         ("growth.method.x=1", "'growth.method' is a value, without fields"),
         ("graph.outputs.3=y", "'3' is no index of a list of 1, counted from 0"),

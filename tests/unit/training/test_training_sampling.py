@@ -5,7 +5,6 @@ import math
 import pytest
 
 from dagrow.graph import Dag
-from dagrow.ops import position_count
 from dagrow.spec import GraphSpec
 from dagrow.statistics import CACHE_BYTES
 from dagrow.training.sampling import FEWEST, samples_needed
@@ -50,7 +49,7 @@ def test_never_so_few_that_nothing_stands_out(dag):
 def test_fewer_where_positions_share_weights():
     dag = conv(64, 6)
     features = 64 * 9
-    assert samples_needed(dag) == math.ceil(features**2 / position_count(dag.merged("c"))) > FEWEST
+    assert samples_needed(dag) == math.ceil(features**2 / dag.merged("c").position_count) > FEWEST
 
 
 def test_no_more_than_stays_in_memory():

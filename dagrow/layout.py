@@ -1,0 +1,153 @@
+"""Which axis of a value holds its channels: the one type that shapes, values and positions are asked through.
+
+The rank of a shape does not say it: ``[8, 128]`` may be 8 tokens of 128 features or a series of 8 channels. So an
+input declares it, an op keeps or refuses it, and everything else asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Shape = tuple[int, ...]
+"""Extents of one sample, without the batch."""
+
+ChannelOrder = Literal["channels_first", "channels_last"]
+
+_NAMES = {
+    (1, 0): "vectors",
+    (2, 1): "tokens [tokens, features]",
+    (2, 0): "series [channels, length]",
+    (3, 0): "maps [channels, height, width]",
+    (4, 0): "volumes [channels, depth, height, width]",
+}
+
+
+class TensorLayout(tuple[int, ...]):
+    """The shape of one sample and the axis of it that holds the channels (features); the others are positions.
+
+    It is a tuple of its extents. Two layouts are equal if they also have the same axis.
+
+    Args:
+        extents: of one sample, without the batch.
+        axis: of the channels: the first or the last.
+    """
+
+    axis: int
+
+    def __new__(cls, extents: Iterable[int], axis: int) -> TensorLayout:
+        """The layout of these extents.
+
+        Raises:
+            ValueError: if the axis is neither the first nor the last.
+        """
+        layout = super().__new__(cls, extents)
+        if axis not in (0, len(layout) - 1):
+            raise ValueError(f"axis {axis} is neither the first nor the last of {list(layout)}")
+        layout.axis = axis
+        return layout
+
+    @classmethod
+    def of(cls, shape: Shape, order: ChannelOrder | None = None) -> TensorLayout:
+        """A layout as it is, or that of a plain shape.
+
+        Args:
+            shape: extents of one sample.
+            order: where a plain shape has its channels; if left out, tokens ``[tokens, features]`` have them last and
+                everything else first.
+        """
+        if isinstance(shape, TensorLayout):
+            return shape
+        last = len(shape) == 2 if order is None else order == "channels_last"
+        return cls(shape, len(shape) - 1 if last else 0)
+
+    def __getnewargs__(self) -> tuple[Shape, int]:
+        return tuple(self), self.axis
+
+    def __eq__(self, other: object) -> bool:
+        same_axis = not isinstance(other, TensorLayout) or self.axis == other.axis
+        return same_axis and tuple.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+    def __str__(self) -> str:
+        usual = self == TensorLayout.of(tuple(self))
+        return str(list(self)) if usual else f"{list(self)} ({self.order})"
+
+    __format__ = object.__format__
+
+    @property
+    def order(self) -> ChannelOrder | None:
+        """Where the channels are; None for vectors, which have no positions."""
+        if len(self) == 1:
+            return None
+        return "channels_first" if self.axis == 0 else "channels_last"
+
+    @property
+    def name(self) -> str:
+        """What such values are called, for messages."""
+        return _NAMES.get((len(self), self.axis), f"values with {self.order} of {len(self)} axes")
+
+    @property
+    def channels(self) -> int:
+        """How many channels (features)."""
+        return self[self.axis]
+
+    @property
+    def positions(self) -> Shape:
+        """The extents that share the weights: of a map, of tokens; none of a vector."""
+        return self[1:] if self.axis == 0 else self[:-1]
+
+    @property
+    def position_count(self) -> int:
+        """How many positions share the weights: pixels of a map, tokens, or 1."""
+        return prod(self.positions)
+
+    @property
+    def batch_axis(self) -> int:
+        """The axis of the channels in a batch ``[samples, ...]``."""
+        return self.axis + 1
+
+    @property
+    def position_axes(self) -> tuple[int, ...]:
+        """The axes of the positions in a batch."""
+        return tuple(axis for axis in range(1, len(self) + 1) if axis != self.batch_axis)
+
+    def with_channels(self, count: int) -> TensorLayout:
+        """The same positions with another number of channels."""
+        extents = (count, *self.positions) if self.axis == 0 else (*self.positions, count)
+        return TensorLayout(extents, self.axis)
+
+    def with_positions(self, positions: Shape) -> TensorLayout:
+        """The same channels at as many axes of other positions; none makes it a vector."""
+        extents = (self.channels, *positions) if self.axis == 0 else (*positions, self.channels)
+        return TensorLayout(extents, 0 if not positions else self.axis and len(positions))
+
+    def flat(self) -> TensorLayout:
+        """The vector of all values."""
+        return TensorLayout((prod(self),), 0)
+
+    def to_positions(self, x: Tensor) -> Tensor:
+        """Brings values ``[samples, ...]`` to ``[samples, positions, channels]`` (a view where possible)."""
+        if len(self) == 1:
+            return x.unsqueeze(1)
+        return x.flatten(2).transpose(1, 2) if self.axis == 0 else x.flatten(1, -2)
+
+    def from_positions(self, x: Tensor) -> Tensor:
+        """The inverse of `to_positions`, for any number of channels: ``[samples, positions, any]`` to values."""
+        if len(self) == 1:
+            return x.squeeze(1)
+        if self.axis == 0:
+            return torch.unflatten(x.transpose(1, 2), 2, self.positions)
+        return torch.unflatten(x, 1, self.positions)
+
+    def per_channel(self, x: Tensor) -> Tensor:
+        """One number per channel ``[channels]``, so that it goes with a batch of values."""
+        return x.view(-1, *[1] * len(self.positions)) if self.axis == 0 else x
