@@ -48,14 +48,14 @@ EDITS = {
         r"h\.activation is a layer of class GELU, the graph declares Tanh",
     ),
     "a layer gone": (lambda model: model.h.__delattr__("norm"), r"h\.norm is nothing, the graph declares BatchNorm1d"),
-    "a bias gone": (lambda model: setattr(model.h.from_x, "bias", None), r"h\.from_x\.bias is gone"),
+    "a bias gone": (lambda model: setattr(model.h.from_x, "bias", None), "'h.from_x' has no bias of its own"),
     "another size": (
         lambda model: setattr(model.h.from_x, "weight", nn.Parameter(torch.zeros(5, 4))),
-        r"h\.from_x\.weight is of shape \[5, 4\], the graph declares \[4, 4\]",
+        r"the weight of 'h.from_x' has shape \[5, 4\], and the graph says \[4, 4\]",
     ),
     "parametrized": (
         lambda model: nn.utils.parametrizations.weight_norm(model.h.from_x),
-        r"h\.from_x\.weight is gone, or no tensor of its own",
+        "'h.from_x' has no weight of its own",
     ),
     "tied": (
         lambda model: setattr(model.k.from_h, "weight", model.h.from_x.weight),
