@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from dagrow.build.module import Network
 from dagrow.errors import GrowthError
 
 PRECISIONS = (torch.float32, torch.float64)
 """Of weights: in half precision a gain drowns in the rounding of the losses that it is the difference of."""
 
 
-def check_numbers(network: Network) -> None:
+def check_numbers(tensors: Sequence[torch.Tensor]) -> None:
     """Refuses a network whose numbers are not as `build` makes them.
+
+    Args:
+        tensors: floating-point parameters and buffers that the graph declares.
 
     Raises:
         GrowthError: that names the dtype or the devices.
     """
-    tensors = [*network.parameters(), *(b for b in network.buffers() if b.is_floating_point())]
     if any(tensor.is_inference() for tensor in tensors):
         raise GrowthError(
             "the network's weights were made in torch.inference_mode and have no gradients: build it outside"

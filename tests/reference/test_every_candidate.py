@@ -196,7 +196,7 @@ def test_the_order_of_candidates_is_the_same_under_any_hash_seed():
     here = Path(__file__).parent
     found = set()
     for seed in ("0", "1", "2"):
-        paths = os.pathsep.join([str(here), str(here.parents[1])])
+        paths = os.pathsep.join([str(here), *map(str, here.parents[:2])])
         env = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths}
         command = [sys.executable, "-c", ORDERED]
         found.add(subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout)

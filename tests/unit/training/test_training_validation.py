@@ -36,7 +36,7 @@ def keys(event):
     return (1 - event["score"]["accuracy"], event["score"]["loss"])
 
 
-@pytest.mark.parametrize("settings", [(), ("training.average=0.5",), ("training.optimizer.lr=5",)])
+@pytest.mark.parametrize("settings", [(), ("training.average=0.5",), ("training.optimizer.lr=2",)])
 def test_the_best_is_handed_back(tmp_path, settings):
     run = run_of(tmp_path, *settings)
     result = dagrow.grow(run, out=tmp_path / "out")
