@@ -47,13 +47,16 @@ class LayerNorm(Norm):
     name = "layer"
     per_feature = False
 
-    def module(self, shape: Shape) -> nn.Module:
+    def check(self, shape: Shape) -> None:
         layout = TensorLayout.of(shape)
-        grouped = layout.order == "channels_first"
-        if (math.prod(shape) if grouped else layout.channels) == 1:
+        if (math.prod(layout) if layout.order == "channels_first" else layout.channels) == 1:
             raise ShapeError(
                 "norm 'layer' over a single value is 0 for every sample; give the node more features or another norm"
             )
+
+    def module(self, shape: Shape) -> nn.Module:
+        layout = TensorLayout.of(shape)
+        grouped = layout.order == "channels_first"
         return nn.GroupNorm(1, layout.channels) if grouped else nn.LayerNorm(layout.channels)
 
 
