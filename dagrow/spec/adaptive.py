@@ -33,7 +33,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "insert": "zero_fan_out",
     },
 }
-OPTIMIZER: Mapping[str, Any] = {"name": "adamw", "lr": 0.005, "options": {"weight_decay": 0.2}}
+OPTIMIZER: Mapping[str, Any] = {"name": "adamw", "lr": 0.005}
 
 
 def with_adaptive_defaults(run: Any) -> Any:
@@ -49,5 +49,6 @@ def with_adaptive_defaults(run: Any) -> Any:
         return run
     completed = {name: {**DEFAULTS[name], **sections[name]} for name in DEFAULTS}
     completed["growth"]["schedule"] = "adaptive"
-    completed["training"].setdefault("optimizer", dict(OPTIMIZER))
+    if "optimizer" not in completed["training"]:
+        completed["training"] |= {"optimizer": dict(OPTIMIZER), "weight_decay": "auto"}
     return {**run, **completed}

@@ -135,6 +135,10 @@ class TrainingSpec(SpecPart):
         allow_inf_nan=False,
         description="share of the training samples kept back; the run ends with the network that was best on them",
     )
+    weight_decay: Literal["auto"] | None = Field(
+        default=None,
+        description="auto: the optimizer's weight decay is 0.1 + 400 / samples, 2 at most; left out, its own option",
+    )
     standardize_targets: bool = Field(
         default=False,
         description="train a regression (mse) in units of its targets' deviation, begin with classes at their shares; "

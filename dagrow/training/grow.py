@@ -26,7 +26,7 @@ from dagrow.training.loop import Loop
 from dagrow.training.memory import check_memory, memory_errors
 from dagrow.training.record import Record
 from dagrow.training.result import GrowthResult
-from dagrow.training.sampling import settled_batch, training_batch
+from dagrow.training.sampling import settled, training_batch
 from dagrow.training.state import RunState, Task
 from dagrow.training.targets import TargetUnits, begin_at_priors
 from dagrow.training.together import check_exact, check_same, hand_over, take_over
@@ -79,7 +79,8 @@ def grow(
         return continue_run(_loaded(file), directory, device, reporter, processes)
     spec = _loaded(run)
     place = find_device(device)
-    task, state = _task(spec, place, processes), RunState.fresh(spec, place)
+    task = _task(spec, place, processes)
+    state = RunState.fresh(task.spec, place)
     begin_at_priors(spec, state.network, task.split)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))
     if not (write and first):
@@ -174,7 +175,7 @@ def _task(spec: RunSpec, device: torch.device, processes: Processes) -> Task:
         raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
     check_growth(growth, dag, split.train.targets[0])
-    spec = settled_batch(spec, len(split.train))
+    spec = settled(spec, len(split.train))
     _check_batches(dag, min(training_batch(spec, dag), len(split.train)))
     check_exact(spec, dag, processes)
     units = TargetUnits.of(spec, dag, split)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from dagrow.graph import Dag, FixedSize, cost, sites
-from dagrow.spec import RunSpec
+from dagrow.spec import FrozenDict, RunSpec
 from dagrow.statistics import CACHE_BYTES
 
 FEWEST = 4_000
@@ -36,12 +37,25 @@ def samples_needed(dag: Dag, everywhere: bool = False) -> int:
     return max(FEWEST, min(needed, CACHE_BYTES // (_BYTES_PER_VALUE * _values(dag, 2))))
 
 
-def settled_batch(run: RunSpec, samples: int) -> RunSpec:
-    """The run with a number for ``batch_size: auto``: a power of 2 near a sixteenth of the samples, from 16 to 128."""
-    if run.training.batch_size != "auto":
-        return run
-    batch = 2 ** min(7, max(4, int(math.log2(max(samples / 16, 1)))))
-    return run.model_copy(update={"training": run.training.model_copy(update={"batch_size": batch})})
+def settled(run: RunSpec, samples: int) -> RunSpec:
+    """The run with all that depends on the number of samples, see `settled_batch` and `settled_decay`."""
+    training = run.training
+    changed: dict[str, Any] = {"batch_size": settled_batch(samples)} if training.batch_size == "auto" else {}
+    if run.training.weight_decay == "auto":
+        options = FrozenDict({**training.optimizer.options, "weight_decay": settled_decay(samples)})
+        optimizer = training.optimizer.model_copy(update={"options": options})
+        changed |= {"optimizer": optimizer, "weight_decay": None}
+    return run.model_copy(update={"training": training.model_copy(update=changed)}) if changed else run
+
+
+def settled_batch(samples: int) -> int:
+    """``batch_size: auto``: a power of 2 near a sixteenth of the samples, from 16 to 128."""
+    return int(2 ** min(7, max(4, int(math.log2(max(samples / 16, 1))))))
+
+
+def settled_decay(samples: int) -> float:
+    """``weight_decay: auto``: as the weight of a prior, it falls with the number of samples."""
+    return min(2.0, 0.1 + 400 / max(1, samples))
 
 
 def training_batch(run: RunSpec, dag: Dag) -> int:
@@ -51,7 +65,7 @@ def training_batch(run: RunSpec, dag: Dag) -> int:
     """
     batch = run.training.batch_size
     if batch == "auto":
-        raise ValueError("the batch size is settled where the number of samples is known: see `settled_batch`")
+        raise ValueError("the batch size is settled where the number of samples is known: see `settled`")
     if not run.training.batch_size_grows:
         return batch
     start = cost(Dag.of(run.graph)).parameters
