@@ -54,8 +54,11 @@ def settled_batch(samples: int) -> int:
 
 
 def settled_decay(samples: int) -> float:
-    """``weight_decay: auto``: as the weight of a prior, it falls with the number of samples."""
-    return min(2.0, 0.1 + 400 / max(1, samples))
+    """``weight_decay: auto``: it falls with the number of samples, as the weight of a prior does.
+
+    At a learning rate of 0.005 and batches of 128, weights are forgotten in some 36 passes then, whatever the size.
+    """
+    return min(2.0, 700 / max(1, samples))
 
 
 def training_batch(run: RunSpec, dag: Dag) -> int:
