@@ -137,7 +137,7 @@ class TrainingSpec(SpecPart):
     )
     weight_decay: Literal["auto"] | None = Field(
         default=None,
-        description="auto: the optimizer's weight decay is 700 / samples, 2 at most; left out, its own option",
+        description="auto: the optimizer's weight decay is 700 / samples, 1 at most; left out, its own option",
     )
     standardize_targets: bool = Field(
         default=False,

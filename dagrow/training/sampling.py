@@ -58,7 +58,7 @@ def settled_decay(samples: int) -> float:
 
     At a learning rate of 0.005 and batches of 128, weights are forgotten in some 36 passes then, whatever the size.
     """
-    return min(2.0, 700 / max(1, samples))
+    return min(1.0, 700 / max(1, samples))
 
 
 def training_batch(run: RunSpec, dag: Dag) -> int:

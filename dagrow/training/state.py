@@ -19,7 +19,7 @@ from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
 from dagrow.training.learning_rate import LearningRate
 from dagrow.training.phases import RewindState
-from dagrow.training.progress import Progress
+from dagrow.training.progress import Progress, schedule_of
 from dagrow.training.sampling import batch_that_fits
 from dagrow.training.targets import TargetUnits
 from dagrow.training.validation import Best
@@ -121,7 +121,7 @@ class RunState:
             torch.Generator().manual_seed(order),
             torch.Generator().manual_seed(looks),
             rewind=rewind,
-            best=None if spec.training.validation is None else Best(),
+            best=None if spec.training.validation is None else Best(by_loss=schedule_of(spec).by_width),
         )
 
     @classmethod

@@ -65,6 +65,7 @@ class Best:
     """The network that was best on the validation samples so far: fewest errors, of equal ones the lowest loss.
 
     Attributes:
+        by_loss: the lowest loss alone decides.
         error: of it.
         loss: of it.
         epoch: passes over the training set that it had.
@@ -73,6 +74,7 @@ class Best:
         weights: and running statistics, as they were.
     """
 
+    by_loss: bool = False
     error: float = math.inf
     loss: float = math.inf
     epoch: int = 0
@@ -83,7 +85,8 @@ class Best:
     def note(self, network: Network, score: Score, epoch: int, step: int) -> bool:
         """Takes in a score; whether it is the best so far, and the network was kept."""
         error = error_of(score)
-        if not math.isfinite(score.loss) or (error, score.loss) >= (self.error, self.loss):
+        no_better = score.loss >= self.loss if self.by_loss else (error, score.loss) >= (self.error, self.loss)
+        if not math.isfinite(score.loss) or no_better:
             return False
         self.error, self.loss, self.epoch, self.step = error, score.loss, epoch, step
         self.graph = plain_graph(network.spec)

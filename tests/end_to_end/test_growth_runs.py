@@ -81,7 +81,8 @@ def test_silent_insertion_does_not_jump(tmp_path):
     assert steps(silent)[0]["inserted"]["gain"] == steps(loud)[0]["inserted"]["gain"] > 0.1
     assert silent[-1]["train_loss"] == pytest.approx(silent[0]["train_loss"], rel=1e-6)
     assert loud[-1]["train_loss"] < loud[0]["train_loss"] - 0.1
-    trained = grow(DIGITS, tmp_path / "trained", *TINY, *settings(growth__insert="silent", training__final_epochs=10))
+    training = settings(training__final_epochs=10, training__batch_size=64, training__optimizer__lr=0.003)
+    trained = grow(DIGITS, tmp_path / "trained", *TINY, *training, *settings(growth__insert="silent"))
     assert trained[-1]["test"]["accuracy"] > 0.85
 
 

@@ -187,6 +187,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(stop, tmp_path, monkeypatch):
 
 def test_a_regression_answers_in_the_units_of_its_targets(tmp_path):
     spec = run({"loss": "mse"}, REGRESSION, "diabetes", schedule="adaptive", budget={"parameters": 100})
+    spec = spec.model_copy(update={"data": spec.data.model_copy(update={"standardize": True})})
     result = dagrow.grow(spec, out=tmp_path / "run")
     split = load_data(spec.data, Dag.of(spec.graph), LOSSES["mse"], 0)
     x, y = split.test.xy()
