@@ -24,12 +24,14 @@ class Loss:
             (of one sample), or says what is wrong with them.
         correct: ``(output, target) -> [n]``, 1 where a sample is right, 0 where not, of a map the share of
             its pixels; None for regression.
+        error: ``(output, target) -> [n, ...]``, by how much a regression is wrong; None for classes.
     """
 
     name: str
     mean: Callable[[Tensor, Tensor], Tensor]
     prepare: Callable[[Tensor, Shape], Tensor]
     correct: Callable[[Tensor, Tensor], Tensor] | None
+    error: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 def _no_tokens(loss: str, output: Shape) -> None:
@@ -94,7 +96,7 @@ LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
         Loss("cross_entropy", functional.cross_entropy, _labels, _right_label),
-        Loss("mse", functional.mse_loss, _values, None),
+        Loss("mse", functional.mse_loss, _values, None, torch.sub),
         Loss("binary_cross_entropy", functional.binary_cross_entropy_with_logits, _bits, _right_bits),
     )
 }

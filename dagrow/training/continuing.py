@@ -165,5 +165,7 @@ def _entries(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]
 
 def _score(entry: Any) -> Score:
     values = entry if isinstance(entry, dict) else {}
-    loss, accuracy = values.get("loss"), values.get("accuracy")
-    return Score(float("nan") if loss is None else float(loss), accuracy)
+    loss = values.get("loss")
+    return Score(
+        float("nan") if loss is None else float(loss), values.get("accuracy"), values.get("r2"), values.get("mae")
+    )

@@ -62,13 +62,46 @@ class Score:
     Attributes:
         loss: mean.
         accuracy: share of right samples; None for a regression.
+        r2: of a regression, the share of the targets' variance that it explains; None where they have none.
+        mae: of a regression, the mean absolute error.
     """
 
     loss: float
     accuracy: float | None
+    r2: float | None = None
+    mae: float | None = None
 
     def __str__(self) -> str:
-        return f"loss {self.loss:.4f}" + ("" if self.accuracy is None else f", accuracy {self.accuracy:.4f}")
+        shown = (("accuracy", self.accuracy), ("R^2", self.r2), ("MAE", self.mae))
+        return f"loss {self.loss:.4f}" + "".join(f", {name} {x:.4f}" for name, x in shown if x is not None)
+
+
+@dataclass
+class _Errors:
+    """Sums over the samples of a regression, from which R^2 and the mean absolute error follow.
+
+    Attributes:
+        unit: of the errors.
+        sums: number of values, of absolute errors, of squared errors, of targets and of their squares.
+    """
+
+    unit: float
+    sums: Tensor
+
+    def add(self, objective: Objective, output: Any, target: Any) -> None:
+        """Takes in a batch."""
+        pairs = [(output, target)] if isinstance(output, Tensor) else zip(output, target, strict=True)
+        for o, t in pairs:
+            assert objective.loss.error is not None
+            e, t = objective.loss.error(o, t).double(), t.double()
+            parts = (e.abs().sum(), e.square().sum(), t.sum(), t.square().sum())
+            self.sums += torch.stack([e.new_tensor(float(e.numel())), *parts]).to(self.sums)
+
+    def result(self, processes: Processes) -> tuple[float | None, float]:
+        """R^2 and mean absolute error."""
+        count, absolute, squared, total, squares = processes.sums(*self.sums.tolist())
+        variance = squares - total**2 / count
+        return None if variance <= 1e-12 * squares else 1 - squared / variance, self.unit * absolute / count
 
 
 def make_optimizer(network: Network, spec: TrainingSpec) -> torch.optim.Optimizer:
@@ -171,13 +204,18 @@ def evaluate(
     training = network.training
     network.eval()
     total, right, count = 0.0, 0.0, 0.0
+    errors = _Errors(objective.factor**0.5, torch.zeros(5, dtype=torch.float64))
     for x, y in samples.part(processes).batches(batch_size):
         output = forward(network, x)
+        if objective.loss.error is not None:
+            errors.add(objective, output, y)
         size = _size(y)
         total, count = total + float(objective(output, y)) * size, count + size
         right += objective.right(output, y) or 0.0
     network.train(training)
     total, right, count = processes.sums(total, right, count)
+    if objective.loss.error is not None:
+        return Score(total / count, None, *errors.result(processes))
     return Score(total / count, None if objective.loss.correct is None else right / count)
 
 

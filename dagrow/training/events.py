@@ -26,6 +26,8 @@ class ScoreEntry(Entry):
 
     loss: Number
     accuracy: float | None = Field(description="share of right samples; null for a regression")
+    r2: Number = Field(default=None, description="of a regression: share of the targets' variance that is explained")
+    mae: Number = Field(default=None, description="of a regression: mean absolute error")
 
 
 class CandidateEntry(Entry):
