@@ -19,6 +19,11 @@ TOO_HIGH = 2.0
 """A training loss that is so many times the lowest one so far: what has been learned is being lost."""
 FEW = 1e-3
 """Of the first training loss: below this, training losses are small whatever they do."""
+OVER_FITTED, LEAST_DECAY = 0.3, 0.05
+"""A training loss that is lower than the validation loss by this part of it calls for all of the weight decay; the
+least that is left of it otherwise."""
+LONGER = 3
+"""Times the length of the final training of a network that does not over-fit at all."""
 MOST_TAKEN_BACK = 5
 """Units in a row; after that training ends."""
 
@@ -39,20 +44,45 @@ def begin_finish(task: Task, state: RunState) -> Task:
         state.optimizer = make_optimizer(state.network, spec.training)
         state.learning_rate = LearningRate(state.optimizer, spec.training.scheduler)
         state.average = Average(state.network, spec.training.average)
+    share = over_fit(task.score(state.network, task.split.train).loss, None if best is None else best.loss)
     task = task.with_all_samples()
     batches = -(-len(task.split.train) // training_batch(spec, state.network.dag))
     units = max(spec.training.final_epochs, -(-FEWEST_FINAL_STEPS // batches)) if spec.training.final_epochs else 0
+    if spec.training.weight_decay == "auto":
+        # What does not over-fit may be trained for longer.
+        units = round(units * (1 + (LONGER - 1) * (1 - share)))
     state.best = state.kept = None
     fresh = replace(state.progress, finishing=True, final_units=units, since_growth=0, taken_back=0, scale=1.0)
-    state.progress = replace(fresh, lowest_training=None)
+    state.progress = replace(fresh, lowest_training=None, over_fit=share)
     return task
 
 
-def set_learning_rate(task: Task, state: RunState) -> None:
-    """That of the next unit: it falls to 0 by half a cosine in the final training, if no scheduler says otherwise."""
+def over_fit(training_loss: float | None, validation_loss: float | None) -> float:
+    """From 0 to 1: how much of the remedies for over-fitting a network needs.
+
+    Args:
+        training_loss: of it; None where it is not known.
+        validation_loss: likewise.
+    """
+    if training_loss is None or validation_loss is None or not validation_loss > 0:
+        return 1.0
+    return min(max((1 - training_loss / validation_loss) / OVER_FITTED, 0.0), 1.0)
+
+
+def set_rates(task: Task, state: RunState) -> None:
+    """Learning rate and weight decay of the next unit.
+
+    The rate falls to 0 by half a cosine in the final training, if no scheduler says otherwise. A weight decay that was
+    chosen here is there as far as the network over-fits.
+    """
+    done = state.progress
+    if task.spec.training.weight_decay == "auto":
+        decay = task.spec.training.optimizer.options["weight_decay"]
+        assert isinstance(decay, int | float)
+        for group in state.optimizer.param_groups:
+            group["weight_decay"] = decay * max(done.over_fit, LEAST_DECAY)
     if task.spec.training.scheduler is not None:
         return
-    done = state.progress
     falling = 0.5 * (1 + math.cos(math.pi * done.since_growth / max(1, done.final_units))) if done.finishing else 1.0
     for group in state.optimizer.param_groups:
         group["lr"] = task.spec.training.optimizer.lr * done.scale * falling

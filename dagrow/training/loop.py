@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from dagrow.report import Reporter
 from dagrow.training.calibration import calibrate
@@ -12,7 +12,7 @@ from dagrow.training.checkpoint import network_of
 from dagrow.training.descent import descend
 from dagrow.training.epochs import Score, TrainingError, advice
 from dagrow.training.events import SCHEMA
-from dagrow.training.finish import begin_finish, set_learning_rate, take_back
+from dagrow.training.finish import begin_finish, over_fit, set_rates, take_back
 from dagrow.training.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.training.progress import Progress, Unit, growth_is_over, next_unit, schedule_of, units_planned
 from dagrow.training.record import Record
@@ -80,12 +80,13 @@ class Loop:
         self._enter("final training" if over else f"step {state.progress.step + 1}: training", planned)
         watched, before = schedule_of(spec).by_width, state.progress
         if watched:
-            set_learning_rate(self.task, state)
+            set_rates(self.task, state)
         started = time.perf_counter()
         trained = descend(self.task, state)
         seconds = round(time.perf_counter() - started, 3)
         told = take_back(self.task, state, trained.loss, before) if watched else None
-        state.progress = done = state.progress.after_training(spec, *self._judged(trained.loss))
+        judged = self._judged(trained.loss)
+        state.progress = done = state.progress.after_training(spec, *judged)
         if told:
             self.record.write("taken_back", epoch=done.epoch, seconds=seconds, reason=told, **trained.entries)
             self.reporter.say(f"epoch {done.epoch}: {told}")
@@ -104,6 +105,7 @@ class Loop:
         if not schedule_of(self.task.spec).by_validation or samples is None:
             return training_loss, training_loss
         self.judged = self.task.score(state.average.network(state.network), samples)
+        state.progress = replace(state.progress, over_fit=over_fit(training_loss, self.judged.loss))
         return self.judged.loss, error_of(self.judged)
 
     def _finish(self) -> Progress:

@@ -36,6 +36,7 @@ class Progress:
         lowest_training: the lowest mean training loss of any unit so far.
         taken_back: units of training that were taken back since the last one that was kept.
         scale: of the learning rate.
+        over_fit: how much of the remedies for over-fitting the network needs, from 0 to 1.
     """
 
     started: bool = False
@@ -59,6 +60,7 @@ class Progress:
     lowest_training: float | None = None
     taken_back: int = 0
     scale: float = 1.0
+    over_fit: float = 1.0
 
     def after_start(self) -> Progress:
         """The start is on record."""

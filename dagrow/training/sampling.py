@@ -44,7 +44,7 @@ def settled(run: RunSpec, samples: int) -> RunSpec:
     if run.training.weight_decay == "auto":
         options = FrozenDict({**training.optimizer.options, "weight_decay": settled_decay(samples)})
         optimizer = training.optimizer.model_copy(update={"options": options})
-        changed |= {"optimizer": optimizer, "weight_decay": None}
+        changed["optimizer"] = optimizer
     return run.model_copy(update={"training": training.model_copy(update=changed)}) if changed else run
 
 

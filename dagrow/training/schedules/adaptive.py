@@ -19,6 +19,8 @@ from dagrow.training.schedules.schedule import Schedule, Unit
 if TYPE_CHECKING:
     from dagrow.training.progress import Progress
 
+STALLED = 1
+"""Units of training in a row that bring neither loss nor error down."""
 LONGEST_ROUND = 40
 """Units of training in a round, at most."""
 STEPS = (20, 200)
@@ -41,7 +43,7 @@ class Adaptive(Schedule):
             if not done.finishing:
                 return Unit.FINISH
             return Unit.EPOCH if not done.over and done.since_growth < done.final_units else Unit.END
-        stalled = done.flat >= 1 or done.since_growth >= LONGEST_ROUND
+        stalled = done.flat >= STALLED or done.since_growth >= LONGEST_ROUND
         return Unit.GROWTH if done.left or stalled else Unit.EPOCH
 
     def growth_is_over(self, run: RunSpec, done: Progress) -> bool:
@@ -65,7 +67,7 @@ class Adaptive(Schedule):
         lowest, fewest = (math.inf if x is None else x for x in (done.lowest, done.fewest))
         falls = loss < least * lowest or error < least * fewest
         more = replace(more, lowest=min(loss, lowest), fewest=min(error, fewest), flat=0 if falls else done.flat + 1)
-        ended = more.flat >= 1 or more.since_growth >= LONGEST_ROUND
+        ended = more.flat >= STALLED or more.since_growth >= LONGEST_ROUND
         return self._round_ended(run, more) if ended else more
 
     def _round_ended(self, run: RunSpec, done: Progress) -> Progress:

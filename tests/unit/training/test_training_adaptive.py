@@ -15,9 +15,10 @@ from dagrow.methods import SiteMoments
 from dagrow.methods.moments import Neurons, Request
 from dagrow.methods.padding import deviation, padded
 from dagrow.objectives import LOSSES
+from dagrow.spec import FrozenDict
 from dagrow.spec.adaptive import TIMETABLE
 from dagrow.training import loop
-from dagrow.training.finish import TOO_HIGH, begin_finish, set_learning_rate, take_back
+from dagrow.training.finish import LEAST_DECAY, TOO_HIGH, begin_finish, over_fit, set_rates, take_back
 from dagrow.training.progress import Progress, Unit, next_unit
 from dagrow.training.state import RunState, Task
 from dagrow.training.targets import TargetUnits, begin_at_priors
@@ -138,7 +139,7 @@ def test_a_unit_that_loses_what_was_learned_is_taken_back(begun):
     before = state.progress
     assert "taken back" in take_back(task, state, 0.5 * TOO_HIGH + 0.01, before)
     assert all(torch.equal(good[name], value) for name, value in state.network.state_dict().items())
-    set_learning_rate(task, state)
+    set_rates(task, state)
     assert state.optimizer.param_groups[0]["lr"] == task.spec.training.optimizer.lr / 2
 
 
@@ -148,7 +149,7 @@ def test_the_learning_rate_falls_to_nearly_nothing(begun):
     rates = []
     for unit in range(state.progress.final_units):
         state.progress = replace(state.progress, since_growth=unit)
-        set_learning_rate(task, state)
+        set_rates(task, state)
         rates.append(state.optimizer.param_groups[0]["lr"])
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == task.spec.training.optimizer.lr
@@ -258,3 +259,20 @@ def test_padding_alone_keeps_the_function_with_pre_activations_of_about_one():
     assert not made.omega.any()
     assert torch.allclose(deviation(made.alpha, own), torch.ones(4, dtype=torch.float64))
     assert math.isclose(float(deviation(made.alpha * 2, own)[0]), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("training", "share"), [(1.0, 0.0), (1.2, 0.0), (0.85, 0.5), (0.7, 1.0), (0.1, 1.0), (None, 1.0)]
+)
+def test_remedies_are_as_strong_as_the_network_over_fits(training, share):
+    assert over_fit(training, 1.0) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1.0, 0.5), (0.4, 0.2), (0.0, 0.5 * LEAST_DECAY)])
+def test_the_weight_decay_follows(share, expected, begun):
+    task, state = begun
+    optimizer = task.spec.training.optimizer.model_copy(update={"options": FrozenDict({"weight_decay": 0.5})})
+    training = task.spec.training.model_copy(update={"optimizer": optimizer, "weight_decay": "auto"})
+    state.progress = replace(state.progress, over_fit=share)
+    set_rates(replace(task, spec=task.spec.model_copy(update={"training": training})), state)
+    assert {group["weight_decay"] for group in state.optimizer.param_groups} == {pytest.approx(expected)}
