@@ -37,7 +37,7 @@ def read_csv(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
         raise DataError("the table has a header but no samples")
     inputs = to_tensor(np.array(values).reshape(len(target), len(features)), "inputs")
     targets, classes = _targets(target, str(spec.target), text_allowed=loss.correct is not None)
-    return Raw(Arrays((inputs,), (targets,)), classes=classes)
+    return Raw(Arrays((inputs,), (targets,)), classes=classes, columns=tuple(features), target=str(spec.target))
 
 
 def _lines(path: str) -> Iterator[Line]:

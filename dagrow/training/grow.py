@@ -88,7 +88,7 @@ def grow(
     # Last of all, so that nothing is left behind where something above is refused.
     directory = RunDirectory.made(out, spec.name)
     with directory.locked():
-        directory.begin(spec)
+        directory.begin(spec, task.split.preprocessing)
         return _run(task, state, Record(task, directory), reporter)
 
 

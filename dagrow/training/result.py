@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dagrow.build import Network
+from dagrow.data import Preprocessing
 from dagrow.training.epochs import Score
 from dagrow.training.log import history_table
 
@@ -21,6 +22,8 @@ class GrowthResult:
         test: its score on the test samples.
         events: the journal.
         out: the run directory; None if nothing was written.
+        preprocessing: what is done to inputs before the network reads them, and what its outputs mean; None for a run
+            of an earlier version, which has not written it down.
     """
 
     model: Network
@@ -28,6 +31,7 @@ class GrowthResult:
     test: Score
     events: tuple[dict[str, Any], ...]
     out: Path | None = None
+    preprocessing: Preprocessing | None = None
 
     def __str__(self) -> str:
         return history_table(self.events)

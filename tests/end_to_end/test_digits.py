@@ -44,7 +44,8 @@ def test_the_run_directory_is_complete(grown):
     found = {str(file.relative_to(directory)) for file in directory.rglob("*") if file.is_file()}
     exported = {"exported/model.py", "exported/weights.safetensors"}
     steps = {f"steps/00000{i}/{name}" for i in range(4) for name in ("checkpoint.json", "tensors.safetensors")}
-    assert found == {"run.yaml", "graph.yaml", "weights.safetensors", "journal.jsonl", "SHA256SUMS"} | exported | steps
+    own = {"run.yaml", "preprocessing.json", "graph.yaml", "weights.safetensors", "journal.jsonl", "SHA256SUMS"}
+    assert found == own | exported | steps
     assert outcome.err == ""
     assert "step 1: h +4" in outcome.out
 
