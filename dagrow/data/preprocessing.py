@@ -96,6 +96,10 @@ class Preprocessing:
         """Raw values as float32 values that the network reads."""
         return tuple(each(x) for each, x in zip(self.inputs, inputs, strict=True))
 
+    def raw(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Raw values that become about these, in the number formats of raw values."""
+        return tuple(each.raw(x) for each, x in zip(self.inputs, inputs, strict=True))
+
     @property
     def objective(self) -> Loss:
         """The loss itself."""
@@ -143,7 +147,8 @@ class Preprocessing:
 
     def _check_fits(self, dag: Dag) -> None:
         wanted = {name: tuple(spec.shape) for name, spec in dag.spec.inputs.items()}
-        if {each.name: each.shape for each in self.inputs} != wanted or len(self.inputs) != len(wanted):
+        # In the same order: that of the network's arguments.
+        if [(each.name, each.shape) for each in self.inputs] != list(wanted.items()):
             raise DataError(f"it belongs to another graph: its inputs are {[each.name for each in self.inputs]}")
         features = sum(map(prod, wanted.values()))
         if self.columns and len(self.columns) != features:

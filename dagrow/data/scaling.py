@@ -44,11 +44,11 @@ class Scale(Step):
         """Converts a batch."""
         return ((x.to(buffers["shift"].dtype) - buffers["shift"]) / buffers["scale"]).float()
 
-    def source(self, x: str, names: Mapping[str, str]) -> str:
+    def source(self, x: str, names: Mapping[str, str]) -> tuple[str, ...]:
         """The same as text."""
         if self.shift.dtype == torch.float64:
-            return f"(({x}.double() - {names['shift']}) / {names['scale']}).float()"
-        return f"({x}.float() - {names['shift']}) / {names['scale']}"
+            return f"{x}.double() - {names['shift']}", f"{x} / {names['scale']}", f"{x}.float()"
+        return f"{x}.float() - {names['shift']}", f"{x} / {names['scale']}"
 
     def invert(self, x: Tensor) -> Tensor:
         """Values of that shift and scale; a constant feature has its value."""

@@ -33,8 +33,8 @@ class Step(ABC):
         """Converts a batch ``[samples, ...]`` of any number format; the answer is float32."""
 
     @abstractmethod
-    def source(self, x: str, names: Mapping[str, str]) -> str:
-        """`compute` as a Python expression.
+    def source(self, x: str, names: Mapping[str, str]) -> tuple[str, ...]:
+        """`compute` as Python expressions, each of which becomes the value of ``x`` for the next.
 
         Args:
             x: the name of the batch.

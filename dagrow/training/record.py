@@ -130,7 +130,9 @@ class Record:
         if self.directory is not None:
             network = self.task.in_user_units(state.network)
             self.directory.save(network)
-            export_network(network, "python", self.directory.exported, self.task.spec.name)
+            export_network(
+                network, "python", self.directory.exported, self.task.spec.name, self.task.split.preprocessing
+            )
         scores = self.write_scored("end", state)
         if self.directory is not None:
             self.directory.write_sums()
