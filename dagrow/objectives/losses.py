@@ -24,12 +24,14 @@ class Loss:
             (of one sample), or says what is wrong with them.
         correct: ``(output, target) -> [n]``, 1 where a sample is right, 0 where not, of a map the share of
             its pixels; None for regression.
+        decide: ``output -> (label, its probability)``, each ``[n, ...]``; None for regression.
     """
 
     name: str
     mean: Callable[[Tensor, Tensor], Tensor]
     prepare: Callable[[Tensor, Shape], Tensor]
     correct: Callable[[Tensor, Tensor], Tensor] | None
+    decide: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
 
 def _no_tokens(loss: str, output: Shape) -> None:
@@ -86,6 +88,15 @@ def _right_bits(output: Tensor, target: Tensor) -> Tensor:
     return _by_sample(((output > 0) == (target > 0.5)).all(dim=1))
 
 
+def _likeliest(output: Tensor) -> tuple[Tensor, Tensor]:
+    probability, label = output.softmax(dim=1).max(dim=1)
+    return label, probability
+
+
+def _likelier_bits(output: Tensor) -> tuple[Tensor, Tensor]:
+    return (output > 0).long(), output.abs().sigmoid()
+
+
 def _by_sample(right: Tensor) -> Tensor:
     return right.double().reshape(len(right), -1).mean(1)
 
@@ -93,8 +104,8 @@ def _by_sample(right: Tensor) -> Tensor:
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
-        Loss("cross_entropy", functional.cross_entropy, _labels, _right_label),
+        Loss("cross_entropy", functional.cross_entropy, _labels, _right_label, _likeliest),
         Loss("mse", functional.mse_loss, _values, None),
-        Loss("binary_cross_entropy", functional.binary_cross_entropy_with_logits, _bits, _right_bits),
+        Loss("binary_cross_entropy", functional.binary_cross_entropy_with_logits, _bits, _right_bits, _likelier_bits),
     )
 }

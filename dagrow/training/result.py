@@ -10,6 +10,8 @@ from dagrow.build import Network
 from dagrow.data import Preprocessing
 from dagrow.training.epochs import Score
 from dagrow.training.log import history_table
+from dagrow.training.prediction import Prediction
+from dagrow.training.trained import TrainedModel, trained_model
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,23 @@ class GrowthResult:
     events: tuple[dict[str, Any], ...]
     out: Path | None = None
     preprocessing: Preprocessing | None = None
+
+    def predict(self, *inputs: Any) -> Prediction:
+        """What the network says of raw values, see `TrainedModel.predict`.
+
+        Raises:
+            DataError: if they do not fit, or the network has several outputs.
+            RunError: if the run has no preprocessing.
+        """
+        return self.trained_model().predict(*inputs)
+
+    def trained_model(self) -> TrainedModel:
+        """The network with its preprocessing, as `dagrow.load_model` gives it.
+
+        Raises:
+            RunError: if the run has none.
+        """
+        return trained_model(self.model, self.preprocessing, "the run" if self.out is None else str(self.out))
 
     def __str__(self) -> str:
         return history_table(self.events)
