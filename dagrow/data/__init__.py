@@ -3,7 +3,7 @@
 from dagrow.data.builtin import DATASETS
 from dagrow.data.fingerprint import fingerprint
 from dagrow.data.load import load_data
-from dagrow.data.preprocessing import PREPROCESSING, InputPreprocessing, Preprocessing
+from dagrow.data.preprocessing import PREPROCESSING, STEPS, InputPreprocessing, Preprocessing
 from dagrow.data.samples import Batch, Batches, Portion, Samples, Split
 from dagrow.data.scaling import Scale
 from dagrow.data.sources import SOURCES
@@ -12,6 +12,7 @@ __all__ = [
     "DATASETS",
     "PREPROCESSING",
     "SOURCES",
+    "STEPS",
     "Batch",
     "Batches",
     "InputPreprocessing",
