@@ -17,6 +17,7 @@ from torch import Tensor
 from dagrow.data.scaling import Scale
 from dagrow.data.step import Step
 from dagrow.errors import DataError, lookup
+from dagrow.files import sha256
 from dagrow.graph import Dag
 from dagrow.objectives import LOSSES, Loss
 
@@ -26,6 +27,8 @@ PREPROCESSING = "preprocessing.json"
 STEPS: dict[str, type[Step]] = {step.kind: step for step in (Scale,)}
 
 _VERSION = 1
+_SUM = "sha256"
+"""The key of a checksum over all other entries; without it, as a person may leave it, the file is read as it is."""
 _DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "float64": torch.float64}
 
 
@@ -115,6 +118,7 @@ class Preprocessing:
             "classes": self.classes,
             "loss": self.loss,
         }
+        entry[_SUM] = _digest(entry)
         return (json.dumps(entry, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
 
     @classmethod
@@ -130,17 +134,19 @@ class Preprocessing:
         """
         try:
             entry = json.loads(content)
+            if entry.pop(_SUM, digest := _digest(entry)) != digest:
+                raise DataError("damaged: its checksum does not fit")
             if entry["version"] != _VERSION:
                 raise DataError(f"version {entry['version']!r:.20} of the format; this dagrow reads {_VERSION}")
             found = cls(
                 tuple(map(InputPreprocessing.from_entry, entry["inputs"])),
                 lookup(LOSSES, str(entry["loss"]), "loss", DataError).name,
                 _words(entry["columns"]),
-                str(entry["target"]),
+                _words([entry["target"]])[0],
                 _words(entry["classes"]),
             )
         # What `json` and `torch.tensor` raise on something else than was written.
-        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as error:
             raise DataError(f"damaged: it does not describe a preprocessing ({error!r:.200})") from error
         found._check_fits(dag)
         return found
@@ -155,7 +161,14 @@ class Preprocessing:
             raise DataError(f"damaged: it names {len(self.columns)} columns, the graph reads {features} values")
 
 
+def _digest(entry: Mapping[str, Any]) -> str:
+    others = {key: value for key, value in entry.items() if key != _SUM}
+    return sha256(json.dumps(others, sort_keys=True).encode("ascii"))
+
+
 def _words(values: Sequence[Any]) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError("a list of names is needed")
+    for value in values:
+        value.encode("utf-8")  # or a ValueError: JSON can hold halves of characters
     return tuple(values)

@@ -88,8 +88,6 @@ def continued(task: Task, directory: RunDirectory, device: torch.device, reporte
         _warn_of_other_environment(found.checkpoint, device, reporter)
     directory.remove_leftovers()
     store.remove_leftovers()
-    # The last process may have stopped before it, or been an earlier version.
-    directory.save_preprocessing(task.split.preprocessing)
     record = Record.continued(task, directory, Journal.continued(directory.journal, position), store)
     if found is not None:
         record.kept = state.progress

@@ -91,7 +91,7 @@ class RunDirectory:
         """Keeps other processes out, as a context manager."""
         return DirectoryLock(self.path)
 
-    def begin(self, run: RunSpec, preprocessing: Preprocessing | None) -> None:
+    def begin(self, run: RunSpec) -> None:
         """Writes down what the run is to be, once the directory is locked.
 
         Raises:
@@ -100,7 +100,6 @@ class RunDirectory:
         with disk_errors(self.path):
             _check_empty(self.path)
             replace_file(self.run, dump_run(run).encode("utf-8"))
-        self.save_preprocessing(preprocessing)
 
     @classmethod
     def begun(cls, path: str | Path) -> RunDirectory:

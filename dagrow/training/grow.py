@@ -88,7 +88,7 @@ def grow(
     # Last of all, so that nothing is left behind where something above is refused.
     directory = RunDirectory.made(out, spec.name)
     with directory.locked():
-        directory.begin(spec, task.split.preprocessing)
+        directory.begin(spec)
         return _run(task, state, Record(task, directory), reporter)
 
 
@@ -157,6 +157,7 @@ def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> Gro
         )
     try:
         with memory_errors():
+            record.begin()
             return Loop(task, state, record, reporter).run()
     except TrainingError as error:
         raise TrainingError(f"{error}; {record.kept_text('the last good state is that of')}") from error

@@ -319,6 +319,7 @@ def test_another_networks_preprocessing_is_refused(case, tmp_path):
     run = unsealed(Path(shutil.copytree(case("named").run, tmp_path / "run")))
     entry = json.loads((run / "preprocessing.json").read_text())
     entry["inputs"][0]["name"] = "z"
+    del entry["sha256"]
     (run / "preprocessing.json").write_text(json.dumps(entry))
     for words in (("predict", run, case("named").folder / "data.csv"), ("export", run, "--out", tmp_path / "out")):
         assert command(*words).refusal().startswith(f"{run / 'preprocessing.json'}: it belongs to another graph")

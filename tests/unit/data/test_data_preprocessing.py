@@ -78,6 +78,7 @@ def test_several_inputs(write_npz):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda entry: entry.update(target="d", sha256="0" * 64), "its checksum does not fit"),
         (lambda entry: entry.update(version=2), "version 2 of the format; this dagrow reads 1"),
         (lambda entry: entry["inputs"][0]["steps"][0].update(kind="scal"), r"did you mean 'scale'\?"),
         (lambda entry: entry["inputs"][0]["steps"][0].update(shift=[1.0, 2.0, 3.0]), "damaged"),
@@ -86,6 +87,7 @@ def test_several_inputs(write_npz):
         (lambda entry: entry["inputs"][0].update(dtype="object"), "damaged"),
         (lambda entry: entry.update(columns=["a"]), "names 1 columns, the graph reads 2 values"),
         (lambda entry: entry.update(classes="ab"), "a list of names is needed"),
+        (lambda entry: entry.update(classes=["\ud800", "b"]), "damaged"),
         (lambda entry: entry.pop("loss"), "damaged"),
     ],
 )
@@ -93,6 +95,7 @@ def test_damaged_files_are_refused(write_csv, change, message):
     path = write_csv("a,b,c", *[f"{k},{k * k},{k % 2}" for k in range(8)])
     dag = vector_dag(2, 2)
     entry = json.loads(loaded(dag, csv=path, target="c", standardize=True).preprocessing.to_json())
+    del entry["sha256"]
     change(entry)
     with pytest.raises(DataError, match=message):
         Preprocessing.from_json(json.dumps(entry).encode(), dag)
