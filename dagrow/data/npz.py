@@ -6,6 +6,7 @@ A graph with several inputs or outputs may name each: ``<input>_train``, ``<outp
 from __future__ import annotations
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ Wanted = tuple[tuple[str, ...], tuple[str, ...]]
 _DAMAGED = (
     ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
     OverflowError, MemoryError, TypeError, SyntaxError, RecursionError, struct.error, NotImplementedError,
+    tokenize.TokenError,
 )  # fmt: skip
 
 

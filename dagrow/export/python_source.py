@@ -73,9 +73,12 @@ def _docstring(dag: Dag, name: str, preprocessing: Preprocessing | None) -> list
 def _usage(name: str, preprocessing: Preprocessing) -> list[str]:
     """How to load the class, and what goes in."""
     dtypes = [str(entry.dtype).removeprefix("torch.") for entry in preprocessing.inputs]
-    named = f", named in {class_name(name)}.{CLASSES}" if preprocessing.classes else ""
-    outputs = f" Of the outputs, the largest is the class{named}." if preprocessing.loss == "cross_entropy" else ""
-    facts = f"It reads raw values ({', '.join(dtypes)}), as they were in the training data.{outputs}"
+    facts = (
+        f"It reads raw values ({', '.join(dtypes)}), as they were in the training data. "
+        f"Its outputs are {preprocessing.objective.meaning}."
+    )
+    if preprocessing.classes:
+        facts += f" The names of the labels are {class_name(name)}.{CLASSES}."
     return [
         "",
         *textwrap.wrap(facts, WIDTH, break_long_words=False, break_on_hyphens=False),

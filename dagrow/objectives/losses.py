@@ -24,6 +24,7 @@ class Loss:
             (of one sample), or says what is wrong with them.
         correct: ``(output, target) -> [n]``, 1 where a sample is right, 0 where not, of a map the share of
             its pixels; None for regression.
+        meaning: what the outputs of a network that was trained on it are, in words.
         decide: ``output -> (label, its probability)``, each ``[n, ...]``; None for regression.
     """
 
@@ -31,6 +32,7 @@ class Loss:
     mean: Callable[[Tensor, Tensor], Tensor]
     prepare: Callable[[Tensor, Shape], Tensor]
     correct: Callable[[Tensor, Tensor], Tensor] | None
+    meaning: str
     decide: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
 
@@ -104,8 +106,22 @@ def _by_sample(right: Tensor) -> Tensor:
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
-        Loss("cross_entropy", functional.cross_entropy, _labels, _right_label, _likeliest),
-        Loss("mse", functional.mse_loss, _values, None),
-        Loss("binary_cross_entropy", functional.binary_cross_entropy_with_logits, _bits, _right_bits, _likelier_bits),
+        Loss(
+            "cross_entropy",
+            functional.cross_entropy,
+            _labels,
+            _right_label,
+            "logits of the classes",
+            _likeliest,
+        ),
+        Loss("mse", functional.mse_loss, _values, None, "numbers in the units of the training targets"),
+        Loss(
+            "binary_cross_entropy",
+            functional.binary_cross_entropy_with_logits,
+            _bits,
+            _right_bits,
+            "logits of label 1 against label 0",
+            _likelier_bits,
+        ),
     )
 }

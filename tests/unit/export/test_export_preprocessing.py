@@ -142,8 +142,8 @@ def test_reads_as_a_person_would_write_it():
         model_source(Dag.of(ZOO["mlp"]), "first_try", preprocessing)
         == '''"""first_try, grown by dagrow: x [6] -> y [3], 50 parameters.
 
-It reads raw values (uint8), as they were in the training data. Of the outputs, the largest is the
-class, named in FirstTry.classes.
+It reads raw values (uint8), as they were in the training data. Its outputs are logits of the
+classes. The names of the labels are FirstTry.classes.
 
     from safetensors.torch import load_file
 
