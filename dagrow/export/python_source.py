@@ -7,7 +7,7 @@ import textwrap
 from dagrow.data import InputPreprocessing, Preprocessing
 from dagrow.export.identifiers import class_name, plain_title
 from dagrow.export.layers import CLASSES, Names, names_of
-from dagrow.export.layout import WIDTH, signature, statement, tidy
+from dagrow.export.layout import WIDTH, listing, signature, statement, tidy
 from dagrow.export.subject import step_buffers
 from dagrow.graph import Dag, cost
 from dagrow.layout import Shape
@@ -94,8 +94,7 @@ def _classes(preprocessing: Preprocessing | None) -> list[str]:
     """The names of the labels, as an attribute of the class."""
     if preprocessing is None or not preprocessing.classes:
         return []
-    names = [tidy(repr(name)) for name in preprocessing.classes]
-    return [*statement(f"{CLASSES} = ", f"({', '.join(names)}{',' if len(names) == 1 else ''})", 4), ""]
+    return [*listing(f"{CLASSES} = ", [tidy(repr(name)) for name in preprocessing.classes], 4), ""]
 
 
 def _buffers(preprocessing: Preprocessing | None, names: Names) -> list[str]:

@@ -50,6 +50,8 @@ CASES = {
     "bytes": lambda: one(torch.uint8, scale(0.0, 255.0)),
     "time_stamps": lambda: one(torch.float64, scale([1.7e9, 7.0], [1.5, torch.inf], torch.float64)),
     "as_they_are": lambda: one(torch.float32, classes=CLASSES, loss="mse"),
+    "one_class": lambda: one(torch.float32, classes=("only",)),
+    "many_classes": lambda: one(torch.float32, classes=tuple(f"class {k}" for k in range(3000))),
     "two_steps": lambda: one(torch.float32, scale(5.0, 2.0), scale([1.0, 2.0], [3.0, 4.0])),
     "maps": maps,
     "several": lambda: dense(
