@@ -8,6 +8,7 @@ hands back plain PyTorch.
 from dagrow.api import diff, export, replay, revert, show
 from dagrow.build import build
 from dagrow.compare import CompareSpec, Comparison, compare, load_comparison
+from dagrow.data import Preprocessing
 from dagrow.errors import (
     DagrowError,
     DataError,
@@ -22,7 +23,7 @@ from dagrow.methods import register_method
 from dagrow.ops import Op, register_op
 from dagrow.planner import Candidate, Plan, apply, propose
 from dagrow.spec import GraphSpec, RunSpec, save_graph
-from dagrow.training import GrowthResult, grow
+from dagrow.training import GrowthResult, Prediction, TrainedModel, grow, load_model
 
 __version__ = "0.1.0"
 
@@ -40,9 +41,12 @@ __all__ = [
     "Op",
     "OptimizerError",
     "Plan",
+    "Prediction",
+    "Preprocessing",
     "RunError",
     "RunSpec",
     "SpecError",
+    "TrainedModel",
     "apply",
     "build",
     "compare",
@@ -52,6 +56,7 @@ __all__ = [
     "grow",
     "load_comparison",
     "load_graph",
+    "load_model",
     "load_run",
     "propose",
     "register_method",

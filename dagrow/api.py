@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from dagrow.build import Network
+from dagrow.data import Preprocessing
 from dagrow.errors import DagrowError, ExportError, RunError
 from dagrow.export import Exported, export_network
 from dagrow.graph import load_graph, load_run
@@ -32,14 +33,20 @@ _FOREIGN = "the model must come from dagrow.build: only such a module knows its 
 
 
 def export(
-    model_or_dir: torch.fx.GraphModule | str | Path, to: str = "python", out: str | Path | None = None
+    model_or_dir: torch.fx.GraphModule | str | Path,
+    to: str = "python",
+    out: str | Path | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> Exported:
     """Writes a grown network as plain PyTorch source, ``torch.export`` or ONNX; it is read back and compared.
+
+    The export of a run reads raw values, as they are in the file of its data, and knows the names of its classes.
 
     Args:
         model_or_dir: a network from `build`, or a run directory.
         to: ``python``, ``pt2`` or ``onnx``.
         out: directory (python) or file (pt2, onnx) to write; for a run directory, left out, a name inside it.
+        preprocessing: that of a `GrowthResult`, for its network to read raw values too; a run directory has its own.
 
     Returns:
         What was written, and the largest difference of outputs that was found.
@@ -51,12 +58,14 @@ def export(
     if isinstance(model_or_dir, Network):
         if out is None:
             raise ExportError("give 'out': where to write")
-        return export_network(model_or_dir, to, out)
+        return export_network(model_or_dir, to, out, preprocessing=preprocessing)
     if not isinstance(model_or_dir, (str, Path)):
         raise ExportError(_FOREIGN)
     directory = RunDirectory.existing(model_or_dir)
     target = Path(out) if out is not None else directory.path / {"python": "exported"}.get(to, f"model.{to}")
-    written = export_network(directory.load(), to, target, _name(directory, "network"))
+    network = directory.load()
+    own = preprocessing or directory.load_preprocessing(network.dag)
+    written = export_network(network, to, target, _name(directory, "network"), own)
     if directory.ended:
         # The export in it may be another one now.
         directory.write_sums()

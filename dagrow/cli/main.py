@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from dagrow.cli.ending import run_command
-from dagrow.errors import DagrowError
+from dagrow.errors import DagrowError, listed
+from dagrow.files import replace_file
 from dagrow.report.output import echo
 
 if TYPE_CHECKING:
@@ -120,6 +123,34 @@ def export(
     written = export_run(directory, to=to, out=out)
     files = ", ".join(str(file) for file in written.files)
     echo(f"{files}: loaded back, outputs differ by {written.max_difference:.1e} at most")
+
+
+@app.command(epilog="Example: dagrow predict runs/wine bottles.csv --out predictions.csv")
+def predict(
+    directory: RunDir,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="Raw samples: .csv (columns by name), .npz (x, x_test or x_train) or .npy."
+        ),
+    ],
+    out: Annotated[str | None, typer.Option(help="Table (csv) to write. [default: printed]")] = None,
+) -> None:
+    """Say what a grown network makes of samples: names of classes and their probability, or numbers."""
+    from dagrow.training import load_model, prediction_table
+
+    predictions, unknown = load_model(directory).predict_file(file)
+    table = prediction_table(predictions)
+    if unknown:
+        echo(f"{file}: not read, since training did not know them: {listed(unknown)}", sys.stderr)
+    if out is None:
+        echo(table.removesuffix("\n"))
+        return
+    try:
+        replace_file(Path(out), table.encode("utf-8"))
+    except OSError as error:
+        raise DagrowError(f"{out}: cannot be written: {error.strerror or error}") from error
+    echo(f"{out}: {len(predictions[0].outputs)} predictions")
 
 
 @app.command(epilog="Example: dagrow show runs/digits --out digits.png")

@@ -3,18 +3,24 @@
 from dagrow.data.builtin import DATASETS
 from dagrow.data.fingerprint import fingerprint
 from dagrow.data.load import load_data
-from dagrow.data.samples import Batch, Batches, Portion, Samples, Split, Transform
+from dagrow.data.preprocessing import PREPROCESSING, STEPS, InputPreprocessing, Preprocessing
+from dagrow.data.samples import Batch, Batches, Portion, Samples, Split
+from dagrow.data.scaling import Scale
 from dagrow.data.sources import SOURCES
 
 __all__ = [
     "DATASETS",
+    "PREPROCESSING",
     "SOURCES",
+    "STEPS",
     "Batch",
     "Batches",
+    "InputPreprocessing",
     "Portion",
+    "Preprocessing",
     "Samples",
+    "Scale",
     "Split",
-    "Transform",
     "fingerprint",
     "load_data",
 ]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 
-import torch
-
 from dagrow.data.raw import Arrays, Raw, to_tensor
 from dagrow.errors import DataError, did_you_mean, listed
 from dagrow.graph import Dag
@@ -43,6 +41,9 @@ def read_builtin(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
         raise DataError(f"no such data set{did_you_mean(name, DATASETS)}; there are {listed(DATASETS)}")
     # Importing scikit-learn takes a second, which runs on other data need not wait for.
     loader = getattr(importlib.import_module("sklearn.datasets"), DATASETS[name].loader)
-    x, y = loader(return_X_y=True)
-    inputs = to_tensor(x, "x").to(torch.float64) / DATASETS[name].divisor
-    return Raw(Arrays((inputs,), (to_tensor(y, "y"),)))
+    found = loader()
+    arrays = Arrays((to_tensor(found["data"], "x"),), (to_tensor(found["target"], "y"),))
+    # A regression on labels has no classes.
+    classes = found.get("target_names", ()) if loss.correct is not None else ()
+    columns = tuple(map(str, found["feature_names"]))
+    return Raw(arrays, classes=tuple(map(str, classes)), columns=columns, divisor=DATASETS[name].divisor)

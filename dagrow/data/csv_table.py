@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,20 +24,53 @@ Line = tuple[int, list[str]]
 def read_csv(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
     """Reads the table that ``spec.csv`` names; ``spec.target`` is the column to learn."""
     lines = _lines(str(spec.csv))
-    header = [name.strip() for name in next(lines, (0, []))[1]]
+    header = _header(lines)
     column = _target_column(header, str(spec.target))
     features = [name for i, name in enumerate(header) if i != column]
     values = array("d")  # eight bytes per number, a list of floats would take four times that
     target: list[tuple[int, str]] = []
     for number, cells in lines:
-        _check_cells(number, cells, header)
+        _check_count(number, cells, header)
+        _check_filled(number, cells, header)
         target.append((number, cells.pop(column).strip()))
         values.extend(_numbers(number, cells, features))
     if not target:
         raise DataError("the table has a header but no samples")
     inputs = to_tensor(np.array(values).reshape(len(target), len(features)), "inputs")
     targets, classes = _targets(target, str(spec.target), text_allowed=loss.correct is not None)
-    return Raw(Arrays((inputs,), (targets,)), classes=classes)
+    return Raw(Arrays((inputs,), (targets,)), classes=classes, columns=tuple(features), target=str(spec.target))
+
+
+def read_columns(path: str, columns: Sequence[str], known: Collection[str]) -> tuple[Tensor, tuple[str, ...]]:
+    """Reads some columns of a table by their names, wherever they stand.
+
+    Args:
+        path: of the table.
+        columns: to read, in the order that is wanted.
+        known: names of further columns that may be there, and are not read.
+
+    Returns:
+        The values ``[lines, columns]``, and the names of columns that are not known.
+
+    Raises:
+        DataError: if a column is missing, or holds something else than numbers.
+    """
+    lines = _lines(path)
+    header = _header(lines)
+    if missing := [name for name in columns if name not in header]:
+        near = did_you_mean(missing[0], [name for name in header if name not in columns])
+        raise DataError(f"no column '{missing[0]}'{near}; the network reads {listed(columns)}")
+    places = [header.index(name) for name in columns]
+    values = array("d")
+    for number, cells in lines:
+        _check_count(number, cells, header)
+        chosen = [cells[place] for place in places]
+        _check_filled(number, chosen, columns)
+        values.extend(_numbers(number, chosen, columns))
+    if not values:
+        raise DataError("the table has a header but no samples")
+    unknown = tuple(name for name in header if name not in columns and name not in known)
+    return to_tensor(np.array(values).reshape(-1, len(columns)), "inputs"), unknown
 
 
 def _lines(path: str) -> Iterator[Line]:
@@ -60,7 +93,9 @@ def _lines(path: str) -> Iterator[Line]:
         raise DataError(f"cannot be read ({error.strerror or error})") from error
 
 
-def _target_column(header: list[str], target: str) -> int:
+def _header(lines: Iterator[Line]) -> list[str]:
+    """The names of the columns, each once."""
+    header = [name.strip() for name in next(lines, (0, []))[1]]
     if not header:
         raise DataError("the file is empty; a table with a header line is needed")
     seen: set[str] = set()
@@ -70,6 +105,10 @@ def _target_column(header: list[str], target: str) -> int:
         if name in seen:
             raise DataError(f"two columns are called '{name}'")
         seen.add(name)
+    return header
+
+
+def _target_column(header: list[str], target: str) -> int:
     if target not in header:
         near = did_you_mean(target, header)
         hint = " (cells are separated by commas)" if len(header) == 1 else ""
@@ -79,15 +118,18 @@ def _target_column(header: list[str], target: str) -> int:
     return header.index(target)
 
 
-def _check_cells(number: int, cells: list[str], header: list[str]) -> None:
+def _check_count(number: int, cells: list[str], header: list[str]) -> None:
     if len(cells) != len(header):
         raise DataError(f"line {number} has {len(cells)} cells, the header has {len(header)}")
+
+
+def _check_filled(number: int, cells: list[str], header: Sequence[str]) -> None:
     for name, cell in zip(header, cells, strict=True):
         if not cell or cell.isspace():
             raise DataError(f"line {number}, column '{name}': the cell is empty")
 
 
-def _numbers(number: int, cells: list[str], names: list[str]) -> list[float]:
+def _numbers(number: int, cells: list[str], names: Sequence[str]) -> list[float]:
     try:
         return [float(cell) for cell in cells]
     except ValueError as error:

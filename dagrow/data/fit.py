@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dagrow.data.raw import Arrays, pieces
-from dagrow.errors import DataError
+from dagrow.errors import DataError, listed
 from dagrow.graph import Dag
 from dagrow.layout import Shape, TensorLayout
 from dagrow.objectives import Loss
@@ -22,20 +22,36 @@ def fit(arrays: Arrays, dag: Dag, loss: Loss) -> tuple[tuple[Tensor, ...], tuple
         DataError: on an empty set, different numbers of samples, values that are not finite, other shapes,
             targets that the loss cannot take.
     """
-    _check_counts(arrays)
+    _check_counts(x=arrays.inputs, y=arrays.targets)
     for what, tensors in (("inputs", arrays.inputs), ("targets", arrays.targets)):
         for tensor in tensors:
             _check_finite(tensor, what)
     return _fit_inputs(arrays.inputs, dag), _fit_targets(arrays.targets, dag, loss)
 
 
-def _check_counts(arrays: Arrays) -> None:
-    """Checks that there are samples, and as many targets as inputs."""
-    counts = [sorted({len(tensor) for tensor in tensors}) for tensors in (arrays.inputs, arrays.targets)]
-    if counts[0] != counts[1] or len(counts[0]) > 1:
-        x, y = (" and ".join(map(str, found)) for found in counts)
-        raise DataError(f"different numbers of samples: {x} of x, {y} of y")
-    if counts[0] == [0]:
+def fit_inputs(inputs: tuple[Tensor, ...], dag: Dag) -> tuple[Tensor, ...]:
+    """Inputs alone in the shapes of the graph, dtype as given; checked as `fit` does.
+
+    Raises:
+        DataError: as `fit`, or if there are neither as many as the graph has nor one for all.
+    """
+    names = tuple(dag.spec.inputs)
+    if len(inputs) not in (1, len(names)):
+        raise DataError(f"{len(inputs)} arrays were given; the network reads {listed(names)}")
+    _check_counts(x=inputs)
+    for tensor in inputs:
+        _check_finite(tensor, "inputs")
+    return _fit_inputs(inputs, dag)
+
+
+def _check_counts(**tensors: tuple[Tensor, ...]) -> None:
+    """Checks that there are samples, and as many of each."""
+    counts = {name: sorted({len(tensor) for tensor in part}) for name, part in tensors.items()}
+    first = next(iter(counts.values()))
+    if any(found != first for found in counts.values()) or len(first) > 1:
+        each = ", ".join(f"{' and '.join(map(str, found))} of {name}" for name, found in counts.items())
+        raise DataError(f"different numbers of samples: {each}")
+    if first == [0]:
         raise DataError("there are no samples")
 
 

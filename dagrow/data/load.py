@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from dagrow.data.fit import fit
+from dagrow.data.preprocessing import InputPreprocessing, Preprocessing
 from dagrow.data.raw import Arrays, Raw
 from dagrow.data.samples import Samples, Split
-from dagrow.data.scaling import settle, transform_of
+from dagrow.data.scaling import Scale, scale_of, settle
 from dagrow.data.sources import chosen_source
 from dagrow.data.splitting import split_rows
 from dagrow.errors import DataError
@@ -37,7 +38,7 @@ def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> Split:
     try:
         raw = read(spec, dag, loss)
         train, test = _fitted(raw, spec, dag, loss, seed)
-        return _scaled(train, test, dag, standardize=spec.standardize)
+        return _scaled(raw, train, test, dag, loss, standardize=spec.standardize)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 
@@ -61,7 +62,7 @@ def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
         raise DataError(f"{part}{error}{classes}") from error
 
 
-def _scaled(train: Fitted, test: Fitted, dag: Dag, *, standardize: bool) -> Split:
+def _scaled(raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, standardize: bool) -> Split:
     for x, other in zip(train[0], test[0], strict=True):
         if (x.dtype == torch.uint8) != (other.dtype == torch.uint8):
             raise DataError(
@@ -69,10 +70,25 @@ def _scaled(train: Fitted, test: Fitted, dag: Dag, *, standardize: bool) -> Spli
                 "others are not, so both must be bytes or neither"
             )
     layouts = [entry.values for entry in dag.spec.inputs.values()]
-    transforms = [transform_of(x, layout, standardize=standardize) for x, layout in zip(train[0], layouts, strict=True)]
+    steps = [
+        scale_of(x, layout, standardize=standardize, divisor=raw.divisor)
+        for x, layout in zip(train[0], layouts, strict=True)
+    ]
 
     def samples(part: Fitted) -> Samples:
-        settled = [settle(x, transform) for x, transform in zip(part[0], transforms, strict=True)]
+        settled = [settle(x, step) for x, step in zip(part[0], steps, strict=True)]
         return Samples(tuple(x for x, _ in settled), part[1], tuple(left for _, left in settled))
 
-    return Split(samples(train), samples(test))
+    inputs = tuple(
+        InputPreprocessing(name, tuple(layout), _raw_dtype(x, step), () if step is None else (step,))
+        for name, layout, x, step in zip(dag.spec.inputs, layouts, train[0], steps, strict=True)
+    )
+    preprocessing = Preprocessing(inputs, loss.name, raw.columns, raw.target, raw.classes)
+    return Split(samples(train), samples(test), preprocessing)
+
+
+def _raw_dtype(stored: Tensor, step: Scale | None) -> torch.dtype:
+    """Bytes are bytes; other numbers are read as float32 unless the first step computes with more digits."""
+    if stored.dtype == torch.uint8:
+        return torch.uint8
+    return torch.float32 if step is None else step.shift.dtype

@@ -6,11 +6,12 @@ A graph with several inputs or outputs may name each: ``<input>_train``, ``<outp
 from __future__ import annotations
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from torch import Tensor
@@ -22,12 +23,16 @@ from dagrow.graph import Dag
 from dagrow.objectives import Loss
 from dagrow.spec.run import DataSpec
 
+_ENDINGS = ("", "_test", "_train")
+_OBJECTS = "holds Python objects, which are never loaded; save numbers"
+
 Wanted = tuple[tuple[str, ...], tuple[str, ...]]
 # RuntimeError: zipfile on an unknown compression or an encrypted member.
 # OverflowError, MemoryError: numpy on a head that says more than any file holds. The others: on one that says nonsense.
 _DAMAGED = (
     ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
     OverflowError, MemoryError, TypeError, SyntaxError, RecursionError, struct.error, NotImplementedError,
+    tokenize.TokenError,
 )  # fmt: skip
 
 
@@ -41,16 +46,50 @@ def read_npz(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
         return Raw(_arrays(stored, train), _arrays(stored, test) if _has_test(test, train, names) else None)
 
 
+def read_npz_inputs(path: str, dag: Dag) -> tuple[Tensor, ...]:
+    """The inputs alone: arrays ``x``, ``x_test`` or ``x_train``, whichever is there first, or those of each input.
+
+    Raises:
+        DataError: if there are none.
+    """
+    with _open(path) as stored:
+        names = tuple(stored.files)
+        for ending in _ENDINGS:
+            wanted = _chosen(tuple(dag.spec.inputs), "x", ending, names)
+            if any(name in names for name in wanted):
+                _check_there(wanted, names)
+                return tuple(_read(stored, name) for name in wanted)
+        allowed = listed(f"'x{ending}'" for ending in _ENDINGS)
+        raise DataError(f"none of the arrays {allowed}; there are {listed(names) or 'none'}")
+
+
+def read_npy(path: str) -> Tensor:
+    """The one array of an ``.npy`` file.
+
+    Raises:
+        DataError: if it is none, or holds no numbers.
+    """
+    with _opened(path) as file:
+        try:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        except _DAMAGED as error:
+            if "pickle" in str(error) or "Object" in str(error):
+                raise DataError(_OBJECTS) from error
+            raise DataError(f"not an .npy file, or damaged ({error})") from error
+    return to_tensor(array, "array")
+
+
 def _names(dag: Dag, part: str, stored: Sequence[str]) -> Wanted:
     """Names of the input and of the target arrays to read: one each, or the common one."""
+    ending = f"_{part}"
+    return _chosen(tuple(dag.spec.inputs), "x", ending, stored), _chosen(dag.spec.outputs, "y", ending, stored)
 
-    def choose(own: Sequence[str], common: str) -> tuple[str, ...]:
-        each = tuple(f"{name}_{part}" for name in own)
-        shared = f"{common}_{part}"
-        found = [name in stored for name in each]
-        return each if all(found) or (any(found) and shared not in stored) else (shared,)
 
-    return choose(tuple(dag.spec.inputs), "x"), choose(dag.spec.outputs, "y")
+def _chosen(own: Sequence[str], common: str, ending: str, stored: Sequence[str]) -> tuple[str, ...]:
+    each = tuple(f"{name}{ending}" for name in own)
+    shared = f"{common}{ending}"
+    found = [name in stored for name in each]
+    return each if all(found) or (any(found) and shared not in stored) else (shared,)
 
 
 def _has_test(test: Wanted, train: Wanted, stored: Sequence[str]) -> bool:
@@ -81,7 +120,7 @@ def _read(stored: Any, name: str) -> Tensor:
         array = stored[name]
     except _DAMAGED as error:
         if "pickle" in str(error):
-            raise DataError(f"'{name}' holds Python objects, which are never loaded; save numbers") from error
+            raise DataError(f"'{name}' {_OBJECTS}") from error
         raise DataError(f"'{name}' cannot be read, the file is damaged ({error})") from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"'{name}' is not an array")
@@ -89,7 +128,7 @@ def _read(stored: Any, name: str) -> Tensor:
 
 
 @contextmanager
-def _open(path: str) -> Iterator[Any]:
+def _opened(path: str) -> Iterator[BinaryIO]:
     try:
         file = open_file(path)  # numpy leaves a file that it cannot read open, so it is ours
     except FileNotFoundError as error:
@@ -97,6 +136,12 @@ def _open(path: str) -> Iterator[Any]:
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})") from error
     with file:
+        yield file
+
+
+@contextmanager
+def _open(path: str) -> Iterator[Any]:
+    with _opened(path) as file:
         try:
             stored = np.load(file, allow_pickle=False)
         except _DAMAGED as error:

@@ -34,12 +34,18 @@ class Raw:
     Attributes:
         train: samples to learn from, or all samples when ``test`` is None.
         test: samples to be judged by, None when the source has no split of its own.
-        classes: names of the labels 0, 1, ..., where the source had text.
+        classes: names of the labels 0, 1, ..., where the source has any.
+        columns: names of the features, likewise.
+        target: name of what is to be learned, likewise.
+        divisor: of all inputs, where the source has a unit of its own.
     """
 
     train: Arrays
     test: Arrays | None = None
     classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    target: str = ""
+    divisor: float = 1.0
 
 
 def to_tensor(array: np.ndarray, name: str) -> Tensor:

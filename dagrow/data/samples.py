@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from dagrow.data.preprocessing import Preprocessing
+from dagrow.data.step import Step
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DataError
 
 Values = Tensor | tuple[Tensor, ...]
 Batch = tuple[Values, Values]
-
-
-@dataclass(frozen=True, eq=False)
-class Transform:
-    """How stored values become the numbers the network reads: ``(stored - shift) / scale``, as float32.
-
-    A scale of infinity turns a feature into 0, whatever its value: it is that of a constant feature.
-
-    Attributes:
-        shift: broadcasts against one sample; its dtype is the precision of the computation.
-        scale: likewise.
-    """
-
-    shift: Tensor
-    scale: Tensor
-
-    def __call__(self, stored: Tensor) -> Tensor:
-        """Converts a batch."""
-        return (stored.to(self.shift.dtype) - self.shift).div_(self.scale).float()
-
-    def to(self, device: torch.device | str) -> Transform:
-        """The same on another device."""
-        return Transform(self.shift.to(device), self.scale.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +33,7 @@ class Samples:
 
     inputs: tuple[Tensor, ...]
     targets: tuple[Tensor, ...]
-    transforms: tuple[Transform | None, ...] = ()
+    transforms: tuple[Step | None, ...] = ()
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
@@ -186,14 +165,21 @@ class Portion(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Samples to learn from and samples to be judged by."""
+    """Samples to learn from and samples to be judged by.
+
+    Attributes:
+        train: to learn from.
+        test: to be judged by.
+        preprocessing: what was done to both, and what their targets mean; None where nobody says.
+    """
 
     train: Samples
     test: Samples
+    preprocessing: Preprocessing | None = None
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Split:
         """The same on another device, perhaps read in another dtype."""
-        return Split(self.train.to(device, dtype), self.test.to(device, dtype))
+        return replace(self, train=self.train.to(device, dtype), test=self.test.to(device, dtype))
 
 
 def _one_or_all(tensors: tuple[Tensor, ...]) -> Values:

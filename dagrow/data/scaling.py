@@ -1,41 +1,119 @@
-"""How the stored numbers become those that the network reads: bytes to [0, 1], and standardizing."""
+"""How stored numbers become those that the network reads: bytes to [0, 1], a data set's own unit, standardizing."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from dagrow.data.raw import pieces
-from dagrow.data.samples import Transform
-from dagrow.layout import TensorLayout
+from dagrow.data.step import Step
+from dagrow.layout import Shape, TensorLayout
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_BYTES = 255.0
 
 
-def transform_of(train: Tensor, layout: TensorLayout, *, standardize: bool) -> Transform | None:
-    """The transform that training inputs of this layout call for, None where the stored values will do.
+@dataclass(frozen=True, eq=False)
+class Scale(Step):
+    """``(x - shift) / scale``, as float32.
 
-    Standardizing makes each feature (channel) of the training inputs mean 0 and deviation 1. The divisor of
-    bytes cancels out there. It computes in float64 where the source did: a column of time stamps
+    A scale of infinity turns a feature into 0, whatever its value: it is that of a constant feature.
+
+    Attributes:
+        shift: broadcasts against one sample; its dtype, float32 or float64, is the precision of the computation.
+        scale: likewise.
+    """
+
+    kind: ClassVar[str] = "scale"
+
+    shift: Tensor
+    scale: Tensor
+
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        """Shift and scale."""
+        return {"shift": self.shift, "scale": self.scale}
+
+    @staticmethod
+    def compute(x: Tensor, buffers: Mapping[str, Tensor]) -> Tensor:
+        """Converts a batch."""
+        return ((x.to(buffers["shift"].dtype) - buffers["shift"]) / buffers["scale"]).float()
+
+    def source(self, x: str, names: Mapping[str, str]) -> tuple[str, ...]:
+        """The same as text."""
+        if self.shift.dtype == torch.float64:
+            return f"{x}.double() - {names['shift']}", f"{x} / {names['scale']}", f"{x}.float()"
+        return f"{x}.float() - {names['shift']}", f"{x} / {names['scale']}"
+
+    def invert(self, x: Tensor) -> Tensor:
+        """Values of that shift and scale; a constant feature has its value."""
+        return self.shift + x.to(self.shift.dtype) * self.scale.masked_fill(self.scale.isinf(), 0.0)
+
+    def to(self, device: torch.device | str) -> Scale:
+        """The same on another device."""
+        return Scale(self.shift.to(device), self.scale.to(device))
+
+    def entry(self) -> dict[str, Any]:
+        """Shift and scale as numbers, null for a scale of infinity, which JSON does not have."""
+        dtype = str(self.shift.dtype).removeprefix("torch.")
+        return {"dtype": dtype, "shift": self.shift.tolist(), "scale": _replaced(self.scale.tolist(), math.inf, None)}
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any], shape: Shape) -> Scale:
+        """From what `entry` gave."""
+        dtype = _DTYPES[entry["dtype"]]
+        shift = torch.tensor(entry["shift"], dtype=dtype)
+        scale = torch.tensor(_replaced(entry["scale"], None, math.inf), dtype=dtype)
+        for values in (shift, scale):
+            values.expand(shape)  # or a RuntimeError
+        if not bool(shift.isfinite().all()) or not bool((scale > 0).all()):
+            raise ValueError("a shift must be finite, a scale above 0")
+        return cls(shift, scale)
+
+
+def scale_of(train: Tensor, layout: TensorLayout, *, standardize: bool, divisor: float = 1.0) -> Scale | None:
+    """The scale step that training inputs of this layout call for, None where the stored values will do.
+
+    Standardizing makes each feature (channel) of the training inputs mean 0 and deviation 1. A divisor, that of
+    bytes too, cancels out there. It computes in float64 where the source did: a column of time stamps
     has its variation in digits that float32 drops.
+
+    Args:
+        train: training inputs as stored.
+        layout: of one sample.
+        standardize: whether the run asks for it.
+        divisor: of the values, where the source has a unit of its own.
     """
     if standardize:
         mean, deviation = (layout.per_channel(moment) for moment in _moments(train, layout))
         dtype = torch.float32 if train.dtype in (torch.uint8, torch.float32) else torch.float64
-        return Transform(mean.to(dtype), deviation.to(dtype))
-    if train.dtype == torch.uint8:
-        return Transform(torch.tensor(0.0), torch.tensor(255.0))
-    return None
+        return Scale(mean.to(dtype), deviation.to(dtype))
+    divisor = _BYTES if train.dtype == torch.uint8 else divisor
+    return None if divisor == 1.0 else Scale(torch.tensor(0.0), torch.tensor(divisor))
 
 
-def settle(stored: Tensor, transform: Transform | None) -> tuple[Tensor, Transform | None]:
-    """Converts now what takes no more memory as float32; bytes stay bytes, and keep their transform."""
+def settle(stored: Tensor, step: Step | None) -> tuple[Tensor, Step | None]:
+    """Converts now what takes no more memory as float32; bytes stay bytes, and keep their step."""
     if stored.dtype == torch.uint8:
-        return stored, transform
-    if transform is None:
+        return stored, step
+    if step is None:
         return stored.float(), None
     settled = torch.empty(stored.shape)
     for rows, part in pieces(stored):
-        settled[rows] = transform(part)
+        settled[rows] = step(part)
     return settled, None
+
+
+def _replaced(value: Any, old: float | None, new: float | None) -> Any:
+    """Numbers in nested lists, with one of them replaced."""
+    if isinstance(value, list):
+        return [_replaced(part, old, new) for part in value]
+    return new if value == old else value
 
 
 def _moments(x: Tensor, layout: TensorLayout) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dagrow.build import Network
+from dagrow.export.subject import ExportSubject
 
 Runner = Callable[[Sequence[Tensor]], tuple[Tensor, ...]]
 """An exported network as it came back: the inputs in, all outputs out."""
@@ -41,6 +41,8 @@ class Exporter(ABC):
     name: ClassVar[str]
     directory: ClassVar[bool] = False
     """Whether the destination is a directory of files, or one file."""
+    optional: ClassVar[frozenset[str]] = frozenset()
+    """Files of a directory that some exports have; those of an earlier export do not stay beside a later one."""
     tolerance: ClassVar[float] = 1e-6
     """The largest relative difference in float32 that passes as equal."""
 
@@ -53,12 +55,11 @@ class Exporter(ABC):
         return
 
     @abstractmethod
-    def contents(self, network: Network, name: str) -> dict[str, bytes]:
+    def contents(self, subject: ExportSubject) -> dict[str, bytes]:
         """The files to write, by their names below the destination.
 
         Args:
-            network: on the CPU, in float32 and eval mode; the exporter may do with it what it likes.
-            name: of the run, for the reader of the export.
+            subject: what is exported; the exporter may do with it what it likes.
 
         Raises:
             ExportError: if the network cannot take this form.

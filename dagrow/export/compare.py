@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from dagrow.build import Network
 from dagrow.errors import ExportError
 from dagrow.export.base import Runner
+from dagrow.export.subject import ExportSubject
 
 TRACED_BATCH = 3
 """Samples in the example that a tracing exporter sees."""
@@ -19,22 +18,18 @@ _SAFE = 4.0
 """Times the network's own rounding error that an export may differ by."""
 
 
-def sample_inputs(network: Network, batch: int) -> tuple[Tensor, ...]:
-    """Standard normal inputs from a generator of their own: the global one is not touched."""
-    generator = torch.Generator("cpu").manual_seed(batch)
-    return tuple(
-        torch.randn((batch, *entry.shape), generator=generator, dtype=torch.float32, device="cpu")
-        for entry in network.spec.inputs.values()
-    )
-
-
 def as_tuple(outputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
     """One output as a tuple of one."""
     return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
 
-def largest_difference(network: Network, exported: Runner, tolerance: float) -> float:
+def largest_difference(subject: ExportSubject, exported: Runner, tolerance: float) -> float:
     """Runs both at several batch sizes.
+
+    Args:
+        subject: what was exported.
+        exported: as it came back.
+        tolerance: the largest relative difference that passes as equal.
 
     Returns:
         The largest difference of any output, relative to the largest value of that output.
@@ -43,11 +38,11 @@ def largest_difference(network: Network, exported: Runner, tolerance: float) -> 
         ExportError: if the difference is not under ``tolerance`` nor within the network's own rounding, or the
             outputs are of another form.
     """
-    largest = 0.0
+    largest, module = 0.0, subject.module()
     for batch in _BATCHES:
-        inputs = sample_inputs(network, batch)
+        inputs = subject.example(batch)
         with torch.no_grad():
-            wanted = as_tuple(network(*inputs))
+            wanted = as_tuple(module(*inputs))
             try:
                 found = exported(inputs)
             # Torch, onnxruntime and a user's layers each raise errors of their own.
@@ -59,7 +54,7 @@ def largest_difference(network: Network, exported: Runner, tolerance: float) -> 
                 f"the export did not come back equal: with {batch} samples its outputs have the shapes "
                 f"{[list(output.shape) for output in found]}, not {shapes}"
             )
-        for name, before, after in zip(network.spec.outputs, wanted, found, strict=True):
+        for name, before, after in zip(subject.network.spec.outputs, wanted, found, strict=True):
             if not bool(before.isfinite().all()):
                 raise ExportError(
                     f"output '{name}' of the network is NaN or infinite on standard normal inputs, "
@@ -67,7 +62,7 @@ def largest_difference(network: Network, exported: Runner, tolerance: float) -> 
                 )
             difference = _relative(before, after)
             # Written so that a NaN is refused. Where large weights cancel, rounding alone can differ by more.
-            if not difference < tolerance and not difference < _SAFE * _rounding(network, inputs):
+            if not difference < tolerance and not difference < _SAFE * _rounding(subject, inputs):
                 raise ExportError(
                     f"the export did not come back equal: output '{name}' differs by {difference:.1e} "
                     f"of its size; allowed is {tolerance:.0e}"
@@ -76,11 +71,10 @@ def largest_difference(network: Network, exported: Runner, tolerance: float) -> 
     return largest
 
 
-def _rounding(network: Network, inputs: tuple[Tensor, ...]) -> float:
+def _rounding(subject: ExportSubject, inputs: tuple[Tensor, ...]) -> float:
     """How far the network is from itself in float64, relative to the largest value."""
-    exact = copy.deepcopy(network).double()
     with torch.no_grad():
-        wanted, found = as_tuple(exact(*(x.double() for x in inputs))), as_tuple(network(*inputs))
+        wanted, found = as_tuple(subject.double()(*inputs)), as_tuple(subject.module()(*inputs))
     pairs = zip(wanted, found, strict=True)
     return max(_relative(b, a) for a, b in pairs)
 

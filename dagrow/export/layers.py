@@ -8,14 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from dagrow.data import Preprocessing
 from dagrow.errors import ExportError
 from dagrow.export.identifiers import Identifiers
 from dagrow.export.layout import tidy
+from dagrow.export.subject import step_buffers
 from dagrow.graph import Dag
 from dagrow.stages import used_stages
 
+CLASSES = "classes"
+"""The attribute of the exported class with the names of the labels."""
+
 # Long names would not leave room for a line of code; 28 is longer than what people call a node.
-_LONGEST_VALUE = 28
+_LONGEST_VALUE, _LONGEST_BUFFER = 28, 40
 
 
 @dataclass(frozen=True)
@@ -44,18 +49,24 @@ class Names:
     Attributes:
         values: argument or local variable of each input and node.
         layers: the layers, in the order of the forward pass.
+        buffers: attribute of each fitted value of the preprocessing, by its key.
     """
 
     values: dict[str, str]
     layers: tuple[Layer, ...]
+    buffers: dict[tuple[str, int, str], str]
 
     def attributes(self) -> dict[str, str]:
         """Attribute in the exported class by the layer's key in our network."""
         return {layer.key: layer.attribute for layer in self.layers}
 
 
-def names_of(dag: Dag) -> Names:
+def names_of(dag: Dag, preprocessing: Preprocessing | None = None) -> Names:
     """Names for everything, unlike each other and unlike what ``nn.Module`` and the generated code use.
+
+    Args:
+        dag: the network's DAG.
+        preprocessing: that the class holds too; it changes no other name.
 
     Raises:
         ExportError: if the export line of an op, norm, activation or pool is not a Python expression.
@@ -63,11 +74,12 @@ def names_of(dag: Dag) -> Names:
     given = Identifiers(("self", "torch", "nn", "super"))
     # Inputs first: they are the signature, so of two like names it is the inner one that gives way.
     values = {name: given.add(name, _LONGEST_VALUE) for name in (*dag.spec.inputs, *dag.order)}
-    given = Identifiers((*dir(nn.Module()), *values.values()))
+    given = Identifiers((*dir(nn.Module()), *values.values(), CLASSES))
     layers = []
     for key, wanted, line, place in (entry for node in dag.order for entry in _layers(dag, node)):
         layers.append(Layer(key.split(".")[0], key, given.add(wanted), _expression(line, place), place))
-    return Names(values, tuple(layers))
+    buffers = {key: given.add(f"{values[key[0]]}_{key[2]}", _LONGEST_BUFFER) for key, _ in step_buffers(preprocessing)}
+    return Names(values, tuple(layers), buffers)
 
 
 def exported_keys(dag: Dag, keys: Iterable[str]) -> dict[str, str]:

@@ -35,6 +35,12 @@ def statement(prefix: str, expression: str, indent: int) -> list[str]:
     return [" " * indent + prefix + "(", " " * (indent + _STEP) + expression, " " * indent + ")"]
 
 
+def listing(prefix: str, items: Sequence[str], indent: int) -> list[str]:
+    """Lines of ``prefix + tuple``, of one or more expressions; it may be long, and is not parsed."""
+    line = f"{' ' * indent}{prefix}({', '.join(items)}{',' if len(items) == 1 else ''})"
+    return [line] if len(line) <= WIDTH else _block(f"{prefix}(", items, ")", indent)
+
+
 def signature(head: str, arguments: Sequence[str], tail: str, indent: int) -> list[str]:
     """Lines of ``head(arguments)tail``, for a ``def``."""
     line = f"{' ' * indent}{head}({', '.join(arguments)}){tail}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,11 +11,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from dagrow.build import Network
+from dagrow.data import PREPROCESSING
 from dagrow.errors import ExportError
 from dagrow.export.base import DESTINATION, Exporter, Runner
-from dagrow.export.compare import TRACED_BATCH, sample_inputs
+from dagrow.export.compare import TRACED_BATCH
+from dagrow.export.layers import CLASSES
 from dagrow.export.quiet import torch_exporter
+from dagrow.export.subject import ExportSubject
 from dagrow.files import read_file
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -37,13 +40,17 @@ class OnnxExporter(Exporter):
                     f"export to onnx needs '{package}', which needs the extra: pip install dagrow[onnx]"
                 ) from error
 
-    def contents(self, network: Network, name: str) -> dict[str, bytes]:
-        """Traces the network and checks the result by the rules of ONNX."""
+    def contents(self, subject: ExportSubject) -> dict[str, bytes]:
+        """Traces the network and checks the result by the rules of ONNX; names of classes are among its properties."""
         import onnx
 
+        properties = {_MARK: subject.name}
+        if subject.preprocessing is not None:
+            properties[PREPROCESSING] = subject.preprocessing.to_json().decode("utf-8")
+            properties[CLASSES] = json.dumps(subject.preprocessing.classes, ensure_ascii=False)
         with torch_exporter("write as onnx"):
-            model = _traced(network)
-            onnx.helper.set_model_props(model, {_MARK: name})
+            model = _traced(subject)
+            onnx.helper.set_model_props(model, properties)
             onnx.checker.check_model(model, full_check=True)
             content: bytes = model.SerializeToString()
         return {DESTINATION: content}
@@ -80,17 +87,17 @@ class OnnxExporter(Exporter):
         return any(entry.key == _MARK for entry in model.metadata_props)
 
 
-def _traced(network: Network) -> Any:
+def _traced(subject: ExportSubject) -> Any:
     """The ``onnx.ModelProto`` of a network."""
     from onnx_ir.passes.common import NameFixPass
 
     batch = torch.export.Dim("batch")
-    inputs = sample_inputs(network, TRACED_BATCH)
+    inputs, spec = subject.example(TRACED_BATCH), subject.network.spec
     program = torch.onnx.export(
-        network,
+        subject.module(),
         inputs,
-        input_names=list(network.spec.inputs),
-        output_names=list(network.spec.outputs),
+        input_names=list(spec.inputs),
+        output_names=list(spec.outputs),
         dynamic_shapes=tuple({0: batch} for _ in inputs),
         dynamo=True,
         verbose=False,

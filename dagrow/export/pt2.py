@@ -11,10 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dagrow.build import Network
+from dagrow.data import PREPROCESSING
 from dagrow.export.base import DESTINATION, Exporter, Runner
-from dagrow.export.compare import TRACED_BATCH, as_tuple, sample_inputs
+from dagrow.export.compare import TRACED_BATCH, as_tuple
 from dagrow.export.quiet import torch_exporter
+from dagrow.export.subject import ExportSubject
 from dagrow.files import open_file, read_file
 
 _MARK = "dagrow"
@@ -25,14 +26,18 @@ class Pt2Exporter(Exporter):
 
     name: ClassVar[str] = "pt2"
 
-    def contents(self, network: Network, name: str) -> dict[str, bytes]:
-        """Traces the network with a free batch size."""
+    def contents(self, subject: ExportSubject) -> dict[str, bytes]:
+        """Traces the network with a free batch size; the file of the preprocessing lies in the archive."""
         batch = torch.export.Dim("batch")
-        inputs = sample_inputs(network, TRACED_BATCH)
+        inputs, preprocessing = subject.example(TRACED_BATCH), subject.preprocessing
+        extra = {_MARK: subject.name}
+        if preprocessing is not None:
+            extra[PREPROCESSING] = preprocessing.to_json().decode("utf-8")
         with torch_exporter("write as pt2"):
-            program = torch.export.export(network, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs))
+            shapes = tuple({0: batch} for _ in inputs)
+            program = torch.export.export(subject.module(), inputs, dynamic_shapes=shapes)
             file = io.BytesIO()
-            torch.export.save(program, file, extra_files={_MARK: name})
+            torch.export.save(program, file, extra_files=extra)
         return {DESTINATION: file.getvalue()}
 
     def load(self, path: Path) -> Runner:

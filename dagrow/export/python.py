@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from dagrow.build import Network
+from dagrow.data import PREPROCESSING
 from dagrow.errors import ExportError
 from dagrow.export.base import Exporter, Runner
 from dagrow.export.compare import as_tuple
 from dagrow.export.layers import check_expressions, exported_keys, names_of
 from dagrow.export.python_source import MARK, model_source
+from dagrow.export.subject import ExportSubject, step_buffers
 from dagrow.files import open_file, read_file
 
 MODEL = "model.py"
@@ -30,28 +31,35 @@ class PythonExporter(Exporter):
 
     name: ClassVar[str] = "python"
     directory: ClassVar[bool] = True
+    optional: ClassVar[frozenset[str]] = frozenset({PREPROCESSING})
 
-    def contents(self, network: Network, name: str) -> dict[str, bytes]:
-        """The source, and the weights under the names that the source uses."""
-        dag = network.dag
-        source = model_source(dag, name)
-        check_expressions(names_of(dag).layers)
-        state = network.state_dict()
+    def contents(self, subject: ExportSubject) -> dict[str, bytes]:
+        """The source, and the weights under the names that the source uses; with preprocessing its file too."""
+        dag = subject.network.dag
+        names = names_of(dag, subject.preprocessing)
+        source = model_source(dag, subject.name, subject.preprocessing)
+        check_expressions(names.layers)
+        state = subject.network.state_dict()
         keys = exported_keys(dag, state)
         weights = {keys[key]: value.detach().contiguous() for key, value in state.items()}
-        return {MODEL: source.encode(), WEIGHTS: save(weights, metadata={"format": "pt"})}
+        # A copy: safetensors refuses tensors that share memory.
+        fitted = step_buffers(subject.preprocessing)
+        weights |= {names.buffers[key]: value.clone(memory_format=torch.contiguous_format) for key, value in fitted}
+        files = {MODEL: source.encode(), WEIGHTS: save(weights, metadata={"format": "pt"})}
+        return files if subject.preprocessing is None else {**files, PREPROCESSING: subject.preprocessing.to_json()}
 
     def load(self, path: Path) -> Runner:
         """Runs ``model.py``, makes its class without arguments and loads the weights, all of them."""
         with torch.device("cpu"):
             model = _only_model(_execute(path / MODEL))()
         try:
-            model.load_state_dict(load(read_file(path / WEIGHTS)), strict=True)
+            # Assigned, so that each keeps its number format whatever torch's default is.
+            model.load_state_dict(load(read_file(path / WEIGHTS)), strict=True, assign=True)
         except RuntimeError as error:
             raise ExportError(
                 f"the weights do not fit {MODEL}: an export_line makes another layer than its op: {error}"
             ) from error
-        model.float().eval()
+        model.eval()
 
         def run(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
             return as_tuple(model(*inputs))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 
+from dagrow.data import InputPreprocessing, Preprocessing
 from dagrow.export.identifiers import class_name, plain_title
-from dagrow.export.layers import Names, names_of
-from dagrow.export.layout import WIDTH, signature, statement
+from dagrow.export.layers import CLASSES, Names, names_of
+from dagrow.export.layout import WIDTH, listing, signature, statement, tidy
+from dagrow.export.subject import step_buffers
 from dagrow.graph import Dag, cost
 from dagrow.layout import Shape
 from dagrow.stages import used_stages
@@ -20,33 +22,38 @@ _MOST_CALLS = 3
 _MOST_TERMS = 32
 
 
-def model_source(dag: Dag, name: str) -> str:
+def model_source(dag: Dag, name: str, preprocessing: Preprocessing | None = None) -> str:
     """Python source that defines the network, formatted, importing nothing but torch.
 
     Args:
         dag: the network's DAG.
         name: of the run; the class is named after it.
+        preprocessing: what the class does to its inputs first; with None it reads what the network reads.
 
     Raises:
         ExportError: if the export line of an op, norm, activation or pool is not a Python expression.
     """
-    names = names_of(dag)
+    names = names_of(dag, preprocessing)
     lines = [
-        *_docstring(dag, name),
+        *_docstring(dag, name, preprocessing),
         "",
         "import torch",
         "from torch import nn",
         "",
         "",
         f"class {class_name(name)}(nn.Module):",
-        *_init(dag, names),
+        *_classes(preprocessing),
+        "    def __init__(self) -> None:",
+        "        super().__init__()",
+        *_buffers(preprocessing, names),
+        *_layers(dag, names),
         "",
-        *_Forward(dag, names).lines(),
+        *_Forward(dag, names, preprocessing).lines(),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _docstring(dag: Dag, name: str) -> list[str]:
+def _docstring(dag: Dag, name: str, preprocessing: Preprocessing | None) -> list[str]:
     def described(nodes: tuple[str, ...]) -> str:
         return ", ".join(f"{node} {list(dag.output(node))}" for node in nodes)
 
@@ -55,17 +62,54 @@ def _docstring(dag: Dag, name: str) -> list[str]:
         f"{described(tuple(dag.spec.inputs))} -> {described(dag.spec.outputs)}, "
         f"{count:,} parameter{'' if count == 1 else 's'}."
     )
-    line = f'"""{plain_title(name)}, {MARK}: {facts}"""'
-    if len(line) <= WIDTH:
-        return [line]
+    usage = [] if preprocessing is None else _usage(name, preprocessing)
+    line = f'"""{plain_title(name)}, {MARK}: {facts}'
+    if len(line) + 3 <= WIDTH:
+        return [line, *usage, '"""'] if usage else [f'{line}"""']
     wrapped = textwrap.wrap(facts, WIDTH, break_long_words=False, break_on_hyphens=False)
-    return [f'"""{plain_title(name)}, {MARK}.', "", *wrapped, '"""']
+    return [f'"""{plain_title(name)}, {MARK}.', "", *wrapped, *usage, '"""']
 
 
-def _init(dag: Dag, names: Names) -> list[str]:
+def _usage(name: str, preprocessing: Preprocessing) -> list[str]:
+    """How to load the class, and what goes in."""
+    dtypes = [str(entry.dtype).removeprefix("torch.") for entry in preprocessing.inputs]
+    facts = (
+        f"It reads raw values ({', '.join(dtypes)}), as they were in the training data. "
+        f"Its outputs are {preprocessing.objective.meaning}."
+    )
+    if preprocessing.classes:
+        facts += f" The names of the labels are {class_name(name)}.{CLASSES}."
+    return [
+        "",
+        *textwrap.wrap(facts, WIDTH, break_long_words=False, break_on_hyphens=False),
+        "",
+        "    from safetensors.torch import load_file",
+        "",
+        f"    model = {class_name(name)}().eval()",
+        '    model.load_state_dict(load_file("weights.safetensors"))',
+    ]
+
+
+def _classes(preprocessing: Preprocessing | None) -> list[str]:
+    """The names of the labels, as an attribute of the class."""
+    if preprocessing is None or not preprocessing.classes:
+        return []
+    return [*listing(f"{CLASSES} = ", [tidy(repr(name)) for name in preprocessing.classes], 4), ""]
+
+
+def _buffers(preprocessing: Preprocessing | None, names: Names) -> list[str]:
+    """The fitted values of the preprocessing, which come with the weights."""
+    lines = []
+    for key, value in step_buffers(preprocessing):
+        form = f"{list(value.shape)}, dtype={value.dtype}".replace("[]", "()")
+        lines += statement("", f'self.register_buffer("{names.buffers[key]}", torch.ones({form}))', 8)
+    return [*lines, ""] if lines else []
+
+
+def _layers(dag: Dag, names: Names) -> list[str]:
     groups = [[layer for layer in names.layers if layer.node == node] for node in dag.order]
     groups = [group for group in groups if group]
-    lines = ["    def __init__(self) -> None:", "        super().__init__()"]
+    lines: list[str] = []
     before = 0
     for group in groups:
         # A node with several layers is set apart; a row of single layers is not.
@@ -80,14 +124,18 @@ def _init(dag: Dag, names: Names) -> list[str]:
 class _Forward:
     """Writes ``forward``, node by node."""
 
-    def __init__(self, dag: Dag, names: Names) -> None:
+    def __init__(self, dag: Dag, names: Names, preprocessing: Preprocessing | None) -> None:
         self.dag = dag
+        self.preprocessing = preprocessing
+        self.buffers = names.buffers
         self.values = names.values
         self.attributes = names.attributes()
         self.body: list[str] = []
 
     def lines(self) -> list[str]:
         outputs = self.dag.spec.outputs
+        for entry in () if self.preprocessing is None else self.preprocessing.inputs:
+            self._prepare(entry)
         for name in self.dag.order[:-1]:
             self._write(f"{self.values[name]} = ", name)
         last = self.dag.order[-1]
@@ -98,6 +146,16 @@ class _Forward:
             self.body += statement("return ", ", ".join(self.values[name] for name in outputs), 8)
         arguments = ["self", *(f"{self.values[name]}: torch.Tensor" for name in self.dag.spec.inputs)]
         return [*signature("def forward", arguments, f" -> {_returned(len(outputs))}:", 4), *self.body]
+
+    def _prepare(self, entry: InputPreprocessing) -> None:
+        """The statements that turn raw values of an input into what the network reads."""
+        value = self.values[entry.name]
+        lines = [] if entry.steps else [f"{value}.float()"]
+        for number, step in enumerate(entry.steps):
+            buffers = {name: f"self.{self.buffers[entry.name, number, name]}" for name in step.buffers}
+            lines += step.source(value, buffers)
+        for line in lines:
+            self.body += statement(f"{value} = ", line, 8)
 
     def _write(self, prefix: str, name: str) -> None:
         """The statements of one node; the last one starts with ``prefix``."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from dagrow.build import Network, drop_additions
+from dagrow.data import Preprocessing
 from dagrow.errors import ExportError, lookup
 from dagrow.export.base import Exported, Exporter
 from dagrow.export.compare import largest_difference
@@ -16,6 +17,7 @@ from dagrow.export.onnx import OnnxExporter
 from dagrow.export.pt2 import Pt2Exporter
 from dagrow.export.python import PythonExporter
 from dagrow.export.staging import check_destination, disk_errors, put_in_place, staged
+from dagrow.export.subject import ExportSubject
 from dagrow.randomness import torch_random_numbers_kept
 
 EXPORTERS: dict[str, Exporter] = {
@@ -23,7 +25,13 @@ EXPORTERS: dict[str, Exporter] = {
 }
 
 
-def export_network(network: Network, to: str, out: str | Path, name: str = "network") -> Exported:
+def export_network(
+    network: Network,
+    to: str,
+    out: str | Path,
+    name: str = "network",
+    preprocessing: Preprocessing | None = None,
+) -> Exported:
     """Writes a network in another form, after reading it back and finding it equal.
 
     The network itself is not touched: a copy on the CPU, in float32 and eval mode, is exported.
@@ -33,6 +41,8 @@ def export_network(network: Network, to: str, out: str | Path, name: str = "netw
         to: a key of `EXPORTERS`.
         out: the directory (python) or file (pt2, onnx) to write; its parents are created.
         name: of the run; the exported class is named after it.
+        preprocessing: what was done to the network's inputs in training: the export does it too, so that raw values
+            go in. Left out, the export reads what the network reads.
 
     Returns:
         Where it is, and how far its outputs were from the network's.
@@ -46,11 +56,11 @@ def export_network(network: Network, to: str, out: str | Path, name: str = "netw
     given, target = Path(out), Path(os.path.realpath(out))
     with disk_errors(given), torch_random_numbers_kept():
         check_destination(exporter, target)
-        plain = _plain_copy(network)
-        contents = exporter.contents(_plain_copy(plain), name)
+        subject = ExportSubject(_plain_copy(network), name, preprocessing)
+        contents = exporter.contents(subject.copy())
         with staged(contents, target) as path:
-            difference = largest_difference(plain, exporter.load(path), exporter.tolerance)
-            put_in_place(path, target)
+            difference = largest_difference(subject, exporter.load(path), exporter.tolerance)
+            put_in_place(path, target, exporter.optional)
     files = tuple(given / file if file else given for file in contents)
     return Exported(given, files, difference)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,11 +58,20 @@ def staged(contents: Mapping[str, bytes], out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def put_in_place(path: Path, out: Path) -> None:
-    """Moves what `staged` wrote to its destination."""
+def put_in_place(path: Path, out: Path, optional: Collection[str] = ()) -> None:
+    """Moves what `staged` wrote to its destination.
+
+    Args:
+        path: of what was written.
+        out: the destination.
+        optional: names of files that go from there, where nothing was written in their place.
+    """
     if path.is_dir() and os.path.lexists(out):
         # The folder may hold more than the export: only our files in it are replaced.
-        for file in sorted(path.iterdir()):
+        files = sorted(path.iterdir())
+        for name in set(optional) - {file.name for file in files}:
+            (out / name).unlink(missing_ok=True)
+        for file in files:
             os.replace(file, out / file.name)
         sync_folder(out)
     else:

@@ -24,6 +24,8 @@ class Loss:
             (of one sample), or says what is wrong with them.
         correct: ``(output, target) -> [n]``, 1 where a sample is right, 0 where not, of a map the share of
             its pixels; None for regression.
+        meaning: what the outputs of a network that was trained on it are, in words.
+        decide: ``output -> (label, its probability)``, each ``[n, ...]``; None for regression.
         error: ``(output, target) -> [n, ...]``, by how much a regression is wrong; None for classes.
     """
 
@@ -31,6 +33,8 @@ class Loss:
     mean: Callable[[Tensor, Tensor], Tensor]
     prepare: Callable[[Tensor, Shape], Tensor]
     correct: Callable[[Tensor, Tensor], Tensor] | None
+    meaning: str
+    decide: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     error: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
@@ -88,6 +92,15 @@ def _right_bits(output: Tensor, target: Tensor) -> Tensor:
     return _by_sample(((output > 0) == (target > 0.5)).all(dim=1))
 
 
+def _likeliest(output: Tensor) -> tuple[Tensor, Tensor]:
+    probability, label = output.softmax(dim=1).max(dim=1)
+    return label, probability
+
+
+def _likelier_bits(output: Tensor) -> tuple[Tensor, Tensor]:
+    return (output > 0).long(), output.abs().sigmoid()
+
+
 def _by_sample(right: Tensor) -> Tensor:
     return right.double().reshape(len(right), -1).mean(1)
 
@@ -95,8 +108,29 @@ def _by_sample(right: Tensor) -> Tensor:
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
-        Loss("cross_entropy", functional.cross_entropy, _labels, _right_label),
-        Loss("mse", functional.mse_loss, _values, None, torch.sub),
-        Loss("binary_cross_entropy", functional.binary_cross_entropy_with_logits, _bits, _right_bits),
+        Loss(
+            "cross_entropy",
+            functional.cross_entropy,
+            _labels,
+            _right_label,
+            "logits of the classes",
+            _likeliest,
+        ),
+        Loss(
+            "mse",
+            functional.mse_loss,
+            _values,
+            None,
+            "numbers in the units of the training targets",
+            error=torch.sub,
+        ),
+        Loss(
+            "binary_cross_entropy",
+            functional.binary_cross_entropy_with_logits,
+            _bits,
+            _right_bits,
+            "logits of label 1 against label 0",
+            _likelier_bits,
+        ),
     )
 }

@@ -49,6 +49,7 @@ def finished(directory: RunDirectory, device: torch.device) -> GrowthResult | No
     if not directory.ended and last_event(directory.journal).get("event") != "end":
         return None
     network = RunDirectory.existing(directory.path).load().to(device).eval()
+    preprocessing = directory.load_preprocessing(network.dag)
     events = read_journal(directory.journal)
     if not events or events[-1]["event"] != "end":
         raise RunError(f"{directory.journal}: damaged: this run has ended, and its journal does not say so")
@@ -57,7 +58,7 @@ def finished(directory: RunDirectory, device: torch.device) -> GrowthResult | No
         directory.write_sums()
         CheckpointStore(directory.checkpoints).remove_all()
     train, test = (_score(events[-1].get(name)) for name in ("train", "test"))
-    return GrowthResult(network, train, test, tuple(events), directory.path)
+    return GrowthResult(network, train, test, tuple(events), directory.path, preprocessing)
 
 
 def continued(task: Task, directory: RunDirectory, device: torch.device, reporter: Reporter) -> tuple[RunState, Record]:

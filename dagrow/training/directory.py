@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagrow.build import Network, build
-from dagrow.errors import RunError
-from dagrow.files import SUMS, check_sums, first_link, replace_file, write_sums
-from dagrow.graph import load_graph
+from dagrow.data import PREPROCESSING, Preprocessing
+from dagrow.errors import DataError, RunError
+from dagrow.files import SUMS, check_sums, first_link, read_file, replace_file, write_sums
+from dagrow.graph import Dag, load_graph
 from dagrow.spec import RunSpec, dump_graph, dump_run
 from dagrow.training.disk import disk_errors
 from dagrow.training.dtype import dtype_of
@@ -20,7 +21,7 @@ from dagrow.training.weights import read_weights, weights_file
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths of a run: ``run.yaml``, ``graph.yaml``, ``weights.safetensors``, ``journal.jsonl``, ``exported/``.
+    """Paths of a run: ``run.yaml``, ``graph.yaml``, ``weights.safetensors``, ``journal.jsonl``, ``exported/``, ...
 
     Until a run has ended, there is ``checkpoints/`` too; when it has, ``SHA256SUMS`` says so, and what the files were.
     """
@@ -55,6 +56,11 @@ class RunDirectory:
     def run(self) -> Path:
         """The run as it was meant, every default written out."""
         return self.path / "run.yaml"
+
+    @property
+    def preprocessing(self) -> Path:
+        """What is done to inputs, and what outputs mean; runs of earlier versions have none."""
+        return self.path / PREPROCESSING
 
     @property
     def checkpoints(self) -> Path:
@@ -117,11 +123,15 @@ class RunDirectory:
             RunError: naming the link.
         """
         folders = (self.checkpoints, self.steps, self.exported, self.explained(1).parent)
-        own = (self.run, self.graph, self.weights, self.journal, self.path / SUMS, *folders)
+        own = (*self._files, self.path / SUMS, *folders)
         with disk_errors(self.path):
             link = first_link(self.path, (path.name for path in own))
         if link is not None:
             raise RunError(f"{link} is a link: all files of a run must be its own")
+
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        return (self.run, self.preprocessing, self.graph, self.weights, self.journal)
 
     @property
     def ended(self) -> bool:
@@ -135,17 +145,17 @@ class RunDirectory:
             RunError: if the disk refuses.
         """
         kept = [file for folder in (self.exported, self.steps) for file in folder.rglob("*") if file.is_file()]
-        own = [file for file in (self.run, self.graph, self.weights, self.journal) if file.is_file()]
+        own = [file for file in self._files if file.is_file()]
         with disk_errors(self.path):
             write_sums(self.path, [*own, *sorted(kept)])
 
     def check_sums(self, *files: Path) -> None:
-        """Compares some of its files, or graph, weights, journal and run file, with what they were when the run ended.
+        """Compares some of its files, or all beside its folders, with what they were when the run ended.
 
         Raises:
             RunError: naming a file that is another.
         """
-        check_sums(self.path, files or (self.run, self.graph, self.weights, self.journal))
+        check_sums(self.path, files or self._files)
 
     def remove_leftovers(self) -> None:
         """Takes away what a killed process left unfinished."""
@@ -175,6 +185,30 @@ class RunDirectory:
         with disk_errors(self.path):
             replace_file(self.graph, dump_graph(network.spec).encode("utf-8"))
             replace_file(self.weights, weights)
+
+    def save_preprocessing(self, preprocessing: Preprocessing | None) -> None:
+        """Writes what is done to inputs, whole or not at all; nothing for samples of which nobody says."""
+        if preprocessing is not None:
+            with disk_errors(self.path):
+                replace_file(self.preprocessing, preprocessing.to_json())
+
+    def load_preprocessing(self, dag: Dag) -> Preprocessing | None:
+        """What was done to inputs; None where an earlier version has not written it down.
+
+        Args:
+            dag: whose inputs it must fit.
+
+        Raises:
+            RunError: if the file is damaged, or belongs to another graph.
+        """
+        try:
+            return Preprocessing.from_json(read_file(self.preprocessing, follow=False), dag)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise RunError(f"{self.preprocessing}: {error.strerror or error}") from error
+        except DataError as error:
+            raise RunError(f"{self.preprocessing}: {error}") from error
 
     def load(self) -> Network:
         """The network as last saved, on the CPU.

@@ -157,6 +157,7 @@ def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> Gro
         )
     try:
         with memory_errors():
+            record.begin()
             return Loop(task, state, record, reporter).run()
     except TrainingError as error:
         raise TrainingError(f"{error}; {record.kept_text('the last good state is that of')}") from error

@@ -200,7 +200,8 @@ class Loop:
         train, test = self.record.finish(self.state)
         network = self.task.in_user_units(network)
         out = None if self.record.directory is None else self.record.directory.path
-        return GrowthResult(network, train, test, tuple(self.record.journal.events), out)
+        preprocessing = self.task.split.preprocessing
+        return GrowthResult(network, train, test, tuple(self.record.journal.events), out, preprocessing)
 
     def _check_weights(self) -> None:
         """Stops before anything is kept that no run could go on from."""

@@ -49,6 +49,11 @@ class Record:
         record.journal, record._store = journal, store
         return record
 
+    def begin(self) -> None:
+        """Writes what is done to inputs; again where a run goes on, whose last process may have stopped before it."""
+        if self.directory is not None:
+            self.directory.save_preprocessing(self.task.split.preprocessing)
+
     def write(self, event: str, **entries: Any) -> None:
         """Adds an event to the journal."""
         self.journal.write(event, **entries)
@@ -130,7 +135,9 @@ class Record:
         if self.directory is not None:
             network = self.task.in_user_units(state.network)
             self.directory.save(network)
-            export_network(network, "python", self.directory.exported, self.task.spec.name)
+            export_network(
+                network, "python", self.directory.exported, self.task.spec.name, self.task.split.preprocessing
+            )
         scores = self.write_scored("end", state)
         if self.directory is not None:
             self.directory.write_sums()

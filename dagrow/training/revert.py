@@ -99,6 +99,8 @@ def _fill(new: RunDirectory, old: RunDirectory, folder: Path, step: int) -> None
     with disk_errors(new.path):
         write_new_file(new.journal, journal)
         write_new_file(new.run, read_file(old.run, MAX_BYTES, follow=False))
+        if old.preprocessing.is_file():
+            write_new_file(new.preprocessing, read_file(old.preprocessing, follow=False))
         CheckpointStore(new.checkpoints).write({name: read_file(folder / name, follow=False) for name in FILES})
         store = StepStore(old.steps)
         for earlier in (number for number in store.steps() if number <= step):

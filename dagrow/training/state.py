@@ -68,7 +68,7 @@ class Task:
         """The same with the samples that were held out among those for training."""
         if self.held_out is None:
             return self
-        return replace(self, split=Split(self.split.train.joined(self.held_out), self.split.test), held_out=None)
+        return replace(self, split=replace(self.split, train=self.split.train.joined(self.held_out)), held_out=None)
 
     def score(self, network: Network, samples: Samples) -> Score:
         """How good the network is on these samples, in eval mode."""

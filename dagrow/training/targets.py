@@ -47,7 +47,7 @@ class TargetUnits:
 
     def split(self, split: Split) -> Split:
         """The samples with their targets in these units."""
-        return Split(self._samples(split.train), self._samples(split.test))
+        return replace(split, train=self._samples(split.train), test=self._samples(split.test))
 
     def _samples(self, samples: Samples) -> Samples:
         (target,) = samples.targets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ def split_held_out(run: RunSpec, split: Split) -> tuple[Split, Samples | None]:
         raise TrainingError(f"{name} keeps {count} of {total} training samples back; there must be some on both sides")
     generator = torch.Generator().manual_seed(derived_seed(run.seed, "held-out samples"))
     order = torch.randperm(total, generator=generator).to(split.train.inputs[0].device)
-    return Split(split.train.rows(order[count:]), split.test), split.train.rows(order[:count])
+    return replace(split, train=split.train.rows(order[count:])), split.train.rows(order[:count])
 
 
 def _drawn_by_class(run: RunSpec, split: Split, share: float) -> tuple[Split, Samples | None]:
@@ -52,7 +52,7 @@ def _drawn_by_class(run: RunSpec, split: Split, share: float) -> tuple[Split, Sa
     except DataError:
         return split, None
     device = train.inputs[0].device
-    return Split(train.rows(kept.to(device)), split.test), train.rows(held_out.to(device))
+    return replace(split, train=train.rows(kept.to(device))), train.rows(held_out.to(device))
 
 
 def error_of(score: Score) -> float:

@@ -87,6 +87,11 @@ def checkpoint_of(folder: Path) -> str:
     return str((checkpoint.run, checkpoint.progress, checkpoint.journal, checkpoint.parts))
 
 
+def preprocessing_of(directory: RunDirectory) -> bytes | None:
+    found = directory.load_preprocessing(directory.load().dag)
+    return found and found.to_json()
+
+
 def look(run: Path) -> dict[str, str | None]:
     """All that is read of a run, by what reads it."""
 
@@ -98,6 +103,7 @@ def look(run: Path) -> dict[str, str | None]:
         "history": lambda: growth_history(events()),
         "replay": lambda: replay_run(run),
         "network": lambda: weights_of(RunDirectory.existing(run).load()),
+        "preprocessing": lambda: preprocessing_of(RunDirectory.existing(run)),
         "graph": lambda: dagrow.load_graph(RunDirectory.existing(run).graph),
         "checkpoints": lambda: [
             checkpoint_of(folder) for folder in CheckpointStore(RunDirectory.begun(run).checkpoints).newest_first()

@@ -36,15 +36,22 @@ def without_times(directory: Path) -> list[str]:
 
 
 def samples() -> torch.Tensor:
+    """As the network reads them."""
     return torch.rand(7, 64, generator=torch.Generator().manual_seed(0))
+
+
+def raw_samples() -> torch.Tensor:
+    """The same in grey levels, as they are in the data set and as exports read them."""
+    return 16 * samples()
 
 
 def test_the_run_directory_is_complete(grown):
     directory, outcome = grown
     found = {str(file.relative_to(directory)) for file in directory.rglob("*") if file.is_file()}
-    exported = {"exported/model.py", "exported/weights.safetensors"}
+    exported = {f"exported/{name}" for name in ("model.py", "weights.safetensors", "preprocessing.json")}
     steps = {f"steps/00000{i}/{name}" for i in range(4) for name in ("checkpoint.json", "tensors.safetensors")}
-    assert found == {"run.yaml", "graph.yaml", "weights.safetensors", "journal.jsonl", "SHA256SUMS"} | exported | steps
+    own = {"run.yaml", "preprocessing.json", "graph.yaml", "weights.safetensors", "journal.jsonl", "SHA256SUMS"}
+    assert found == own | exported | steps
     assert outcome.err == ""
     assert "step 1: h +4" in outcome.out
 
@@ -114,7 +121,7 @@ def test_weights_and_graph_are_the_exported_network(grown, tmp_path):
     directory, _ = grown
     model = dagrow.build(dagrow.load_graph(directory / "graph.yaml"))
     model.load_state_dict(load_file(directory / "weights.safetensors"))
-    torch.save(samples(), tmp_path / "x.pt")
+    torch.save(raw_samples(), tmp_path / "x.pt")
     code = f"""
 import sys
 sys.modules["dagrow"] = None
@@ -148,18 +155,18 @@ def test_every_export(grown, tmp_path, form, name):
 
 def run_export(form: str, path: Path) -> torch.Tensor:
     if form == "pt2":
-        return torch.export.load(path).module()(samples())
+        return torch.export.load(path).module()(raw_samples())
     if form == "onnx":
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path)
-        return torch.from_numpy(session.run(None, {"x": samples().numpy()})[0])
+        return torch.from_numpy(session.run(None, {"x": raw_samples().numpy()})[0])
     spec = importlib.util.spec_from_file_location("exported_model", path / "model.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     network = module.Digits()
     network.load_state_dict(load_file(path / "weights.safetensors"))
-    return network.eval()(samples())
+    return network.eval()(raw_samples())
 
 
 def test_an_export_that_does_not_exist(grown):

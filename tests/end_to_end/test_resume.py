@@ -360,7 +360,9 @@ def test_a_finished_run_is_never_trained_again(whole, tmp_path, damage, sums):
     assert {file: file.stat().st_mtime_ns for file in run.rglob("*")}.items() >= times.items() - {(run, times.get(run))}
 
 
-@pytest.mark.parametrize("name", ["run.yaml", "graph.yaml", "weights.safetensors", "journal.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["run.yaml", "preprocessing.json", "graph.yaml", "weights.safetensors", "journal.jsonl"]
+)
 def test_a_finished_run_with_a_changed_file_is_refused(whole, tmp_path, name):
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     with (run / name).open("ab") as file:

@@ -60,7 +60,8 @@ def read_everything(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["run.yaml", "graph.yaml", "weights.safetensors", "journal.jsonl", "steps", "exported"]
+    "name",
+    ["run.yaml", "preprocessing.json", "graph.yaml", "weights.safetensors", "journal.jsonl", "steps", "exported"],
 )
 def test_links_out_of_it_are_refused_and_not_followed(run, name, tmp_path):
     outside = tmp_path / "outside"

@@ -6,6 +6,7 @@ import torch
 from data_graphs import shaped_dag, two_by_two_dag, vector_dag
 
 from dagrow.data import load_data
+from dagrow.data.npz import read_npy
 from dagrow.errors import DataError
 from dagrow.objectives import LOSSES
 from dagrow.spec.run import DataSpec
@@ -170,3 +171,12 @@ def test_a_damaged_member(tmp_path, write_npz):
     (tmp_path / "file.npz").write_bytes(content)
     with pytest.raises(DataError, match="'x_train' cannot be read, the file is damaged"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"(", b"(\0", b"{'descr': '<f8'}", b"{'descr': '|O', 'fortran_order': False, 'shape': ()}"]
+)
+def test_arrays_whose_head_says_nonsense(tmp_path, head):
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\1\0" + len(head).to_bytes(2, "little") + head + bytes(64))
+    with pytest.raises(DataError, match="damaged|Python objects"):
+        read_npy(str(tmp_path / "x.npy"))

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dagrow.data import Samples, Split, Transform
+from dagrow.data import Samples, Scale, Split
 from dagrow.errors import DataError
 
-BYTES = Transform(torch.tensor(0.0), torch.tensor(255.0))
+BYTES = Scale(torch.tensor(0.0), torch.tensor(255.0))
 
 
 def numbered(count: int) -> Samples:
@@ -55,7 +55,7 @@ def test_bytes_are_stored_and_float32_is_read():
 
 def test_a_transform_never_writes_into_float_samples():
     stored = torch.ones(4, 2)
-    samples = Samples((stored,), (torch.zeros(4),), (Transform(torch.tensor(1.0), torch.tensor(2.0)),))
+    samples = Samples((stored,), (torch.zeros(4),), (Scale(torch.tensor(1.0), torch.tensor(2.0)),))
     assert torch.equal(samples.xy()[0], torch.zeros(4, 2))
     assert torch.equal(stored, torch.ones(4, 2))
 

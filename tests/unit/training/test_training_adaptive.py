@@ -20,6 +20,7 @@ from dagrow.spec.adaptive import TIMETABLE
 from dagrow.training import loop
 from dagrow.training.finish import LEAST_DECAY, TOO_HIGH, begin_finish, over_fit, set_rates, take_back
 from dagrow.training.progress import Progress, Unit, next_unit
+from dagrow.training.sampling import settled
 from dagrow.training.state import RunState, Task
 from dagrow.training.targets import TargetUnits, begin_at_priors
 from dagrow.training.validation import split_held_out
@@ -124,7 +125,7 @@ def test_what_is_inserted_changes_nothing_at_once():
 @pytest.fixture
 def begun():
     spec = run(SMALL, schedule="adaptive")
-    spec = spec.model_copy(update={"training": spec.training.model_copy(update={"batch_size": 16})})
+    spec = settled(spec, 120)
     split, held_out = split_held_out(spec, load_data(spec.data, Dag.of(spec.graph), LOSSES["cross_entropy"], 0))
     return Task.of(spec, split, held_out), RunState.fresh(spec, torch.device("cpu"))
 
@@ -275,4 +276,4 @@ def test_the_weight_decay_follows(share, expected, begun):
     training = task.spec.training.model_copy(update={"optimizer": optimizer, "weight_decay": "auto"})
     state.progress = replace(state.progress, over_fit=share)
     set_rates(replace(task, spec=task.spec.model_copy(update={"training": training})), state)
-    assert {group["weight_decay"] for group in state.optimizer.param_groups} == {pytest.approx(expected)}
+    assert [group["weight_decay"] for group in state.optimizer.param_groups] == pytest.approx([expected])

@@ -1,0 +1,174 @@
+"""Everything that is done to inputs before the network reads them, and what its outputs mean: it travels with a run.
+
+A step of another kind is a class like `dagrow.data.scaling.Scale` and a line in `STEPS`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dagrow.data.scaling import Scale
+from dagrow.data.step import Step
+from dagrow.errors import DataError, lookup
+from dagrow.files import sha256
+from dagrow.graph import Dag
+from dagrow.objectives import LOSSES, Loss
+
+PREPROCESSING = "preprocessing.json"
+"""The name of the file, in a run directory and in its export."""
+
+STEPS: dict[str, type[Step]] = {step.kind: step for step in (Scale,)}
+
+_VERSION = 1
+_SUM = "sha256"
+"""The key of a checksum over all other entries; without it, as a person may leave it, the file is read as it is."""
+_DTYPES = {"uint8": torch.uint8, "float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True, eq=False)
+class InputPreprocessing:
+    """What is done to one input.
+
+    Attributes:
+        name: of the input of the graph.
+        shape: of one sample.
+        dtype: number format of raw values in which nothing is lost; others are taken too.
+        steps: one after the other; none where the values are read as they are.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+    steps: tuple[Step, ...] = ()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Raw values ``[samples, *shape]`` as float32 values that the network reads, on the same device."""
+        for step in self.steps:
+            x = step.to(x.device)(x)
+        return x.float()
+
+    def raw(self, x: Tensor) -> Tensor:
+        """Raw values that become about ``x``, in the number format of raw values."""
+        for step in reversed(self.steps):
+            x = step.invert(x)
+        return x.round().clamp(0, 255).to(self.dtype) if self.dtype == torch.uint8 else x.to(self.dtype)
+
+    def entry(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        steps = [{"kind": step.kind, **step.entry()} for step in self.steps]
+        dtype = str(self.dtype).removeprefix("torch.")
+        return {"name": self.name, "shape": list(self.shape), "dtype": dtype, "steps": steps}
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> InputPreprocessing:
+        """From what `entry` gave; raises what `Step.from_entry` does."""
+        shape = tuple(map(int, entry["shape"]))
+        steps = tuple(
+            lookup(STEPS, str(step["kind"]), "kind of step", DataError).from_entry(step, shape)
+            for step in entry["steps"]
+        )
+        return cls(str(entry["name"]), shape, _DTYPES[entry["dtype"]], steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """What lies between the values of a user and those of a network.
+
+    Attributes:
+        inputs: one per input of the graph.
+        loss: that the network was trained on, which says what its outputs mean.
+        columns: of a table, in the order of the features of all inputs; empty where the source had no names.
+        target: the column that was learned; empty where the source had no names.
+        classes: names of the labels 0, 1, ...; empty where the labels are numbers, or there are none.
+    """
+
+    inputs: tuple[InputPreprocessing, ...]
+    loss: str
+    columns: tuple[str, ...] = ()
+    target: str = ""
+    classes: tuple[str, ...] = ()
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Raw values as float32 values that the network reads."""
+        return tuple(each(x) for each, x in zip(self.inputs, inputs, strict=True))
+
+    def raw(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Raw values that become about these, in the number formats of raw values."""
+        return tuple(each.raw(x) for each, x in zip(self.inputs, inputs, strict=True))
+
+    @property
+    def objective(self) -> Loss:
+        """The loss itself."""
+        return LOSSES[self.loss]
+
+    def to_json(self) -> bytes:
+        """The content of `PREPROCESSING`."""
+        entry = {
+            "version": _VERSION,
+            "inputs": [each.entry() for each in self.inputs],
+            "columns": self.columns,
+            "target": self.target,
+            "classes": self.classes,
+            "loss": self.loss,
+        }
+        entry[_SUM] = _digest(entry)
+        return (json.dumps(entry, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
+
+    @classmethod
+    def from_json(cls, content: bytes, dag: Dag) -> Preprocessing:
+        """From what `to_json` gave.
+
+        Args:
+            content: of the file.
+            dag: whose inputs it must fit.
+
+        Raises:
+            DataError: if it is not of that form, or belongs to another graph.
+        """
+        try:
+            entry = json.loads(content)
+            if entry.pop(_SUM, digest := _digest(entry)) != digest:
+                raise DataError("damaged: its checksum does not fit")
+            if entry["version"] != _VERSION:
+                raise DataError(f"version {entry['version']!r:.20} of the format; this dagrow reads {_VERSION}")
+            found = cls(
+                tuple(map(InputPreprocessing.from_entry, entry["inputs"])),
+                lookup(LOSSES, str(entry["loss"]), "loss", DataError).name,
+                _words(entry["columns"]),
+                _words([entry["target"]])[0],
+                _words(entry["classes"]),
+            )
+        # What `json` and `torch.tensor` raise on something else than was written.
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as error:
+            raise DataError(f"damaged: it does not describe a preprocessing ({error!r:.200})") from error
+        found._check_fits(dag)
+        return found
+
+    def _check_fits(self, dag: Dag) -> None:
+        wanted = {name: tuple(spec.shape) for name, spec in dag.spec.inputs.items()}
+        # In the same order: that of the network's arguments.
+        if [(each.name, each.shape) for each in self.inputs] != list(wanted.items()):
+            raise DataError(f"it belongs to another graph: its inputs are {[each.name for each in self.inputs]}")
+        features = sum(map(prod, wanted.values()))
+        if self.columns and len(self.columns) != features:
+            raise DataError(f"damaged: it names {len(self.columns)} columns, the graph reads {features} values")
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    others = {key: value for key, value in entry.items() if key != _SUM}
+    return sha256(json.dumps(others, sort_keys=True).encode("ascii"))
+
+
+def _words(values: Sequence[Any]) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError("a list of names is needed")
+    for value in values:
+        value.encode("utf-8")  # or a ValueError: JSON can hold halves of characters
+    return tuple(values)

@@ -1,0 +1,99 @@
+"""What a trained network says of some samples, in the user's words and units."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dagrow.data import Preprocessing
+from dagrow.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answers of one output.
+
+    Attributes:
+        name: of the column that was learned, or of the output.
+        outputs: of the network, ``[samples, ...]``: logits of classes, or the numbers of a regression.
+        labels: ``[samples, ...]``, of the likeliest class; None for a regression.
+        probabilities: of these classes, likewise.
+        classes: names of the labels 0, 1, ...; empty where the labels are numbers.
+    """
+
+    name: str
+    outputs: Tensor
+    labels: Tensor | None = None
+    probabilities: Tensor | None = None
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, outputs: Tensor, preprocessing: Preprocessing) -> Prediction:
+        """What outputs ``[samples, ...]`` of a network mean."""
+        decide = preprocessing.objective.decide
+        if decide is None:
+            return cls(name, outputs)
+        labels, probabilities = decide(outputs)
+        return cls(name, outputs, labels, probabilities, preprocessing.classes)
+
+    @property
+    def answers(self) -> np.ndarray:
+        """Names of classes, labels, or numbers: ``[samples]``, with more axes where a sample has several answers."""
+        values = _single(self.outputs if self.labels is None else self.labels)
+        if self.labels is None or not self.classes:
+            return values
+        # An output may have more features than there are classes.
+        names = [*self.classes, *map(str, range(len(self.classes), int(values.max(initial=0)) + 1))]
+        found: np.ndarray = np.array(names, dtype=object)[values]
+        return found
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns of a table, by their names.
+
+        Raises:
+            DataError: if a sample's answers are a map or tokens.
+        """
+        parts = {self.name: self.answers}
+        if self.probabilities is not None:
+            parts[f"{self.name}_probability"] = _single(self.probabilities)
+        found: dict[str, np.ndarray] = {}
+        for name, values in parts.items():
+            extents = values.shape[1:]
+            if not extents:
+                found[name] = values
+                continue
+            if extents[1:]:
+                raise DataError(
+                    f"each sample has answers of shape {list(extents)}, which go into no table; "
+                    "use dagrow.load_model(DIR).predict(x) in Python"
+                )
+            found |= {f"{name}_{number}": column for number, column in enumerate(values.T)}
+        return found
+
+
+def prediction_table(predictions: Sequence[Prediction]) -> str:
+    """A table with a header and a line per sample, as csv.
+
+    Raises:
+        DataError: if the answers go into no table.
+    """
+    columns: dict[str, Any] = {}
+    for prediction in predictions:
+        columns |= prediction.columns()
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return file.getvalue()
+
+
+def _single(values: Tensor) -> np.ndarray:
+    """As an array; one answer per sample comes without an axis that counts it."""
+    array: np.ndarray = values.detach().cpu().numpy()
+    return array[:, 0] if array.shape[1:] == (1,) else array
