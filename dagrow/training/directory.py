@@ -11,11 +11,11 @@ from dagrow.build import Network, build
 from dagrow.errors import RunError
 from dagrow.files import SUMS, check_sums, first_link, replace_file, write_sums
 from dagrow.graph import load_graph
-from dagrow.spec import RunSpec, dump_graph, dump_run
+from dagrow.spec import GraphSpec, RunSpec, dump_graph, dump_run
 from dagrow.training.disk import disk_errors
 from dagrow.training.dtype import dtype_of
 from dagrow.training.lock import LOCK, DirectoryLock
-from dagrow.training.weights import read_weights, weights_file
+from dagrow.training.weights import check_graph, read_weights, weights_file
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,17 @@ class RunDirectory:
         with disk_errors(self.path):
             replace_file(self.graph, dump_graph(network.spec).encode("utf-8"))
             replace_file(self.weights, weights)
+
+    def load_graph(self) -> GraphSpec:
+        """The graph as last saved; that of the weights, where there are some.
+
+        Raises:
+            RunError: if the weights are those of another graph.
+        """
+        graph = load_graph(self.graph)
+        if self.weights.is_file():
+            check_graph(self.weights, graph, self.graph)
+        return graph
 
     def load(self) -> Network:
         """The network as last saved, on the CPU.
