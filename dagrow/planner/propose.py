@@ -106,9 +106,8 @@ def propose(
             the edges that do not read it); the amplitudes of neurons and updates are searched together.
         new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
         removal: what a removal may add to the loss.
-        keep: how many places are solved where pairs of nodes are among them, after a cheap bound, and how many
-            candidates are searched to the end, after a first look. Without pairs, the first number is how many
-            candidates of a kind have that look: those of the greatest slope.
+        keep: how many places are solved where pairs of nodes are among them (else, how many of a kind have a first
+            look, those of the greatest slope), and how many candidates are searched to the end, after that look.
         max_parameters: the network may have no more afterwards.
         max_multiply_adds: likewise, for one sample.
         price: of a parameter, in units of the loss: what gains less than its parameters cost is rejected.
@@ -129,6 +128,9 @@ def propose(
             (parametrized layers, half precision, edited code), or the loss is no number, or no mean over samples.
         SpecError: if ``new_node`` does.
         DataError: if the data are empty, or change from pass to pass.
+
+    Warns:
+        UserWarning: from ``dagrow.propose``, if a node reads so many features that it takes minutes.
     """
     network = _as_network(model)
     if neurons < 1:
