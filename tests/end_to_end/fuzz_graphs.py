@@ -46,6 +46,10 @@ METHODS = ("tiny", "tiny", "random", "nonlinear", "gradmax", "north_weights", "f
 """Those that can do something on most graphs. ``net2net`` is asked for widening and layers only."""
 
 
+SILENT = ("widen", "edge", "node")
+"""Kinds that ``silent`` puts in without a change of the function."""
+
+
 class Case:
     """One drawn graph, its network, optimizer and data, the same in every run."""
 
@@ -177,6 +181,8 @@ def _grown(case: Case, plan: Any, kind: str, found: Counter[str]) -> tuple[Any, 
     found[f"{kind} {insert}"] += 1
     if insert == "amplitude":
         promise(case, plan, candidate, model)
+    elif kind in SILENT and not candidate.still:
+        assert_same_function(outputs(model, case.x), before, SOLVED)
     order(model, optimizer)
     frozen(case, model)
     assert model.training == case.model.training
