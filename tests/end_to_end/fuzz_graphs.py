@@ -240,8 +240,9 @@ def round_trips(case: Case, model: Any, folder: Path, found: Counter[str]) -> No
     try:
         dagrow.export(model, "python", folder / f"exported{len(list(folder.iterdir()))}")
     except DagrowError as error:
-        # Training may have ended in numbers that are too large for another sample.
-        assert "is NaN or infinite" in str(error), str(error)
+        # Training may have ended in numbers that are too large for another sample; nothing else is meant to happen.
+        if "is NaN or infinite" not in str(error):
+            raise
         found[f"exports refused: {check(error)}"] += 1
     else:
         found["exported"] += 1
