@@ -21,9 +21,12 @@ from dagrow.errors import (
 from dagrow.graph import Dag, cost, load_graph, load_run
 from dagrow.methods import register_method
 from dagrow.ops import Op, register_op
-from dagrow.planner import Candidate, Plan, apply, propose
+from dagrow.planner import Candidate, Plan, apply, warning_of_width
+from dagrow.planner import propose as _propose
 from dagrow.spec import GraphSpec, RunSpec, save_graph
 from dagrow.training import GrowthResult, Prediction, TrainedModel, grow, load_model
+
+propose = warning_of_width(_propose)
 
 __version__ = "0.1.0"
 

@@ -185,7 +185,7 @@ def _subject(given: GraphSpec | torch.nn.Module | str | Path) -> _Subject:
     if history := growth_history(read_journal(directory.journal)):
         return _Subject(history, title, path)
     note = "the journal of this run does not tell the graph after each step: this is the last one"
-    return _Subject(History(load_graph(directory.graph)), title, path, note)
+    return _Subject(History(directory.load_graph()), title, path, note)
 
 
 def _name(directory: RunDirectory, other: str) -> str:

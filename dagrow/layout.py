@@ -151,3 +151,22 @@ class TensorLayout(tuple[int, ...]):
     def per_channel(self, x: Tensor) -> Tensor:
         """One number per channel ``[channels]``, so that it goes with a batch of values."""
         return x.view(-1, *[1] * len(self.positions)) if self.axis == 0 else x
+
+
+def channels_last(weight: Tensor) -> bool:
+    """Whether a weight ``[out, in, ...]`` lies in memory with its channels last, whatever positions it has.
+
+    What has one order only, as a bias, a matrix or a kernel of one position, has not.
+    """
+    return not weight.is_contiguous() and weight.permute(_channels_at_end(weight)).is_contiguous()
+
+
+def copied_in_order(weight: Tensor, last: bool) -> Tensor:
+    """A copy of a weight ``[out, in, ...]`` that lies in memory with its channels last, or first."""
+    order = _channels_at_end(weight) if last else tuple(range(weight.dim()))
+    copied = weight.permute(order).clone(memory_format=torch.contiguous_format)
+    return copied.permute(tuple(map(order.index, range(len(order)))))
+
+
+def _channels_at_end(weight: Tensor) -> tuple[int, ...]:
+    return (0, *range(2, weight.dim()), 1)[: weight.dim()]

@@ -17,6 +17,7 @@ from dagrow.build.emit import emit
 from dagrow.build.network import node_layers
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
+from dagrow.layout import channels_last, copied_in_order
 from dagrow.mutation.steps import Step, assignment
 
 Layers = dict[str, dict[str, nn.Module | None]]
@@ -154,15 +155,10 @@ def _additions(owner: nn.Module, known: Collection[str], prefix: str = "") -> di
 
 def _channels_last(network: Network) -> bool:
     """Whether a person has put the network's kernels into the memory format of that name."""
-    return any(
-        p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous()
-        for p in network.parameters()
-    )
+    return any(map(channels_last, network.parameters()))
 
 
-def _filled(
-    path: str, layer: nn.Module, fresh: Mapping[str, Tensor], example: Tensor, channels_last: bool
-) -> nn.Module:
+def _filled(path: str, layer: nn.Module, fresh: Mapping[str, Tensor], example: Tensor, last: bool) -> nn.Module:
     """A layer with its tensors, of the network's dtype, on its device, its kernels in the memory format of others."""
     layer = layer.to_empty(device=example.device)
     learned = dict(layer.named_parameters())
@@ -175,6 +171,5 @@ def _filled(
             raise GrowthError(f"the change does not fit: {path}.{name} needs {list(tensor.shape)}, it is {found}")
         else:
             own = value.detach().to(example.device, example.dtype)
-            last = channels_last and own.dim() == 4
-            tensor.data = own.clone(memory_format=torch.channels_last if last else torch.contiguous_format)
+            tensor.data = copied_in_order(own, last)
     return layer

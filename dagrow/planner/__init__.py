@@ -8,6 +8,7 @@ from dagrow.planner.places import find_places
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
 from dagrow.planner.where import WHERE, promise, rounding
+from dagrow.planner.wide import warning_of_width, wide_note
 
 __all__ = [
     "INSERT",
@@ -23,4 +24,6 @@ __all__ = [
     "promise",
     "propose",
     "rounding",
+    "warning_of_width",
+    "wide_note",
 ]

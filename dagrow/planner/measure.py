@@ -8,18 +8,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dagrow.build import WeightsFingerprint
-from dagrow.graph import Cost
 from dagrow.mutation import WeightUpdate
 from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import Evaluator
-from dagrow.planner.kinds import Draft, Variant
+from dagrow.planner.kinds import KINDS, Draft, Variant
 from dagrow.planner.orient import Oriented
+from dagrow.planner.outcome import Result, nothing
 from dagrow.planner.pairs import Asked, best_pairs
 from dagrow.planner.trial import Trial
 from dagrow.planner.where import COSTED, promise, rounding
 from dagrow.statistics import Snapshots
 from dagrow.ties import best_first
+
+RANKED_BY_GAIN = frozenset({"gain", *COSTED})
+"""Strategies under which what promises little may fall out before its gain is known."""
 
 
 @dataclass
@@ -77,7 +80,7 @@ class Findings:
 
 
 def measure(
-    snapshots: Snapshots, drafts: list[Draft], finalists: int, where: str, significance: float = 0.0
+    snapshots: Snapshots, drafts: list[Draft], keep: tuple[int, int], where: str, significance: float = 0.0
 ) -> Findings:
     """What each draft would gain.
 
@@ -86,7 +89,8 @@ def measure(
     Args:
         snapshots: of the network.
         drafts: to be measured.
-        finalists: how many go on after a first look at their amplitudes, where ``where`` ranks by gain.
+        keep: how many of a kind have a first look at their amplitudes, and how many go on after it, where ``where``
+            ranks by gain.
         where: the strategy.
         significance: what adds parameters must gain this multiple of the gain's standard error, on held-out samples.
     """
@@ -94,9 +98,10 @@ def measure(
     scouting = evaluator.may_scout
     # A single trial will need its orientation over all samples anyhow.
     glance = scouting and sum(len(draft.variants) for draft in drafts) > 1
-    tracks = _tracks(evaluator, drafts, glance)
+    tracks, behind = _steepest(_tracks(evaluator, drafts, glance), drafts, keep[0], where)
     _run(evaluator, [(track.trial, track.search) for track in tracks], scouting, passes=1)
-    tracks, behind = _front(_best_variants(evaluator, tracks), finalists, where)
+    tracks, slower = _front(_best_variants(evaluator, tracks), keep[1], where)
+    behind.update(slower)
     if glance:
         exact = evaluator.orient([track.first_order.trial for track in tracks], sides=False)
         tracks = [replace(track, first_order=oriented) for track, oriented in zip(tracks, exact, strict=True)]
@@ -128,14 +133,14 @@ def measure(
         gains = {i: (start - final[i].loss, math.nan, 0.0) for i in winners}
     candidates = []
     for i, draft in enumerate(drafts):
-        result = _Result(winners.get(i), gains.get(i), held is not None)
+        result = Result(winners.get(i), gains.get(i), held is not None)
         entry = final.get(i)
         if i in constant:
             candidates.append(result.candidate(draft, constant[i], slopes.get(i)))
         elif entry is not None:
             candidates.append(result.candidate(draft, entry.track.variant, entry.slope))
         else:
-            candidates.append(_nothing(draft, behind.get(i, draft.reason)))
+            candidates.append(nothing(draft, behind.get(i, draft.reason)))
     spec, weights = evaluator.dag.spec, WeightsFingerprint.of(evaluator.network)
     failed = tuple(i for i in sorted(final) if candidates[i].rejected)
     known = [replace(candidate, spec=spec, measured_on=weights) for candidate in candidates]
@@ -148,9 +153,33 @@ def _ready(evaluator: Evaluator, trial: Trial) -> Trial:
     return trial if features is None or features.statistics else evaluator.with_norm_statistics(trial)
 
 
+def _steepest(
+    tracks: list[_Track], drafts: Sequence[Draft], most: int, where: str
+) -> tuple[list[_Track], dict[int, str]]:
+    """The tracks of the drafts that promise most at first order, so many of each kind, and why others go no further.
+
+    The slope at amplitude 0 is known already, while a look at amplitudes runs the network below each place: without a
+    choice, it would cost as many passes as there are places. Kinds that are screened come as a choice already; drafts
+    without a slope have no part in it.
+    """
+    slopes: dict[str, dict[int, float]] = {}
+    for track in tracks if where in RANKED_BY_GAIN else ():
+        draft = drafts[track.draft]
+        if track.first_order.slope is not None and not KINDS[draft.kind].screened:
+            own = slopes.setdefault(draft.kind, {})
+            found = promise(where, track.first_order.slope, *track.variant.cost)
+            own[track.draft] = max(found, own.get(track.draft, found))
+    behind = {
+        index: f"behind at first order, slope {own[index]:.3g}"
+        for own in slopes.values()
+        for index in best_first(list(own), own.__getitem__, lambda index: index)[most:]
+    }
+    return [track for track in tracks if track.draft not in behind], behind
+
+
 def _front(tracks: list[_Track], finalists: int, where: str) -> tuple[list[_Track], dict[int, str]]:
     """The most promising tracks, in their order, and why the others go no further."""
-    if where not in ("gain", *COSTED) or len(tracks) <= finalists:
+    if where not in RANKED_BY_GAIN or len(tracks) <= finalists:
         return tracks, {}
 
     front = _most_gained(tracks, where)[:finalists]
@@ -262,59 +291,3 @@ def _run(
             search.start = start if math.isnan(search.start) else search.start
             search.tell(dict(zip(points, found.values(), strict=True)))
         passes = None if passes is None else passes - 1
-
-
-@dataclass(frozen=True)
-class _Result:
-    """How a draft came out.
-
-    Attributes:
-        winner: the change and its amplitude; None where no amplitude gains.
-        gains: over all samples and over the held-out ones, and what the latter must exceed; None where not measured.
-        held: whether there are held-out samples.
-    """
-
-    winner: tuple[Trial, float] | None
-    gains: tuple[float, float, float] | None
-    held: bool
-
-    def candidate(self, draft: Draft, variant: Variant, slope: float | None) -> Candidate:
-        """The candidate of the draft: with its gains, or with the reason why it is rejected."""
-        (gain, held_gain, needed), rejected = self.gains or (0.0, 0.0, 0.0), ""
-        if self.winner is None:
-            rejected = "no amplitude lowers the loss"
-        elif variant.trial.fixed:
-            worst = min(gain, held_gain) if self.held else gain
-            kept = math.isfinite(gain + worst) and worst >= -draft.limit
-            rejected = "" if kept else f"the loss would rise by {-worst:.3g}"
-        elif self.held and not math.isfinite(held_gain):
-            rejected = "the loss of held-out samples would be no number"
-        elif variant.trial.bounded and not gain > 0:
-            rejected = f"the loss would rise by {-gain:.3g}"
-        elif not gain > 0:
-            rejected = "gains only on held-out samples" if self.held else "gains only on a part of the samples"
-        elif self.held and variant.cost.parameters > 0 and not held_gain > needed:
-            rejected = "its held-out gain may be chance"
-        trial, amplitude = (None, 0.0) if rejected or self.winner is None else self.winner
-        return Candidate(
-            kind=draft.kind,
-            place=draft.place,
-            neurons=variant.neurons,
-            gain=0.0 if rejected else gain,
-            held_out_gain=held_gain if self.held and not rejected else None,
-            amplitude=amplitude,
-            slope=slope,
-            scores=variant.scores,
-            still=variant.trial.still,
-            noise_level=variant.noise_level,
-            bottleneck=variant.bottleneck,
-            shrinkage=variant.shrinkage,
-            cost=variant.cost,
-            rejected=rejected,
-            trial=trial,
-            why=variant.why,
-        )
-
-
-def _nothing(draft: Draft, reason: str) -> Candidate:
-    return Candidate(draft.kind, draft.place, 0, 0.0, None, 0.0, None, (), 0.0, 0.0, Cost(0, 0), reason)

@@ -106,8 +106,8 @@ def propose(
             the edges that do not read it); the amplitudes of neurons and updates are searched together.
         new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
         removal: what a removal may add to the loss.
-        keep: how many places are solved where pairs of nodes are among them, and how many candidates are searched
-            to the end; the rest fall out after a cheap bound and after a first look.
+        keep: how many places are solved where pairs of nodes are among them (else, how many of a kind have a first
+            look, those of the greatest slope), and how many candidates are searched to the end, after that look.
         max_parameters: the network may have no more afterwards.
         max_multiply_adds: likewise, for one sample.
         price: of a parameter, in units of the loss: what gains less than its parameters cost is rejected.
@@ -128,6 +128,9 @@ def propose(
             (parametrized layers, half precision, edited code), or the loss is no number, or no mean over samples.
         SpecError: if ``new_node`` does.
         DataError: if the data are empty, or change from pass to pass.
+
+    Warns:
+        UserWarning: from ``dagrow.propose``, if a node reads so many features that it takes minutes.
     """
     network = _as_network(model)
     if neurons < 1:
@@ -187,7 +190,7 @@ def propose(
 
         def proposed(entries: Sequence[Entry], ask: Ask) -> tuple[list[Draft], Findings]:
             drafts = make_drafts(network, entries, statistics, ask, screen.bounds, worth, processes)
-            return drafts, measure(snapshots, drafts, keep[1], where, significance)
+            return drafts, measure(snapshots, drafts, keep, where, significance)
 
         drafts, found = proposed(chosen.entries, ask)
         failed = [i for i in found.failed if not drafts[i].completed] if ask.method.completed else []

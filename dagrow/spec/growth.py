@@ -161,7 +161,8 @@ class GrowthSpec(SpecPart):
     new_node: NewNodeSpec = NewNodeSpec()
     keep: tuple[Count, Count] = Field(
         default=(16, 8),
-        description="places that are solved where pairs of nodes are among them, and candidates searched to the end",
+        description="places that are solved where pairs of nodes are among them (else, that have a first look), and "
+        "candidates searched to the end",
     )
     removal: float | None = Field(
         default=None,

@@ -12,11 +12,11 @@ from dagrow.data import PREPROCESSING, Preprocessing
 from dagrow.errors import DataError, RunError
 from dagrow.files import SUMS, check_sums, first_link, read_file, replace_file, write_sums
 from dagrow.graph import Dag, load_graph
-from dagrow.spec import RunSpec, dump_graph, dump_run
+from dagrow.spec import GraphSpec, RunSpec, dump_graph, dump_run
 from dagrow.training.disk import disk_errors
 from dagrow.training.dtype import dtype_of
 from dagrow.training.lock import LOCK, DirectoryLock
-from dagrow.training.weights import read_weights, weights_file
+from dagrow.training.weights import check_graph, read_weights, weights_file
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,17 @@ class RunDirectory:
             raise RunError(f"{self.preprocessing}: {error.strerror or error}") from error
         except DataError as error:
             raise RunError(f"{self.preprocessing}: {error}") from error
+
+    def load_graph(self) -> GraphSpec:
+        """The graph as last saved; that of the weights, where there are some.
+
+        Raises:
+            RunError: if the weights are those of another graph.
+        """
+        graph = load_graph(self.graph)
+        if self.weights.is_file():
+            check_graph(self.weights, graph, self.graph)
+        return graph
 
     def load(self) -> Network:
         """The network as last saved, on the CPU.

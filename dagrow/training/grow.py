@@ -10,10 +10,10 @@ from dagrow.build.network import derived_seed
 from dagrow.data import load_data
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import ExportError, RunError, SpecError
-from dagrow.graph import Dag, load_run, nonparametric_problems, widest_fan_in
+from dagrow.graph import Dag, load_run, nonparametric_problems
 from dagrow.objectives import LOSSES
 from dagrow.ops import NORMS
-from dagrow.planner import check_growth, find_places
+from dagrow.planner import check_growth, find_places, wide_note
 from dagrow.randomness import random_numbers_kept
 from dagrow.report import Reporter, Silent
 from dagrow.spec import RunSpec
@@ -31,9 +31,6 @@ from dagrow.training.state import RunState, Task
 from dagrow.training.targets import TargetUnits, begin_at_priors
 from dagrow.training.together import check_exact, check_same, hand_over, take_over
 from dagrow.training.validation import split_held_out
-
-_WIDE = 5000
-"""Features from which on a growth step takes minutes and not seconds: its time grows with their cube."""
 
 
 @memory_errors()
@@ -149,12 +146,8 @@ def _continue(
 
 def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> GrowthResult:
     """To the end; an error also says what is kept."""
-    node, width = widest_fan_in(state.network.dag)
-    if width > _WIDE and task.spec.growth.budget.steps != 0:
-        reporter.say(
-            f"'{node}' reads {width} features: a growth step there may solve with matrices of {width} x {width}, "
-            "which takes minutes, and nothing is said meanwhile"
-        )
+    if (note := wide_note(state.network.dag)) and task.spec.growth.budget.steps != 0:
+        reporter.say(note)
     try:
         with memory_errors():
             record.begin()

@@ -37,7 +37,7 @@ def moment(source: str | Path) -> Moment:
     """
     path = Path(source)
     if path.is_dir():
-        return Moment(load_graph(run_directory(path).graph), str(source))
+        return Moment(run_directory(path).load_graph(), str(source))
     folder, at, step = str(source).rpartition("@")
     if at and not path.exists():
         wanted = read_step(step)

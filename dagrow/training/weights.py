@@ -54,11 +54,36 @@ def read_weights(path: Path, graph: GraphSpec, graph_path: Path) -> dict[str, Te
     told = _metadata(content, path)
     if told.get(_SUM, (found := _digest(weights))) != found:
         raise RunError(f"{path}: damaged, its checksum does not fit")
+    _check_hash(told, path, graph, graph_path)
+    return weights
+
+
+def check_graph(path: Path, graph: GraphSpec, graph_path: Path) -> None:
+    """Compares a graph with the one that the weights were written for, without reading the weights.
+
+    Args:
+        path: of the weights.
+        graph: that should be theirs.
+        graph_path: where it was read from, for the message.
+
+    Raises:
+        RunError: if it is another one, or the file of weights cannot be read.
+    """
+    try:
+        with open_file(path, follow=False), safe_open(path, framework="pt") as file:
+            told = _told((file.metadata() or {}).get(_KEY, "{}"), path)
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror or error}") from error
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error})") from error
+    _check_hash(told, path, graph, graph_path)
+
+
+def _check_hash(told: Mapping[str, Any], path: Path, graph: GraphSpec, graph_path: Path) -> None:
     if told.get(_GRAPH, (own := graph_hash(graph))) != own:
         raise RunError(
             f"{graph_path} does not match {path}: it was damaged or changed, or the run was stopped between the two"
         )
-    return weights
 
 
 def _check_shapes(graph: GraphSpec, path: Path) -> None:
@@ -79,8 +104,13 @@ def _check_shapes(graph: GraphSpec, path: Path) -> None:
 def _metadata(content: bytes, path: Path) -> dict[str, Any]:
     """What we wrote beside the tensors of a file that could be loaded."""
     head = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return _told((head.get("__metadata__") or {}).get(_KEY, "{}"), path)
+
+
+def _told(text: str, path: Path) -> dict[str, Any]:
+    """What is written under our key."""
     try:
-        found = json.loads((head.get("__metadata__") or {}).get(_KEY, "{}"))
+        found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

@@ -33,7 +33,15 @@ from dagrow.data import load_data
 from dagrow.errors import DagrowError
 from dagrow.objectives import LOSSES
 from dagrow.spec.run import DataSpec
-from dagrow.training import RunDirectory, growth_history, history_table, read_journal, replay_run, run_directory
+from dagrow.training import (
+    RunDirectory,
+    growth_history,
+    history_table,
+    moment,
+    read_journal,
+    replay_run,
+    run_directory,
+)
 from dagrow.training.checkpoint import Checkpoint, CheckpointStore, StepStore
 from dagrow.training.checkpoint.files import CONTENT, encode
 
@@ -73,7 +81,7 @@ def text_of(part: Callable[[], Any]) -> str | None:
         text = str(error)
         assert text
         assert len(text) < 100_000
-        assert text.replace("\n", "").isprintable(), text
+        assert text.replace("\n", "").replace("\t", "").isprintable(), text
         text.encode()
         return None
 
@@ -104,7 +112,7 @@ def look(run: Path) -> dict[str, str | None]:
         "replay": lambda: replay_run(run),
         "network": lambda: weights_of(RunDirectory.existing(run).load()),
         "preprocessing": lambda: preprocessing_of(RunDirectory.existing(run)),
-        "graph": lambda: dagrow.load_graph(RunDirectory.existing(run).graph),
+        "graph": lambda: moment(run).graph,
         "checkpoints": lambda: [
             checkpoint_of(folder) for folder in CheckpointStore(RunDirectory.begun(run).checkpoints).newest_first()
         ],

@@ -90,6 +90,21 @@ def test_diff_of_two_steps_and_of_files(run):
         assert command("diff", *same).out.splitlines()[2] == "the same graph"
 
 
+@pytest.mark.parametrize("words", [("diff", "{0}", "{0}@1"), ("show", "{0}"), ("export", "{0}")])
+def test_a_graph_that_is_not_that_of_the_weights_is_refused(copied, words):
+    """Also where no checksums of the files say so: while a run goes on, and in early versions."""
+    file, journal = unsealed(copied) / "graph.yaml", copied / "journal.jsonl"
+    content = file.read_text()
+    file.write_text(content.replace("activation: selu", "activation: relu"))
+    assert file.read_text() != content
+    if words[0] == "show":
+        # It draws what the journal tells, if that tells the graphs.
+        events = read_journal(journal)
+        write_journal(journal, [{k: v for k, v in event.items() if k != "graph"} for event in events])
+    said = command(*(word.format(copied) for word in words)).refusal()
+    assert said.startswith(f"{file} does not match {copied / 'weights.safetensors'}: it was damaged or changed")
+
+
 def test_diff_of_graphs_that_share_nothing():
     shown = command("diff", DIGITS, ROOT / "specs" / "digits_conv.yaml").out
     assert "~  input x " in shown

@@ -98,6 +98,32 @@ def test_in_python(run, tmp_path, monkeypatch):
         dagrow.show(torch.nn.Linear(2, 2))
 
 
+ESCAPES = "a\x1b]0;t\x07\x1b[2J\x9b\u202e\r"
+"""What a terminal obeys, as far as a file may be called so."""
+
+
+def test_escapes_in_names_reach_neither_picture_nor_terminal(copied, tmp_path, monkeypatch):
+    """Of a file, of a folder whose run has no name any more, and of what a journal calls places and kinds."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{ESCAPES}.yaml").write_bytes(DIGITS.read_bytes())
+    folder = copied.rename(tmp_path / ESCAPES)
+    journal = folder / "journal.jsonl"
+    events = [json.loads(line) for line in journal.read_text().splitlines()]
+    for event in events:
+        if event["event"] == "growth":
+            event["inserted"].update(place=ESCAPES, kind=ESCAPES)
+    write_journal(journal, events)
+    (folder / "run.yaml").unlink()
+    for name, picture in ((f"{ESCAPES}.yaml", f"{ESCAPES}.svg"), (ESCAPES, f"{ESCAPES}/growth.svg")):
+        shown = command("show", name)
+        drawn = (tmp_path / picture).read_text(encoding="utf-8")
+        assert (shown.code, shown.err) == (0, "")
+        for text in (shown.out, drawn):
+            assert text.replace("\n", "").isprintable()
+            assert "a?]0;t??[2J???" in text
+        ElementTree.fromstring(drawn)
+
+
 def test_refusals(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command("show", DIGITS, "--out", "a.pdf").refusal() == "a.pdf: a picture ends with one of: .svg, .png"

@@ -1,5 +1,7 @@
 """Multiply-adds that are told are those that torch itself counts, within a tenth."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -82,6 +84,38 @@ def test_of_gradient_descent(graph):
     model, x, y = case(graph, 10)
     told = 10 * training_work(Dag.of(model.spec))
     assert told == by_torch(lambda: cross_entropy(model(x), y).backward())
+
+
+def chain(nodes):
+    names = ["x", *(f"h{i}" for i in range(nodes)), "y"]
+    return {
+        "inputs": {"x": {"shape": [6]}},
+        "nodes": {**{name: {"size": 6, "activation": "selu"} for name in names[1:-1]}, "y": {"size": 5}},
+        "edges": {f"{a} -> {b}": "linear" for a, b in pairwise(names)},
+        "outputs": ["y"],
+    }
+
+
+def widening_of_a_chain(nodes, keep):
+    """The plan, and the passes that it took."""
+    model, x, y = case(chain(nodes), 2000)
+    with counted() as told:
+        plan = dagrow.propose(model.eval(), cross_entropy, [(x, y)], significance=0, keep=keep)
+    return plan, told.multiply_adds / (2000 * training_work(model.dag))
+
+
+def test_widening_takes_as_many_passes_on_a_large_graph():
+    (small, few), (large, many) = widening_of_a_chain(12, (4, 2)), widening_of_a_chain(48, (4, 2))
+    assert many < 1.3 * few
+    for plan, nodes in ((small, 12), (large, 48)):
+        behind = [c for c in plan.candidates if c.rejected.startswith("behind at first order")]
+        assert (len(behind), plan.stages.drafted, plan.stages.searched) == (nodes - 4, nodes, 2)
+
+
+def test_of_few_places_none_falls_out_at_first_order():
+    (plan, _), (every, _) = widening_of_a_chain(6, (6, 2)), widening_of_a_chain(6, (100, 2))
+    assert str(plan) == str(every)
+    assert not any(c.rejected.startswith("behind at first order") for c in plan.candidates)
 
 
 def test_counts_may_be_nested_and_end():

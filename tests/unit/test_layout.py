@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagrow.layout import TensorLayout
+from dagrow.layout import TensorLayout, channels_last, copied_in_order
 
 EXTENTS = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 
@@ -63,3 +63,18 @@ def test_the_same_extents_are_not_the_same_layout():
 @pytest.mark.parametrize(("shape", "channels"), [((5,), 5), ((4, 6), 6), ((3, 8, 7), 3), ((2, 4, 8, 7), 2)])
 def test_what_a_plain_shape_means(shape, channels):
     assert TensorLayout.of(shape).channels == channels
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 3, 5), (4, 3, 5, 2), (4, 3, 5, 2, 3), (4, 3, 1, 1)])
+def test_weights_keep_their_order_in_memory(shape):
+    weight = torch.rand(shape)
+    first, last = copied_in_order(weight, False), copied_in_order(weight, True)
+    assert torch.equal(first, weight)
+    assert torch.equal(last, weight)
+    assert weight.data_ptr() not in (first.data_ptr(), last.data_ptr())
+    assert first.is_contiguous()
+    assert not channels_last(first)
+    assert channels_last(last) == (len(shape) > 2 and shape[2:] != (1, 1))
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    if len(shape) in formats:
+        assert last.stride() == weight.clone(memory_format=formats[len(shape)]).stride()

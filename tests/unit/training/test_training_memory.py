@@ -67,8 +67,8 @@ def test_a_growth_step_that_will_take_long_is_announced(monkeypatch, tmp_path):
         def say(self, text):
             self.lines.append(text)
 
-    module = sys.modules["dagrow.training.grow"]
-    monkeypatch.setattr(module, "_WIDE", 3)
+    module = sys.modules["dagrow.planner.wide"]
+    monkeypatch.setattr(module, "WIDE", 3)
     file = tmp_path / "run.yaml"
     file.write_text(
         "graph:\n  inputs: {x: {shape: [4]}}\n  nodes: {h: {size: 1}, y: {size: 3}}\n"
@@ -76,8 +76,15 @@ def test_a_growth_step_that_will_take_long_is_announced(monkeypatch, tmp_path):
         "training: {epochs_between_growth: 0, final_epochs: 0}\ngrowth: {neurons: 1, budget: {steps: 1}}\n"
     )
     dagrow.grow(file, out=tmp_path / "run", reporter=Said())
-    assert Said.lines[0].startswith("'h' reads 4 features: a growth step there may solve with matrices of 4 x 4")
-    monkeypatch.setattr(module, "_WIDE", 4)
+    said = "'h' reads 4 features: a growth step there may solve with matrices of 4 x 4"
+    assert Said.lines[0].startswith(said)
+    assert not [line for line in Said.lines[1:] if "features: a growth step" in line]
+    # In Python there is no reporter: a warning, which Python shows once.
+    model, data = dagrow.build(dagrow.load_graph(file), seed=0), [(torch.rand(9, 4), torch.arange(9) % 3)]
+    with pytest.warns(UserWarning, match=f"^{said}") as warned:
+        dagrow.propose(model, torch.nn.functional.cross_entropy, data)
+    assert warned[0].filename == __file__
+    monkeypatch.setattr(module, "WIDE", 4)
     Said.lines.clear()
     dagrow.grow(file, out=tmp_path / "again", reporter=Said())
     assert "features: a growth step" not in Said.lines[0]

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from dagrow.build import build
 from dagrow.errors import RunError
 from dagrow.spec import GraphSpec
-from dagrow.training.weights import read_weights, weights_file
+from dagrow.training.weights import check_graph, read_weights, weights_file
 
 GRAPH = {
     "inputs": {"x": {"shape": [2]}},
@@ -61,6 +61,9 @@ def test_another_graph_of_the_same_shapes_is_noticed(file, change):
     other = GraphSpec.model_validate({**GRAPH, "nodes": {**GRAPH["nodes"], "h": {**GRAPH["nodes"]["h"], **change}}})
     with pytest.raises(RunError, match=r"^graph.yaml does not match .*weights.safetensors"):
         read_weights(file, other, "graph.yaml")
+    with pytest.raises(RunError, match=r"^graph.yaml does not match .*weights.safetensors"):
+        check_graph(file, other, "graph.yaml")
+    check_graph(file, SPEC, "graph.yaml")
 
 
 def test_what_is_no_file_is_refused(file):
