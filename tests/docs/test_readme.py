@@ -117,7 +117,14 @@ def test_a_run_prints_lines_of_the_form_shown(elsewhere):
         return re.sub(r"\d+(\.\d+)?(e[-+]\d+)?", "N", line)
 
     code, out, err = command(
-        "grow", ROOT / "specs" / "digits.yaml", "--set", "growth.budget.steps=1", "--set", "training.final_epochs=0"
+        "grow",
+        ROOT / "specs" / "digits.yaml",
+        "--set",
+        "growth.budget.steps=1",
+        "--set",
+        "training.final_epochs=0",
+        "--set",
+        "growth.schedule=adaptive",
     )
     assert (code, err) == (0, "")
     lines = [line for line in shown.splitlines() if line != "..."]
