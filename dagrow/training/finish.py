@@ -18,7 +18,7 @@ from dagrow.training.state import RunState, Task
 TOO_HIGH = 2.0
 """A training loss that is so many times the lowest one so far: what has been learned is being lost."""
 FEW = 1e-3
-"""Of the first training loss: below this, training losses are small whatever they do."""
+"""Training losses below this are small whatever they do; of a regression, in units of its targets' variance."""
 OVER_FITTED, LEAST_DECAY = 0.3, 0.05
 """A training loss that is lower than the validation loss by this part of it calls for all of the weight decay; the
 least that is left of it otherwise."""
@@ -101,7 +101,7 @@ def take_back(task: Task, state: RunState, loss: float, before: Progress) -> str
         What a person is told, if the unit was taken back.
     """
     lowest = before.lowest_training
-    if lowest is None or state.kept is None or loss <= max(TOO_HIGH * lowest, FEW):
+    if lowest is None or state.kept is None or loss <= max(TOO_HIGH * lowest, FEW * task.objective.factor):
         least = loss if lowest is None else min(loss, lowest)
         state.progress = replace(state.progress, lowest_training=least, taken_back=0)
         parts = {**network_parts(state.network, state.optimizer), "average": state.average.state_dict()}

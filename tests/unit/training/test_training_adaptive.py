@@ -144,6 +144,14 @@ def test_a_unit_that_loses_what_was_learned_is_taken_back(begun):
     assert state.optimizer.param_groups[0]["lr"] == task.spec.training.optimizer.lr / 2
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_unit_of_the_loss_does_not_decide_what_is_taken_back(unit, begun):
+    task, state = begun
+    task = replace(task, objective=replace(task.objective, factor=unit))
+    assert take_back(task, state, 0.5 * unit, state.progress) is None
+    assert "taken back" in take_back(task, state, 0.5 * unit * (TOO_HIGH + 0.1), state.progress)
+
+
 def test_the_learning_rate_falls_to_nearly_nothing(begun):
     task, state = begun
     task = begin_finish(task, state)
