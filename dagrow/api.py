@@ -12,20 +12,10 @@ from dagrow.data import Preprocessing
 from dagrow.errors import DagrowError, ExportError, RunError
 from dagrow.export import Exported, export_network
 from dagrow.graph import load_graph, load_run
+from dagrow.journal import Replay, growth_history, read_journal
 from dagrow.report import GraphDiff, History, picture_format, write_picture
+from dagrow.runs import Moment, Reverted, RunDirectory, compare, moment, replay_run, revert_run
 from dagrow.spec import GraphSpec
-from dagrow.training import (
-    Moment,
-    Replay,
-    Reverted,
-    RunDirectory,
-    compare,
-    growth_history,
-    moment,
-    read_journal,
-    replay_run,
-    revert_run,
-)
 
 AnyGraph = GraphSpec | torch.fx.GraphModule | str | Path
 

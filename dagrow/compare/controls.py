@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dagrow.compare.outcome import Outcome
 from dagrow.graph import Dag, training_work
 from dagrow.spec import BudgetSpec, GraphSpec, GrowthSpec, RunSpec
-from dagrow.training.sampling import training_batch
+from dagrow.training.sample_sizes import training_batch
 
 GROWN: Mapping[str, tuple[str, ...]] = {
     "random placement": ("growth.tryout=null", "growth.where=random"),

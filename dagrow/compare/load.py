@@ -11,7 +11,7 @@ from dagrow.errors import GrowthError, Problem, SpecError
 from dagrow.graph import Dag, checked_run, load_run
 from dagrow.planner import check_growth
 from dagrow.spec import Document, RunSpec, Source, dump_run, read_document
-from dagrow.spec.files import read_file, run_of, validated
+from dagrow.spec.loaders import read_file, run_of, validated
 
 _BASE = "base"
 

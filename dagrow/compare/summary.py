@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from dagrow.compare.cells import Row
 from dagrow.compare.outcome import Outcome
+from dagrow.compare.runs import Row
 from dagrow.report.ranks import rank_correlation
 
 

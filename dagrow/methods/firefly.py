@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dagrow.methods.ball import EPSILON, STEPS, Ball, Found
+from dagrow.flop_counter import product
+from dagrow.methods.decision_plot_data import Scene
 from dagrow.methods.moments import EdgeMoments, Neurons, NewWeights, Request, SiteMoments
-from dagrow.methods.scene import Scene
+from dagrow.methods.trust_region import EPSILON, STEPS, Ball, Found
 from dagrow.ties import best_first
-from dagrow.work import product
 
 NEW = (8, 64)
 """New neurons that are tried, at least and at most; as many as the effort allows."""

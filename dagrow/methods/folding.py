@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dagrow.methods.decision_plot_data import Scene, Straight
 from dagrow.methods.moments import Neurons, Request, SiteMoments
 from dagrow.methods.relu_chain import Judged, ReluChain, Segment
-from dagrow.methods.scene import Scene, Straight
-from dagrow.methods.typical import typical
+from dagrow.methods.representative_error import typical
 
 MINIMAL = 0.1
 """Norm of the new fan-out over the root mean square norm of those that are there."""

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from dagrow.methods.decision_plot_data import Scene
 from dagrow.methods.metric import CONSTANT, Metric, unit_lengths
 from dagrow.methods.relu_chain import ChainSamples
 from dagrow.methods.samples import SiteSamples
-from dagrow.methods.scene import Scene
 
 EFFORT = 4e9
 """Multiply-adds: some tenths of a second on one core."""

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from dagrow.methods.ascent import ascend
+from dagrow.flop_counter import product
+from dagrow.methods.batched_lbfgs import ascend
 from dagrow.methods.fan_in import FanIn
+from dagrow.methods.initial_fan_ins import AT_ONCE, starts
 from dagrow.methods.moments import Neurons, Request, SiteMoments
-from dagrow.methods.removal import Removal
-from dagrow.methods.starts import AT_ONCE, starts
+from dagrow.methods.residual_fit import Removal
 from dagrow.ties import agreeing, first_best
-from dagrow.work import product
 
 POLISHED = (4, 32)
 """Least and most starts that are polished per draw, the best of all."""

@@ -17,8 +17,8 @@ from dagrow.build import Network
 from dagrow.build.units import unit_axes
 from dagrow.errors import OptimizerError
 from dagrow.graph import Dag
+from dagrow.mutation.operations import Step, entry
 from dagrow.mutation.optimizer_state import check_supported, check_takes
-from dagrow.mutation.steps import Step, entry
 from dagrow.objectives.adarad import UNIT_AXIS
 
 NAMES = "param_names"

@@ -18,7 +18,7 @@ from dagrow.build.network import node_layers
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
 from dagrow.layout import channels_last, copied_in_order
-from dagrow.mutation.steps import Step, assignment
+from dagrow.mutation.operations import Step, assignment
 
 Layers = dict[str, dict[str, nn.Module | None]]
 """Per node, its layers and those of the edges into it."""

@@ -16,11 +16,11 @@ from dagrow.build import Network
 from dagrow.build.network import node_layers
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
-from dagrow.mutation.edits import Edit
 from dagrow.mutation.groups import Regrouping, parameters_of, slots_of
 from dagrow.mutation.layers import layer_steps
+from dagrow.mutation.operations import Step, Transaction, assignment, removal
 from dagrow.mutation.optimizer_state import carried_state
-from dagrow.mutation.steps import Step, Transaction, assignment, removal
+from dagrow.mutation.tensor_edits import Edit
 from dagrow.spec.graph import GraphSpec
 
 _MODULE_INTERNALS = frozenset(vars(nn.Module()))

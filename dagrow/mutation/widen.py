@@ -9,7 +9,7 @@ from dagrow.build.emit import edge_module
 from dagrow.errors import GrowthError, listed
 from dagrow.graph import Dag, FixedSize, Reading, Site, in_concat, site, span
 from dagrow.mutation.change import NewFeatures
-from dagrow.mutation.edits import Edit, insert
+from dagrow.mutation.tensor_edits import Edit, insert
 from dagrow.ops import NORMS
 from dagrow.spec.graph import GraphSpec
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dagrow.build import WeightsFingerprint
 from dagrow.graph import Cost
 from dagrow.methods import Why
-from dagrow.planner.trial import Trial
+from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import GraphSpec
 
 

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network, Value
-from dagrow.planner.kept import ByObject
-from dagrow.planner.looks import Look, joined_looks, look_at, scouts_of
+from dagrow.planner.batch_response import Deltas, Response, Values
+from dagrow.planner.identity_cache import ByObject
 from dagrow.planner.losses import PARTS, Losses, Mean, Measured, join_means
-from dagrow.planner.orient import Oriented, Shares
-from dagrow.planner.response import Deltas, Response, Values
-from dagrow.planner.trial import Trial
+from dagrow.planner.sample_subsets import Look, joined_looks, look_at, scouts_of
+from dagrow.planner.sign_selection import Oriented, Shares
+from dagrow.planner.simulated_change import Trial
 from dagrow.randomness import torch_random_numbers_kept
 from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, rows
 

@@ -13,11 +13,11 @@ from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import Evaluator
 from dagrow.planner.kinds import KINDS, Draft, Variant
-from dagrow.planner.orient import Oriented
 from dagrow.planner.outcome import Result, nothing
 from dagrow.planner.pairs import Asked, best_pairs
-from dagrow.planner.trial import Trial
-from dagrow.planner.where import COSTED, promise, rounding
+from dagrow.planner.selection import COSTED, promise, rounding
+from dagrow.planner.sign_selection import Oriented
+from dagrow.planner.simulated_change import Trial
 from dagrow.statistics import Snapshots
 from dagrow.ties import best_first
 

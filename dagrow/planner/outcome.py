@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dagrow.graph import Cost
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.kinds import Draft, Variant
-from dagrow.planner.trial import Trial
+from dagrow.planner.simulated_change import Trial
 
 
 @dataclass(frozen=True)

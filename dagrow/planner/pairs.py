@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dagrow.planner.amplitude import AmplitudeSearch
-from dagrow.planner.orient import Oriented
-from dagrow.planner.trial import Trial
+from dagrow.planner.sign_selection import Oriented
+from dagrow.planner.simulated_change import Trial
 
 Run = Callable[[list[tuple[Trial, AmplitudeSearch]]], None]
 """Runs searches to their end, in passes over the data that they share."""

@@ -17,19 +17,19 @@ from dagrow.graph import cost
 from dagrow.methods import GOAL, Request, find_completion, find_method
 from dagrow.mutation import apply_change, redirected
 from dagrow.planner.candidate import Candidate
-from dagrow.planner.drafts import make_drafts
 from dagrow.planner.evaluate import untouched
-from dagrow.planner.insert import find_insert
+from dagrow.planner.gc_guard import collector_paused
+from dagrow.planner.insertion_modes import find_insert
 from dagrow.planner.kinds import Ask, Draft, Place
+from dagrow.planner.locations import find_places, node_templates
 from dagrow.planner.measure import Findings, measure
-from dagrow.planner.needs import check_needs, supplied
-from dagrow.planner.pause import collector_paused
-from dagrow.planner.places import find_places, node_templates
+from dagrow.planner.method_requirements import check_needs, supplied
+from dagrow.planner.parameter_penalty import priced
 from dagrow.planner.plan import Plan, Stages
-from dagrow.planner.price import priced
-from dagrow.planner.screen import Screen
-from dagrow.planner.shortlist import Entry, burden, shortlist
-from dagrow.planner.where import find_where, promise, ranked
+from dagrow.planner.screening import Entry, burden, shortlist
+from dagrow.planner.selection import find_where, promise, ranked
+from dagrow.planner.solve_candidates import make_drafts
+from dagrow.planner.upper_bounds import Screen
 from dagrow.spec.growth import NewNodeSpec
 from dagrow.statistics import LossFunction, Snapshots, Stream, collect
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dagrow.graph import Dag, FixedSize, cost, sites, stage_parameters
+from dagrow.report.labels import operations
 from dagrow.report.table import table
-from dagrow.report.words import operations
 from dagrow.spec.graph import NodeSpec
 
 

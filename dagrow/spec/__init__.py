@@ -1,11 +1,11 @@
 """What a graph and a run are: frozen data, from YAML and back."""
 
 from dagrow.spec.document import Document, read_document
-from dagrow.spec.files import read_graph, read_run
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
 from dagrow.spec.growth import BudgetSpec, GrowthSpec, NewNodeSpec, TryoutSpec
-from dagrow.spec.identity import graph_hash
+from dagrow.spec.hashing import graph_hash
+from dagrow.spec.loaders import read_graph, read_run
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 from dagrow.spec.patch import GraphPatch, TablePatch
 from dagrow.spec.run import (

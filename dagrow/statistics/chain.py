@@ -12,7 +12,7 @@ from dagrow.build.emit import edge_module
 from dagrow.errors import DataError
 from dagrow.methods import Judged, ReluChain
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics.snapshots import Snapshots
+from dagrow.statistics.activation_cache import Snapshots
 
 JUDGED = 2_000
 """Samples that are judged one by one, at most."""

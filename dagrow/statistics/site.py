@@ -16,8 +16,8 @@ from torch import Tensor
 
 from dagrow.graph import Dag, Reading, Site
 from dagrow.spec.graph import EdgeId
+from dagrow.statistics.gram import add_gram
 from dagrow.statistics.node import edge_widths, units_of
-from dagrow.statistics.products import add_gram
 
 
 @dataclass(frozen=True)

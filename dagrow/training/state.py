@@ -14,15 +14,16 @@ from dagrow.data import Samples, Split
 from dagrow.distributed import ALONE, Processes
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec
-from dagrow.training.average import Average
+from dagrow.training.annealing_phases import RewindState
 from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
 from dagrow.training.learning_rate import LearningRate
-from dagrow.training.phases import RewindState
-from dagrow.training.progress import Progress, schedule_of
-from dagrow.training.sampling import batch_that_fits
+from dagrow.training.progress import Progress
+from dagrow.training.sample_sizes import batch_that_fits
+from dagrow.training.schedules import schedule_of
 from dagrow.training.targets import TargetUnits
 from dagrow.training.validation import Best
+from dagrow.training.weight_ema import Average
 
 _SCORING_BATCH = 1_024
 

@@ -17,7 +17,7 @@ from dagrow.errors import DataError
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec, plain_graph
 from dagrow.training.epochs import Score, TrainingError
-from dagrow.training.progress import schedule_of
+from dagrow.training.schedules import schedule_of
 
 
 def split_held_out(run: RunSpec, split: Split) -> tuple[Split, Samples | None]:

@@ -31,19 +31,12 @@ from fuzz_specs import TOKENS, VALUES, places
 import dagrow
 from dagrow.data import load_data
 from dagrow.errors import DagrowError
+from dagrow.journal import growth_history, history_table, read_journal
 from dagrow.objectives import LOSSES
+from dagrow.runs import RunDirectory, moment, replay_run, run_directory
+from dagrow.runs.checkpoint import Checkpoint, CheckpointStore, StepStore
+from dagrow.runs.checkpoint.files import CONTENT, encode
 from dagrow.spec.run import DataSpec
-from dagrow.training import (
-    RunDirectory,
-    growth_history,
-    history_table,
-    moment,
-    read_journal,
-    replay_run,
-    run_directory,
-)
-from dagrow.training.checkpoint import Checkpoint, CheckpointStore, StepStore
-from dagrow.training.checkpoint.files import CONTENT, encode
 
 RUN = """
 graph:

@@ -6,8 +6,8 @@ from reference_network import inputs_for, network, normal, sample_values, square
 
 from dagrow.graph import site
 from dagrow.statistics import SiteLayout, Snapshots, Target, collect, watched
-from dagrow.statistics.snapshots import CACHE_BYTES
-from dagrow.statistics.tally import Tally
+from dagrow.statistics.activation_cache import CACHE_BYTES
+from dagrow.statistics.moment_accumulator import Tally
 
 TIGHT = 1e-9
 """Relative to the largest entry: float64 sums of a few thousand products."""

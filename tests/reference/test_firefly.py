@@ -16,8 +16,8 @@ from dagrow.graph import Site, cost, site
 from dagrow.methods import METHODS, EdgeMoments, Existing, Neurons, Request
 from dagrow.methods.firefly import EPSILON, Ball, firefly_edge
 from dagrow.planner import apply, propose
-from dagrow.planner.kinds.bounded import bounded_trial
 from dagrow.planner.kinds.existing import existing_neurons
+from dagrow.planner.kinds.fixed_scale import bounded_trial
 from dagrow.statistics import SiteLayout
 
 firefly = METHODS["firefly"]

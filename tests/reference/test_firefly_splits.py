@@ -18,8 +18,8 @@ from dagrow.methods.firefly import EPSILON, Ball
 from dagrow.methods.moments import Neurons
 from dagrow.planner import apply, propose
 from dagrow.planner.evaluate import Evaluator
-from dagrow.planner.kinds.bounded import bounded_trial
 from dagrow.planner.kinds.existing import existing_neurons
+from dagrow.planner.kinds.fixed_scale import bounded_trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import Snapshots, watched
 

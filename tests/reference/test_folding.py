@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from dagrow.methods import Fold, Judged, ReluChain, fold
 from dagrow.methods.folding import closest_point
-from dagrow.methods.typical import CLUSTERS, typical
+from dagrow.methods.representative_error import CLUSTERS, typical
 
 WIDTHS = [(2, 2, 2), (2, 3, 2), (3, 5, 4), (2, 4, 3, 2), (5, 4, 6, 4, 3)]
 seeds = st.integers(0, 10**6)

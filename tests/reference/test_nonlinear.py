@@ -13,9 +13,9 @@ from tolerances import rounding
 from torch.nn import functional
 
 from dagrow.methods import METHODS, ChildSamples, Metric, Request, SiteSamples
+from dagrow.methods.initial_fan_ins import gaussian, main_directions
 from dagrow.methods.nonlinear import UPDATE_RIDGE
-from dagrow.methods.removal import Removal
-from dagrow.methods.starts import gaussian, main_directions
+from dagrow.methods.residual_fit import Removal
 
 SITES = sites()
 nonlinear = METHODS["nonlinear"]

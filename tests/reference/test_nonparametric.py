@@ -14,7 +14,7 @@ from dagrow.build import Network, build
 from dagrow.objectives import OPTIMIZERS
 from dagrow.objectives.shrinkage import group_factor, soft_threshold
 from dagrow.spec import PenaltySpec, RunSpec
-from dagrow.training.units import UnitTraffic, remove_zero_units, shrink
+from dagrow.training.unit_turnover import UnitTraffic, remove_zero_units, shrink
 
 LAYERS = ("h.from_x", "k.from_h", "y.from_k")
 

@@ -10,7 +10,7 @@ from test_promised_gains import setting
 
 from dagrow.methods import METHODS, Method, Neurons, Request, SiteMoments
 from dagrow.planner import propose
-from dagrow.planner.drafts import SHRINKAGES
+from dagrow.planner.solve_candidates import SHRINKAGES
 
 
 def moments(F=4, M=3, samples=50, scale=1.0, has_constant=True):

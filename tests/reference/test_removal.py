@@ -9,9 +9,10 @@ from reference_checks import close
 from reference_network import normal
 from reference_samples import left_with, removed, sites, triangle, with_constant
 
-from dagrow.methods import ChildSamples, Neurons, SiteSamples, removal
-from dagrow.methods.ascent import ascend
-from dagrow.methods.removal import Removal, orthonormal
+from dagrow.methods import ChildSamples, Neurons, SiteSamples
+from dagrow.methods import residual_fit as removal
+from dagrow.methods.batched_lbfgs import ascend
+from dagrow.methods.residual_fit import Removal, orthonormal
 
 SITES = sites()
 

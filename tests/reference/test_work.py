@@ -8,8 +8,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 import dagrow
+from dagrow.flop_counter import counted, spend
 from dagrow.graph import Dag, training_work
-from dagrow.work import counted, spend
 
 DENSE = {
     "inputs": {"x": {"shape": [12]}},

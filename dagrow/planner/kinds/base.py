@@ -13,8 +13,8 @@ from torch import Tensor
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, Structure, cost, site
 from dagrow.methods import SAMPLES, Method, Request, Why
-from dagrow.planner.solves import Solves
-from dagrow.planner.trial import Trial
+from dagrow.planner.simulated_change import Trial
+from dagrow.planner.solve_cache import Solves
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, Target, solve_update
 

@@ -13,7 +13,7 @@ from dagrow.graph import Dag, FixedSize, NodeTemplate, new_edge
 from dagrow.methods import EdgeFormula, EdgeMoments
 from dagrow.mutation import Change, WeightUpdate
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, best_update
-from dagrow.planner.trial import Trial
+from dagrow.planner.simulated_change import Trial
 from dagrow.statistics import (
     NodeMoments,
     SiteLayout,

@@ -15,7 +15,7 @@ from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, Activation
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
 from dagrow.planner.kinds.neurons import draft_neurons
-from dagrow.planner.trial import Trial
+from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, Target
 

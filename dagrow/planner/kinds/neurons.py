@@ -16,10 +16,10 @@ from dagrow.methods.padding import deviation, padded
 from dagrow.mutation import Change, Constant, WeightUpdate
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
-from dagrow.planner.kinds.bounded import bounded_trial
 from dagrow.planner.kinds.features import new_features
-from dagrow.planner.kinds.still import loud, still_trial
-from dagrow.planner.trial import Trial
+from dagrow.planner.kinds.fixed_scale import bounded_trial
+from dagrow.planner.kinds.function_preserving import loud, still_trial
+from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, lasting_edges, solve_update, split_update
 

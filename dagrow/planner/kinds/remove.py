@@ -15,7 +15,7 @@ from dagrow.graph import Dag, FixedSize, NodeTemplate, Structure
 from dagrow.methods import Metric
 from dagrow.mutation import Change, Constant, WeightUpdate
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
-from dagrow.planner.trial import Trial
+from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import (
     SiteLayout,

@@ -8,7 +8,7 @@ from dagrow.build import Network
 from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate
 from dagrow.mutation import Change, WeightUpdate
 from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, best_update
-from dagrow.planner.trial import Trial
+from dagrow.planner.simulated_change import Trial
 from dagrow.statistics import SiteLayout, Statistics, Target, split_update, weighted_edges
 
 

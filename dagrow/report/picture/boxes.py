@@ -9,9 +9,9 @@ from math import ceil
 from textwrap import wrap
 
 from dagrow.ops import Shape
-from dagrow.report.lives import EdgeLife, NodeLife, Part
+from dagrow.report.labels import operations
 from dagrow.report.picture.style import MUTED, NAME, SMALL, Line
-from dagrow.report.words import operations
+from dagrow.report.provenance import EdgeLife, NodeLife, Part
 
 BAR = 11.0
 _MARGIN, _GAP = (12.0, 8.0), 5.0

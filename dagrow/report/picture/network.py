@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle as Patch
 from matplotlib.path import Path
 
 from dagrow.report.history import History
-from dagrow.report.lives import EdgeLife, Lives, NodeLife, Part, lives
 from dagrow.report.picture.boxes import BAR, Box, box, edge_label
 from dagrow.report.picture.layout import Layout, Point, Rectangle, Route, place
 from dagrow.report.picture.style import (
@@ -28,6 +27,7 @@ from dagrow.report.picture.style import (
     ink_on,
     tint,
 )
+from dagrow.report.provenance import EdgeLife, Lives, NodeLife, Part, lives
 from dagrow.spec.graph import EdgeId
 
 _CORNER, _BEND, _HEAD, _DOUBLE = 6.0, 9.0, (7.0, 3.2), 3.0

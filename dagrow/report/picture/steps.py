@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 
 from dagrow.graph import changes
 from dagrow.report.history import History, Step
+from dagrow.report.labels import brief
 from dagrow.report.picture.layout import Point, Rectangle
 from dagrow.report.picture.network import paint_bar, write
 from dagrow.report.picture.style import FAINT, MUTED, PAPER, SMALL, Line, tint
 from dagrow.report.table import number
-from dagrow.report.words import brief
 
 _ROW, _GAP, _COLUMN_GAP = 19.0, 14.0, 44.0
 _SWATCH, _BAR, _DIGITS = 10.0, 120.0, 3

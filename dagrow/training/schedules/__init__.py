@@ -1,23 +1,30 @@
-"""When growth steps come: one file per schedule. A new one is a file here and a line below."""
+"""When growth steps come: one file per schedule."""
 
-from __future__ import annotations
-
-from dagrow.training.schedules.adaptive import Adaptive
-from dagrow.training.schedules.auto import auto
-from dagrow.training.schedules.epochs import epochs
-from dagrow.training.schedules.plateau import plateau, validation
+from dagrow.training.schedules.decisions import (
+    after_growth,
+    after_training,
+    gradient_steps,
+    growth_is_over,
+    next_unit,
+    schedule_of,
+    units_planned,
+)
+from dagrow.training.schedules.registry import SCHEDULES
 from dagrow.training.schedules.schedule import Schedule, Unit
 from dagrow.training.schedules.scopes import SCOPES
-from dagrow.training.schedules.steps import steps
 from dagrow.training.schedules.timetable import Timetable
 
-SCHEDULES: dict[str, Schedule] = {
-    "adaptive": Adaptive(),
-    "auto": auto,
-    "epochs": epochs,
-    "steps": steps,
-    "plateau": plateau,
-    "validation": validation,
-}
-
-__all__ = ["SCHEDULES", "SCOPES", "Schedule", "Timetable", "Unit"]
+__all__ = [
+    "SCHEDULES",
+    "SCOPES",
+    "Schedule",
+    "Timetable",
+    "Unit",
+    "after_growth",
+    "after_training",
+    "gradient_steps",
+    "growth_is_over",
+    "next_unit",
+    "schedule_of",
+    "units_planned",
+]

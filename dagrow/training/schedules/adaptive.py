@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from dagrow.spec import RunSpec
+from dagrow.training.progress import Progress
 from dagrow.training.schedules.schedule import Schedule, Unit
-
-if TYPE_CHECKING:
-    from dagrow.training.progress import Progress
 
 STALLED = 1
 """Units of training in a row that bring neither loss nor error down."""

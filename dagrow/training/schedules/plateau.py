@@ -6,13 +6,10 @@ That is the training loss, or the one on samples kept back, which stops falling 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from dagrow.spec import RunSpec
+from dagrow.training.progress import Progress
 from dagrow.training.schedules.timetable import Timetable
-
-if TYPE_CHECKING:
-    from dagrow.training.progress import Progress
 
 
 def _due(run: RunSpec, done: Progress) -> bool:

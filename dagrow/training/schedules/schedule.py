@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from dagrow.spec import RunSpec
-
-if TYPE_CHECKING:
-    from dagrow.training.progress import Progress
+from dagrow.training.progress import Progress
 
 
 class Unit(Enum):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dagrow.spec import RunSpec
+from dagrow.training.progress import Progress
 from dagrow.training.schedules.timetable import Timetable
-
-if TYPE_CHECKING:
-    from dagrow.training.progress import Progress
 
 
 def _due(run: RunSpec, done: Progress) -> bool:

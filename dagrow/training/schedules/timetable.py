@@ -5,14 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from dagrow.spec import RunSpec
+from dagrow.training.progress import Progress
 from dagrow.training.schedules.schedule import Schedule, Unit
 from dagrow.training.schedules.scopes import SCOPES
-
-if TYPE_CHECKING:
-    from dagrow.training.progress import Progress
 
 
 @dataclass(frozen=True)

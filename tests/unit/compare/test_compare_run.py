@@ -7,10 +7,10 @@ import shutil
 import pytest
 
 import dagrow
-from dagrow.compare import jobs as compare_jobs
-from dagrow.compare.cells import rows
+from dagrow.compare import executor as compare_jobs
 from dagrow.compare.controls import FROM_SCRATCH, GROWN, equal_multiply_adds
 from dagrow.compare.outcome import read_outcome
+from dagrow.compare.runs import rows
 from dagrow.errors import DagrowError, RunError
 from dagrow.graph import Dag, training_work
 

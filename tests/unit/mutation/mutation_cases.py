@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dagrow.build import Network, build
 from dagrow.graph import Dag, Site, site
 from dagrow.mutation import Change, NewFeatures, widened_spec
-from dagrow.mutation.steps import Step, Transaction
+from dagrow.mutation.operations import Step, Transaction
 from dagrow.spec.graph import EdgeId, GraphSpec
 
 MLP: dict[str, Any] = {

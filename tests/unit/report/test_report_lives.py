@@ -5,8 +5,8 @@ from report_graphs import chain, graph, histories
 
 from dagrow.graph import Dag, changes
 from dagrow.report import History, Step
-from dagrow.report.lives import Part, lives
-from dagrow.report.words import brief
+from dagrow.report.labels import brief
+from dagrow.report.provenance import Part, lives
 from dagrow.spec import EdgeId
 
 TWO = {"h": {"size": 2}, "y": {"size": 2}}

@@ -10,16 +10,17 @@ from torch import optim
 
 import dagrow
 from dagrow.errors import OptimizerError, SpecError
+from dagrow.journal.events import LINE
+from dagrow.journal.writer import JournalPosition
 from dagrow.objectives import SCHEDULERS
+from dagrow.runs.checkpoint import Checkpoint, capture, restore
 from dagrow.spec import RunSpec
 from dagrow.spec.run import SchedulerSpec
-from dagrow.training import descent, epochs
-from dagrow.training.average import Average
-from dagrow.training.checkpoint import Checkpoint, capture, restore
-from dagrow.training.events import LINE
-from dagrow.training.journal import JournalPosition
+from dagrow.training import epochs
+from dagrow.training import train_unit as descent
 from dagrow.training.learning_rate import LearningRate
 from dagrow.training.state import RunState
+from dagrow.training.weight_ema import Average
 
 OPTIONS = {
     "constant": {"factor": 0.5, "total_iters": 3},

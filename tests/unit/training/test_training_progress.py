@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagrow.spec import RunSpec
-from dagrow.training.progress import Progress, Unit, next_unit
+from dagrow.training.progress import Progress
+from dagrow.training.schedules import Unit, after_growth, after_training, next_unit
 
 GRAPH = {
     "inputs": {"x": {"shape": [2]}},
@@ -43,9 +44,9 @@ def unit_by_unit(run: RunSpec, gains: list[bool]) -> tuple[list[Unit], Progress]
             case Unit.START:
                 done = done.after_start()
             case Unit.EPOCH:
-                done = done.after_training(run, 1.0)
+                done = after_training(run, done, 1.0)
             case Unit.GROWTH:
-                done = done.after_growth(run, gains[done.step])
+                done = after_growth(run, done, gains[done.step])
     return [*found, Unit.END], done
 
 

@@ -9,9 +9,9 @@ import torch
 import dagrow
 from dagrow.graph import Dag, cost
 from dagrow.spec import RunSpec
-from dagrow.training.progress import Progress, Unit, gradient_steps, next_unit
-from dagrow.training.sampling import training_batch
-from dagrow.training.schedules import SCHEDULES, SCOPES
+from dagrow.training.progress import Progress
+from dagrow.training.sample_sizes import training_batch
+from dagrow.training.schedules import SCHEDULES, SCOPES, Unit, after_growth, after_training, gradient_steps, next_unit
 from dagrow.training.warm_up import WarmUp
 
 GRAPH = {
@@ -33,7 +33,7 @@ def units(spec, losses=(), places=1, gained=True):
     while (unit := next_unit(spec, done)) is not Unit.END:
         found += "t" if unit is Unit.EPOCH else "g"
         growing = unit is Unit.GROWTH
-        done = done.after_growth(spec, gained, places) if growing else done.after_training(spec, next(losses, 1.0))
+        done = after_growth(spec, done, gained, places) if growing else after_training(spec, done, next(losses, 1.0))
     return found
 
 

@@ -1,0 +1,18 @@
+"""The state of a run on disk: safetensors and JSON, each checkpoint whole or not there."""
+
+from dagrow.runs.checkpoint.content import Checkpoint, capture, environment, kept_network, restore
+from dagrow.runs.checkpoint.files import FILES, CheckpointError
+from dagrow.runs.checkpoint.steps import StepStore
+from dagrow.runs.checkpoint.store import CheckpointStore
+
+__all__ = [
+    "FILES",
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointStore",
+    "StepStore",
+    "capture",
+    "environment",
+    "kept_network",
+    "restore",
+]
