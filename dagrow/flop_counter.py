@@ -16,19 +16,19 @@ from torch import Tensor
 
 
 @dataclass
-class Work:
+class MacCounter:
     """What was spent so far."""
 
     multiply_adds: int = 0
 
 
-_asked: ContextVar[tuple[Work, ...]] = ContextVar("asked", default=())
+_asked: ContextVar[tuple[MacCounter, ...]] = ContextVar("asked", default=())
 
 
 @contextmanager
-def counted() -> Iterator[Work]:
+def counted() -> Iterator[MacCounter]:
     """Counts what is spent inside, in this thread; may be nested."""
-    work = Work()
+    work = MacCounter()
     token = _asked.set((*_asked.get(), work))
     try:
         yield work

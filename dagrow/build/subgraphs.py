@@ -13,7 +13,7 @@ from dagrow.build.emit import Value, cut, edge_module, emit, merged, output, rec
 from dagrow.build.module import Network
 from dagrow.flop_counter import spend
 from dagrow.graph import Dag, edge_work
-from dagrow.stages import Passing, run_stages
+from dagrow.stages import NodeTail, run_stages
 
 
 def probe(network: Network, dag: Dag, wanted: Sequence[Value]) -> fx.GraphModule:
@@ -44,7 +44,7 @@ def output_of(values: Mapping[Value, Tensor], dag: Dag, name: str, rows: Any = s
     if output(name) in values:
         return values[output(name)][rows]
     (edge,) = dag.incoming[name]
-    return run_stages(name, dag.node(name), dag.merged(name), output_of(values, dag, edge.source, rows), Passing())
+    return run_stages(name, dag.node(name), dag.merged(name), output_of(values, dag, edge.source, rows), NodeTail())
 
 
 class Suffix:

@@ -14,7 +14,7 @@ from dagrow.spec import GraphSpec, RunSpec
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """A line of the table.
 
     Attributes:
@@ -43,7 +43,7 @@ class Cell:
         run: what is run.
     """
 
-    row: Row
+    row: ResultRow
     run: RunSpec
 
     @property
@@ -55,12 +55,12 @@ class Cell:
         return f"{self.row}, seed {self.run.seed}"
 
 
-def rows(spec: CompareSpec) -> tuple[Row, ...]:
+def rows(spec: CompareSpec) -> tuple[ResultRow, ...]:
     """All lines of the table: each variant, its controls below it."""
     found = []
     for variant in spec.variants():
-        found.append(Row(variant.label))
-        found += [Row(control, variant.label) for control in CONTROLS if control in spec.controls]
+        found.append(ResultRow(variant.label))
+        found += [ResultRow(control, variant.label) for control in CONTROLS if control in spec.controls]
     return tuple(found)
 
 
@@ -69,10 +69,10 @@ def grown_cells(spec: CompareSpec) -> Iterator[Cell]:
     for seed in spec.seeds:
         for variant in spec.variants():
             run = varied(spec.base, (*variant.changes, f"seed={seed}"))
-            yield Cell(Row(variant.label), run)
+            yield Cell(ResultRow(variant.label), run)
             for control, changes in GROWN.items():
                 if control in spec.controls:
-                    yield Cell(Row(control, variant.label), varied(run, changes))
+                    yield Cell(ResultRow(control, variant.label), varied(run, changes))
 
 
 def scratch_cells(spec: CompareSpec, cell: Cell, outcome: Outcome, graph: GraphSpec) -> Iterator[Cell]:
@@ -86,7 +86,7 @@ def scratch_cells(spec: CompareSpec, cell: Cell, outcome: Outcome, graph: GraphS
     """
     for control, epochs in FROM_SCRATCH.items():
         if control in spec.controls:
-            yield Cell(Row(control, cell.row.label), from_scratch(cell.run, outcome, graph, epochs))
+            yield Cell(ResultRow(control, cell.row.label), from_scratch(cell.run, outcome, graph, epochs))
 
 
 def _plain(label: str) -> str:

@@ -13,32 +13,32 @@ import torch
 
 from dagrow.build import Network
 from dagrow.build.network import derived_seed
-from dagrow.data import Portion
+from dagrow.data import ReplicaBatch
 from dagrow.flop_counter import spend
-from dagrow.graph import training_work
+from dagrow.graph import training_macs
 from dagrow.growth.insertion_mode import insert
 from dagrow.planner import Candidate, promise, rounding
 from dagrow.randomness import torch_random_numbers_kept
 from dagrow.ties import best_first
 from dagrow.training.epochs import Score, TrainingError, train_epoch
 from dagrow.training.sample_sizes import training_batch
-from dagrow.training.state import RunState, Task
+from dagrow.training.state import RunContext, RunState
 from dagrow.training.train_unit import steps_between_growth
 
 
 @dataclass(frozen=True)
-class Twin:
+class Counterfactual:
     """A copy of network and optimizer, which goes its own way."""
 
     network: Network
     optimizer: torch.optim.Optimizer
 
     @classmethod
-    def of(cls, state: RunState) -> Twin:
+    def of(cls, state: RunState) -> Counterfactual:
         """As they are now."""
         return cls(*copy.deepcopy((state.network, state.optimizer)))
 
-    def train(self, task: Task, steps: int, purpose: str) -> bool:
+    def train(self, task: RunContext, steps: int, purpose: str) -> bool:
         """Takes gradient steps, plain ones: without warm-up, penalties and units that come and go.
 
         The run's own random numbers stay where they are; twins of one purpose see the same batches.
@@ -68,15 +68,15 @@ class Twin:
         return True
 
 
-def _batches(task: Task, network: Network, order: torch.Generator) -> Iterator[Portion]:
-    size, work = training_batch(task.spec, network.dag), training_work(network.dag)
+def _batches(task: RunContext, network: Network, order: torch.Generator) -> Iterator[ReplicaBatch]:
+    size, work = training_batch(task.spec, network.dag), training_macs(network.dag)
     passes = (task.split.train.shuffled_batches(size, order, task.processes).portions() for _ in repeat(None))
     for portion in chain.from_iterable(passes):
         spend(work * portion[2])
         yield portion
 
 
-def calibrate(task: Task, before: Twin, state: RunState, number: int) -> dict[str, Any]:
+def measure_later_gain(task: RunContext, before: Counterfactual, state: RunState, number: int) -> dict[str, Any]:
     """Trains a copy of the grown network and the twin on the same batches; the run itself goes on as if nothing was.
 
     Both take the gradient steps that the run takes between growth steps, at least those of one pass.
@@ -91,7 +91,7 @@ def calibrate(task: Task, before: Twin, state: RunState, number: int) -> dict[st
         What the journal says of it.
     """
     steps = steps_between_growth(task.spec, len(task.split.train), state.network)
-    grown, twin = (_later(task, own, steps, number) for own in (Twin.of(state), before))
+    grown, twin = (_later(task, own, steps, number) for own in (Counterfactual.of(state), before))
     entries: dict[str, Any] = {"step": number, "steps": steps, "gain": None, "test_gain": None}
     if grown is not None and twin is not None:
         entries["gain"], entries["test_gain"] = (a.loss - b.loss for a, b in zip(twin, grown, strict=True))
@@ -100,15 +100,15 @@ def calibrate(task: Task, before: Twin, state: RunState, number: int) -> dict[st
     return entries
 
 
-def _later(task: Task, own: Twin, steps: int, number: int) -> tuple[Score, Score] | None:
+def _later(task: RunContext, own: Counterfactual, steps: int, number: int) -> tuple[Score, Score] | None:
     """Scores on training and test samples after so many steps; None if the loss becomes no number."""
     if not own.train(task, steps, f"calibration {number}"):
         return None
     return task.score(own.network, task.split.train), task.score(own.network, task.split.test)
 
 
-def try_out(
-    task: Task, state: RunState, ranked: Sequence[Candidate], number: int
+def choose_by_training(
+    task: RunContext, state: RunState, ranked: Sequence[Candidate], number: int
 ) -> tuple[Candidate | None, list[dict[str, Any]]]:
     """Trains copies of the network, one with each of the best candidates, and one as it is; the run is not touched.
 
@@ -128,11 +128,11 @@ def try_out(
     growth = task.spec.growth
     assert growth.tryout is not None
     steps = growth.tryout.steps or steps_between_growth(task.spec, len(task.split.train), state.network)
-    start = _loss(task, Twin.of(state), steps, number)
+    start = _loss(task, Counterfactual.of(state), steps, number)
     told: list[dict[str, Any]] = []
     gained: list[tuple[int, Candidate, float]] = []
-    for rank, candidate in enumerate(entrants(ranked, growth.tryout.candidates)):
-        own = Twin.of(state)
+    for rank, candidate in enumerate(best_of_each_type(ranked, growth.tryout.candidates)):
+        own = Counterfactual.of(state)
         insert(task, own.network, candidate, own.optimizer)
         gain = start - _loss(task, own, steps, number)
         entry = {"kind": candidate.kind, "place": candidate.place, "steps": steps}
@@ -150,7 +150,7 @@ def try_out(
     return (best[0][1] if best else None), told
 
 
-def entrants(ranked: Sequence[Candidate], count: int) -> list[Candidate]:
+def best_of_each_type(ranked: Sequence[Candidate], count: int) -> list[Candidate]:
     """The best of each kind, then the next best of each, at most so many."""
     seen: dict[str, int] = {}
     order = []
@@ -160,7 +160,7 @@ def entrants(ranked: Sequence[Candidate], count: int) -> list[Candidate]:
     return [ranked[rank] for _, rank in sorted(order)[:count]]
 
 
-def _loss(task: Task, own: Twin, steps: int, number: int) -> float:
+def _loss(task: RunContext, own: Counterfactual, steps: int, number: int) -> float:
     """The training loss after some steps; infinite if it became no number."""
     if not own.train(task, steps, f"growth.tryout in step {number}"):
         return math.inf

@@ -12,8 +12,8 @@ from dagrow.training.progress import Progress
 from dagrow.training.sample_sizes import training_batch
 from dagrow.training.schedules.adaptive import FEWEST_FINAL_STEPS
 from dagrow.training.snapshot import network_of, network_parts, restored_network
-from dagrow.training.state import RunState, Task
-from dagrow.training.weight_ema import Average
+from dagrow.training.state import RunContext, RunState
+from dagrow.training.weight_ema import WeightEMA
 
 TOO_HIGH = 2.0
 """A training loss that is so many times the lowest one so far: what has been learned is being lost."""
@@ -28,7 +28,7 @@ MOST_TAKEN_BACK = 5
 """Units in a row; after that training ends."""
 
 
-def begin_finish(task: Task, state: RunState) -> Task:
+def begin_finish(task: RunContext, state: RunState) -> RunContext:
     """Takes up the best network again, with a new optimizer.
 
     Args:
@@ -43,7 +43,7 @@ def begin_finish(task: Task, state: RunState) -> Task:
         state.network = network_of(copy.deepcopy(vars(best))).to(state.device)
         state.optimizer = make_optimizer(state.network, spec.training)
         state.learning_rate = LearningRate(state.optimizer, spec.training.scheduler)
-        state.average = Average(state.network, spec.training.average)
+        state.average = WeightEMA(state.network, spec.training.average)
     share = over_fit(task.score(state.network, task.split.train).loss, None if best is None else best.loss)
     task = task.with_all_samples()
     batches = -(-len(task.split.train) // training_batch(spec, state.network.dag))
@@ -69,7 +69,7 @@ def over_fit(training_loss: float | None, validation_loss: float | None) -> floa
     return min(max((1 - training_loss / validation_loss) / OVER_FITTED, 0.0), 1.0)
 
 
-def set_rates(task: Task, state: RunState) -> None:
+def set_rates(task: RunContext, state: RunState) -> None:
     """Learning rate and weight decay of the next unit.
 
     The rate falls to 0 by half a cosine in the final training, if no scheduler says otherwise. A weight decay that was
@@ -88,7 +88,7 @@ def set_rates(task: Task, state: RunState) -> None:
         group["lr"] = task.spec.training.optimizer.lr * done.scale * falling
 
 
-def take_back(task: Task, state: RunState, loss: float, before: Progress) -> str | None:
+def take_back(task: RunContext, state: RunState, loss: float, before: Progress) -> str | None:
     """Goes back to the state after the last good unit where the training loss has risen far above its lowest.
 
     Args:
@@ -109,7 +109,7 @@ def take_back(task: Task, state: RunState, loss: float, before: Progress) -> str
         return None
     kept = copy.deepcopy(state.kept)
     state.network, state.optimizer = restored_network(kept, task.spec.training, state.device)
-    state.average = Average(state.network, task.spec.training.average)
+    state.average = WeightEMA(state.network, task.spec.training.average)
     state.average.load_state_dict(kept["average"])
     ended = before.taken_back + 1 >= MOST_TAKEN_BACK
     state.progress = replace(
@@ -117,7 +117,7 @@ def take_back(task: Task, state: RunState, loss: float, before: Progress) -> str
         scale=before.scale / 2,
         taken_back=before.taken_back + 1,
         lowest_training=lowest,
-        grown=state.progress.grown or ended,
-        over=before.finishing and ended,
+        growth_finished=state.progress.growth_finished or ended,
+        training_finished=before.finishing and ended,
     )
     return f"training loss {loss:.4g}, it has been {lowest:.4g}: taken back, with half the learning rate"

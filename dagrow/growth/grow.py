@@ -14,11 +14,11 @@ from dagrow.graph import Dag, load_run, nonparametric_problems
 from dagrow.growth.loop import Loop
 from dagrow.objectives import LOSSES
 from dagrow.ops import NORMS
-from dagrow.planner import check_growth, find_places, wide_note
+from dagrow.planner import check_growth, find_locations, size_warning
 from dagrow.randomness import random_numbers_kept
 from dagrow.report import Reporter, Silent
 from dagrow.runs.directory import RunDirectory
-from dagrow.runs.recorder import Record
+from dagrow.runs.recorder import RunRecorder
 from dagrow.runs.result import GrowthResult
 from dagrow.runs.resume import check_same_run, continued, finished
 from dagrow.runs.shared_state import hand_over, take_over
@@ -29,7 +29,7 @@ from dagrow.training.epochs import TrainingError
 from dagrow.training.memory_estimate import check_memory, memory_errors
 from dagrow.training.replicas import check_exact, check_same
 from dagrow.training.sample_sizes import settled, training_batch
-from dagrow.training.state import RunState, Task
+from dagrow.training.state import RunContext, RunState
 from dagrow.training.targets import TargetUnits, begin_at_priors
 from dagrow.training.validation import split_held_out
 
@@ -82,12 +82,12 @@ def grow(
     begin_at_priors(spec, state.network, task.split)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))
     if not (write and first):
-        return Loop(task, state, Record(task, None), reporter).run()
+        return Loop(task, state, RunRecorder(task, None), reporter).run()
     # Last of all, so that nothing is left behind where something above is refused.
     directory = RunDirectory.made(out, spec.name)
     with directory.locked():
         directory.begin(spec)
-        return _run(task, state, Record(task, directory), reporter)
+        return _run(task, state, RunRecorder(task, directory), reporter)
 
 
 def _loaded(run: RunSpec | str | Path) -> RunSpec:
@@ -123,7 +123,7 @@ def _follow(
     if processes.numbers(0)[0] and (result := finished(directory, place)) is not None:
         return result
     task = _task(spec, place, processes)
-    return Loop(task, take_over(task, place), Record(task, None), reporter).run()
+    return Loop(task, take_over(task, place), RunRecorder(task, None), reporter).run()
 
 
 def _continue(
@@ -145,9 +145,9 @@ def _continue(
         return _run(task, state, record, reporter)
 
 
-def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> GrowthResult:
+def _run(task: RunContext, state: RunState, record: RunRecorder, reporter: Reporter) -> GrowthResult:
     """To the end; an error also says what is kept."""
-    if (note := wide_note(state.network.dag)) and task.spec.growth.budget.steps != 0:
+    if (note := size_warning(state.network.dag)) and task.spec.growth.budget.steps != 0:
         reporter.say(note)
     try:
         with memory_errors():
@@ -162,10 +162,10 @@ def _run(task: Task, state: RunState, record: Record, reporter: Reporter) -> Gro
         raise
 
 
-def _task(spec: RunSpec, device: torch.device, processes: Processes) -> Task:
+def _task(spec: RunSpec, device: torch.device, processes: Processes) -> RunContext:
     dag, growth = Dag.of(spec.graph), spec.growth
     check_memory(dag, DTYPES[spec.training.dtype], device)
-    find_places(dag, growth.candidates, growth.nodes, growth.new_node)
+    find_locations(dag, growth.candidates, growth.nodes, growth.new_node)
     if problems := nonparametric_problems(spec):
         raise SpecError(problems)
     split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
@@ -176,7 +176,7 @@ def _task(spec: RunSpec, device: torch.device, processes: Processes) -> Task:
     units = TargetUnits.of(spec, dag, split)
     split = split if units is None else units.split(split)
     split, held_out = split_held_out(spec, split.to(device, DTYPES[spec.training.dtype]))
-    task = Task.of(spec, split, held_out, processes, units)
+    task = RunContext.of(spec, split, held_out, processes, units)
     check_same(task)
     return task
 

@@ -11,14 +11,14 @@ from dagrow.build.network import derived_seed
 from dagrow.data import Batches
 from dagrow.errors import NumbersError
 from dagrow.graph import Dag
-from dagrow.growth.counterfactual import try_out
+from dagrow.growth.counterfactual import choose_by_training
 from dagrow.growth.insertion_mode import insert
 from dagrow.journal.writer import candidate_entry, plan_entry
-from dagrow.planner import Candidate, Plan, apply, find_places, propose
+from dagrow.planner import Candidate, Plan, apply, find_locations, propose
 from dagrow.spec import GrowthSpec, RunSpec
 from dagrow.training.sample_sizes import batch_that_fits, samples_needed
 from dagrow.training.schedules import SCOPES, schedule_of
-from dagrow.training.state import RunState, Task
+from dagrow.training.state import RunContext, RunState
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class StepOutcome:
     places: int = 1
 
 
-def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
+def growth_step(task: RunContext, state: RunState, number: int) -> StepOutcome:
     """Changes network and optimizer as the run file says.
 
     Args:
@@ -63,7 +63,7 @@ def growth_step(task: Task, state: RunState, number: int) -> StepOutcome:
     best, reason = plan.best, "nothing gains"
     if best is not None and growth.tryout is not None:
         ready = [candidate for candidate in plan.candidates if not candidate.rejected]
-        best, entries["tryout"] = try_out(task, state, ready, number)
+        best, entries["tryout"] = choose_by_training(task, state, ready, number)
         reason = "nothing that was tried out has gained"
     if best is None:
         return StepOutcome(plan, None, {**entries, "inserted": None, "reason": reason}, data, places)
@@ -103,11 +103,11 @@ def _subject(run: RunSpec, state: RunState) -> tuple[Subject, int]:
 
 def _turns(growth: GrowthSpec, dag: Dag) -> list[str]:
     """The nodes that take turns: where something of the candidates' kinds can be done, in the order of the graph."""
-    entries, _ = find_places(dag, growth.candidates, growth.nodes, growth.new_node)
+    entries, _ = find_locations(dag, growth.candidates, growth.nodes, growth.new_node)
     return [name for name in dag.order if any(entry.place.concerns((name,)) for entry in entries)]
 
 
-def _look(task: Task, state: RunState) -> Batches:
+def _look(task: RunContext, state: RunState) -> Batches:
     """The samples of this growth step: drawn anew each time, all of them if that many are needed."""
     state.network.eval()
     train, dag = task.split.train, state.network.dag
@@ -120,7 +120,7 @@ def _look(task: Task, state: RunState) -> Batches:
     return train.part(task.processes).batches(batch_that_fits(dag))
 
 
-def _propose(task: Task, state: RunState, data: Batches, number: int, subject: Subject) -> Plan:
+def _propose(task: RunContext, state: RunState, data: Batches, number: int, subject: Subject) -> Plan:
     growth = task.spec.growth
     return propose(
         state.network,
@@ -150,7 +150,7 @@ def _propose(task: Task, state: RunState, data: Batches, number: int, subject: S
     )
 
 
-def _update(task: Task, state: RunState, data: Batches) -> list[dict[str, Any]]:
+def _update(task: RunContext, state: RunState, data: Batches) -> list[dict[str, Any]]:
     """The best update of every layer in turn, each measured before it is made (thesis Algorithm 9)."""
     growth, network, made = task.spec.growth, state.network, []
     for node in network.dag.order:
@@ -172,7 +172,7 @@ def _update(task: Task, state: RunState, data: Batches) -> list[dict[str, Any]]:
     return made
 
 
-def removal_step(task: Task, state: RunState, number: int, data: Batches) -> StepOutcome | None:
+def removal_step(task: RunContext, state: RunState, number: int, data: Batches) -> StepOutcome | None:
     """Takes away the edge or node that the loss misses least, if it misses it as little as the run file says.
 
     Args:

@@ -11,7 +11,7 @@ from dagrow.build import Network
 from dagrow.planner import Candidate, apply
 from dagrow.spec import RunSpec
 from dagrow.training.schedules import schedule_of
-from dagrow.training.state import Task
+from dagrow.training.state import RunContext
 from dagrow.training.train_unit import steps_between_growth
 
 ENOUGH = 100
@@ -19,7 +19,7 @@ ENOUGH = 100
 
 
 def insert(
-    task: Task,
+    task: RunContext,
     network: Network,
     candidate: Candidate,
     optimizer: torch.optim.Optimizer,

@@ -6,19 +6,19 @@ import math
 import time
 from dataclasses import asdict, replace
 
-from dagrow.flop_counter import Work, counted
-from dagrow.growth.counterfactual import Twin, calibrate
+from dagrow.flop_counter import MacCounter, counted
+from dagrow.growth.counterfactual import Counterfactual, measure_later_gain
 from dagrow.growth.final_training import begin_finish, over_fit, set_rates, take_back
 from dagrow.growth.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.growth.messages import calibration_text, removal_text, step_text
 from dagrow.journal.events import SCHEMA
 from dagrow.report import Reporter
-from dagrow.runs.recorder import Record
+from dagrow.runs.recorder import RunRecorder
 from dagrow.runs.result import GrowthResult
 from dagrow.training.annealing import after_pass
 from dagrow.training.epochs import Score, TrainingError, advice
 from dagrow.training.progress import Progress
-from dagrow.training.replicas import settle
+from dagrow.training.replicas import synchronize_weights
 from dagrow.training.schedules import (
     Unit,
     after_growth,
@@ -29,8 +29,8 @@ from dagrow.training.schedules import (
     units_planned,
 )
 from dagrow.training.snapshot import network_of
-from dagrow.training.state import RunState, Task
-from dagrow.training.train_unit import descend
+from dagrow.training.state import RunContext, RunState
+from dagrow.training.train_unit import train_unit
 from dagrow.training.validation import error_of, validation_entries
 
 
@@ -44,7 +44,7 @@ class Loop:
         reporter: told what happens.
     """
 
-    def __init__(self, task: Task, state: RunState, record: Record, reporter: Reporter) -> None:
+    def __init__(self, task: RunContext, state: RunState, record: RunRecorder, reporter: Reporter) -> None:
         self.task, self.state, self.record, self.reporter = task, state, record, reporter
         self.units = {
             Unit.START: self._start,
@@ -90,10 +90,10 @@ class Loop:
         if watched:
             set_rates(self.task, state)
         started = time.perf_counter()
-        trained = descend(self.task, state)
+        trained = train_unit(self.task, state)
         seconds = round(time.perf_counter() - started, 3)
         told = take_back(self.task, state, trained.loss, before) if watched else None
-        judged = self._judged(trained.loss)
+        judged = self._monitored_loss(trained.loss)
         state.progress = done = after_training(spec, state.progress, *judged)
         if told:
             self.record.write("taken_back", epoch=done.epoch, seconds=seconds, reason=told, **trained.entries)
@@ -107,7 +107,7 @@ class Loop:
             self.reporter.say(f"epoch {done.epoch}: {told}")
         return state.progress
 
-    def _judged(self, training_loss: float) -> tuple[float, float]:
+    def _monitored_loss(self, training_loss: float) -> tuple[float, float]:
         """The loss and the error by which the schedule sees how training gets on."""
         state, samples = self.state, self.task.held_out
         if not schedule_of(self.task.spec).by_validation or samples is None:
@@ -123,18 +123,18 @@ class Loop:
         self.record.write_scored("finish", self.state, units=done.final_units)
         return done
 
-    def _take_all_samples(self, task: Task) -> None:
+    def _take_all_samples(self, task: RunContext) -> None:
         self.task = self.record.task = task
 
     def _growth(self) -> Progress:
         state, number = self.state, self.state.progress.step + 1
         self._enter(f"step {number}: measuring candidates", 1)
         before = self.task.score(state.network, self.task.split.test)
-        twin = Twin.of(state) if self.task.spec.growth.calibrate else None
+        twin = Counterfactual.of(state) if self.task.spec.growth.calibrate else None
         started = time.perf_counter()
         with counted() as work:
             outcome = growth_step(self.task, state, number)
-        settle(self.task, state, f"graph in growth step {number}")
+        synchronize_weights(self.task, state, f"graph in growth step {number}")
         seconds = round(time.perf_counter() - started, 3)
         self.reporter.advance()
         spent = {"before": asdict(before), "seconds": seconds, "work": self._spent(work)}
@@ -157,20 +157,20 @@ class Loop:
         with counted() as work:
             removal = removal_step(self.task, self.state, number, outcome.data)
         if removal:
-            settle(self.task, self.state, f"graph after the removal in growth step {number}")
+            synchronize_weights(self.task, self.state, f"graph after the removal in growth step {number}")
             seconds = round(time.perf_counter() - started, 3)
             self.record.write_scored("removal", self.state, **removal.entries, seconds=seconds, work=self._spent(work))
             self.reporter.say(removal_text(removal))
 
-    def _calibration(self, twin: Twin, number: int) -> None:
+    def _calibration(self, twin: Counterfactual, number: int) -> None:
         """What the insertion is worth some steps later."""
         started = time.perf_counter()
-        found = calibrate(self.task, twin, self.state, number)
+        found = measure_later_gain(self.task, twin, self.state, number)
         seconds = round(time.perf_counter() - started, 3)
         self.record.write("calibration", epoch=self.state.progress.epoch, **found, seconds=seconds)
         self.reporter.say(calibration_text(found))
 
-    def _spent(self, work: Work) -> int:
+    def _spent(self, work: MacCounter) -> int:
         """Multiply-adds of all processes."""
         return int(self.task.processes.sums(work.multiply_adds)[0])
 

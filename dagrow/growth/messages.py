@@ -67,7 +67,7 @@ def _others(outcome: StepOutcome) -> str:
         return ""
     others = [c for c in plan.candidates if c is not outcome.made]
     lines = [
-        f"    also {c.kind} {c.place}: " + (c.rejected or f"+{c.neurons}, gain {c.decisive_gain:.4g}")
+        f"    also {c.kind} {c.place}: " + (c.rejected or f"+{c.neurons}, gain {c.validation_gain:.4g}")
         for c in others[:_SHOWN]
     ]
     if len(others) > _SHOWN:

@@ -15,13 +15,13 @@ Number = Annotated[float | None, Field(description="null where it was infinite o
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="of the graph, see graph_hash")]
 
 
-class Entry(BaseModel):
+class EventEntry(BaseModel):
     """Base of all parts of an event: nothing else may stand there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ScoreEntry(Entry):
+class ScoreEntry(EventEntry):
     """How good the network is on some samples."""
 
     loss: Number
@@ -30,7 +30,7 @@ class ScoreEntry(Entry):
     mae: Number = Field(default=None, description="of a regression: mean absolute error")
 
 
-class CandidateEntry(Entry):
+class CandidateEntry(EventEntry):
     """An insertion or removal that was considered: all of it but its weights."""
 
     kind: str
@@ -51,14 +51,14 @@ class CandidateEntry(Entry):
     why: dict[str, Any] | None = Field(default=None, description="what its method tells about it, see the method")
 
 
-class FixedEntry(Entry):
+class FixedEntry(EventEntry):
     """A place where nothing can be done."""
 
     node: str
     reason: str
 
 
-class PlanEntry(Entry):
+class PlanEntry(EventEntry):
     """One look at the network: all that could have been done."""
 
     loss: Number
@@ -70,7 +70,7 @@ class PlanEntry(Entry):
     fixed: list[FixedEntry] = Field(description="places that cannot be, and why")
 
 
-class Event(Entry):
+class Event(EventEntry):
     """One line."""
 
     epoch: int = Field(ge=0, description="passes over the training set so far")
@@ -152,7 +152,7 @@ class StepEvent(GraphEvent):
     step: int = Field(ge=1, le=10**9)
 
 
-class TryoutEntry(Entry):
+class TryoutEntry(EventEntry):
     """A candidate after some training, beside the network as it was after the same."""
 
     kind: str
@@ -188,7 +188,7 @@ class RemovalEvent(StepEvent):
     work: int | None = Field(default=None, description="multiply-adds of looking for it")
 
 
-class LaterEntry(Entry):
+class LaterEntry(EventEntry):
     """Scores some gradient steps after an insertion."""
 
     train: ScoreEntry

@@ -8,7 +8,7 @@ from typing import Any
 
 from dagrow.journal.replay import read_graph_entry
 from dagrow.journal.tables import inserted_text
-from dagrow.report import History, Step
+from dagrow.report import GrowthStep, History
 
 
 def growth_history(events: Sequence[Mapping[str, Any]]) -> History | None:
@@ -21,7 +21,7 @@ def growth_history(events: Sequence[Mapping[str, Any]]) -> History | None:
     if not told or told[0]["event"] != "start" or any("graph" not in event for event in told):
         return None
     start, *growth = told
-    steps: list[Step] = []
+    steps: list[GrowthStep] = []
     for event in growth:
         if event["event"] == "growth":
             steps.append(_step(event))
@@ -32,9 +32,9 @@ def growth_history(events: Sequence[Mapping[str, Any]]) -> History | None:
     return History(read_graph_entry(start), tuple(steps), start.get("train_loss"), last)
 
 
-def _step(event: Mapping[str, Any]) -> Step:
+def _step(event: Mapping[str, Any]) -> GrowthStep:
     inserted = event.get("inserted") or {}
-    return Step(
+    return GrowthStep(
         number=event["step"],
         graph=read_graph_entry(event),
         note=inserted_text(inserted) if inserted else event.get("reason", ""),

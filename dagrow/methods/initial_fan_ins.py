@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dagrow.flop_counter import product
 from dagrow.methods.fan_in import FanIn
-from dagrow.methods.residual_fit import Removal
+from dagrow.methods.residual_fit import ResidualFit
 
 MAIN = 2
 """Main directions omega of v_proj per child that closed forms are made for."""
@@ -71,7 +71,7 @@ class _Lots:
     chosen: Tensor
 
 
-def starts(fan_in: FanIn, removal: Removal, homogeneous: bool, generator: torch.Generator, most: int) -> Tensor:
+def starts(fan_in: FanIn, removal: ResidualFit, homogeneous: bool, generator: torch.Generator, most: int) -> Tensor:
     """Weights ``[rank, draws, starts]``.
 
     Args:
@@ -99,7 +99,7 @@ def starts(fan_in: FanIn, removal: Removal, homogeneous: bool, generator: torch.
 
 
 def _lots(
-    removal: Removal, rank: int, forms: int, scaled: bool, each: int, generator: torch.Generator, most: int
+    removal: ResidualFit, rank: int, forms: int, scaled: bool, each: int, generator: torch.Generator, most: int
 ) -> _Lots:
     """Those of the next draw; ``each`` is how many starts a direction of a closed form gives."""
     goals = tuple(gaussian(t.v.shape[2], min(MAIN, *t.v.shape[1:]), generator) for t in removal.targets)
@@ -114,7 +114,7 @@ def _lots(
 
 
 def closed_forms(
-    fan_in: FanIn, removal: Removal, forms: Sequence[_Form], lots: Sequence[_Lots]
+    fan_in: FanIn, removal: ResidualFit, forms: Sequence[_Form], lots: Sequence[_Lots]
 ) -> tuple[Tensor, Tensor]:
     """Directions for each draw: the linear ones, ``[rank, draws, forms]``, and two quadratic ones of each form."""
     E, rank, pair = fan_in.E.flatten(0, 1), fan_in.rank, min(2, fan_in.rank)
@@ -126,7 +126,7 @@ def closed_forms(
     return (E.T @ g).view(rank, len(lots), -1), U.view(rank, len(lots), -1)
 
 
-def _forms(fan_in: FanIn, removal: Removal) -> list[_Form]:
+def _forms(fan_in: FanIn, removal: ResidualFit) -> list[_Form]:
     """All that could be made."""
     outputs = removal.samples.activate(fan_in.E[..., :1])
     return [
@@ -137,7 +137,7 @@ def _forms(fan_in: FanIn, removal: Removal) -> list[_Form]:
     ]
 
 
-def _carried_back(fan_in: FanIn, removal: Removal, forms: Sequence[_Form], lots: Sequence[_Lots]) -> Tensor:
+def _carried_back(fan_in: FanIn, removal: ResidualFit, forms: Sequence[_Form], lots: Sequence[_Lots]) -> Tensor:
     """The g of each draw's forms, ``[n P, draws forms]``: gradients at a random pre-activation and at its negative.
 
     The two together reach what a kinked activation would hide on either side: for a relu they add up to the identity.

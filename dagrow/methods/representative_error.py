@@ -11,14 +11,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dagrow.methods.relu_chain import Judged
+from dagrow.methods.relu_chain import LabelledPredictions
 from dagrow.ties import first_best
 
 CLUSTERS = 8
 """Kinds of mistakes that are told apart, at most; scikit-learn's own number."""
 
 
-def typical(samples: Judged, eligible: Tensor, seed: int) -> int | None:
+def typical(samples: LabelledPredictions, eligible: Tensor, seed: int) -> int | None:
     """Which sample is the typical mis-predicted one; None if none may be chosen.
 
     Args:

@@ -30,7 +30,7 @@ linear on all samples, has nothing but rounding in X~ and gains 0 instead of 0/0
 
 
 @dataclass(frozen=True)
-class Target:
+class ChildResidual:
     """One child: what is left to remove there, and what is there already.
 
     Attributes:
@@ -65,7 +65,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Removal:
+class ResidualFit:
     """A site's children with all that is there already projected out.
 
     Attributes:
@@ -75,11 +75,11 @@ class Removal:
     """
 
     samples: SiteSamples
-    targets: tuple[Target, ...]
+    targets: tuple[ChildResidual, ...]
     size: float
 
     @staticmethod
-    def of(samples: SiteSamples, noise: tuple[Tensor, Tensor] | None = None, ridge: float = 0.0) -> Removal:
+    def of(samples: SiteSamples, noise: tuple[Tensor, Tensor] | None = None, ridge: float = 0.0) -> ResidualFit:
         """The removal for v_proj, the first draw, and for others made of it in which there is nothing to find.
 
         Args:
@@ -92,14 +92,14 @@ class Removal:
         targets = [_target(child, noise, ridge) for child in samples.children]
         size = sum(float(target.v[0].double().square().sum()) for target in targets) ** 0.5
         unit = 1 / size if size > 0 else 0.0
-        return Removal(samples, tuple(replace(target, v=target.v * unit) for target in targets), size)
+        return ResidualFit(samples, tuple(replace(target, v=target.v * unit) for target in targets), size)
 
     @property
     def draws(self) -> int:
         """How many right-hand sides."""
         return len(self.targets[0].v)
 
-    def draw(self, first: int, count: int = 1) -> Removal:
+    def draw(self, first: int, count: int = 1) -> ResidualFit:
         """The same with some of the right-hand sides."""
         return replace(self, targets=tuple(replace(t, v=t.v[first : first + count]) for t in self.targets))
 
@@ -131,7 +131,7 @@ class Removal:
                 drops[draw] += _effect(own, target.v[draw])[2]
         return drops
 
-    def picked(self, Z: Tensor) -> tuple[float, Removal]:
+    def picked(self, Z: Tensor) -> tuple[float, ResidualFit]:
         """The drop of ``E||v||^2`` by one neuron, exactly (no ridge), and what is left then.
 
         Args:
@@ -206,7 +206,7 @@ def _penalties(existing: Tensor, ridge: float, units: Tensor | None) -> Tensor:
     return nn.functional.pad(torch.diag(size), (0, 1))
 
 
-def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None, ridge: float) -> Target:
+def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None, ridge: float) -> ChildResidual:
     """The basis of what a child reads already, and v outside of it for each draw."""
     n, Q, M = child.v_proj.shape
     existing = child.existing.detach().flatten(0, 1)
@@ -225,10 +225,10 @@ def _target(child: ChildSamples, noise: tuple[Tensor, Tensor] | None, ridge: flo
     rounding = 16 * torch.finfo(v.dtype).eps * max(1, basis.shape[1]) ** 0.5 * v[0].double().norm()
     # Noise is no longer outside of what exists, and loses a length there that v_proj had lost before.
     unit = torch.where((length > rounding) & (length[0] > rounding), length[0] / length, 0.0)
-    return Target(child, len(penalties), basis, mixing, left * unit.to(left).view(-1, 1, 1))
+    return ChildResidual(child, len(penalties), basis, mixing, left * unit.to(left).view(-1, 1, 1))
 
 
-def _gain(target: Target, X: Tensor, penalty: Tensor | None) -> Tensor:
+def _gain(target: ChildResidual, X: Tensor, penalty: Tensor | None) -> Tensor:
     """``tr N^T (G + ridge)^-1 N`` of each neuron, ``[K]``, from its columns ``[rows, K, fan_out]``.
 
     The rows of the ridge may be left out, where columns are 0.

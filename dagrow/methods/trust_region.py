@@ -12,7 +12,7 @@ from torch import Tensor
 from dagrow.flop_counter import product
 from dagrow.methods.batched_lbfgs import ascend
 from dagrow.methods.metric import unit_lengths
-from dagrow.methods.moments import Existing, SiteMoments
+from dagrow.methods.moments import ExistingNeurons, SiteMoments
 from dagrow.methods.samples import SiteSamples
 
 EPSILON = 0.1
@@ -26,7 +26,7 @@ CHUNK = 2e7
 
 
 @dataclass(frozen=True)
-class Found:
+class BallSearchResult:
     """Candidates: fan-ins ``[F, k]``, fan-outs ``[k, M]``, scores, and which neuron each splits, -1 for none.
 
     The fan-out of a split is 0 here: its half of what is there may be wider than what new neurons write.
@@ -39,7 +39,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Ball:
+class TrustRegion:
     """The neighbourhood at one site.
 
     Attributes:
@@ -63,17 +63,19 @@ class Ball:
     outputs: int
 
     @staticmethod
-    def of(moments: SiteMoments, samples: SiteSamples) -> Ball:
+    def of(moments: SiteMoments, samples: SiteSamples) -> TrustRegion:
         """Measured in what is there."""
         B = samples.B.detach()
         # Of these samples: sums over others depend on the batches that they come in.
         unit = 1 / unit_lengths(B.double().square().sum((0, 1)) / len(B), moments.feature_units)
-        existing = moments.existing or Existing(unit.new_zeros(len(unit), 0), unit.new_zeros(0, 0))
+        existing = moments.existing or ExistingNeurons(unit.new_zeros(len(unit), 0), unit.new_zeros(0, 0))
         there = existing.alpha.double() / unit.unsqueeze(1)
         radius, length = (
             float(x.mean()) if x.numel() and float(x.mean()) > 0 else 1.0 for x in (there.norm(dim=0), existing.fan_out)
         )
-        return Ball(samples, B * unit.to(B), unit, radius, length, there, existing.omega, moments.N_proj.shape[1])
+        return TrustRegion(
+            samples, B * unit.to(B), unit, radius, length, there, existing.omega, moments.N_proj.shape[1]
+        )
 
     @property
     def one_new(self) -> tuple[Tensor, ...]:
@@ -81,9 +83,9 @@ class Ball:
         return self.samples.written(self.E[..., :1])
 
     @property
-    def one_there(self) -> tuple[Tensor, ...]:
+    def sample_read_existing(self) -> tuple[Tensor, ...]:
         """What they read of an existing one."""
-        return self.samples.written_there(self.E[..., :1], torch.zeros(1, dtype=torch.long, device=self.E.device))
+        return self.samples.read_existing(self.E[..., :1], torch.zeros(1, dtype=torch.long, device=self.E.device))
 
     def cost(self, one: Sequence[Tensor]) -> float:
         """Multiply-adds of one neuron's worth, given what the children read of one."""
@@ -108,7 +110,7 @@ class Ball:
             found.append(N.reshape(flat.shape[1], -1))
         return torch.cat(found, 1)
 
-    def new_neurons(self, count: int, generator: torch.Generator) -> Found:
+    def new_neurons(self, count: int, generator: torch.Generator) -> BallSearchResult:
         """New neurons from random starts, each with its best fan-out."""
         starts = torch.split(self._starts(count, generator), self._at_once(self.one_new), dim=1)
         W = torch.cat([ascend(self.worth, start, STEPS) for start in starts], 1)
@@ -119,7 +121,7 @@ class Ball:
         features = self.E.double().square().sum((1, 2)).mean().sqrt()
         scores = torch.where(size > self._rounding(self.radius * features), bound * size, 0.0)
         alpha = W.double() * self.unit.unsqueeze(1)
-        return Found(alpha, omega, scores, torch.full_like(size, -1, dtype=torch.long))
+        return BallSearchResult(alpha, omega, scores, torch.full_like(size, -1, dtype=torch.long))
 
     def worth(self, W: Tensor) -> Tensor:
         """What new neurons take off the loss at fan-outs of length 1 in the best direction, ``[k]``; differentiable.
@@ -130,19 +132,19 @@ class Ball:
         size: Tensor = self.moment(self.samples.written(product(self.E, self.radius * _inside(W)))).norm(dim=1)
         return size
 
-    def splits(self, count: int, generator: torch.Generator) -> Found:
+    def splits(self, count: int, generator: torch.Generator) -> BallSearchResult:
         """Splits of existing neurons, of a random choice where they are many, from random directions."""
         chosen = torch.randperm(len(self.omega), generator=generator)[:count].sort().values.to(self.there.device)
-        steps, scores, at_once = [], [], max(1, self._at_once(self.one_there) // 3)
+        steps, scores, at_once = [], [], max(1, self._at_once(self.sample_read_existing) // 3)
         starts = self._starts(len(chosen), generator)
         for index, start in zip(torch.split(chosen, at_once), torch.split(starts, at_once, dim=1), strict=True):
             W = ascend(partial(self.split_worth, index), start, STEPS)
             steps.append(_inside(W))
             worth = self.split_worth(index, W).double()
-            level = self._rounding(self._tremor(index)) * self.omega[index].norm(dim=1)
+            level = self._rounding(self._rounding_sensitivity(index)) * self.omega[index].norm(dim=1)
             scores.append(torch.where(worth > level, worth, 0.0))
         alpha = -EPSILON * self.radius * torch.cat(steps, 1).double() * self.unit.unsqueeze(1)
-        return Found(alpha, alpha.new_zeros(len(chosen), self.outputs), torch.cat(scores), chosen)
+        return BallSearchResult(alpha, alpha.new_zeros(len(chosen), self.outputs), torch.cat(scores), chosen)
 
     def split_worth(self, index: Tensor, W: Tensor) -> Tensor:
         """What splits take off the loss, ``[k]``; differentiable.
@@ -153,12 +155,12 @@ class Ball:
         """
         z = product(self.E, self.there[:, index].to(self.E))
         step = product(self.E, EPSILON * self.radius * _inside(W))
-        written = [self.samples.written_there(each, index) for each in (z + step, z - step, z)]
+        written = [self.samples.read_existing(each, index) for each in (z + step, z - step, z)]
         N = self.moment((up + down) / 2 - middle for up, down, middle in zip(*written, strict=True))
         worth: Tensor = (N * self.omega[index].to(N)).sum(1)
         return worth
 
-    def _tremor(self, index: Tensor) -> Tensor:
+    def _rounding_sensitivity(self, index: Tensor) -> Tensor:
         """By how much what children read of existing neurons changes with the pre-activations, ``[k]``.
 
         Relative to the latter's terms, which is what is rounded: a norm behind them may make more or less of it.
@@ -167,7 +169,7 @@ class Ball:
         z, terms = product(self.E, theta), self.E.norm(dim=2, keepdim=True) * theta.norm(dim=0)
         signs = 1.0 - 2.0 * (torch.arange(z[..., :1].numel(), device=z.device) % 2)
         shaken = z + SHAKE * terms * signs.to(z).view(*z.shape[:2], 1)
-        written = zip(*(self.samples.written_there(each, index) for each in (shaken, z)), strict=True)
+        written = zip(*(self.samples.read_existing(each, index) for each in (shaken, z)), strict=True)
         squares = [(one - other).double().square().sum((0, 1, 3)) for one, other in written]
         size: Tensor = (torch.stack(squares).sum(0) / len(z)).sqrt() / SHAKE
         return size

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 from dagrow.build import Network
 from dagrow.build.edge_weight import EdgeWeight
 from dagrow.errors import GrowthError
-from dagrow.graph import FixedSize, site, span
+from dagrow.graph import NotGrowable, site, span
 from dagrow.mutation.apply import apply_change
 from dagrow.mutation.change import Change, EdgeWeights, NewFeatures
 from dagrow.spec.graph import EdgeId
@@ -43,8 +43,8 @@ def add_units(
         OptimizerError: if the optimizer's state cannot be carried.
     """
     dag = network.dag
-    place = site(dag, node) if node in dag.spec.nodes else FixedSize(node, "the graph has no such node")
-    if isinstance(place, FixedSize):
+    place = site(dag, node) if node in dag.spec.nodes else NotGrowable(node, "the graph has no such node")
+    if isinstance(place, NotGrowable):
         raise GrowthError(f"'{node}' cannot gain units: {place.reason}")
     state = network.state_dict()
     edges = [edge for edge in dag.incoming[node] if dag.op(edge).parametrised]

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 from dagrow.build import Network
 from dagrow.build.units import Block, fan_ins, reading_block
 from dagrow.errors import GrowthError
-from dagrow.graph import Dag, FixedSize, Site, in_concat, site
+from dagrow.graph import Dag, GrowableNode, NotGrowable, in_concat, site
 from dagrow.mutation.averages import averaged_networks
 from dagrow.mutation.groups import as_optimizers, check_holding
 from dagrow.mutation.tensor_edits import Edit, removed
@@ -43,8 +43,8 @@ def remove_units(
         OptimizerError: if the optimizer's state cannot be carried.
     """
     dag = network.dag
-    place = site(dag, node) if node in dag.spec.nodes else FixedSize(node, "the graph has no such node")
-    if isinstance(place, FixedSize):
+    place = site(dag, node) if node in dag.spec.nodes else NotGrowable(node, "the graph has no such node")
+    if isinstance(place, NotGrowable):
         raise GrowthError(f"'{node}' cannot lose units: {place.reason}")
     size, count = dag.size(node), int(gone.sum())
     if gone.shape != (size,) or count >= size:
@@ -59,7 +59,7 @@ def remove_units(
         transaction.commit()
 
 
-def _removals(network: Network, place: Site, gone: Tensor) -> list[Edit]:
+def _removals(network: Network, place: GrowableNode, gone: Tensor) -> list[Edit]:
     state = network.state_dict(keep_vars=True)
     edits: dict[str, Edit] = {}
     for block in _blocks(state, network.dag, place):
@@ -67,7 +67,7 @@ def _removals(network: Network, place: Site, gone: Tensor) -> list[Edit]:
     return list(edits.values())
 
 
-def _blocks(state: dict[str, Tensor], dag: Dag, place: Site) -> Iterator[Block]:
+def _blocks(state: dict[str, Tensor], dag: Dag, place: GrowableNode) -> Iterator[Block]:
     """Every tensor that has entries of the units."""
     for side in fan_ins(dag):
         if side.node == place.node:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
-from dagrow.build import Value
+from dagrow.build import Value, merged
 
 Values = dict[Value, Tensor]
 """Cached values of a forward pass."""
@@ -56,6 +57,22 @@ class Response:
             return value
 
         return changed
+
+    def largest_amplitude(self, values: Values) -> float:
+        """Above it, what a node merges is lost in the rounding of what is added to it.
+
+        A norm that takes a constant away again makes such a loss look like a gain. Half of the digits must stay.
+
+        Args:
+            values: of the same batch.
+        """
+        limit = math.inf
+        for node, part in self.proportional.items():
+            base = values[merged(node)] if merged(node) in values else None
+            if base is not None and part.numel() and (size := float(base.abs().amax())) > 0:
+                added = float(part.abs().amax())
+                limit = min(limit, size / torch.finfo(part.dtype).eps ** 0.5 / added if added > 0 else math.inf)
+        return limit
 
     def _start(self, node: str, base: Tensor | None) -> Tensor | None:
         """The pre-activation with the constant part, made once."""

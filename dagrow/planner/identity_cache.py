@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 V = TypeVar("V")
 
 
-class ByObject(Generic[V]):
+class IdentityCache(Generic[V]):
     """Values by an object and further keys.
 
     The objects are held: the number by which Python tells objects apart is given to another one once they are gone.

@@ -9,19 +9,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from dagrow.errors import GrowthError, SpecError, did_you_mean, listed
-from dagrow.graph import Dag, FixedSize, NodeTemplate
+from dagrow.graph import Dag, NodeTemplate, NotGrowable
 from dagrow.planner.kinds import find_kind
-from dagrow.planner.screening import Entry
+from dagrow.planner.screening import ScreeningEntry
 from dagrow.spec.growth import NewNodeSpec
 from dagrow.spec.problems import problems_of
 
 
-def find_places(
+def find_locations(
     dag: Dag,
     candidates: str | Sequence[str],
     nodes: Sequence[str] | None = None,
     new_node: NewNodeSpec | Mapping[str, Any] | None = None,
-) -> tuple[list[Entry], tuple[FixedSize, ...]]:
+) -> tuple[list[ScreeningEntry], tuple[NotGrowable, ...]]:
     """All places that are asked for, and those where nothing can be done and why.
 
     Args:
@@ -35,15 +35,15 @@ def find_places(
         GrowthError: if there is no kind or node of a name, or a named node can never be such a place.
     """
     templates = node_templates(new_node)
-    entries: list[Entry] = []
-    fixed: list[FixedSize] = []
+    entries: list[ScreeningEntry] = []
+    fixed: list[NotGrowable] = []
     kinds = [find_kind(name) for name in ((candidates,) if isinstance(candidates, str) else candidates)]
     for kind in kinds:
         for place in kind.places(dag, templates):
-            if isinstance(place, FixedSize):
+            if isinstance(place, NotGrowable):
                 fixed.append(place)
             else:
-                entries.append(Entry(kind, place))
+                entries.append(ScreeningEntry(kind, place))
     if nodes is None:
         return entries, tuple(dict.fromkeys(fixed))
     for name in nodes:
@@ -54,7 +54,7 @@ def find_places(
         reason = next((place.reason for place in fixed if place.node == name), None)
         if reason is not None:
             raise GrowthError(f"'{name}' cannot grow: {reason}")
-        fixed.append(FixedSize(name, "; ".join(f"{kind.name}: {kind.used_up}" for kind in kinds)))
+        fixed.append(NotGrowable(name, "; ".join(f"{kind.name}: {kind.used_up}" for kind in kinds)))
     entries = [entry for entry in entries if entry.place.concerns(nodes)]
     return entries, tuple(dict.fromkeys(place for place in fixed if place.node in nodes))
 

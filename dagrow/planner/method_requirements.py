@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from dagrow.errors import GrowthError, listed, lookup
-from dagrow.graph import Dag, NoChain, Site, relu_chain, sites
+from dagrow.graph import Dag, GrowableNode, NoChain, relu_chain, sites
 from dagrow.methods import (
     CHAIN,
     EXISTING,
@@ -23,7 +23,7 @@ from dagrow.methods import (
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.existing import existing_neurons
 from dagrow.spec.growth import GrowthSpec
-from dagrow.statistics import SiteLayout, Snapshots, Statistics, chain_of, judged, labels_problem
+from dagrow.statistics import ActivationCache, SiteLayout, Statistics, chain_of, judged, labels_problem
 
 Supply = Callable[[SiteMoments, SiteLayout], SiteMoments]
 """Adds what is needed to the moments of one site."""
@@ -33,7 +33,7 @@ def _always(dag: Dag, kinds: Sequence[str], target: object) -> str:
     return ""
 
 
-def _collected(snapshots: Snapshots) -> Supply:
+def _collected(snapshots: ActivationCache) -> Supply:
     return lambda moments, layout: moments
 
 
@@ -48,7 +48,7 @@ class Need:
     """
 
     missing: Callable[[Dag, Sequence[str], object], str] = _always
-    supply: Callable[[Snapshots], Supply] = _collected
+    supply: Callable[[ActivationCache], Supply] = _collected
 
 
 def check_needs(makers: Mapping[str, Method], dag: Dag, kinds: Sequence[str], target: object = None) -> None:
@@ -85,7 +85,7 @@ def check_growth(growth: GrowthSpec, dag: Dag, target: object = None) -> None:
         check_needs(makers, dag, growth.candidates, target)
 
 
-def supplied(statistics: Statistics, needs: Collection[str], snapshots: Snapshots) -> Statistics:
+def supplied(statistics: Statistics, needs: Collection[str], snapshots: ActivationCache) -> Statistics:
     """The statistics with all that methods need besides, at each site."""
     sites = dict(statistics.sites)
     for need in needs:
@@ -95,7 +95,7 @@ def supplied(statistics: Statistics, needs: Collection[str], snapshots: Snapshot
 
 
 def _no_silence(dag: Dag, kinds: Sequence[str], target: object) -> str:
-    growing = [place.node for place in sites(dag) if isinstance(place, Site)]
+    growing = [place.node for place in sites(dag) if isinstance(place, GrowableNode)]
     found = {dag.node(name).activation for name in growing}
     if tuple(kinds) != ("widen",) or not found or any(ACTIVATIONS[name].at_zero == 0 for name in found):
         return ""
@@ -104,7 +104,7 @@ def _no_silence(dag: Dag, kinds: Sequence[str], target: object) -> str:
     return f"starts neurons with a fan-in of 0: it needs activations that are 0 there, not {bad}; allowed: {fit}"
 
 
-def _supply_existing(snapshots: Snapshots) -> Supply:
+def _supply_existing(snapshots: ActivationCache) -> Supply:
     return lambda moments, layout: replace(moments, existing=existing_neurons(snapshots.network, layout))
 
 
@@ -118,7 +118,7 @@ def _no_chain(dag: Dag, kinds: Sequence[str], target: object) -> str:
     return f"needs a classifier: {problem}" if problem else ""
 
 
-def _supply_chain(snapshots: Snapshots) -> Supply:
+def _supply_chain(snapshots: ActivationCache) -> Supply:
     edges = relu_chain(snapshots.dag)
     assert not isinstance(edges, NoChain)
     layers = {edge.target: number for number, edge in enumerate(edges)}

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.norm_entries import norm_entries
-from dagrow.graph import Site
+from dagrow.graph import GrowableNode
 from dagrow.mutation import NewFeatures
 
 Pair = tuple[Tensor, Tensor]
 
 
-def with_norms(network: Network, place: Site, features: NewFeatures, copied: Tensor) -> NewFeatures:
+def with_norms(network: Network, place: GrowableNode, features: NewFeatures, copied: Tensor) -> NewFeatures:
     """The features, as many as are told of, with the norms of their originals.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dagrow.planner.amplitude import AmplitudeSearch
-from dagrow.planner.sign_selection import Oriented
+from dagrow.planner.sign_selection import SignChoice
 from dagrow.planner.simulated_change import Trial
 
 Run = Callable[[list[tuple[Trial, AmplitudeSearch]]], None]
@@ -25,7 +25,7 @@ class Asked:
 
     trial: Trial
     neurons: AmplitudeSearch
-    first_order: Oriented
+    first_order: SignChoice
 
 
 @dataclass(frozen=True)

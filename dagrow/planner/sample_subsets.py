@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dagrow.build import Value
 from dagrow.planner.batch_response import Values
-from dagrow.statistics import Snapshot, joined, rows
+from dagrow.statistics import CachedBatch, joined, rows
 
 
 class _Lazy(dict[Value, Tensor]):
@@ -30,7 +30,7 @@ class _Lazy(dict[Value, Tensor]):
 
 
 @dataclass(frozen=True)
-class Look:
+class SampleSubset:
     """Samples that a search asks about.
 
     Attributes:
@@ -56,35 +56,35 @@ class Look:
     loss: float | None = None
 
 
-def look_at(snapshot: Snapshot, held_out: bool, scouting: bool, training: bool) -> Look | None:
+def subset_of(snapshot: CachedBatch, held_out: bool, pilot: bool, training: bool) -> SampleSubset | None:
     """The samples of a batch that count, None if there are none."""
     batch, values, outs = snapshot.batch, snapshot.values, snapshot.outputs
-    if not held_out and not scouting:
-        return Look(snapshot.number, "all", values, outs, batch.target, None, None, batch.size, snapshot.loss)
-    mask = batch.held if not scouting else batch.scouts & batch.held if held_out else batch.scouts
+    if not held_out and not pilot:
+        return SampleSubset(snapshot.number, "all", values, outs, batch.target, None, None, batch.size, snapshot.loss)
+    mask = batch.held if not pilot else batch.pilot_mask & batch.held if held_out else batch.pilot_mask
     size = int(mask.sum())
     if size == 0:
         return None
-    target, part = rows(batch.target, mask), "scouts" if scouting else "held out"
+    target, part = rows(batch.target, mask), "scouts" if pilot else "held out"
     if training:
         # Samples see one another in batch statistics: all are run, some count.
-        return Look(snapshot.number, part, values, outs, target, mask, None, size)
+        return SampleSubset(snapshot.number, part, values, outs, target, mask, None, size)
     index = mask.nonzero().squeeze(1)
     some = _Lazy(lambda value: values[value][index], values)
-    return Look(snapshot.number, part, some, tuple(x[index] for x in outs), target, None, index, size)
+    return SampleSubset(snapshot.number, part, some, tuple(x[index] for x in outs), target, None, index, size)
 
 
-def joined_looks(looks: Sequence[Look]) -> Look:
+def joined_subsets(subsets: Sequence[SampleSubset]) -> SampleSubset:
     """Several looks as one; only in eval mode, where samples do not see one another."""
-    values = _Lazy(lambda value: torch.cat([look.values[value] for look in looks]), looks[0].values)
-    outs = tuple(torch.cat(parts) for parts in zip(*(look.outputs for look in looks), strict=True))
-    target = joined([look.target for look in looks])
-    return Look(0, "scouts", values, outs, target, None, None, sum(look.size for look in looks))
+    values = _Lazy(lambda value: torch.cat([subset.values[value] for subset in subsets]), subsets[0].values)
+    outs = tuple(torch.cat(parts) for parts in zip(*(subset.outputs for subset in subsets), strict=True))
+    target = joined([subset.target for subset in subsets])
+    return SampleSubset(0, "scouts", values, outs, target, None, None, sum(subset.size for subset in subsets))
 
 
-def scouts_of(snapshot: Snapshot) -> Snapshot:
+def pilot_samples(snapshot: CachedBatch) -> CachedBatch:
     """The scouts of a batch alone."""
-    index = snapshot.batch.scouts.nonzero().squeeze(1)
+    index = snapshot.batch.pilot_mask.nonzero().squeeze(1)
     batch = snapshot.batch
     few = replace(
         batch,
@@ -94,4 +94,4 @@ def scouts_of(snapshot: Snapshot) -> Snapshot:
     )
     values = _Lazy(lambda value: snapshot.values[value][index], snapshot.values)
     outs = tuple(x[index] for x in snapshot.outputs)
-    return Snapshot(snapshot.number, few, values, outs, {name: g[index] for name, g in snapshot.goals.items()})
+    return CachedBatch(snapshot.number, few, values, outs, {name: g[index] for name, g in snapshot.goals.items()})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from dagrow.graph import Dag, FixedSize, NodeTemplate, Site
-from dagrow.planner.kinds import Kind, Place
+from dagrow.graph import Dag, GrowableNode, NodeTemplate, NotGrowable
+from dagrow.planner.kinds import CandidateType, Location
 from dagrow.planner.kinds.node import between
 from dagrow.ties import AGREE, best_first
 
@@ -16,11 +16,11 @@ GOOD = 0.5
 """Bound of a member of a union, at least, relative to the best one; what agrees with that is good."""
 
 
-class Entry(NamedTuple):
+class ScreeningEntry(NamedTuple):
     """A place of a kind."""
 
-    kind: Kind
-    place: Place
+    kind: CandidateType
+    place: Location
 
 
 class Shortlist(NamedTuple):
@@ -32,16 +32,16 @@ class Shortlist(NamedTuple):
         considered: how many there were.
     """
 
-    entries: tuple[Entry, ...]
-    refused: tuple[FixedSize, ...]
+    entries: tuple[ScreeningEntry, ...]
+    refused: tuple[NotGrowable, ...]
     considered: int
 
 
 def shortlist(
-    entries: Sequence[Entry],
+    entries: Sequence[ScreeningEntry],
     keep: int,
-    bounds_of: Callable[[Sequence[Place]], list[float]],
-    worth: Callable[[Place, float], float],
+    bounds_of: Callable[[Sequence[Location]], list[float]],
+    worth: Callable[[Location, float], float],
     templates: Sequence[NodeTemplate],
 ) -> Shortlist:
     """Keeps what need not be screened, and the best of the rest.
@@ -66,8 +66,8 @@ def shortlist(
 
 
 def most_promising(
-    entries: Sequence[Entry], bounds: Sequence[float], worth: Callable[[Place, float], float]
-) -> list[Entry]:
+    entries: Sequence[ScreeningEntry], bounds: Sequence[float], worth: Callable[[Location, float], float]
+) -> list[ScreeningEntry]:
     """Entries by falling worth; of those whose bounds agree, the one that comes first.
 
     Bounds are differences of losses, rounded in the size of the largest.
@@ -82,7 +82,7 @@ def most_promising(
     return [entries[index] for index in order]
 
 
-def _unions(ranked: Sequence[tuple[Entry, float]], templates: Sequence[NodeTemplate]) -> list[Entry]:
+def _unions(ranked: Sequence[tuple[ScreeningEntry, float]], templates: Sequence[NodeTemplate]) -> list[ScreeningEntry]:
     """One new node for several good parents of the best child, one for several good children of the best parent."""
     if not ranked or ranked[0][1] <= 0:
         return []
@@ -96,21 +96,21 @@ def _unions(ranked: Sequence[tuple[Entry, float]], templates: Sequence[NodeTempl
     if len(children) > 1:
         ordered = sorted(children, key=best.base.order.index)
         found.append(between(best.base, best.sources, ordered, best.template, templates))
-    return [Entry(kind, place) for place in found if isinstance(place, Place)]
+    return [ScreeningEntry(kind, place) for place in found if isinstance(place, Location)]
 
 
-def _legal(entries: Sequence[Entry], considered: int) -> Shortlist:
+def _legal(entries: Sequence[ScreeningEntry], considered: int) -> Shortlist:
     legal, refused = [], []
     for entry in entries:
         place = entry.place
-        if place.activation is not None and not isinstance(place.site, Site):
-            refused.append(FixedSize(place.label, place.site.reason))
+        if place.activation is not None and not isinstance(place.site, GrowableNode):
+            refused.append(NotGrowable(place.label, place.site.reason))
         else:
             legal.append(entry)
     return Shortlist(tuple(legal), tuple(refused), considered)
 
 
-def burden(dag: Dag, place: Place, neurons: int) -> tuple[int, int]:
+def burden(dag: Dag, place: Location, neurons: int) -> tuple[int, int]:
     """About how many parameters and multiply-adds a screened place adds, without its graph being made."""
     if place.structure is None:
         read = {edge: dag.op(edge) for edge in dag.incoming[place.node]}

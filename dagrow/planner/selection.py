@@ -37,10 +37,12 @@ COSTED: dict[str, Callable[[int, int], float]] = {
 WHERE: dict[str, Score] = {
     "naive": lambda candidate, turn: -float(turn.rank),
     "eigenvalue": lambda candidate, turn: max(candidate.scores, default=0.0),
-    "gain": lambda candidate, turn: candidate.merit,
-    "gain_per_parameter": lambda candidate, turn: promise("gain_per_parameter", candidate.merit, *candidate.cost),
-    "gain_per_mac": lambda candidate, turn: promise("gain_per_mac", candidate.merit, *candidate.cost),
-    "smallest_gain": lambda candidate, turn: -candidate.merit,
+    "gain": lambda candidate, turn: candidate.selection_score,
+    "gain_per_parameter": lambda candidate, turn: promise(
+        "gain_per_parameter", candidate.selection_score, *candidate.cost
+    ),
+    "gain_per_mac": lambda candidate, turn: promise("gain_per_mac", candidate.selection_score, *candidate.cost),
+    "smallest_gain": lambda candidate, turn: -candidate.selection_score,
     "random": lambda candidate, turn: _lot(candidate, turn.seed),
 }
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from dagrow.distributed import Processes
 from dagrow.planner.losses import Mean
 from dagrow.planner.simulated_change import Trial
-from dagrow.statistics import Snapshot
+from dagrow.statistics import CachedBatch
 
 
 @dataclass(frozen=True)
-class Oriented:
+class SignChoice:
     """A trial with each neuron on its better side, at first order.
 
     Attributes:
@@ -53,7 +53,7 @@ def _whole_loss(loss: float, slope: float | None, otherwise: float) -> float:
     return scale if 0.0 < scale < math.inf else otherwise
 
 
-class Shares:
+class DirectionalDerivatives:
     """What each neuron of a trial, its mirror image, and the updates take off the loss per unit of amplitude.
 
     Args:
@@ -68,7 +68,7 @@ class Shares:
         self.sums: list[Tensor] = []
         self.kept: dict[int, Tensor] = {}
 
-    def add(self, snapshot: Snapshot, updates: Mapping[str, Tensor]) -> None:
+    def add(self, snapshot: CachedBatch, updates: Mapping[str, Tensor]) -> None:
         """Adds one batch, given what the updates do on it."""
         self.update += _inner(updates, snapshot.goals)
         if self.features is None:
@@ -85,7 +85,7 @@ class Shares:
         (self.update,) = processes.sums(self.update)
         processes.add_up(self.sums)
 
-    def oriented(self, loss: Mean) -> Oriented:
+    def oriented(self, loss: Mean) -> SignChoice:
         """The trial with the better images, and what the loss does there."""
         trial, total = self.trial, self.update
         if self.features is not None:
@@ -100,7 +100,7 @@ class Shares:
             # Updates that share the amplitude share the slope.
             total = float(best.sum()) + (self.update if trial.fan_in_fixed else 0.0)
         slope = total / loss.count if trial.has_slope else None
-        return Oriented(trial, slope, self.update / loss.count, loss.value)
+        return SignChoice(trial, slope, self.update / loss.count, loss.value)
 
     def _with_sides(self, flip: Tensor, signs: Tensor) -> Trial:
         """The trial with some neurons mirrored; each brings the norm statistics of its own side."""

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from dagrow.build import Network, output_of
 from dagrow.flop_counter import layer_output, spend
-from dagrow.graph import Dag, Reading, Site
+from dagrow.graph import Consumer, Dag, GrowableNode
 from dagrow.mutation import Change, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, NORMS, Activation
 from dagrow.planner.batch_response import Deltas, Response, Values, add_delta, total
 from dagrow.planner.norm_statistics_of_copies import with_norms
-from dagrow.stages import Passing, run_stages
+from dagrow.stages import NodeTail, run_stages
 
 TRUSTED = (0.5, 2.0)
 """Root mean square of new pre-activations that training can live with: where activations bend, and not far out."""
@@ -49,7 +49,7 @@ class Trial:
     network: Network
     dag: Dag
     change: Change
-    site: Site | None = None
+    site: GrowableNode | None = None
     scale: float = 1.0
     fan_in_fixed: bool = False
     still: bool = False
@@ -313,7 +313,7 @@ class Trial:
 
     def _reached(
         self, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None
-    ) -> Iterator[tuple[Reading, Tensor]]:
+    ) -> Iterator[tuple[Consumer, Tensor]]:
         """Each edge that reads the new features, with what comes to it of their pre-activations ``z``."""
         assert self.site is not None
         reached: dict[tuple[str, ...], Tensor] = {(): self._tail(self.site.node, z, activation)}
@@ -326,7 +326,7 @@ class Trial:
 
     def _tail(self, name: str, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None) -> Tensor:
         """All stages of a node, on its new features alone."""
-        how = Passing(self._normalised, activation, self.network.training)
+        how = NodeTail(self._normalised, activation, self.network.training)
         return run_stages(name, self.dag.node(name), self.dag.merged(name), z, how)
 
     def _normalised(self, name: str, z: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def wide_note(dag: Dag) -> str:
+def size_warning(dag: Dag) -> str:
     """What a person should know of the widest node before growth; empty where a proposal takes seconds."""
     node, width = widest_fan_in(dag)
     if width <= WIDE:
@@ -34,7 +34,7 @@ def warning_of_width(propose: Callable[P, R]) -> Callable[P, R]:
     @wraps(propose)
     def warned(*args: P.args, **kwargs: P.kwargs) -> R:
         model = args[0] if args else kwargs.get("model")
-        if isinstance(model, Network) and (note := wide_note(model.dag)):
+        if isinstance(model, Network) and (note := size_warning(model.dag)):
             warnings.warn(note, stacklevel=2)
         return propose(*args, **kwargs)
 

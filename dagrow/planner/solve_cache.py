@@ -19,7 +19,7 @@ from dagrow.methods import Neurons
 
 
 @dataclass(frozen=True)
-class Solves:
+class SolveCache:
     """What was found so far, of what will be asked for again: weights are large.
 
     Attributes:

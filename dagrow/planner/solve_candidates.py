@@ -16,8 +16,8 @@ from dagrow.distributed import ALONE, Processes
 from dagrow.errors import NumbersError
 from dagrow.graph import cost
 from dagrow.mutation import frozen_problem
-from dagrow.planner.kinds import Ask, Draft, Place
-from dagrow.planner.screening import Entry, most_promising
+from dagrow.planner.kinds import Location, Proposal, SolveOptions
+from dagrow.planner.screening import ScreeningEntry, most_promising
 from dagrow.statistics import Statistics
 
 SEARCHES = 3
@@ -31,13 +31,13 @@ PASSES, LEAST = 0.5, 5e8
 
 def make_drafts(
     network: Network,
-    entries: Sequence[Entry],
+    entries: Sequence[ScreeningEntry],
     statistics: Statistics,
-    ask: Ask,
-    bounds_of: Callable[[Sequence[Place]], list[float]],
-    worth: Callable[[Place, float], float],
+    ask: SolveOptions,
+    bounds_of: Callable[[Sequence[Location]], list[float]],
+    worth: Callable[[Location, float], float],
     processes: Processes = ALONE,
-) -> list[Draft]:
+) -> list[Proposal]:
     """What to try at each place.
 
     Args:
@@ -72,8 +72,8 @@ def make_drafts(
 
 
 def _drafts(
-    network: Network, entries: Sequence[Entry], statistics: Statistics, ask: Ask, processes: Processes
-) -> list[Draft]:
+    network: Network, entries: Sequence[ScreeningEntry], statistics: Statistics, ask: SolveOptions, processes: Processes
+) -> list[Proposal]:
     """Drafts of some places; of several processes, each solves a part for all of them first."""
     if processes.count > 1:
         _draw_together(statistics, ask)
@@ -86,7 +86,7 @@ def _drafts(
     return [_draft(network, entry, statistics, ask) for entry in entries]
 
 
-def _without_moving_frozen(network: Network, draft: Draft) -> Draft:
+def _without_moving_frozen(network: Network, draft: Proposal) -> Proposal:
     """The draft without what would move frozen weights; methods that split neurons, say, or replace an edge."""
     problems = {id(v): frozen_problem(network, v.trial.scaled(1.0)) for v in draft.variants}
     variants = tuple(variant for variant in draft.variants if not problems[id(variant)])
@@ -94,7 +94,7 @@ def _without_moving_frozen(network: Network, draft: Draft) -> Draft:
     return replace(draft, variants=variants, reason=reason)
 
 
-def _draw_together(statistics: Statistics, ask: Ask) -> None:
+def _draw_together(statistics: Statistics, ask: SolveOptions) -> None:
     """Has the processes exchange samples now, all of them at once, that a solve may ask for."""
     for moments in statistics.sites.values():
         if ask.may_search and moments.samples is not None:
@@ -103,12 +103,12 @@ def _draw_together(statistics: Statistics, ask: Ask) -> None:
             moments.chain()
 
 
-def _draft(network: Network, entry: Entry, statistics: Statistics, ask: Ask) -> Draft:
+def _draft(network: Network, entry: ScreeningEntry, statistics: Statistics, ask: SolveOptions) -> Proposal:
     """What to try at one place; where its numbers are none, nothing, and the others go on."""
     kind, place = entry
     try:
         return _without_moving_frozen(network, kind.draft(network, place, statistics, ask))
     except NumbersError as error:
-        return Draft(kind.name, place.label, (), str(error))
+        return Proposal(kind.name, place.label, (), str(error))
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        return Draft(kind.name, place.label, (), "its statistics have no solution that could be found")
+        return Proposal(kind.name, place.label, (), "its statistics have no solution that could be found")

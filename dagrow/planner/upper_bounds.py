@@ -22,9 +22,9 @@ from dagrow.flop_counter import product, spend
 from dagrow.graph import leading_op
 from dagrow.methods import Metric, orthonormal
 from dagrow.ops import ACTIVATIONS, Op, Pool
-from dagrow.planner.kinds.base import Place
+from dagrow.planner.kinds.base import Location
 from dagrow.statistics import (
-    Snapshots,
+    ActivationCache,
     edge_widths,
     gathered,
     joined,
@@ -92,7 +92,7 @@ class _Columns:
         return _Columns(values, product(values.T, values))
 
 
-class Screen:
+class UpperBoundScreen:
     """Bounds for places.
 
     Args:
@@ -100,7 +100,7 @@ class Screen:
         seed: of the random neurons.
     """
 
-    def __init__(self, snapshots: Snapshots, seed: int) -> None:
+    def __init__(self, snapshots: ActivationCache, seed: int) -> None:
         self.dag, self.snapshots, self.seed = snapshots.dag, snapshots, seed
         self._residuals: dict[str, _Residual] = {}
         self._features: dict[object, Tensor] = {}
@@ -110,13 +110,13 @@ class Screen:
         self._shares: dict[tuple[_Key, str], float] = {}
 
     @torch.no_grad()
-    def bounds(self, places: Sequence[Place]) -> list[float]:
+    def bounds(self, places: Sequence[Location]) -> list[float]:
         """What each place could gain, roughly; 0 where nothing can be said."""
         pairs = [[(self._known(place, target), target) for target in place.targets] for place in places]
         self._compare({pair for each in pairs for pair in each if pair not in self._shares})
         return [sum(self._residuals[target].gain * self._shares[known, target] for known, target in p) for p in pairs]
 
-    def _known(self, place: Place, target: str) -> _Key:
+    def _known(self, place: Location, target: str) -> _Key:
         """What a place offers a target, as a key; empty where nothing is to be gained, or nothing leads there."""
         if self._residual(target).gain <= 0 or self._residual(target).squared <= 0:
             return ()
@@ -140,7 +140,7 @@ class Screen:
             found = _shares([self._columns[known] for known in keys], self._residual(target))
             self._shares.update({(known, target): share for known, share in zip(keys, found, strict=True)})
 
-    def _sources(self, place: Place) -> tuple[str, ...]:
+    def _sources(self, place: Location) -> tuple[str, ...]:
         """What new features would read: the place's sources, or what a node that is there reads already."""
         return place.sources or tuple(edge.source for edge in weighted_edges(self.dag, place.node))
 
@@ -156,7 +156,7 @@ class Screen:
         wanted = []
         for snapshot in self.snapshots.passing(goals=True):
             batch = snapshot.batch
-            index = (~batch.held & (batch.lots < share)).nonzero().squeeze(1)
+            index = (~batch.held & (batch.sample_uniform < share)).nonzero().squeeze(1)
             # Of the first batch even none: a process may have nothing else to say.
             if index.numel() or not values:
                 values.append({value: x[index] for value, x in snapshot.values.items()})
@@ -233,7 +233,7 @@ class Screen:
                 losses.append(float(self.snapshots.loss(each[0] if len(each) == 1 else each, target)))
         return losses
 
-    def _seen(self, place: Place, source: str, target: str) -> object | None:
+    def _seen(self, place: Location, source: str, target: str) -> object | None:
         """What ``source`` offers at the positions of ``target``, as a key: its features, or random neurons of them."""
         found = self._way(source, target, place.template.kernel)
         if found is None:

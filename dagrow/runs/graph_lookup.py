@@ -17,14 +17,14 @@ STEPS = {"start": 0, "end": None}
 """Words for steps."""
 
 
-class Moment(NamedTuple):
+class GraphRef(NamedTuple):
     """A graph and what to call it."""
 
     graph: GraphSpec
     name: str
 
 
-def moment(source: str | Path) -> Moment:
+def resolve_graph(source: str | Path) -> GraphRef:
     """The graph that is meant.
 
     Args:
@@ -37,12 +37,12 @@ def moment(source: str | Path) -> Moment:
     """
     path = Path(source)
     if path.is_dir():
-        return Moment(run_directory(path).load_graph(), str(source))
+        return GraphRef(run_directory(path).load_graph(), str(source))
     folder, at, step = str(source).rpartition("@")
     if at and not path.exists():
         wanted = read_step(step)
-        return Moment(replay_run(folder, wanted).graph, f"{folder}, {_named(wanted)}")
-    return Moment(load_graph(path), str(source))
+        return GraphRef(replay_run(folder, wanted).graph, f"{folder}, {_named(wanted)}")
+    return GraphRef(load_graph(path), str(source))
 
 
 def read_step(text: str) -> int | None:
@@ -83,7 +83,7 @@ def run_directory(path: str | Path) -> RunDirectory:
     return directory
 
 
-def compare(first: Moment, second: Moment) -> GraphDiff:
+def diff_graphs(first: GraphRef, second: GraphRef) -> GraphDiff:
     """What differs between two graphs."""
     return GraphDiff(first.graph, second.graph, (first.name, second.name))
 

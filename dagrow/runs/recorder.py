@@ -16,16 +16,16 @@ from dagrow.journal.replay import graph_entries, last_graph
 from dagrow.journal.writer import Journal
 from dagrow.planner import Candidate
 from dagrow.report import write_scene
-from dagrow.runs.checkpoint import CheckpointStore, StepStore, capture
+from dagrow.runs.checkpoint import CheckpointStore, GrowthStepStore, capture
 from dagrow.runs.directory import RunDirectory
 from dagrow.spec import graph_hash
 from dagrow.training.epochs import Score
 from dagrow.training.progress import Progress
 from dagrow.training.schedules import Unit
-from dagrow.training.state import RunState, Task
+from dagrow.training.state import RunContext, RunState
 
 
-class Record:
+class RunRecorder:
     """The journal of a run, its checkpoints, and the files beside them.
 
     Attributes:
@@ -34,7 +34,7 @@ class Record:
         kept: what was done at the last checkpoint; None before the first.
     """
 
-    def __init__(self, task: Task, directory: RunDirectory | None) -> None:
+    def __init__(self, task: RunContext, directory: RunDirectory | None) -> None:
         self.task, self.directory = task, directory
         self.journal = Journal(directory.journal if directory else None)
         self.kept: Progress | None = None
@@ -44,7 +44,9 @@ class Record:
             self._store = CheckpointStore(directory.checkpoints)
 
     @classmethod
-    def continued(cls, task: Task, directory: RunDirectory, journal: Journal, store: CheckpointStore) -> Record:
+    def continued(
+        cls, task: RunContext, directory: RunDirectory, journal: Journal, store: CheckpointStore
+    ) -> RunRecorder:
         """The record of a run that is taken up again: with the journal up to there, and its checkpoints."""
         record = cls(task, directory)
         record.journal, record._store = journal, store
@@ -107,13 +109,13 @@ class Record:
         self.journal.write("checkpoint", epoch=done.epoch, step=done.step, graph_hash=graph)
         self.keep(directory, state)
         with disk_errors(directory.path):
-            StepStore(directory.steps).keep(done.step, self._store.good[-1])
+            GrowthStepStore(directory.steps).keep(done.step, self._store.good[-1])
 
     def complete(self, done: Progress, checkpoint: Path) -> None:
         """Keeps for good the checkpoint of a growth step, where the run died before it could."""
         if self.directory is None or done.since_growth or not self.task.spec.training.checkpoint.steps:
             return
-        kept = StepStore(self.directory.steps)
+        kept = GrowthStepStore(self.directory.steps)
         kept.remove_leftovers()
         if not kept.path(done.step).is_dir():
             with disk_errors(self.directory.path):

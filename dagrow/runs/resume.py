@@ -17,11 +17,11 @@ from dagrow.journal.writer import Journal, JournalPosition, content_up_to
 from dagrow.report import Reporter
 from dagrow.runs.checkpoint import Checkpoint, CheckpointError, CheckpointStore, environment, restore
 from dagrow.runs.directory import RunDirectory
-from dagrow.runs.recorder import Record
+from dagrow.runs.recorder import RunRecorder
 from dagrow.runs.result import GrowthResult
 from dagrow.spec import RunSpec
 from dagrow.training.epochs import Score
-from dagrow.training.state import RunState, Task
+from dagrow.training.state import RunContext, RunState
 from dagrow.training.targets import begin_at_priors
 
 _SHOWN = 5
@@ -61,7 +61,9 @@ def finished(directory: RunDirectory, device: torch.device) -> GrowthResult | No
     return GrowthResult(network, train, test, tuple(events), directory.path, preprocessing)
 
 
-def continued(task: Task, directory: RunDirectory, device: torch.device, reporter: Reporter) -> tuple[RunState, Record]:
+def continued(
+    task: RunContext, directory: RunDirectory, device: torch.device, reporter: Reporter
+) -> tuple[RunState, RunRecorder]:
     """The state of a run that has not ended, and its record cut back to that.
 
     Nothing is changed where something is refused.
@@ -88,7 +90,7 @@ def continued(task: Task, directory: RunDirectory, device: torch.device, reporte
         _warn_of_other_environment(found.checkpoint, device, reporter)
     directory.remove_leftovers()
     store.remove_leftovers()
-    record = Record.continued(task, directory, Journal.continued(directory.journal, position), store)
+    record = RunRecorder.continued(task, directory, Journal.continued(directory.journal, position), store)
     if found is not None:
         record.kept = state.progress
         # The last process may have stopped between graph and weights.
@@ -104,7 +106,7 @@ class _Found(NamedTuple):
 
 
 def _last_good(
-    task: Task, directory: RunDirectory, store: CheckpointStore, device: torch.device, reporter: Reporter
+    task: RunContext, directory: RunDirectory, store: CheckpointStore, device: torch.device, reporter: Reporter
 ) -> _Found | None:
     samples, refused = fingerprint(task.split), []
     for folder in store.newest_first():

@@ -13,7 +13,7 @@ from dagrow.files.disk import disk_errors
 from dagrow.journal.reader import events_of
 from dagrow.journal.replay import replay_to
 from dagrow.journal.writer import content_up_to
-from dagrow.runs.checkpoint import FILES, Checkpoint, CheckpointStore, StepStore, kept_network
+from dagrow.runs.checkpoint import FILES, Checkpoint, CheckpointStore, GrowthStepStore, kept_network
 from dagrow.runs.directory import RunDirectory
 from dagrow.runs.lock import LOCK
 from dagrow.spec import graph_hash
@@ -76,7 +76,7 @@ def revert(path: str | Path, step: int, out: str | Path | None = None) -> Revert
 
 
 def _kept(directory: RunDirectory, step: int) -> Path:
-    store = StepStore(directory.steps)
+    store = GrowthStepStore(directory.steps)
     kept = store.steps()
     if step in kept:
         return store.path(step)
@@ -102,9 +102,9 @@ def _fill(new: RunDirectory, old: RunDirectory, folder: Path, step: int) -> None
         if old.preprocessing.is_file():
             write_new_file(new.preprocessing, read_file(old.preprocessing, follow=False))
         CheckpointStore(new.checkpoints).write({name: read_file(folder / name, follow=False) for name in FILES})
-        store = StepStore(old.steps)
+        store = GrowthStepStore(old.steps)
         for earlier in (number for number in store.steps() if number <= step):
-            StepStore(new.steps).keep(earlier, store.path(earlier))
+            GrowthStepStore(new.steps).keep(earlier, store.path(earlier))
     new.save(network)
 
 

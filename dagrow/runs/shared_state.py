@@ -9,17 +9,17 @@ import torch
 
 from dagrow.journal.writer import JournalPosition
 from dagrow.runs.checkpoint import FILES, Checkpoint, capture, restore
-from dagrow.training.state import RunState, Task
+from dagrow.training.state import RunContext, RunState
 
 
-def hand_over(task: Task, state: RunState) -> None:
+def hand_over(task: RunContext, state: RunState) -> None:
     """Gives the state of the first process to the others, which call `take_over`."""
     files = capture(task.spec, "", JournalPosition(), state).files()
     for name in FILES:
         task.processes.copy_bytes(files[name])
 
 
-def take_over(task: Task, device: torch.device) -> RunState:
+def take_over(task: RunContext, device: torch.device) -> RunState:
     """The state that the first process hands over."""
     with TemporaryDirectory() as folder:
         for name in FILES:

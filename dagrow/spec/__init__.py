@@ -16,7 +16,7 @@ from dagrow.spec.run import (
     TrainingSpec,
 )
 from dagrow.spec.schema import run_schema
-from dagrow.spec.source import Source
+from dagrow.spec.source import SourceFile
 from dagrow.spec.writing import dump_graph, dump_run, plain_graph, save_graph, write_atomically
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "PenaltySpec",
     "RewindSpec",
     "RunSpec",
-    "Source",
+    "SourceFile",
     "SpecPart",
     "TablePatch",
     "TrainingSpec",

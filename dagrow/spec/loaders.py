@@ -20,7 +20,7 @@ from dagrow.spec.graph import GraphSpec, SpecPart
 from dagrow.spec.overrides import apply_overrides
 from dagrow.spec.problems import problems_of
 from dagrow.spec.run import RunSpec
-from dagrow.spec.source import Source
+from dagrow.spec.source import SourceFile
 
 VERSION = 1
 _LISTED = 5000
@@ -32,7 +32,7 @@ class _GraphFile(SpecPart):
     graph: GraphSpec
 
 
-def read_run(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunSpec, Source]:
+def read_run(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunSpec, SourceFile]:
     """Reads a run file.
 
     Args:
@@ -48,7 +48,7 @@ def read_run(path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunSpec, 
     return run_of(read_file(path), path, overrides)
 
 
-def run_of(document: Document, path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunSpec, Source]:
+def run_of(document: Document, path: str | Path, overrides: Sequence[str] = ()) -> tuple[RunSpec, SourceFile]:
     """The run that a document describes, as `read_run` does.
 
     Args:
@@ -61,12 +61,12 @@ def run_of(document: Document, path: str | Path, overrides: Sequence[str] = ()) 
     """
     document = tidy_edges(document)
     options = apply_overrides(document.data, overrides)
-    source = Source(str(path), document.lines, options)
+    source = SourceFile(str(path), document.lines, options)
     _absolute_data(document.data, Path(path).parent, source)
     return validated(RunSpec, document, source), source
 
 
-def read_graph(path: str | Path) -> tuple[GraphSpec, Source]:
+def read_graph(path: str | Path) -> tuple[GraphSpec, SourceFile]:
     """Reads the ``graph:`` section of any file that has one; other sections are not looked at.
 
     Raises:
@@ -79,8 +79,8 @@ def read_graph(path: str | Path) -> tuple[GraphSpec, Source]:
     if "graph" not in ours:
         near = did_you_mean("graph", others)
         problem = Problem(("graph",), f"there is no section 'graph'{near}; found: {listed(document.data)}")
-        raise Source(str(path), document.lines).error([problem])
-    source = Source(str(path), document.lines)
+        raise SourceFile(str(path), document.lines).error([problem])
+    source = SourceFile(str(path), document.lines)
     return validated(_GraphFile, replace(document, data=ours, problems=problems), source).graph, source
 
 
@@ -93,7 +93,7 @@ def read_file(path: str | Path) -> Document:
     return read_document(_content(Path(path)), str(path))
 
 
-def validated(model: type[M], document: Document, source: Source) -> M:
+def validated(model: type[M], document: Document, source: SourceFile) -> M:
     """The spec that a document describes.
 
     Raises:
@@ -116,7 +116,7 @@ def validated(model: type[M], document: Document, source: Source) -> M:
     return spec
 
 
-def _absolute_data(data: dict[str, Any], folder: Path, source: Source) -> None:
+def _absolute_data(data: dict[str, Any], folder: Path, source: SourceFile) -> None:
     """Paths in a file start at its folder, paths of an override at the current one."""
     section = data.get("data")
     if not isinstance(section, dict):

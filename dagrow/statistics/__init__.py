@@ -1,10 +1,10 @@
 """One pass over data to moments: sums and counts, and what they are sums of."""
 
-from dagrow.statistics.activation_cache import CACHE_BYTES, Snapshot, Snapshots, check_loss
+from dagrow.statistics.activation_cache import CACHE_BYTES, ActivationCache, CachedBatch, check_loss
 from dagrow.statistics.chain import chain_of, judged, labels_problem
 from dagrow.statistics.collect_moments import Statistics, collect, watched
-from dagrow.statistics.indexed_batches import FEW_SAMPLES, Batch, LossFunction, Stream, gathered, joined, rows
-from dagrow.statistics.moment_accumulator import Target
+from dagrow.statistics.indexed_batches import FEW_SAMPLES, Batch, IndexedBatches, LossFunction, gathered, joined, rows
+from dagrow.statistics.moment_accumulator import UpdateTarget
 from dagrow.statistics.node import (
     NodeMoments,
     bias_is_trained,
@@ -24,16 +24,16 @@ from dagrow.statistics.sums import Sums
 __all__ = [
     "CACHE_BYTES",
     "FEW_SAMPLES",
+    "ActivationCache",
     "Batch",
+    "CachedBatch",
+    "IndexedBatches",
     "LossFunction",
     "NodeMoments",
     "SiteLayout",
-    "Snapshot",
-    "Snapshots",
     "Statistics",
-    "Stream",
     "Sums",
-    "Target",
+    "UpdateTarget",
     "bias_is_trained",
     "chain_of",
     "check_loss",

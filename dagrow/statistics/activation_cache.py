@@ -19,7 +19,7 @@ from dagrow.build import Network, Suffix, Suffixes, Value, frozen_names, merged,
 from dagrow.errors import DataError, GrowthError, NumbersError
 from dagrow.flop_counter import spend
 from dagrow.graph import Dag, backward_work, forward_work
-from dagrow.statistics.indexed_batches import Batch, LossFunction, Stream
+from dagrow.statistics.indexed_batches import Batch, IndexedBatches, LossFunction
 from dagrow.statistics.weighing import CheckedLoss, Weighing, called
 
 CACHE_BYTES = 512 * 2**20
@@ -29,7 +29,7 @@ _BATCH_SEED = 0x6A09
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class CachedBatch:
     """One batch, seen by the network.
 
     Attributes:
@@ -51,7 +51,7 @@ class Snapshot:
     loss: float | None = None
 
 
-class Snapshots:
+class ActivationCache:
     """All batches of a stream, as often as needed.
 
     Args:
@@ -68,7 +68,7 @@ class Snapshots:
         self,
         network: Network,
         loss: LossFunction,
-        stream: Stream,
+        stream: IndexedBatches,
         nodes: Sequence[str],
         sites: Sequence[str] = (),
         read: Sequence[str] = (),
@@ -81,7 +81,7 @@ class Snapshots:
         self.nodes = tuple(nodes)
         self._inner = (*map(merged, self.nodes), *map(output, self._read(sites, read)))
         self._probe = probe(network, self.dag, self._inner)
-        self._kept: list[Snapshot] = []
+        self._kept: list[CachedBatch] = []
         self._room = cache_bytes
         self._complete = self._seen = False
         self._suffixes = Suffixes(network)
@@ -109,7 +109,7 @@ class Snapshots:
         itemsize = next(iter(self.network.parameters())).element_size()
         return samples * itemsize * sum(math.prod(shape) for shape in shapes) <= self._room
 
-    def passing(self, goals: bool = False) -> Iterator[Snapshot]:
+    def passing(self, goals: bool = False) -> Iterator[CachedBatch]:
         """One pass over the samples; desired updates are there if asked for."""
         if self._complete:
             yield from self._kept
@@ -122,11 +122,11 @@ class Snapshots:
         """One pass over the samples alone."""
         yield from (snapshot.batch for snapshot in self._kept) if self._complete else self.stream
 
-    def look(self, inputs: tuple[Tensor, ...], target: Any) -> Snapshot:
+    def look(self, inputs: tuple[Tensor, ...], target: Any) -> CachedBatch:
         """What the network makes of some samples as a batch of their own, desired updates included."""
         return self._look(Batch.of(inputs, target), 0, goals=True)
 
-    def _first_pass(self, goals: bool) -> Iterator[Snapshot]:
+    def _first_pass(self, goals: bool) -> Iterator[CachedBatch]:
         """A pass that shows whether there are numbers in all processes: they go on together, or none does."""
         processes = self.stream.processes
         try:
@@ -145,7 +145,7 @@ class Snapshots:
                 "unit of weight in common: propose in one process"
             )
 
-    def _pass(self, goals: bool) -> Iterator[Snapshot]:
+    def _pass(self, goals: bool) -> Iterator[CachedBatch]:
         kept = len(self._kept)
         count = 0
         for count, batch in enumerate(self.stream, start=1):
@@ -159,7 +159,7 @@ class Snapshots:
         self._seen = True
         self._complete = len(self._kept) == count
 
-    def cached(self) -> Sequence[Snapshot] | None:
+    def cached(self) -> Sequence[CachedBatch] | None:
         """All snapshots, if all of them are kept; None otherwise."""
         return self._kept if self._complete else None
 
@@ -167,14 +167,14 @@ class Snapshots:
         """The part of the network below a change, made once for all who ask (see `dagrow.build.Suffixes`)."""
         return self._suffixes.below(changed)
 
-    def _keep(self, snapshot: Snapshot, count: int) -> None:
+    def _keep(self, snapshot: CachedBatch, count: int) -> None:
         """Keeps the snapshot while there is room; a value that goes by two names counts once."""
         tensors = (*snapshot.values.values(), *snapshot.goals.values())
         self._room -= sum({t.data_ptr(): t.numel() * t.element_size() for t in tensors}.values())
         if self._room >= 0 and len(self._kept) == count - 1:
             self._kept.append(snapshot)
 
-    def _look(self, batch: Batch, number: int, goals: bool) -> Snapshot:
+    def _look(self, batch: Batch, number: int, goals: bool) -> CachedBatch:
         spend(batch.size * (forward_work(self.dag) + goals * backward_work(self.dag)))
         inputs = batch.inputs
         if goals:
@@ -211,7 +211,7 @@ class Snapshots:
         for name, x in zip(self.dag.spec.inputs, batch.inputs, strict=True):
             values[output(name)] = x
         plain = {value: x.detach() for value, x in values.items()}
-        return Snapshot(number, batch, plain, tuple(x.detach() for x in outs), found, loss)
+        return CachedBatch(number, batch, plain, tuple(x.detach() for x in outs), found, loss)
 
 
 def _check_inputs(inputs: Mapping[str, Tensor], number: int) -> None:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from dagrow.errors import NumbersError
-from dagrow.graph import Site
+from dagrow.graph import GrowableNode
 from dagrow.methods import SiteMoments
-from dagrow.statistics.activation_cache import Snapshots
-from dagrow.statistics.moment_accumulator import Tally, Target, explained
+from dagrow.statistics.activation_cache import ActivationCache
+from dagrow.statistics.moment_accumulator import MomentAccumulator, UpdateTarget, explained
 from dagrow.statistics.node import NodeMoments, solve_update
 from dagrow.statistics.sample_draws import Draws
 from dagrow.statistics.site import SiteLayout
@@ -41,16 +41,16 @@ class Statistics:
     samples: int
 
 
-def watched(nodes: Sequence[str], sites: Sequence[Site]) -> tuple[str, ...]:
+def watched(nodes: Sequence[str], sites: Sequence[GrowableNode]) -> tuple[str, ...]:
     """The nodes whose desired updates `collect` needs: those asked for, and every child of a site."""
     children = [reading.edge.target for site in sites for reading in site.readings]
     return tuple(dict.fromkeys((*nodes, *children)))
 
 
 def collect(
-    snapshots: Snapshots,
+    snapshots: ActivationCache,
     *,
-    targets: Sequence[Target] = (),
+    targets: Sequence[UpdateTarget] = (),
     layouts: Sequence[SiteLayout] = (),
     goal: bool = False,
     noise: bool = True,
@@ -72,8 +72,8 @@ def collect(
     if not targets and not layouts:
         return Statistics({}, {}, {}, 0)
     sites = [layout.site for layout in layouts]
-    wanted = {target.key: target for target in (*targets, *map(Target, watched((), sites)))}
-    tally = Tally(snapshots.dag, layouts, tuple(wanted.values()), noise, precision, snapshots.frozen)
+    wanted = {target.key: target for target in (*targets, *map(UpdateTarget, watched((), sites)))}
+    tally = MomentAccumulator(snapshots.dag, layouts, tuple(wanted.values()), noise, precision, snapshots.frozen)
     two_passes = tally.two_passes_are_cheaper(snapshots.will_fit())
     sums = Sums()
     for snapshot in snapshots.passing(goals=True):
@@ -95,7 +95,7 @@ def collect(
     return Statistics(node_moments, moments, {layout.key: layout for layout in layouts}, sums.samples)
 
 
-def _update(snapshots: Snapshots, node: str, moments: NodeMoments) -> Tensor:
+def _update(snapshots: ActivationCache, node: str, moments: NodeMoments) -> Tensor:
     """The best update of a child; none where its statistics are no numbers, which must not stop the others."""
     try:
         return solve_update(snapshots.dag, node, moments, frozen=snapshots.frozen)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dagrow.build import output_of
 from dagrow.graph import Dag
-from dagrow.statistics.activation_cache import Snapshot
+from dagrow.statistics.activation_cache import CachedBatch
 from dagrow.statistics.node import node_features, weighted_edges
 from dagrow.statistics.site import SiteLayout
 
@@ -24,7 +24,7 @@ Place = tuple[Dag, str]
 
 
 @dataclass(frozen=True)
-class Portion:
+class FeatureChunk:
     """Some samples of a batch.
 
     Attributes:
@@ -50,14 +50,14 @@ class Portion:
             self._blocks[key] = node_features(dag, node, self.outputs, like)
         return self._blocks[key]
 
-    def with_goals(self, goals: dict[str, Tensor]) -> Portion:
+    def with_goals(self, goals: dict[str, Tensor]) -> FeatureChunk:
         """The same samples with other desired updates."""
         return replace(self, goals=goals)
 
 
 def portions(
-    snapshot: Snapshot, nodes: Sequence[str], read: Sequence[Place], width: int, dtype: torch.dtype
-) -> Iterator[Portion]:
+    snapshot: CachedBatch, nodes: Sequence[str], read: Sequence[Place], width: int, dtype: torch.dtype
+) -> Iterator[FeatureChunk]:
     """The samples of a batch that are not held out.
 
     Args:
@@ -80,7 +80,7 @@ def portions(
         if not len(noisy):
             # One that counts 0: every process has sums of the same names.
             noisy = noisy.new_zeros(1)
-        yield Portion(
+        yield FeatureChunk(
             {u: output_of(snapshot.values, dag, u, rows).to(dtype) for u, dag in sources.items()},
             {node: snapshot.goals[node][rows].to(dtype) for node in nodes},
             signs.new_ones(1, len(signs)),

@@ -52,8 +52,8 @@ class Batch:
     size: int
     held: Tensor
     signs: Tensor
-    scouts: Tensor
-    lots: Tensor
+    pilot_mask: Tensor
+    sample_uniform: Tensor
 
     @staticmethod
     def of(inputs: tuple[Tensor, ...], target: Any) -> Batch:
@@ -64,7 +64,7 @@ class Batch:
 
 
 @dataclass
-class Stream:
+class IndexedBatches:
     """Batches of ``(x, y)`` that can be gone through as often as needed.
 
     Which samples are held out, and the signs, depend on a sample's position in the data alone, so nothing
@@ -127,8 +127,8 @@ class Stream:
                 noisy = torch.from_numpy(_few(index, NOISE_SAMPLES, 1 / 16))
                 signs = torch.from_numpy(_signs(index)) * noisy.unsqueeze(1)
                 device, dtype = inputs[0].device, example.dtype
-                lots = torch.from_numpy(_uniform(index, salt=4))
-                marks = (held.to(device), signs.to(device, dtype), few.to(device), lots.to(device))
+                sample_uniform = torch.from_numpy(_uniform(index, salt=4))
+                marks = (held.to(device), signs.to(device, dtype), few.to(device), sample_uniform.to(device))
                 yield Batch(inputs, _to(y, device), size, *marks)
                 first += size
         if count == 0:

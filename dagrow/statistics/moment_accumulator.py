@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dagrow.graph import Dag, Reading, cost
+from dagrow.graph import Consumer, Dag, cost
 from dagrow.methods import SiteMoments, SiteSamples
-from dagrow.statistics.activation_cache import Snapshot
-from dagrow.statistics.feature_chunks import Place, Portion, portions, positions_at, widest
+from dagrow.statistics.activation_cache import CachedBatch
+from dagrow.statistics.feature_chunks import FeatureChunk, Place, portions, positions_at, widest
 from dagrow.statistics.gram import add_gram, dot, symmetric
 from dagrow.statistics.node import (
     NodeMoments,
@@ -25,7 +25,7 @@ from dagrow.statistics.sums import Sums
 
 
 @dataclass(frozen=True)
-class Target:
+class UpdateTarget:
     """A node whose best update is wanted, perhaps with edges into it that are not there yet.
 
     Attributes:
@@ -44,14 +44,14 @@ class Target:
         return self.name or self.node
 
 
-class Tally:
+class MomentAccumulator:
     """What is added up batch by batch, for a fixed set of nodes and sites, and what it makes in the end."""
 
     def __init__(
         self,
         dag: Dag,
         layouts: Sequence[SiteLayout],
-        targets: tuple[Target, ...],
+        targets: tuple[UpdateTarget, ...],
         noise: bool,
         precision: torch.dtype | None,
         frozen: Container[str] = (),
@@ -65,8 +65,8 @@ class Tally:
         self.grown = tuple((layout.dag, layout.site.node) for layout in layouts)
 
     def portions(
-        self, snapshot: Snapshot, sums: Sums, read: Sequence[Place], featured: Sequence[Place] | None = None
-    ) -> Iterator[Portion]:
+        self, snapshot: CachedBatch, sums: Sums, read: Sequence[Place], featured: Sequence[Place] | None = None
+    ) -> Iterator[FeatureChunk]:
         """The samples of a batch that are not held out, a few at a time; `sums` is told how many.
 
         Args:
@@ -98,7 +98,7 @@ class Tally:
                 two += per_position * layout.outputs(reading)
         return one > two
 
-    def first_pass(self, snapshot: Snapshot, sums: Sums, goal: bool, cross: bool) -> None:
+    def first_pass(self, snapshot: CachedBatch, sums: Sums, goal: bool, cross: bool) -> None:
         """Adds S, N and, if asked, the moments of ``v_goal`` at the sites and the cross moments of one batch."""
         featured = [place for place in self.wanted if cross or not has_short_moments(*place)]
         for part in self.portions(snapshot, sums, (*self.wanted, *self.grown), (*featured, *self.grown)):
@@ -131,7 +131,7 @@ class Tally:
         """Whether the S of a site is that of the same node's best update, up to a factor."""
         return layout.plain_factor is not None and layout.dag is self.dag and layout.site.node in self.plain
 
-    def second_pass(self, snapshot: Snapshot, residual: Sums, updates: dict[str, Tensor]) -> None:
+    def second_pass(self, snapshot: CachedBatch, residual: Sums, updates: dict[str, Tensor]) -> None:
         """Adds the moments of ``v_goal`` and ``v_proj`` of one batch."""
         children = [(self.dag, node) for node in updates]
         for part in self.portions(snapshot, residual, (*self.grown, *children), self.grown):
@@ -148,9 +148,9 @@ class Tally:
         self,
         kind: str,
         layout: SiteLayout,
-        reading: Reading,
+        reading: Consumer,
         blocks: list[Tensor],
-        part: Portion,
+        part: FeatureChunk,
         sums: Sums,
     ) -> None:
         """``B^T v`` plainly and with random signs."""
@@ -234,5 +234,5 @@ def _square(sums: Sums, name: str, blocks: Sequence[Tensor]) -> Tensor:
     return sums.buffer(name, (width, width), blocks[0])
 
 
-def _name(layout: SiteLayout, reading: Reading) -> str:
+def _name(layout: SiteLayout, reading: Consumer) -> str:
     return f"{layout.key} | {reading.edge}"

@@ -8,9 +8,9 @@ from torch import Tensor, nn, unflatten
 
 from dagrow.build import Network
 from dagrow.build.norm_entries import norm_entries
-from dagrow.graph import Dag, Reading
+from dagrow.graph import Consumer, Dag
 from dagrow.ops import NORMS
-from dagrow.stages import FLATTENED, POSITIONED, STAGES, Passing, Stage, run_stages
+from dagrow.stages import FLATTENED, POSITIONED, STAGES, NodeTail, Stage, run_stages
 from dagrow.statistics.site import SiteLayout
 
 Norming = Callable[[str, Tensor], Tensor]
@@ -27,7 +27,7 @@ def activation(dag: Dag, name: str) -> Callable[[Tensor], Tensor]:
     return activate
 
 
-def reader(layout: SiteLayout, reading: Reading) -> Callable[[Tensor], Tensor]:
+def reader(layout: SiteLayout, reading: Consumer) -> Callable[[Tensor], Tensor]:
     """How a child reads new features: ``[n, P', K]`` to ``[n, Q, K, fan_out]``."""
     pooled, norming = layout.dag.pooled(layout.site.node), _of_these_values(layout.dag)
 
@@ -52,7 +52,7 @@ def writer(network: Network, layout: SiteLayout) -> Callable[[Tensor, Tensor], t
     return there
 
 
-def _read(layout: SiteLayout, reading: Reading, h: Tensor, norming: Norming, pointwise: bool) -> Tensor:
+def _read(layout: SiteLayout, reading: Consumer, h: Tensor, norming: Norming, pointwise: bool) -> Tensor:
     """Features that a node hands on, in its own shape, as a child reads each of them."""
     dag, K = layout.dag, h.shape[layout.dag.pooled(layout.site.node).batch_axis]
     x = _passed(dag, layout.site.node, h, norming, FLATTENED)
@@ -65,7 +65,7 @@ def _read(layout: SiteLayout, reading: Reading, h: Tensor, norming: Norming, poi
 
 def _passed(dag: Dag, name: str, z: Tensor, norming: Norming, stages: Sequence[Stage] = POSITIONED) -> Tensor:
     """Stages of a node; nothing is dropped."""
-    return run_stages(name, dag.node(name), dag.merged(name), z, Passing(norming), stages)
+    return run_stages(name, dag.node(name), dag.merged(name), z, NodeTail(norming), stages)
 
 
 def _of_these_values(dag: Dag) -> Norming:

@@ -20,7 +20,7 @@ from dagrow.flop_counter import product
 from dagrow.graph import Dag
 from dagrow.methods import ChildSamples, SiteSamples
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics.activation_cache import Snapshot, Snapshots
+from dagrow.statistics.activation_cache import ActivationCache, CachedBatch
 from dagrow.statistics.gram import with_constant
 from dagrow.statistics.indexed_batches import gathered, joined, rows
 from dagrow.statistics.node import NodeMoments, movable, solve_update, units_of, weighted_edges
@@ -57,7 +57,7 @@ class Draws:
         goal: ``v_goal`` itself is wanted as well.
     """
 
-    snapshots: Snapshots
+    snapshots: ActivationCache
     layouts: Sequence[SiteLayout]
     goal: bool = False
     _found: dict[str, SiteSamples] = field(default_factory=dict)
@@ -88,7 +88,9 @@ class Draws:
         found: dict[str, list[_Rows]] = {key: [] for key in shares}
         for snapshot in self.snapshots.passing(goals=True):
             for layout in layouts:
-                chosen = (~snapshot.batch.held & (snapshot.batch.lots < shares[layout.key])).nonzero().squeeze(1)
+                chosen = (
+                    (~snapshot.batch.held & (snapshot.batch.sample_uniform < shares[layout.key])).nonzero().squeeze(1)
+                )
                 # Of the first batch even none: a process may have nothing else to say.
                 if chosen.numel() or not found[layout.key]:
                     found[layout.key].append(self._rows(snapshot, layout, chosen))
@@ -104,12 +106,14 @@ class Draws:
         processes, most = self.snapshots.stream.processes, max(shares.values())
         parts: list[tuple[tuple[Tensor, ...], Any, Tensor]] = []
         for batch in self.snapshots.batches():
-            chosen = (~batch.held & (batch.lots < most)).nonzero().squeeze(1)
+            chosen = (~batch.held & (batch.sample_uniform < most)).nonzero().squeeze(1)
             if chosen.numel() or not parts:
-                parts.append((tuple(x[chosen] for x in batch.inputs), rows(batch.target, chosen), batch.lots[chosen]))
-        inputs, target, lots = gathered(joined(parts), processes)
+                parts.append(
+                    (tuple(x[chosen] for x in batch.inputs), rows(batch.target, chosen), batch.sample_uniform[chosen])
+                )
+        inputs, target, sample_uniform = gathered(joined(parts), processes)
         for layout in layouts:
-            own = (lots < shares[layout.key]).nonzero().squeeze(1)
+            own = (sample_uniform < shares[layout.key]).nonzero().squeeze(1)
             found = []
             for index in torch.split(own, TOGETHER) if len(own) else ():
                 snapshot = self.snapshots.look(tuple(x[index] for x in inputs), rows(target, index))
@@ -134,7 +138,7 @@ class Draws:
         return SiteSamples(B, tuple(children), activate, there)
 
     @torch.no_grad()
-    def _rows(self, snapshot: Snapshot, layout: SiteLayout, chosen: Tensor | slice) -> _Rows:
+    def _rows(self, snapshot: CachedBatch, layout: SiteLayout, chosen: Tensor | slice) -> _Rows:
         like = next(iter(snapshot.goals.values()))
         B = torch.cat(_features(layout.dag, layout.site.node, snapshot, chosen, like), dim=2)
         goals, known, existing = [], [], []
@@ -183,7 +187,7 @@ def lasting_edges(dag: Dag, after: Dag, node: str) -> tuple[EdgeId, ...]:
 
 
 def _features(
-    dag: Dag, node: str, snapshot: Snapshot, chosen: Tensor | slice, like: Tensor, after: Dag | None = None
+    dag: Dag, node: str, snapshot: CachedBatch, chosen: Tensor | slice, like: Tensor, after: Dag | None = None
 ) -> list[Tensor]:
     edges = lasting_edges(dag, after or dag, node)
     outputs = [output_of(snapshot.values, dag, edge.source, chosen) for edge in edges]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 
 from dagrow.training.snapshot import network_parts, restored_network
-from dagrow.training.state import RunState, Task
+from dagrow.training.state import RunContext, RunState
 from dagrow.training.validation import error_of
-from dagrow.training.weight_ema import Average
+from dagrow.training.weight_ema import WeightEMA
 
 
-def after_pass(task: Task, state: RunState, removed: int) -> str | None:
+def after_pass(task: RunContext, state: RunState, removed: int) -> str | None:
     """Scores the network after a pass, and takes passes back where the phase is at its end.
 
     Args:
@@ -31,13 +31,13 @@ def after_pass(task: Task, state: RunState, removed: int) -> str | None:
         rewind.kept_error, rewind.kept_scale = error, rewind.scale
         return None
     patience = options.late_patience if rewind.phase.value == "anneal" else options.patience
-    if rewind.quiet < patience or rewind.kept is None:
+    if rewind.epochs_since_best < patience or rewind.kept is None:
         return None
     going_on = rewind.next_phase(options.factor)
     device = state.device
     kept = copy.deepcopy(rewind.kept)
     state.network, state.optimizer = restored_network(kept, task.spec.training, device)
-    state.average = Average(state.network, task.spec.training.average)
+    state.average = WeightEMA(state.network, task.spec.training.average)
     state.average.load_state_dict(kept["average"])
     for group in state.optimizer.param_groups:
         group["lr"] = group["lr"] * rewind.scale / rewind.kept_scale

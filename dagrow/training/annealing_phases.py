@@ -44,7 +44,7 @@ class RewindState:
 
     phase: Phase = Phase.FREE
     best: float = math.inf
-    quiet: int = 0
+    epochs_since_best: int = 0
     scale: float = 1.0
     moved: bool = False
     kept: Mapping[str, Any] | None = None
@@ -74,9 +74,9 @@ class RewindState:
         better = error < self.best
         self.best = min(self.best, error)
         if better or (self.phase is Phase.SETTLE and removed):
-            self.quiet = 0
+            self.epochs_since_best = 0
             return True
-        self.quiet += 1
+        self.epochs_since_best += 1
         return False
 
     def next_phase(self, factor: float) -> bool:
@@ -86,5 +86,5 @@ class RewindState:
         order = list(Phase)
         self.scale /= factor if self.phase in (Phase.FREE, Phase.ANNEAL) else 1.0
         self.phase = order[min(order.index(self.phase) + 1, len(order) - 1)]
-        self.best, self.quiet, self.moved = self.kept_error, 0, False
+        self.best, self.epochs_since_best, self.moved = self.kept_error, 0, False
         return True

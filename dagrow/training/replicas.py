@@ -14,7 +14,7 @@ from dagrow.graph import Dag
 from dagrow.ops import NORMS
 from dagrow.spec import RunSpec, graph_hash
 from dagrow.training.epochs import TrainingError
-from dagrow.training.state import RunState, Task
+from dagrow.training.state import RunContext, RunState
 
 
 def check_exact(spec: RunSpec, dag: Dag, processes: Processes) -> None:
@@ -46,7 +46,7 @@ def check_exact(spec: RunSpec, dag: Dag, processes: Processes) -> None:
             )
 
 
-def check_same(task: Task) -> None:
+def check_same(task: RunContext) -> None:
     """Makes sure that all processes are at the same run.
 
     Raises:
@@ -56,7 +56,7 @@ def check_same(task: Task) -> None:
     task.processes.agree("set of samples", fingerprint(task.split))
 
 
-def settle(task: Task, state: RunState, what: str) -> None:
+def synchronize_weights(task: RunContext, state: RunState, what: str) -> None:
     """One network after a growth step: the same graph in all processes, with the weights of the first to the last bit.
 
     Args:
@@ -72,7 +72,7 @@ def settle(task: Task, state: RunState, what: str) -> None:
         task.processes.copy_first([value.detach() for value in network.state_dict().values()])
 
 
-def seed_pass(task: Task, state: RunState) -> None:
+def seed_replica(task: RunContext, state: RunState) -> None:
     """Gives each of several processes random numbers of its own for the next pass, whatever was drawn before."""
     if task.processes.count > 1:
         name = f"dropout of process {task.processes.rank}, pass {state.progress.epoch}"

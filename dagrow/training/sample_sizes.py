@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dagrow.graph import Dag, FixedSize, cost, sites
+from dagrow.graph import Dag, NotGrowable, cost, sites
 from dagrow.spec import FrozenDict, RunSpec
 from dagrow.statistics import CACHE_BYTES
 
@@ -28,7 +28,7 @@ def samples_needed(dag: Dag, everywhere: bool = False) -> int:
     """
     needed = 0
     for place in sites(dag):
-        if isinstance(place, FixedSize) and not everywhere:
+        if isinstance(place, NotGrowable) and not everywhere:
             continue
         features = sum(
             dag.op(e).feature_count(dag.output(e.source)) for e in dag.incoming[place.node] if dag.op(e).parametrised

@@ -8,21 +8,21 @@ from itertools import chain, islice, repeat
 from typing import Any
 
 from dagrow.build import Network
-from dagrow.data import Portion
-from dagrow.graph import training_work
+from dagrow.data import ReplicaBatch
+from dagrow.graph import training_macs
 from dagrow.spec import RunSpec
 from dagrow.training.epochs import train_epoch
 from dagrow.training.progress import Progress
-from dagrow.training.replicas import seed_pass
+from dagrow.training.replicas import seed_replica
 from dagrow.training.sample_sizes import training_batch
 from dagrow.training.schedules import gradient_steps, schedule_of
-from dagrow.training.state import RunState, Task
-from dagrow.training.unit_turnover import UnitTraffic
+from dagrow.training.state import RunContext, RunState
+from dagrow.training.unit_turnover import UnitTurnover
 from dagrow.training.warm_up import WarmUp
 
 
 @dataclass(frozen=True)
-class Descent:
+class UnitResult:
     """What a unit of training did.
 
     Attributes:
@@ -36,7 +36,7 @@ class Descent:
     entries: dict[str, Any]
 
 
-def descend(task: Task, state: RunState) -> Descent:
+def train_unit(task: RunContext, state: RunState) -> UnitResult:
     """Trains the network for one unit.
 
     Raises:
@@ -47,7 +47,7 @@ def descend(task: Task, state: RunState) -> Descent:
     steps = gradient_steps(spec, state.progress, -(-len(train) // size))
     passes = (train.shuffled_batches(size, state.order, task.processes).portions() for _ in repeat(None))
     batches = islice(chain.from_iterable(passes), steps)
-    units = UnitTraffic(
+    units = UnitTurnover(
         spec,
         network,
         state.optimizer,
@@ -57,7 +57,7 @@ def descend(task: Task, state: RunState) -> Descent:
         adding=state.rewind is None or state.rewind.adding,
         shrinking=state.rewind is None or state.rewind.shrinking,
     )
-    seed_pass(task, state)
+    seed_replica(task, state)
     seen = _Seen(network)
     warm_up = WarmUp(state.optimizer, spec.growth.warm_up, state.progress.step > 0)
 
@@ -76,7 +76,7 @@ def descend(task: Task, state: RunState) -> Descent:
     )
     state.learning_rate.after_epoch(loss)
     entries = {"running_loss": loss, "samples": seen.samples, "work": seen.work, **units.entries()}
-    return Descent(loss, sum(units.removed.values()), entries)
+    return UnitResult(loss, sum(units.removed.values()), entries)
 
 
 def steps_between_growth(spec: RunSpec, samples: int, network: Network) -> int:
@@ -93,11 +93,11 @@ class _Seen:
 
     def __init__(self, network: Network) -> None:
         self.network, self.samples, self.work = network, 0, 0
-        self._spec, self._each = network.spec, training_work(network.dag)
+        self._spec, self._each = network.spec, training_macs(network.dag)
 
-    def of(self, portions: Iterable[Portion]) -> Iterator[Portion]:
+    def of(self, portions: Iterable[ReplicaBatch]) -> Iterator[ReplicaBatch]:
         for portion in portions:
             if self.network.spec is not self._spec:
-                self._spec, self._each = self.network.spec, training_work(self.network.dag)
+                self._spec, self._each = self.network.spec, training_macs(self.network.dag)
             self.samples, self.work = self.samples + portion.whole, self.work + portion.whole * self._each
             yield portion

@@ -20,7 +20,7 @@ from dagrow.objectives.shrinkage import group_factor, soft_threshold
 from dagrow.spec import BudgetSpec, GraphSpec, PenaltySpec, RunSpec
 
 
-class UnitTraffic:
+class UnitTurnover:
     """Units that come and go in one epoch of a run.
 
     Args:

@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from dagrow.build import Network
 
 
-class Average:
+class WeightEMA:
     """The moving average of a network's weights and running statistics, or none.
 
     Args:

@@ -17,3 +17,8 @@ def test_drawn_graphs_through_all_that_is_done_with_a_network(tmp_path):
     for kind in KINDS:
         assert found[f"{kind} amplitude"] + found[f"{kind} silent"] > 0, kind
     assert found["exported"] >= CASES
+
+
+def test_a_loss_that_falls_by_rounding_alone_is_no_gain(tmp_path):
+    # A bias of 1e18 before a layer norm of one channel: what the network had computed is lost, and so was the promise.
+    assert run(0, 415, tmp_path)["exported"] == 1

@@ -23,7 +23,7 @@ from dagrow.report.picture.style import (
     NODE_FILL,
     PAPER,
     TINY,
-    Line,
+    LineStyle,
     ink_on,
     tint,
 )
@@ -43,7 +43,7 @@ class Drawing:
 
     lives: Lives
     boxes: dict[str, Box]
-    labels: dict[EdgeId, Line]
+    labels: dict[EdgeId, LineStyle]
     layout: Layout
 
     @classmethod
@@ -80,7 +80,7 @@ def paint(axes: Axes, drawing: Drawing, corner: Point, colours: Sequence[str]) -
         _paint_box(axes, node, at, drawing.boxes[name], colours)
 
 
-def write(axes: Axes, line: Line, x: float, y: float, side: str = "center") -> None:
+def write(axes: Axes, line: LineStyle, x: float, y: float, side: str = "center") -> None:
     """Writes a line of text; ``y`` is its middle."""
     axes.text(
         x,
@@ -108,7 +108,7 @@ def _paint_parts(axes: Axes, parts: Sequence[Part], at: Rectangle, colours: Sequ
     for index, part in enumerate(parts):
         width, colour = at.width * part.features / total, colours[part.step]
         paint_bar(axes, Rectangle(left, at.top, width - _CUT, at.height), colour)
-        text = Line(f"+{part.features}" if index else f"{part.features}", TINY, ink_on(colour), bold=True)
+        text = LineStyle(f"+{part.features}" if index else f"{part.features}", TINY, ink_on(colour), bold=True)
         if text.width + 2 <= width - _CUT:
             write(axes, text, left + (width - _CUT) / 2, at.top + at.height / 2)
         left += width
@@ -152,7 +152,7 @@ def _rounded(axes: Axes, at: Rectangle, radius: float, line: str, fill: str, das
     axes.add_patch(patch)
 
 
-def _paint_edge(axes: Axes, life: EdgeLife, route: Route, label: Line, colours: Sequence[str]) -> None:
+def _paint_edge(axes: Axes, life: EdgeLife, route: Route, label: LineStyle, colours: Sequence[str]) -> None:
     gone = life.gone is not None
     colour = FAINT if gone else colours[life.born]
     width = 1.9 if life.born and not gone else 1.2

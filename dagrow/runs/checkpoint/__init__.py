@@ -2,7 +2,7 @@
 
 from dagrow.runs.checkpoint.content import Checkpoint, capture, environment, kept_network, restore
 from dagrow.runs.checkpoint.files import FILES, CheckpointError
-from dagrow.runs.checkpoint.steps import StepStore
+from dagrow.runs.checkpoint.steps import GrowthStepStore
 from dagrow.runs.checkpoint.store import CheckpointStore
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "CheckpointStore",
-    "StepStore",
+    "GrowthStepStore",
     "capture",
     "environment",
     "kept_network",

@@ -10,7 +10,7 @@ from dagrow.files import read_file, sync_folder, write_new_file
 from dagrow.runs.checkpoint.numbered import hidden_path, numbered, numbered_path, remove_leftovers
 
 
-class StepStore:
+class GrowthStepStore:
     """Folders named after steps, ``000003``, each with the files of one checkpoint.
 
     Args:

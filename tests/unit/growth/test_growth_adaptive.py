@@ -14,7 +14,7 @@ from dagrow.graph import Dag
 from dagrow.growth import loop
 from dagrow.growth.final_training import LEAST_DECAY, TOO_HIGH, begin_finish, over_fit, set_rates, take_back
 from dagrow.methods import SiteMoments
-from dagrow.methods.moments import Neurons, Request
+from dagrow.methods.moments import MethodRequest, Neurons
 from dagrow.methods.padding import deviation, padded
 from dagrow.objectives import LOSSES
 from dagrow.spec import FrozenDict
@@ -22,7 +22,7 @@ from dagrow.spec.adaptive import TIMETABLE
 from dagrow.training.progress import Progress
 from dagrow.training.sample_sizes import settled
 from dagrow.training.schedules import Unit, after_growth, after_training, next_unit
-from dagrow.training.state import RunState, Task
+from dagrow.training.state import RunContext, RunState
 from dagrow.training.targets import TargetUnits, begin_at_priors
 from dagrow.training.validation import split_held_out
 
@@ -81,9 +81,9 @@ def test_a_round_ends_where_neither_loss_nor_error_falls():
 def test_growth_ends_when_rounds_improve_nothing():
     spec, done = run(), Progress(started=True)
     for rounds in range(1, 4):
-        done = replace(done, since_growth=0, lowest=None, fewest=None, flat=0)
+        done = replace(done, since_growth=0, lowest=None, fewest=None, epochs_without_improvement=0)
         done = after_training(spec, after_training(spec, done, 0.5, 0.25), 0.5, 0.25)
-        assert (done.rounds, done.grown) == (rounds, rounds == 3)
+        assert (done.rounds, done.growth_finished) == (rounds, rounds == 3)
     assert next_unit(spec, done) is Unit.FINISH
     done = replace(done, finishing=True, final_units=1, since_growth=0)
     assert next_unit(spec, done) is Unit.EPOCH
@@ -91,11 +91,11 @@ def test_growth_ends_when_rounds_improve_nothing():
 
 
 def test_places_grow_one_after_the_other_and_an_empty_round_ends_growth():
-    spec, done = run(), Progress(started=True, flat=1)
+    spec, done = run(), Progress(started=True, epochs_without_improvement=1)
     done = after_growth(spec, done, gained=False, places=2)
     assert next_unit(spec, done) is Unit.GROWTH
-    assert after_growth(spec, done, gained=True, places=2).grown is False
-    assert after_growth(spec, done, gained=False, places=2).grown is True
+    assert after_growth(spec, done, gained=True, places=2).growth_finished is False
+    assert after_growth(spec, done, gained=False, places=2).growth_finished is True
 
 
 def test_a_run_grows_by_its_width_finishes_on_all_samples_and_ends():
@@ -128,7 +128,7 @@ def begun():
     spec = run(SMALL, schedule="adaptive")
     spec = settled(spec, 120)
     split, held_out = split_held_out(spec, load_data(spec.data, Dag.of(spec.graph), LOSSES["cross_entropy"], 0))
-    return Task.of(spec, split, held_out), RunState.fresh(spec, torch.device("cpu"))
+    return RunContext.of(spec, split, held_out), RunState.fresh(spec, torch.device("cpu"))
 
 
 def test_a_unit_that_loses_what_was_learned_is_taken_back(begun):
@@ -253,18 +253,18 @@ def test_padding_completes_what_was_found_at_its_own_scale():
     own = moments()
     alpha = torch.eye(6, 2, dtype=torch.float64)
     found = Neurons(alpha, torch.ones(2, 3, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
-    made = padded(found, own, Request(neurons=6, pad=True))
+    made = padded(found, own, MethodRequest(neurons=6, pad=True))
     assert made.count == 6
     assert torch.equal(made.alpha[:, :2], alpha)
     assert not made.omega[2:].any()
     typical = float(deviation(alpha, own).square().mean().sqrt())
     assert torch.allclose(deviation(made.alpha[:, 2:], own), torch.full((4,), typical, dtype=torch.float64))
-    assert padded(found, own, Request(neurons=6)) is found
+    assert padded(found, own, MethodRequest(neurons=6)) is found
 
 
 def test_padding_alone_keeps_the_function_with_pre_activations_of_about_one():
     own = moments()
-    made = padded(Neurons.none(own, "none"), own, Request(neurons=4, pad=True))
+    made = padded(Neurons.none(own, "none"), own, MethodRequest(neurons=4, pad=True))
     assert made.still
     assert not made.omega.any()
     assert torch.allclose(deviation(made.alpha, own), torch.ones(4, dtype=torch.float64))

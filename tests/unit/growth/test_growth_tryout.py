@@ -8,8 +8,8 @@ import torch
 
 import dagrow
 from dagrow.errors import DagrowError
-from dagrow.graph import training_work
-from dagrow.growth.counterfactual import entrants
+from dagrow.graph import training_macs
+from dagrow.growth.counterfactual import best_of_each_type
 
 RUN = """
 graph:
@@ -73,7 +73,7 @@ def test_the_work_is_counted(tmp_path):
     """A gradient step more on 20 samples, of the network as it is and of three that have grown."""
     short, long = (grown(tmp_path, "growth.budget.steps=1", f"growth.tryout.steps={n}") for n in ("5", "6"))
     (short,), (long,) = steps_of(short), steps_of(long)
-    before = training_work(dagrow.build(dagrow.load_graph(tmp_path / "run.yaml"), seed=0).dag)
+    before = training_macs(dagrow.build(dagrow.load_graph(tmp_path / "run.yaml"), seed=0).dag)
     more = long["work"] - short["work"]
     assert more % 20 == 0
     # All that grows costs more than what it has grown from.
@@ -90,8 +90,8 @@ def test_copies_that_explode_are_not_chosen(tmp_path):
 
 def test_entrants_are_of_every_kind():
     ranked = [SimpleNamespace(kind=kind, rank=i) for i, kind in enumerate(["edge", "edge", "node", "edge", "layer"])]
-    assert [c.rank for c in entrants(ranked, 4)] == [0, 2, 4, 1]
-    assert [c.rank for c in entrants(ranked, 9)] == [0, 2, 4, 1, 3]
+    assert [c.rank for c in best_of_each_type(ranked, 4)] == [0, 2, 4, 1]
+    assert [c.rank for c in best_of_each_type(ranked, 9)] == [0, 2, 4, 1, 3]
 
 
 def test_it_needs_a_strategy_by_gain(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from dagrow.errors import RunError
 from dagrow.journal import growth_history
-from dagrow.report import Step
+from dagrow.report import GrowthStep
 from dagrow.spec import GraphSpec, plain_graph
 
 
@@ -27,7 +27,7 @@ def events():
 def test_the_start_and_each_step():
     found = growth_history(events())
     assert (found.start, found.end, found.first_loss, found.last_loss) == (chain(2), chain(5), 2.0, 0.5)
-    assert found.steps == (Step(1, chain(5), "h +3", 0.5, None, 1.0), Step(2, chain(5), "nothing gains"))
+    assert found.steps == (GrowthStep(1, chain(5), "h +3", 0.5, None, 1.0), GrowthStep(2, chain(5), "nothing gains"))
     assert found.effects == (True, False)
 
 

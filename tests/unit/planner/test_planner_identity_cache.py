@@ -1,10 +1,10 @@
 """Values by object: an object that is gone lends its number to no other."""
 
-from dagrow.planner.identity_cache import ByObject
+from dagrow.planner.identity_cache import IdentityCache
 
 
 def test_objects_that_are_gone_are_not_mistaken_for_new_ones():
-    kept = ByObject()
+    kept = IdentityCache()
     for value in range(100):
         assert kept.get([0], "part") is None
         # The list goes out of use right here: without being held, its number would be that of the next.
@@ -12,7 +12,7 @@ def test_objects_that_are_gone_are_not_mistaken_for_new_ones():
 
 
 def test_equal_objects_are_two():
-    kept, first, second = ByObject(), [1], [1]
+    kept, first, second = IdentityCache(), [1], [1]
     kept.put("first", first, 0)
     kept.put("second", second, 0)
     kept.put("other", first, 1)

@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 
 import dagrow
+from dagrow.build import merged
 from dagrow.errors import GrowthError, NumbersError
 from dagrow.methods import Metric
+from dagrow.planner.batch_response import Response
 from dagrow.spec import GraphSpec
 
 KINDS = ("widen", "edge", "node", "layer", "update", "remove")
@@ -148,3 +150,15 @@ def test_a_metric_of_no_numbers_is_refused(entry):
     S[0, 2] = S[2, 0] = entry
     with pytest.raises(NumbersError, match="its statistics are infinite or NaN"):
         Metric(S)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_amplitude_is_tried_that_drowns_a_pre_activation(dtype):
+    base, part = torch.randn(50, 3, dtype=dtype), torch.full((50, 3), 1e-20, dtype=dtype)
+    response = Response({"h": part})
+    limit = response.largest_amplitude({merged("h"): base})
+    kept = response.at(limit)("h", base) - limit * part
+    half = torch.finfo(dtype).eps ** 0.5
+    assert half**2 < float((kept - base).abs().amax()) <= half * float(base.abs().amax())
+    assert response.largest_amplitude({merged("h"): torch.zeros_like(base)}) == math.inf
+    assert response.largest_amplitude({}) == math.inf

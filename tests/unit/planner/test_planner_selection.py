@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dagrow.errors import GrowthError
-from dagrow.graph import Cost, FixedSize
+from dagrow.graph import Cost, NotGrowable
 from dagrow.planner import Plan
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.selection import WHERE, find_where, ranked
@@ -156,7 +156,7 @@ def test_the_table():
     first = candidate("hid", 0.123412, held=0.11, neurons=3, slope=0.5, amplitude=0.75, shrinkage=0.01, cost=(31, 28))
     second = candidate("hid", 0.1, kind="update", neurons=0, cost=(0, 0))
     third = candidate("y", 0.0, neurons=0, rejected="over the budget", cost=(0, 0))
-    fixed = FixedSize("y", "it is an output: its size belongs to the task")
+    fixed = NotGrowable("y", "it is an output: its size belongs to the task")
     plan = Plan((first, second, third), 1.25, 1.5, 200, "gain", (fixed,))
     assert plan.best is first
     assert [line.rstrip() for line in str(plan).splitlines()] == [line.rstrip() for line in TABLE.splitlines()]
@@ -172,7 +172,7 @@ def test_plans_without_anything():
 @pytest.mark.parametrize("where", ["gain", "gain_per_parameter", "gain_per_mac"])
 def test_what_changes_nothing_is_ranked_by_its_scores_behind_what_gains(where):
     """A gradient's norm is no rival to a measured gain: they have different units."""
-    assert [c.merit for c in (A, STILL, STILLER)] == [0.2, 901.0, 9.0]
+    assert [c.selection_score for c in (A, STILL, STILLER)] == [0.2, 901.0, 9.0]
     assert ranked([STILLER, C, D, STILL], where, ORDER, 0) == (C, STILL, STILLER, D)
 
 

@@ -4,7 +4,7 @@ import torch
 
 from dagrow.distributed import Processes
 from dagrow.methods import Neurons
-from dagrow.planner.solve_cache import Solves
+from dagrow.planner.solve_cache import SolveCache
 from dagrow.serialization import from_bytes, to_bytes
 
 
@@ -34,7 +34,7 @@ def neurons(why=None):
 
 
 def test_only_what_is_asked_for_again_is_kept():
-    solves, common, own = Solves(), Counted(torch.ones(2)), Counted(torch.zeros(2))
+    solves, common, own = SolveCache(), Counted(torch.ones(2)), Counted(torch.zeros(2))
     for _ in range(3):
         assert solves.weights("common", common, again=True) is common.answer
         assert solves.weights("own", own) is own.answer
@@ -45,7 +45,7 @@ def test_only_what_is_asked_for_again_is_kept():
 
 def test_what_another_process_has_found_is_not_solved_again():
     found = neurons()
-    solves, never = Solves(keeping=True), Counted(None)
+    solves, never = SolveCache(keeping=True), Counted(None)
     mine = Counted(torch.ones(2))
     solves.weights("mine", mine)
     solves.share(Two(({"theirs": torch.tensor([0.1])}, {"their neurons": vars(found)})), torch.device("cpu"))
@@ -64,7 +64,7 @@ def test_neurons_with_something_to_tell_stay_here():
             self.told = value
             return super().exchange(value)
 
-    processes, solves = Noting(({}, {})), Solves(keeping=True)
+    processes, solves = Noting(({}, {})), SolveCache(keeping=True)
     solves.neurons("explained", Counted(neurons(why="a crease")))
     solves.neurons("plain", Counted(neurons()))
     solves.share(processes, torch.device("cpu"))

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from dagrow.errors import RunError
-from dagrow.runs.checkpoint import CheckpointStore, StepStore, store
+from dagrow.runs.checkpoint import CheckpointStore, GrowthStepStore, store
 
 ANY = {"a": b"1", "b": b"22"}
 
@@ -69,7 +69,7 @@ def test_other_things_in_the_folder_are_left_alone(kept):
 def test_folders_of_odd_names_are_none_of_ours(kept, name):
     (kept.folder / name).mkdir()
     assert [path.name for path in kept.newest_first()] == ["000003", "000002"]
-    assert StepStore(kept.folder).steps() == [2, 3]
+    assert GrowthStepStore(kept.folder).steps() == [2, 3]
     kept.write(ANY)
     assert {name, "000004"} <= {*names(kept.folder)}
 
