@@ -1,4 +1,4 @@
-"""Multiply-adds as they are spent: whoever works tells, whoever asked is told.
+"""Multiply-adds: operations report theirs to the active counters.
 
 Counted are products of matrices and convolutions where they grow with the number of samples: forward and backward
 passes, statistics, amplitudes that are tried, searches of non-linear neurons, bounds of places. Not counted are what

@@ -1,4 +1,4 @@
-"""The one seam between a run and the processes that share it. A single process has nobody to ask."""
+"""Collective communication of a run; the base class is that of a single process, and does nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of ways out, and the one road they share: copy, write, read back, compare, put in place."""
+"""The table of exporters, and the pipeline that all share: copy, write, reload, verify, publish."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was chosen comes in, as the run file says."""
+"""Applies the selected candidate in the insertion mode of the run file."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ from dagrow.training.schedules import (
 )
 from dagrow.training.snapshot import network_of
 from dagrow.training.state import RunContext, RunState
+from dagrow.training.threads import threads_of
 from dagrow.training.train_unit import train_unit
 from dagrow.training.validation import error_of, validation_entries
 
@@ -66,9 +67,10 @@ class Loop:
         """
         try:
             while (unit := next_unit(self.task.spec, self.state.progress)) is not Unit.END:
-                self.state.progress = self.units[unit]()
-                self._check_weights()
-                self._validate()
+                with threads_of(unit, self.task, self.state):
+                    self.state.progress = self.units[unit]()
+                    self._check_weights()
+                    self._validate()
                 self.record.after(unit, self.state)
             return self._end()
         except TrainingError as error:

@@ -1,4 +1,4 @@
-"""L-BFGS for many small problems at once: each column of a matrix climbs its own hill, in its own time.
+"""Batched L-BFGS: one independent maximisation per column.
 
 The two-loop recursion of Nocedal & Wright, Algorithm 7.4, with inner products per column. There is no line search:
 a step that does not climb is taken back and tried shorter, by that column alone, so that all columns share every

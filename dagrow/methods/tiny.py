@@ -5,8 +5,8 @@ With the SVD ``S^(-1/2) N = U L V^T`` of ``N = E[B^T v_proj]``: ``alpha_k = sqrt
 neurons as ``S^(-1/2)``, since they differ by a rotation; see `Metric`.
 
 Beside an edge that carries the same features already (the triangle) N is 0 and there are no such neurons. Another
-method is asked then, `MethodRequest.completion` ("completed TINY", thesis 3.3); where samples can be had and none is named,
-it is `nonlinear`.
+method is asked then, `MethodRequest.completion` ("completed TINY", thesis 3.3); where samples can be had and none is
+named, it is `nonlinear`.
 """
 
 from __future__ import annotations

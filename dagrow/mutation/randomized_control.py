@@ -1,4 +1,4 @@
-"""A change whose new weights point anywhere: the same place, number and norms, none of the directions."""
+"""A control: computed weights are replaced by random ones of equal norms at the same place."""
 
 from __future__ import annotations
 

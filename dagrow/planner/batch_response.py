@@ -68,10 +68,11 @@ class Response:
         """
         limit = math.inf
         for node, part in self.proportional.items():
-            base = values[merged(node)] if merged(node) in values else None
-            if base is not None and part.numel() and (size := float(base.abs().amax())) > 0:
-                added = float(part.abs().amax())
-                limit = min(limit, size / torch.finfo(part.dtype).eps ** 0.5 / added if added > 0 else math.inf)
+            if merged(node) not in values or not part.numel():
+                continue
+            size, added = (float(each.abs().amax()) for each in (values[merged(node)], part))
+            if size > 0 and added > 0:
+                limit = min(limit, size / torch.finfo(part.dtype).eps ** 0.5 / added)
         return limit
 
     def _start(self, node: str, base: Tensor | None) -> Tensor | None:

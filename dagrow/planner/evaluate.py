@@ -28,7 +28,7 @@ from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, ActivationCache, Batch, 
 _BATCH_SEED = 0x6A09
 
 _JOINED_VALUES = 2**20
-"""Values per node up to which scouts are joined: what fits the processor's cache."""
+"""Values per node up to which pilot samples are joined: what fits the processor's cache."""
 _TOGETHER = 1024
 """Samples times amplitudes up to which a suffix is run once for all of them: it is the calls that cost there."""
 
@@ -77,7 +77,7 @@ class Evaluator:
 
         Args:
             asked: trials with the amplitudes to try.
-            scouting: only on a part of these samples.
+            pilot: only on a part of these samples.
 
         Returns:
             The starting loss, and per trial the losses by amplitude.
@@ -89,7 +89,7 @@ class Evaluator:
             weight = self._weight((subset.number, subset.part), subset.outputs, subset.target, subset.mask)
             start.add(self._loss(subset.outputs, subset.target, subset.mask) if known is None else known, weight)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
-                # Where some samples have scouted, one round over all mostly decides: no next one to keep it for.
+                # After a pilot on some samples, one round over all mostly decides: no next one to keep it for.
                 response = self._response(trial, subset, pilot or not self.may_use_pilot)
                 limit = response.largest_amplitude(subset.values)
                 within = [amplitude for amplitude in amplitudes if amplitude <= limit]
@@ -103,7 +103,7 @@ class Evaluator:
         return start.value, [{a: mean.value for a, mean in means.items()} for means in sums]
 
     def _subsets(self, pilot: bool) -> Iterator[SampleSubset]:
-        """The samples that a search is over: those held out if there are any, the scouts among them if asked."""
+        """The samples that a search is over: those held out if there are any, the pilot samples among them if asked."""
         if pilot and self._pilot is not None:
             yield from self._pilot
             return
@@ -144,7 +144,7 @@ class Evaluator:
 
         Args:
             trials: at unit size.
-            scouting: ask a part of the samples only.
+            pilot: ask a part of the samples only.
             sides: whether there is a choice; otherwise all neurons stay as they are.
 
         Returns:

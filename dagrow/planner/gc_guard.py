@@ -1,4 +1,4 @@
-"""Python's search for objects that nobody reaches, put off to the end of a proposal."""
+"""Disables the cyclic garbage collector during a proposal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found for some objects: for themselves, not for their equals."""
+"""A cache keyed by object identity, not equality."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def _tracks(evaluator: Evaluator, drafts: list[Proposal], glance: bool) -> list[
         trial = oriented.trial
         if trial.change.features is not None and not trial.fan_in_fixed:
             trial = trial.without_updates()
-        # All samples will decide where a part of them only scouts: one point less there.
+        # All samples will decide where these are a pilot only: one point less there.
         parabolas = 1 if evaluator.may_use_pilot else PARABOLAS
         tracks.append(_Track(index, variant, trial, oriented, AmplitudeSearch(oriented.scale, parabolas=parabolas)))
     return tracks
@@ -281,7 +281,7 @@ def _run(
     Args:
         evaluator: answers.
         searches: trials, each with its search; one that knows its starting loss keeps it.
-        scouting: ask a part of the samples only.
+        pilot: ask a part of the samples only.
         passes: end after so many; None goes on to the end.
     """
     while passes != 0 and (asked := [(*pair, points) for pair in searches if (points := pair[1].ask())]):

@@ -1,4 +1,4 @@
-"""The part of each batch that a search asks about: all samples, those held out, or the scouts among them."""
+"""The subset of a batch that a line search evaluates: all samples, those held out, or a pilot subset of either."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SampleSubset:
     """Samples that a search asks about.
 
     Attributes:
-        number: of the batch, 0 for the joined scouts.
+        number: of the batch, 0 for the joined pilot samples.
         part: which of its samples, as a key.
         values: what the network makes of them.
         outputs: of the network.
@@ -65,7 +65,7 @@ def subset_of(snapshot: CachedBatch, held_out: bool, pilot: bool, training: bool
     size = int(mask.sum())
     if size == 0:
         return None
-    target, part = rows(batch.target, mask), "scouts" if pilot else "held out"
+    target, part = rows(batch.target, mask), "pilot" if pilot else "held out"
     if training:
         # Samples see one another in batch statistics: all are run, some count.
         return SampleSubset(snapshot.number, part, values, outs, target, mask, None, size)
@@ -79,18 +79,18 @@ def joined_subsets(subsets: Sequence[SampleSubset]) -> SampleSubset:
     values = _Lazy(lambda value: torch.cat([subset.values[value] for subset in subsets]), subsets[0].values)
     outs = tuple(torch.cat(parts) for parts in zip(*(subset.outputs for subset in subsets), strict=True))
     target = joined([subset.target for subset in subsets])
-    return SampleSubset(0, "scouts", values, outs, target, None, None, sum(subset.size for subset in subsets))
+    return SampleSubset(0, "pilot", values, outs, target, None, None, sum(subset.size for subset in subsets))
 
 
 def pilot_samples(snapshot: CachedBatch) -> CachedBatch:
-    """The scouts of a batch alone."""
+    """The pilot samples of a batch alone."""
     index = snapshot.batch.pilot_mask.nonzero().squeeze(1)
     batch = snapshot.batch
     few = replace(
         batch,
         target=rows(batch.target, index),
         size=len(index),
-        **{name: getattr(batch, name)[index] for name in ("held", "signs", "scouts", "lots")},
+        **{name: getattr(batch, name)[index] for name in ("held", "signs", "pilot_mask", "sample_uniform")},
     )
     values = _Lazy(lambda value: snapshot.values[value][index], snapshot.values)
     outs = tuple(x[index] for x in snapshot.outputs)

@@ -43,8 +43,8 @@ class Batch:
         size: samples.
         held: ``[size]`` true for held-out samples.
         signs: ``[size, draws]`` fixed random signs for the samples that the noise level is taken from, 0 for others.
-        scouts: ``[size]`` true for the samples that say where a search has to look.
-        lots: ``[size]`` a fixed random number in [0, 1), by which samples are drawn.
+        pilot_mask: ``[size]`` true for the samples that say where a search has to look.
+        sample_uniform: ``[size]`` a fixed random number in [0, 1), by which samples are drawn.
     """
 
     inputs: tuple[Tensor, ...]

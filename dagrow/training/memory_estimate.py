@@ -1,4 +1,4 @@
-"""What does not fit into memory, in one sentence: before a run begins, and where it happens."""
+"""Estimates memory before a run; turns out-of-memory errors into a `RunError`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is about, and the state that it is in."""
+"""The immutable context of a run, and its mutable state."""
 
 from __future__ import annotations
 

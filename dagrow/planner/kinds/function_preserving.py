@@ -1,4 +1,4 @@
-"""New neurons that change nothing, or as good as nothing, when they enter.
+"""Function-preserving insertions (zero fan-in or fan-out, or split neurons): no line search.
 
 They have a side that is empty or small, or are copies that share a fan-out.
 
