@@ -31,6 +31,16 @@ from dagrow.training.validation import Best
 _NO_CHECKPOINT = (DagrowError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What comes of data that pretend to be a checkpoint."""
 
+_RENAMED = {
+    "dry": "steps_without_gain",
+    "flat": "epochs_without_improvement",
+    "grown": "growth_finished",
+    "left": "queued_steps",
+    "over": "training_finished",
+    "quiet": "epochs_since_best",
+}
+"""Names of entries in checkpoints of earlier versions, which are read until 0.2."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -79,7 +89,7 @@ class Checkpoint:
                 RunSpec.model_validate(content["run"]),
                 str(content["samples"]),
                 TypeAdapter(JournalPosition).validate_python(content["journal"]),
-                TypeAdapter(Progress).validate_python(content["progress"]),
+                TypeAdapter(Progress).validate_python(_with_new_names(content["progress"])),
                 dict(content["environment"]),
                 {name: unpack(part, tensors) for name, part in content["parts"].items()},
             )
@@ -145,7 +155,7 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
             generator.set_state(parts["generators"][name])
         state.progress = checkpoint.progress
         if (kept := parts.get("rewind")) is not None:
-            state.rewind = RewindState(**{**kept, "phase": Phase(kept["phase"])})
+            state.rewind = RewindState(**{**_with_new_names(kept), "phase": Phase(kept["phase"])})
         if (kept := parts.get("best")) is not None:
             state.best = Best(**kept)
         state.kept = parts.get("kept")
@@ -166,6 +176,10 @@ def kept_network(checkpoint: Checkpoint, folder: Path) -> Network:
         return network if units is None else TargetUnits.from_entry(units).folded(network)
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
+
+
+def _with_new_names(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {_RENAMED.get(name, name): entry for name, entry in entries.items()}
 
 
 def _foreign(folder: Path, error: Exception) -> CheckpointError:

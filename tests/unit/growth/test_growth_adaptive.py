@@ -179,18 +179,18 @@ def test_a_stopped_run_goes_on_to_the_same_end(stop, tmp_path, monkeypatch):
     spec = run({**SMALL, "checkpoint": {"seconds": 0}}, schedule="adaptive", budget={"parameters": 100})
     whole = dagrow.grow(spec, out=tmp_path / "whole")
     trained, seen = len(of(whole.events, "epoch", "taken_back")), []
-    descend = loop.descend
+    train_one = loop.train_unit
 
     def interrupted(*given):
         seen.append(1)
         if len(seen) == (stop if stop > 0 else trained + stop):
             raise KeyboardInterrupt
-        return descend(*given)
+        return train_one(*given)
 
-    monkeypatch.setattr(loop, "descend", interrupted)
+    monkeypatch.setattr(loop, "train_unit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         dagrow.grow(spec, out=tmp_path / "run")
-    monkeypatch.setattr(loop, "descend", descend)
+    monkeypatch.setattr(loop, "train_unit", train_one)
     again = dagrow.grow(spec, out=tmp_path / "run", resume=True)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name

@@ -236,3 +236,14 @@ def test_what_cannot_be_kept_is_told():
     state.optimizer.param_groups[0]["of a person"] = object()
     with pytest.raises(RunError, match="optimizer/groups/0/of a person: a object cannot be kept"):
         checkpoint_of(task, state).files()
+
+
+def test_names_of_earlier_versions_are_read(tmp_path):
+    task = task_of({"name": "sgd", "lr": 0.02})
+    files = checkpoint_of(task, trained(task)).files()
+    content = json.loads(files[CONTENT])["content"]
+    old = {"steps_without_gain": "dry", "queued_steps": "left", "training_finished": "over"}
+    content["progress"] = {old.get(name, name): entry for name, entry in content["progress"].items()}
+    assert {"dry", "left", "over"} <= content["progress"].keys()
+    folder = put(encode(content, load(files[TENSORS])), tmp_path / "1")
+    assert Checkpoint.read(folder).progress == checkpoint_of(task, trained(task)).progress

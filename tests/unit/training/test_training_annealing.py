@@ -55,10 +55,10 @@ def test_phases_and_their_steps():
     assert state.adding
     assert state.note(0.5, 0)
     assert not state.note(0.6, 4)
-    assert (state.best, state.quiet) == (0.5, 1)
+    assert (state.best, state.epochs_since_best) == (0.5, 1)
     state.kept_error = 0.5
     assert state.next_phase(3.0)
-    assert (state.phase, state.scale, state.quiet, state.shrinking, state.adding) == (Phase.SETTLE, 1.0, 0, True, False)
+    assert (state.phase, state.scale, state.epochs_since_best, state.shrinking, state.adding) == (Phase.SETTLE, 1.0, 0, True, False)
     assert state.note(0.7, 1)  # a unit went: the phase goes on
     state.kept_error = 0.7
     assert state.next_phase(3.0)
