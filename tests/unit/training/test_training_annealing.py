@@ -58,7 +58,13 @@ def test_phases_and_their_steps():
     assert (state.best, state.epochs_since_best) == (0.5, 1)
     state.kept_error = 0.5
     assert state.next_phase(3.0)
-    assert (state.phase, state.scale, state.epochs_since_best, state.shrinking, state.adding) == (Phase.SETTLE, 1.0, 0, True, False)
+    assert (state.phase, state.scale, state.epochs_since_best, state.shrinking, state.adding) == (
+        Phase.SETTLE,
+        1.0,
+        0,
+        True,
+        False,
+    )
     assert state.note(0.7, 1)  # a unit went: the phase goes on
     state.kept_error = 0.7
     assert state.next_phase(3.0)
