@@ -97,7 +97,7 @@ def clocks(seconds: dict[str, float]) -> Iterator[None]:
     propose, measure = (importlib.import_module(f"dagrow.planner.{name}") for name in ("propose", "measure"))
     tiny = importlib.import_module("dagrow.methods.tiny")
     stages: list[tuple[str, Any, str]] = [
-        ("places", propose, "find_places"),
+        ("places", propose, "find_locations"),
         ("bounds", propose, "shortlist"),
         ("statistics", propose, "collect"),
         ("measuring", propose, "measure"),

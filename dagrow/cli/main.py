@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -42,6 +42,9 @@ def grow(
         bool,
         typer.Option("--resume", help="Continue the run in --out that was stopped; RUN.yaml may be its directory."),
     ] = False,
+    resume_if_begun: Annotated[
+        bool, typer.Option("--resume-if-begun", help="Continue the run in --out, or start it there if none has begun.")
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change an entry of the file.")
     ] = None,
@@ -59,7 +62,8 @@ def grow(
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
     spec = load_run(source, overrides)
     with joined(device, patience) as (processes, own), _reporter(quiet=processes.rank > 0) as reporter:
-        result = grow_network(spec, out=target, resume=resume, device=own, reporter=reporter, processes=processes)
+        mode: bool | Literal["if_begun"] = "if_begun" if resume_if_begun else resume
+        result = grow_network(spec, out=target, resume=mode, device=own, reporter=reporter, processes=processes)
     if processes.rank > 0:
         return
     echo(f"\n{result}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -41,7 +42,7 @@ def grow(
     *,
     out: str | Path | None = None,
     write: bool = True,
-    resume: bool = False,
+    resume: bool | Literal["if_begun"] = False,
     device: str = "cpu",
     reporter: Reporter | None = None,
     processes: Processes = ALONE,
@@ -53,7 +54,8 @@ def grow(
         out: the run directory, new or empty; ``runs/NAME`` or the next free name if left out.
         write: with False, nothing is written and no directory is made.
         resume: continues the run in ``out`` that was stopped, on the same machine with as many threads to the same
-            bits. If it has ended, its end is returned.
+            bits. If it has ended, its end is returned. ``"if_begun"`` starts the run where none has begun in ``out``,
+            for whoever starts the same command again until it is done.
         device: where to train, as torch names it.
         reporter: told what happens; silent if left out.
         processes: that make the run together, see `dagrow.distributed.joined`: all call this alike. The first alone
@@ -68,6 +70,9 @@ def grow(
     """
     first = processes.rank == 0
     reporter = reporter if reporter is not None and first else Silent()
+    if resume == "if_begun":
+        # The first process says so for all: it will make the directory that the others would find.
+        resume = bool(processes.numbers(first and RunDirectory.has_begun(_named(out)))[0])
     if resume:
         if not write:
             raise RunError("a run is continued in its directory: 'resume' does not go with write=False")

@@ -102,6 +102,11 @@ class RunDirectory:
             replace_file(self.run, dump_run(run).encode("utf-8"))
 
     @classmethod
+    def has_begun(cls, path: str | Path) -> bool:
+        """Whether there is a run to continue: the run file is the first that is written."""
+        return cls(Path(path)).run.is_file()
+
+    @classmethod
     def begun(cls, path: str | Path) -> RunDirectory:
         """The directory of a run that has begun, and may have been stopped at any moment.
 

@@ -10,7 +10,7 @@ LOST = """
 import os
 import torch
 import dagrow
-from dagrow.data.samples import Portion
+from dagrow.data.samples import ReplicaBatch
 from dagrow.distributed import ProcessError, joined
 from dagrow.objectives import LOSSES
 from dagrow.training.epochs import Objective, train_epoch
@@ -22,7 +22,7 @@ graph = {
     "outputs": ["y"],
 }
 network = dagrow.build(dagrow.GraphSpec.model_validate(graph))
-batches, made = [Portion(torch.ones(4, 3), torch.ones(4, dtype=torch.long), 4, 8)] * 5, []
+batches, made = [ReplicaBatch(torch.ones(4, 3), torch.ones(4, dtype=torch.long), 4, 8)] * 5, []
 
 
 def leave():

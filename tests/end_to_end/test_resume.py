@@ -11,12 +11,13 @@ import torch
 from command_tools import ROOT, command, settings
 
 import dagrow
+from dagrow.errors import RunError
 from dagrow.growth import loop
 from dagrow.journal import read_journal
 from dagrow.runs import RunDirectory
 from dagrow.runs.checkpoint import environment
 from dagrow.runs.lock import DirectoryLock
-from dagrow.training import train_unit as descent
+from dagrow.training import train_unit as training_unit
 
 RUN = """
 name: small
@@ -89,14 +90,14 @@ def half(_half, tmp_path) -> Path:
 
 def stop_after(patched, events: int) -> None:
     """Runs die when they want to write another event."""
-    written = loop.Record.write
+    written = loop.RunRecorder.write
 
     def write(record, event, **entries):
         if len(record.journal.events) >= events:
             raise Killed
         written(record, event, **entries)
 
-    patched.setattr(loop.Record, "write", write)
+    patched.setattr(loop.RunRecorder, "write", write)
 
 
 def bytes_of(directory: Path) -> dict[str, bytes]:
@@ -450,7 +451,7 @@ def test_another_machine_is_told(half, monkeypatch, what):
 
 @pytest.mark.parametrize("what", ["loss", "weights"])
 def test_numbers_that_go_wrong_leave_the_last_good_state(run_file, whole, tmp_path, monkeypatch, what):
-    trained, passes = descent.train_epoch, [0]
+    trained, passes = training_unit.train_epoch, [0]
 
     def exploding(network, *rest, **options):
         passes[0] += 1
@@ -462,7 +463,7 @@ def test_numbers_that_go_wrong_leave_the_last_good_state(run_file, whole, tmp_pa
                 next(network.parameters()).fill_(float("inf"))
         return loss
 
-    monkeypatch.setattr(descent, "train_epoch", exploding)
+    monkeypatch.setattr(training_unit, "train_epoch", exploding)
     message = command("grow", run_file, "--out", tmp_path / "run").refusal()
     assert message.startswith(
         "the training loss became nan" if what == "loss" else "the weights became infinite or NaN"
@@ -471,9 +472,20 @@ def test_numbers_that_go_wrong_leave_the_last_good_state(run_file, whole, tmp_pa
     stopped = read_journal(tmp_path / "run" / "journal.jsonl")[-1]
     assert (stopped["event"], stopped["step"]) == ("stopped", 2)
     assert stopped["reason"] in message
-    assert all(
-        bool(weight.isfinite().all()) for weight in dagrow.training.RunDirectory(tmp_path / "run").load().parameters()
-    )
-    monkeypatch.setattr(descent, "train_epoch", trained)
+    assert all(bool(weight.isfinite().all()) for weight in RunDirectory(tmp_path / "run").load().parameters())
+    monkeypatch.setattr(training_unit, "train_epoch", trained)
     dagrow.grow(tmp_path / "run", resume=True)
     assert end_of(tmp_path / "run") == end_of(whole)
+
+
+def test_one_command_starts_continues_and_ends(run_file, whole, tmp_path):
+    out, again = tmp_path / "again", ["--resume-if-begun", "--out", str(tmp_path / "again")]
+    with pytest.MonkeyPatch.context() as patched:
+        stop_after(patched, 7)
+        with pytest.raises(Killed):
+            dagrow.grow(run_file, out=out, resume="if_begun")
+    assert "continued from" in command("grow", str(run_file), *again).err
+    assert end_of(out) == end_of(whole)
+    assert "there is nothing to continue" in command("grow", str(run_file), *again).err
+    with pytest.raises(RunError, match="^say which run to continue"):
+        dagrow.grow(run_file, resume="if_begun")
