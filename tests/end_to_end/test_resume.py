@@ -484,8 +484,8 @@ def test_one_command_starts_continues_and_ends(run_file, whole, tmp_path):
         stop_after(patched, 7)
         with pytest.raises(Killed):
             dagrow.grow(run_file, out=out, resume="if_begun")
-    assert "continued from" in command("grow", str(run_file), *again).err
+    assert "continued from" in command("grow", str(run_file), *again).out
     assert end_of(out) == end_of(whole)
-    assert "there is nothing to continue" in command("grow", str(run_file), *again).err
+    assert "there is nothing to continue" in command("grow", str(run_file), *again).out
     with pytest.raises(RunError, match="^say which run to continue"):
         dagrow.grow(run_file, resume="if_begun")
