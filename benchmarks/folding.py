@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
-from dagrow.methods import Fold, Judged, ReluChain, fold
+from dagrow.methods import Fold, LabelledPredictions, ReluChain, fold
 
 Nets = tuple[Tensor, Tensor, Tensor, Tensor]
 """Hidden weights ``[nets, units, 2]`` and biases ``[nets, units]``, output weights ``[nets, 2, units]`` and biases."""
@@ -74,7 +74,7 @@ def folds(nets: Nets, x: Tensor, y: Tensor) -> list[Fold | None]:
     for index, out in enumerate(outputs(nets, x)):
         chain = ReluChain((W[index], V[index]), (b[index], c[index]))
         loss = cross_entropy(out.T, y, reduction="none").double()
-        judged = Judged(x.double(), loss, out.argmax(0), y, torch.arange(len(x)))
+        judged = LabelledPredictions(x.double(), loss, out.argmax(0), y, torch.arange(len(x)))
         each = fold(chain, judged, 0, seed=index)
         found.append(None if isinstance(each, str) else each)
     return found

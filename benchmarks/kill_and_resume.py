@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 import dagrow
-from dagrow.training import read_journal
+from dagrow.journal import read_journal
 
 DIGITS = Path(__file__).resolve().parents[1] / "specs" / "digits.yaml"
 PARTS = ("graph", "weights", "exported", "journal")

@@ -19,10 +19,11 @@ from unittest import mock
 import torch
 from factors import cells, line, options
 
+from dagrow.growth import growth_step
 from dagrow.mutation import Change
 from dagrow.planner import INSERT
 from dagrow.report import table
-from dagrow.training import descent, growth_step
+from dagrow.training import train_unit as descent
 from dagrow.training.warm_up import WarmUp
 
 

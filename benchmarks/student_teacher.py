@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 import dagrow
-from dagrow.methods import EXISTING, GOAL, Method, Neurons, Request, SiteMoments
+from dagrow.methods import EXISTING, GOAL, Method, MethodRequest, Neurons, SiteMoments
 from dagrow.report import table
 from dagrow.spec import GraphSpec
 
@@ -39,7 +39,7 @@ INTERVAL, AFTER, GROWTHS = 200, 500, 5
 RATE = 0.1
 
 
-def random_fan_out(moments: SiteMoments, request: Request) -> Neurons:
+def random_fan_out(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """The paper's baseline: fan-in 0 as in GradMax, a fan-out of that length drawn from the positive orthant."""
     assert moments.N_goal is not None
     assert moments.existing is not None

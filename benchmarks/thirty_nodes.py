@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 import dagrow
 from dagrow.build import Network
 from dagrow.report import table
-from dagrow.training.sampling import batch_that_fits, samples_needed
+from dagrow.training.sample_sizes import batch_that_fits, samples_needed
 
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
 

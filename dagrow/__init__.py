@@ -19,12 +19,13 @@ from dagrow.errors import (
     SpecError,
 )
 from dagrow.graph import Dag, cost, load_graph, load_run
+from dagrow.growth import grow
 from dagrow.methods import register_method
 from dagrow.ops import Op, register_op
 from dagrow.planner import Candidate, Plan, apply, warning_of_width
 from dagrow.planner import propose as _propose
+from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, RunSpec, save_graph
-from dagrow.training import GrowthResult, Prediction, TrainedModel, grow, load_model
 
 propose = warning_of_width(_propose)
 

@@ -12,20 +12,10 @@ from dagrow.data import Preprocessing
 from dagrow.errors import DagrowError, ExportError, RunError
 from dagrow.export import Exported, export_network
 from dagrow.graph import load_graph, load_run
+from dagrow.journal import Replay, growth_history, read_journal
 from dagrow.report import GraphDiff, History, picture_format, write_picture
+from dagrow.runs import GraphRef, Reverted, RunDirectory, diff_graphs, replay_run, resolve_graph, revert_run
 from dagrow.spec import GraphSpec
-from dagrow.training import (
-    Moment,
-    Replay,
-    Reverted,
-    RunDirectory,
-    compare,
-    growth_history,
-    moment,
-    read_journal,
-    replay_run,
-    revert_run,
-)
 
 AnyGraph = GraphSpec | torch.fx.GraphModule | str | Path
 
@@ -115,7 +105,7 @@ def diff(
         SpecError: if a file is not that of a graph.
         RunError: if there is no such directory or step.
     """
-    return compare(_moment(before, "before"), _moment(after, "after"))
+    return diff_graphs(_moment(before, "before"), _moment(after, "after"))
 
 
 def replay(directory: str | Path, to: int | None = None) -> Replay:
@@ -151,14 +141,14 @@ def revert(directory: str | Path, to: int, out: str | Path | None = None) -> Rev
     return revert_run(directory, to, out)
 
 
-def _moment(given: AnyGraph, name: str) -> Moment:
+def _moment(given: AnyGraph, name: str) -> GraphRef:
     if isinstance(given, Network):
         given = given.spec
     if isinstance(given, GraphSpec):
-        return Moment(given, name)
+        return GraphRef(given, name)
     if not isinstance(given, (str, Path)):
         raise DagrowError(_FOREIGN)
-    return moment(given)
+    return resolve_graph(given)
 
 
 class _Subject(NamedTuple):

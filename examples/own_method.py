@@ -15,14 +15,14 @@ from sklearn.datasets import load_wine
 from torch.nn.functional import cross_entropy
 
 import dagrow
-from dagrow.methods import Neurons, Request, SiteMoments
+from dagrow.methods import MethodRequest, Neurons, SiteMoments
 
 STARTS, STEPS, NEURONS = 3, 3, 2
 ROWS = (("tiny", 0.0), ("tiny", 1.0), ("steepest", 0.0), ("random", 0.0))
 """Methods to compare, with the shrinkage of the metric."""
 
 
-def steepest(moments: SiteMoments, request: Request) -> Neurons:
+def steepest(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """The neurons along which the loss falls fastest per length of their weights.
 
     With N = E[B^T v_proj], ``[F, M]``, the singular vectors of N are the fan-ins (columns of U) and fan-outs

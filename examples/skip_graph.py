@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 import dagrow
-from dagrow.graph import FixedSize, sites
+from dagrow.graph import NotGrowable, sites
 
 GRAPH = {
     "inputs": {"x": {"shape": [6]}},
@@ -51,7 +51,7 @@ def main() -> None:
 
     # Where it can grow is a question to the graph alone: no weights, no data.
     for place in sites(dagrow.Dag.of(spec)):
-        if isinstance(place, FixedSize):
+        if isinstance(place, NotGrowable):
             print(f"{place.node} keeps its size: {place.reason}")
         else:
             print(f"{place.node} can grow, read by {', '.join(str(reading.edge) for reading in place.readings)}")

@@ -5,7 +5,7 @@ from dagrow.build.fingerprint import WeightsFingerprint
 from dagrow.build.intact import check_intact, drop_additions, frozen_names
 from dagrow.build.module import Network
 from dagrow.build.network import build
-from dagrow.build.views import Suffix, Suffixes, output_of, probe
+from dagrow.build.subgraphs import Suffix, Suffixes, output_of, probe
 
 __all__ = [
     "Network",

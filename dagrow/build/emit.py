@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import fx
 
-from dagrow.build.tape import Call, Tape
+from dagrow.build.call_list import Call, Tape
 from dagrow.graph import Dag
 from dagrow.spec.graph import EdgeId
 from dagrow.stages import used_stages

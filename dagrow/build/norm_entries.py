@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dagrow.build.module import Network
-from dagrow.graph import Dag, Site, in_concat
+from dagrow.graph import Dag, GrowableNode, in_concat
 from dagrow.ops import NORMS
 
 
@@ -24,7 +24,7 @@ class NormEntries(NamedTuple):
     learned: tuple[Tensor, Tensor] | None
 
 
-def norm_entries(network: Network, place: Site, features: Tensor) -> dict[str, NormEntries]:
+def norm_entries(network: Network, place: GrowableNode, features: Tensor) -> dict[str, NormEntries]:
     """Per norm on the way, what it holds for some features.
 
     Args:
@@ -44,7 +44,7 @@ def norm_entries(network: Network, place: Site, features: Tensor) -> dict[str, N
     return found
 
 
-def norm_entries_of(dag: Dag, place: Site, name: str, features: Tensor) -> Tensor:
+def norm_entries_of(dag: Dag, place: GrowableNode, name: str, features: Tensor) -> Tensor:
     """Which entries of the norm of ``name``, the node itself or a concat that it passes, are those of some features."""
     if name == place.node:
         return features

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dagrow.build.emit import edge_module
-from dagrow.graph import Dag, Site, site, span
+from dagrow.graph import Dag, GrowableNode, site, span
 from dagrow.spec.graph import EdgeId
 
 
@@ -85,7 +85,7 @@ def fan_outs(dag: Dag) -> list[UnitWeights]:
     found = []
     for name in (*dag.spec.inputs, *dag.order):
         place = site(dag, name) if name in dag.spec.nodes else None
-        if isinstance(place, Site):
+        if isinstance(place, GrowableNode):
             blocks = tuple(reading_block(dag, place, index) for index in range(len(place.readings)))
             found.append(UnitWeights(name, dag.size(name), blocks))
         elif edges := [e for e in dag.outgoing[name] if dag.op(e).parametrised and dag.op(e).output_groups == 1]:
@@ -106,7 +106,7 @@ def unit_axes(dag: Dag) -> dict[str, int]:
     return {f"{edge_module(edge)}.weight": dag.op(edge).weight_axes[0] for edge in edges}
 
 
-def reading_block(dag: Dag, place: Site, index: int) -> Block:
+def reading_block(dag: Dag, place: GrowableNode, index: int) -> Block:
     """What an edge reads of the units of a node that can grow."""
     edge = place.readings[index].edge
     read = span(dag, place.node, place.readings[index])

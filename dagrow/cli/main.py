@@ -52,8 +52,8 @@ def grow(
     """Train and grow a network as a run file says. For several processes, see torchrun."""
     from dagrow.distributed import joined
     from dagrow.graph import load_run
-    from dagrow.training import grow as grow_network
-    from dagrow.training import run_to_continue
+    from dagrow.growth import grow as grow_network
+    from dagrow.growth import run_to_continue
 
     source, target = run_to_continue(run, out) if resume else (run, out)
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
@@ -137,7 +137,7 @@ def predict(
     out: Annotated[str | None, typer.Option(help="Table (csv) to write. [default: printed]")] = None,
 ) -> None:
     """Say what a grown network makes of samples: names of classes and their probability, or numbers."""
-    from dagrow.training import load_model, prediction_table
+    from dagrow.runs import load_model, prediction_table
 
     predictions, unknown = load_model(directory).predict_file(file)
     table = prediction_table(predictions)
@@ -176,7 +176,8 @@ def log(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a line of a journal.")] = False,
 ) -> None:
     """Show the journal of a run as a table."""
-    from dagrow.training import candidates_table, history_table, journal_schema, read_journal, run_directory
+    from dagrow.journal import candidates_table, history_table, journal_schema, read_journal
+    from dagrow.runs import run_directory
 
     if schema:
         echo(json.dumps(journal_schema(), indent=2))
@@ -206,8 +207,8 @@ def replay(
 ) -> None:
     """Make the graph of a step again from the journal; exit code 1 if it is not the recorded one."""
     from dagrow.api import replay as replay_graph
+    from dagrow.runs import read_step
     from dagrow.spec import save_graph
-    from dagrow.training import read_step
 
     made = replay_graph(directory, read_step(to))
     echo(made)
@@ -225,7 +226,7 @@ def revert(
 ) -> None:
     """Make a run stand again as it stood after a growth step; grow --resume goes on from there."""
     from dagrow.api import revert as revert_run
-    from dagrow.training import read_step
+    from dagrow.runs import read_step
 
     step = read_step(to)
     if step is None:

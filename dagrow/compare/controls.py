@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dagrow.compare.outcome import Outcome
-from dagrow.graph import Dag, training_work
+from dagrow.graph import Dag, training_macs
 from dagrow.spec import BudgetSpec, GraphSpec, GrowthSpec, RunSpec
-from dagrow.training.sampling import training_batch
+from dagrow.training.sample_sizes import training_batch
 
 GROWN: Mapping[str, tuple[str, ...]] = {
     "random placement": ("growth.tryout=null", "growth.where=random"),
@@ -30,7 +30,7 @@ def equal_epochs(grown: Outcome, graph: GraphSpec) -> int:
 
 def equal_multiply_adds(grown: Outcome, graph: GraphSpec) -> int:
     """As many as cost what training and growth cost together, to the nearest whole one."""
-    each = training_work(Dag.of(graph)) * grown.training_samples
+    each = training_macs(Dag.of(graph)) * grown.training_samples
     return max(1, round(grown.work / each))
 
 

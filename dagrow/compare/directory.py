@@ -10,15 +10,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagrow.compare.cells import Cell
 from dagrow.compare.outcome import Outcome, read_outcome
+from dagrow.compare.runs import Cell
 from dagrow.errors import DagrowError, RunError
 from dagrow.files import first_link
+from dagrow.files.disk import disk_errors
 from dagrow.graph import load_graph, load_run
+from dagrow.runs import RunDirectory
+from dagrow.runs.lock import DirectoryLock
 from dagrow.spec import GraphSpec
-from dagrow.training import RunDirectory
-from dagrow.training.disk import disk_errors
-from dagrow.training.lock import DirectoryLock
 
 _CELLS, _UNFINISHED = "cells", ".unfinished"
 

@@ -10,8 +10,8 @@ from dagrow.compare.spec import CompareSpec
 from dagrow.errors import GrowthError, Problem, SpecError
 from dagrow.graph import Dag, checked_run, load_run
 from dagrow.planner import check_growth
-from dagrow.spec import Document, RunSpec, Source, dump_run, read_document
-from dagrow.spec.files import read_file, run_of, validated
+from dagrow.spec import Document, RunSpec, SourceFile, dump_run, read_document
+from dagrow.spec.loaders import read_file, run_of, validated
 
 _BASE = "base"
 
@@ -24,7 +24,7 @@ def load_comparison(path: str | Path) -> CompareSpec:
             to grow a graph that has not what the method needs.
     """
     document = read_file(path)
-    source = Source(str(path), document.lines)
+    source = SourceFile(str(path), document.lines)
     base = _base(document, Path(path), source)
     spec = validated(CompareSpec, replace(document, data={**document.data, _BASE: base}), source)
     if problems := [p for label in spec.settings for p in _problems(spec.base, label, spec.settings[label])]:
@@ -47,7 +47,7 @@ def varied(run: RunSpec, changes: Sequence[str]) -> RunSpec:
         raise SpecError([replace(problem, line=None) for problem in error.problems]) from None
 
 
-def _base(document: Document, path: Path, source: Source) -> RunSpec:
+def _base(document: Document, path: Path, source: SourceFile) -> RunSpec:
     given = document.data.get(_BASE)
     if isinstance(given, str) and given:
         return load_run(path.parent / given)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dagrow.errors import RunError
-from dagrow.training import read_journal
+from dagrow.journal import read_journal
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Outcome:
         training_seconds: of gradient descent.
         growth_seconds: of growth steps.
         training_multiply_adds: of gradient descent, forward and backward.
-        growth_multiply_adds: of growth steps: see `dagrow.work`.
+        growth_multiply_adds: of growth steps: see `dagrow.flop_counter`.
         gains: per insertion the gain that it was chosen by, and the drop of the test loss that it brought: at once,
             or, of a run with ``growth.calibrate``, some gradient steps later beside a twin that did not grow.
     """

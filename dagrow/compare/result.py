@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dagrow.compare.cells import Row
 from dagrow.compare.columns import shown
+from dagrow.compare.runs import ResultRow
 from dagrow.compare.summary import Finished, Summary
 from dagrow.report import number, table
 
@@ -24,7 +24,7 @@ class Comparison:
     """
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     cells: tuple[Finished, ...]
     out: Path
 

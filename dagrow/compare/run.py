@@ -6,14 +6,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dagrow.compare.cells import Cell, grown_cells, rows, scratch_cells
 from dagrow.compare.directory import ComparisonDirectory
-from dagrow.compare.jobs import Jobs, run_cell
+from dagrow.compare.executor import Jobs, run_cell
 from dagrow.compare.load import load_comparison
+from dagrow.compare.output_files import write_comparison
 from dagrow.compare.result import Comparison
+from dagrow.compare.runs import Cell, grown_cells, rows, scratch_cells
 from dagrow.compare.spec import CompareSpec
 from dagrow.compare.summary import Finished
-from dagrow.compare.written import write_comparison
 from dagrow.errors import DagrowError, RunError
 from dagrow.report import Reporter, Silent
 

@@ -27,7 +27,7 @@ def _all_different(value: Any) -> Any:
     return value
 
 
-class Variant(NamedTuple):
+class ComparedRun(NamedTuple):
     """One way to run the base.
 
     Attributes:
@@ -62,30 +62,30 @@ class CompareSpec(SpecFile):
         default=(0, 1, 2), description="every variant is run with each of them"
     )
 
-    def variants(self) -> Iterator[Variant]:
+    def variants(self) -> Iterator[ComparedRun]:
         """Every method with every schedule and setting."""
         axes = [axis for axis in (self._methods(), self._schedules(), self._settings()) if axis]
         for parts in itertools.product(*axes):
-            yield Variant(
+            yield ComparedRun(
                 ", ".join(part.label for part in parts) or self.base.growth.method,
                 tuple(change for part in parts for change in part.changes),
                 tuple(entry for part in parts for entry in part.entries),
             )
 
-    def _methods(self) -> list[Variant]:
+    def _methods(self) -> list[ComparedRun]:
         return [
-            Variant(method, (f"growth.method={method}",), (("methods", str(index)),))
+            ComparedRun(method, (f"growth.method={method}",), (("methods", str(index)),))
             for index, method in enumerate(self.methods)
         ]
 
-    def _schedules(self) -> list[Variant]:
+    def _schedules(self) -> list[ComparedRun]:
         return [
-            Variant(schedule, (f"growth.schedule={schedule}",), (("schedules", str(index)),))
+            ComparedRun(schedule, (f"growth.schedule={schedule}",), (("schedules", str(index)),))
             for index, schedule in enumerate(self.schedules)
         ]
 
-    def _settings(self) -> list[Variant]:
+    def _settings(self) -> list[ComparedRun]:
         return [
-            Variant(label, changes, tuple(("settings", label, str(index)) for index in range(len(changes))))
+            ComparedRun(label, changes, tuple(("settings", label, str(index)) for index in range(len(changes))))
             for label, changes in self.settings.items()
         ]

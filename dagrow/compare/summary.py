@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from dagrow.compare.cells import Row
 from dagrow.compare.outcome import Outcome
+from dagrow.compare.runs import ResultRow
 from dagrow.report.ranks import rank_correlation
 
 
 class Finished(NamedTuple):
     """A cell that came to its end."""
 
-    row: Row
+    row: ResultRow
     seed: int
     outcome: Outcome
 
@@ -42,7 +42,7 @@ class Summary:
         cells: its finished ones, one or more.
     """
 
-    row: Row
+    row: ResultRow
     cells: tuple[Finished, ...]
 
     @property

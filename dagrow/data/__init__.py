@@ -4,7 +4,7 @@ from dagrow.data.builtin import DATASETS
 from dagrow.data.fingerprint import fingerprint
 from dagrow.data.load import load_data
 from dagrow.data.preprocessing import PREPROCESSING, STEPS, InputPreprocessing, Preprocessing
-from dagrow.data.samples import Batch, Batches, Portion, Samples, Split
+from dagrow.data.samples import Batch, Batches, ReplicaBatch, Samples, TrainTestSplit
 from dagrow.data.scaling import Scale
 from dagrow.data.sources import SOURCES
 
@@ -16,11 +16,11 @@ __all__ = [
     "Batch",
     "Batches",
     "InputPreprocessing",
-    "Portion",
     "Preprocessing",
+    "ReplicaBatch",
     "Samples",
     "Scale",
-    "Split",
+    "TrainTestSplit",
     "fingerprint",
     "load_data",
 ]

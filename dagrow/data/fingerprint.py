@@ -6,12 +6,12 @@ import hashlib
 
 import torch
 
-from dagrow.data.samples import Split
+from dagrow.data.samples import TrainTestSplit
 
 _ROWS = 512
 
 
-def fingerprint(split: Split) -> str:
+def fingerprint(split: TrainTestSplit) -> str:
     """A SHA-256 over the shape and kind of all tensors of a split, and over some rows of each from first to last."""
     digest = hashlib.sha256()
     for samples in (split.train, split.test):

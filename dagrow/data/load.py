@@ -8,7 +8,7 @@ from torch import Tensor
 from dagrow.data.fit import fit
 from dagrow.data.preprocessing import InputPreprocessing, Preprocessing
 from dagrow.data.raw import Arrays, Raw
-from dagrow.data.samples import Samples, Split
+from dagrow.data.samples import Samples, TrainTestSplit
 from dagrow.data.scaling import Scale, scale_of, settle
 from dagrow.data.sources import chosen_source
 from dagrow.data.splitting import split_rows
@@ -22,7 +22,7 @@ _SHOWN_CLASSES = 10
 Fitted = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 
-def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> Split:
+def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit:
     """Reads, checks, splits and scales the data of a run.
 
     Args:
@@ -62,7 +62,7 @@ def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
         raise DataError(f"{part}{error}{classes}") from error
 
 
-def _scaled(raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, standardize: bool) -> Split:
+def _scaled(raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, standardize: bool) -> TrainTestSplit:
     for x, other in zip(train[0], test[0], strict=True):
         if (x.dtype == torch.uint8) != (other.dtype == torch.uint8):
             raise DataError(
@@ -84,7 +84,7 @@ def _scaled(raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, stan
         for name, layout, x, step in zip(dag.spec.inputs, layouts, train[0], steps, strict=True)
     )
     preprocessing = Preprocessing(inputs, loss.name, raw.columns, raw.target, raw.classes)
-    return Split(samples(train), samples(test), preprocessing)
+    return TrainTestSplit(samples(train), samples(test), preprocessing)
 
 
 def _raw_dtype(stored: Tensor, step: Scale | None) -> torch.dtype:

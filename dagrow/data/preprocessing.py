@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dagrow.data.scaling import Scale
-from dagrow.data.step import Step
+from dagrow.data.step import PreprocessingStep
 from dagrow.errors import DataError, lookup
 from dagrow.files import sha256
 from dagrow.graph import Dag
@@ -24,7 +24,7 @@ from dagrow.objectives import LOSSES, Loss
 PREPROCESSING = "preprocessing.json"
 """The name of the file, in a run directory and in its export."""
 
-STEPS: dict[str, type[Step]] = {step.kind: step for step in (Scale,)}
+STEPS: dict[str, type[PreprocessingStep]] = {step.kind: step for step in (Scale,)}
 
 _VERSION = 1
 _SUM = "sha256"
@@ -46,7 +46,7 @@ class InputPreprocessing:
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PreprocessingStep, ...] = ()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Raw values ``[samples, *shape]`` as float32 values that the network reads, on the same device."""
@@ -68,7 +68,7 @@ class InputPreprocessing:
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> InputPreprocessing:
-        """From what `entry` gave; raises what `Step.from_entry` does."""
+        """From what `entry` gave; raises what `PreprocessingStep.from_entry` does."""
         shape = tuple(map(int, entry["shape"]))
         steps = tuple(
             lookup(STEPS, str(step["kind"]), "kind of step", DataError).from_entry(step, shape)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dagrow.data.preprocessing import Preprocessing
-from dagrow.data.step import Step
+from dagrow.data.step import PreprocessingStep
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DataError
 
@@ -33,7 +33,7 @@ class Samples:
 
     inputs: tuple[Tensor, ...]
     targets: tuple[Tensor, ...]
-    transforms: tuple[Step | None, ...] = ()
+    transforms: tuple[PreprocessingStep | None, ...] = ()
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
@@ -131,10 +131,10 @@ class Batches:
             part = own if own.start < own.stop else slice(start, start + 1)
             yield self.samples.rows(part if self.order is None else self.order[part]).xy()
 
-    def portions(self) -> Iterator[Portion]:
+    def portions(self) -> Iterator[ReplicaBatch]:
         """The batches with their sizes."""
         for (x, y), (size, whole) in zip(self, self.sizes(), strict=True):
-            yield Portion(x, y, size, whole)
+            yield ReplicaBatch(x, y, size, whole)
 
     def sizes(self) -> Iterator[tuple[int, int]]:
         """Per batch, how many of its samples count in this process, and in all of them."""
@@ -147,7 +147,7 @@ class Batches:
         yield from ((start, min(start + self.size, count)) for start in range(0, count, self.size))
 
 
-class Portion(NamedTuple):
+class ReplicaBatch(NamedTuple):
     """What one process has of a batch.
 
     Attributes:
@@ -164,7 +164,7 @@ class Portion(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class TrainTestSplit:
     """Samples to learn from and samples to be judged by.
 
     Attributes:
@@ -177,7 +177,7 @@ class Split:
     test: Samples
     preprocessing: Preprocessing | None = None
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Split:
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> TrainTestSplit:
         """The same on another device, perhaps read in another dtype."""
         return replace(self, train=self.train.to(device, dtype), test=self.test.to(device, dtype))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dagrow.data.raw import pieces
-from dagrow.data.step import Step
+from dagrow.data.step import PreprocessingStep
 from dagrow.layout import Shape, TensorLayout
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -19,7 +19,7 @@ _BYTES = 255.0
 
 
 @dataclass(frozen=True, eq=False)
-class Scale(Step):
+class Scale(PreprocessingStep):
     """``(x - shift) / scale``, as float32.
 
     A scale of infinity turns a feature into 0, whatever its value: it is that of a constant feature.
@@ -97,7 +97,7 @@ def scale_of(train: Tensor, layout: TensorLayout, *, standardize: bool, divisor:
     return None if divisor == 1.0 else Scale(torch.tensor(0.0), torch.tensor(divisor))
 
 
-def settle(stored: Tensor, step: Step | None) -> tuple[Tensor, Step | None]:
+def settle(stored: Tensor, step: PreprocessingStep | None) -> tuple[Tensor, PreprocessingStep | None]:
     """Converts now what takes no more memory as float32; bytes stay bytes, and keep their step."""
     if stored.dtype == torch.uint8:
         return stored, step

@@ -12,7 +12,7 @@ from torch import Tensor
 from dagrow.layout import Shape
 
 
-class Step(ABC):
+class PreprocessingStep(ABC):
     """A fixed function of the values of one input, each sample by itself.
 
     What it knows is in `buffers`. `compute` and `source` are the same formula, in torch and as Python text: an export

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dagrow.distributed.processes import Processes
 from dagrow.errors import DagrowError, is_about_memory, listed
-from dagrow.packing import from_bytes, to_bytes
+from dagrow.serialization import from_bytes, to_bytes
 
 GO_ON = "--resume goes on from the last checkpoint, with any number of processes"
 

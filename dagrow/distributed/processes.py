@@ -38,7 +38,7 @@ class Processes:
         return rows
 
     def exchange(self, value: Any) -> list[Any]:
-        """What the processes give, in their order: plain data and tensors, as `dagrow.packing.pack` takes them.
+        """What the processes give, in their order: plain data and tensors, as `dagrow.serialization.pack` takes them.
 
         Tensors that come from other processes are on the CPU.
         """

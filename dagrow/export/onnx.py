@@ -16,7 +16,7 @@ from dagrow.errors import ExportError
 from dagrow.export.base import DESTINATION, Exporter, Runner
 from dagrow.export.compare import TRACED_BATCH
 from dagrow.export.layers import CLASSES
-from dagrow.export.quiet import torch_exporter
+from dagrow.export.silence_exporters import torch_exporter
 from dagrow.export.subject import ExportSubject
 from dagrow.files import read_file
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from dagrow.data import PREPROCESSING
 from dagrow.export.base import DESTINATION, Exporter, Runner
 from dagrow.export.compare import TRACED_BATCH, as_tuple
-from dagrow.export.quiet import torch_exporter
+from dagrow.export.silence_exporters import torch_exporter
 from dagrow.export.subject import ExportSubject
 from dagrow.files import open_file, read_file
 

@@ -9,7 +9,7 @@ from dagrow.graph.cost import (
     edge_work,
     forward_work,
     stage_parameters,
-    training_work,
+    training_macs,
     widest_fan_in,
 )
 from dagrow.graph.dag import Dag
@@ -17,20 +17,20 @@ from dagrow.graph.feature_units import feature_units
 from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
 from dagrow.graph.load import checked_run, load_graph, load_run
 from dagrow.graph.nonparametric import growing_nodes, nonparametric_problems
-from dagrow.graph.sites import FixedSize, Reading, Site, Span, in_concat, site, sites, span
+from dagrow.graph.sites import ChannelRange, Consumer, GrowableNode, NotGrowable, in_concat, site, sites, span
 from dagrow.graph.structure import Structure, fresh_name
 
 __all__ = [
     "Changes",
+    "ChannelRange",
+    "Consumer",
     "Cost",
     "Dag",
     "Difference",
-    "FixedSize",
+    "GrowableNode",
     "NoChain",
     "NodeTemplate",
-    "Reading",
-    "Site",
-    "Span",
+    "NotGrowable",
     "Structure",
     "backward_work",
     "changes",
@@ -54,6 +54,6 @@ __all__ = [
     "span",
     "split_edge",
     "stage_parameters",
-    "training_work",
+    "training_macs",
     "widest_fan_in",
 ]

@@ -62,6 +62,6 @@ def backward_work(dag: Dag) -> int:
     return sum(work for edge, work in dag.multiply_adds.items() if edge.source not in dag.spec.inputs)
 
 
-def training_work(dag: Dag) -> int:
+def training_macs(dag: Dag) -> int:
     """Multiply-adds of one sample in a step of gradient descent: forward, back to the nodes, and to the weights."""
     return 2 * forward_work(dag) + backward_work(dag)

@@ -8,8 +8,8 @@ from pathlib import Path
 from dagrow.errors import Problem, SpecError, did_you_mean, listed
 from dagrow.graph.dag import Dag
 from dagrow.graph.nonparametric import nonparametric_problems
-from dagrow.graph.sites import FixedSize, site
-from dagrow.spec import GraphSpec, RunSpec, Source, read_graph, read_run
+from dagrow.graph.sites import NotGrowable, site
+from dagrow.spec import GraphSpec, RunSpec, SourceFile, read_graph, read_run
 from dagrow.spec.run import DATASETS
 
 
@@ -33,7 +33,7 @@ def load_run(path: str | Path, overrides: Sequence[str] = ()) -> RunSpec:
     return checked_run(*read_run(path, overrides))
 
 
-def checked_run(run: RunSpec, source: Source) -> RunSpec:
+def checked_run(run: RunSpec, source: SourceFile) -> RunSpec:
     """The same run, once its graph and the names in it are in order.
 
     Raises:
@@ -45,7 +45,7 @@ def checked_run(run: RunSpec, source: Source) -> RunSpec:
     return run
 
 
-def _check(spec: GraphSpec, source: Source, problems: list[Problem]) -> None:
+def _check(spec: GraphSpec, source: SourceFile, problems: list[Problem]) -> None:
     try:
         Dag.of(spec)
     except SpecError as error:
@@ -78,7 +78,7 @@ def _fixed_growth_nodes(run: RunSpec) -> list[Problem]:
     return [
         Problem(("growth", "nodes", str(index)), f"'{place.node}' cannot grow: {place.reason}")
         for index, place in enumerate(found)
-        if isinstance(place, FixedSize)
+        if isinstance(place, NotGrowable)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagrow.errors import Problem, listed
 from dagrow.graph.dag import Dag
-from dagrow.graph.sites import Site, site
+from dagrow.graph.sites import GrowableNode, site
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.spec import RunSpec
 
@@ -25,7 +25,7 @@ def nonparametric_problems(run: RunSpec) -> list[Problem]:
 
 def growing_nodes(dag: Dag, nodes: tuple[str, ...] | None) -> list[str]:
     """The nodes, of those given (all, if none are), whose size can change."""
-    return [name for name in (dag.order if nodes is None else nodes) if isinstance(site(dag, name), Site)]
+    return [name for name in (dag.order if nodes is None else nodes) if isinstance(site(dag, name), GrowableNode)]
 
 
 def _of_penalty(dag: Dag, name: str) -> list[Problem]:
@@ -50,9 +50,9 @@ def _bent(activation: str) -> str:
 
 def _scaled(norm: str) -> str:
     """Why a penalised unit cannot have this norm; empty if it can."""
-    if norm == "none" or not NORMS[norm].undoes_scale:
+    if norm == "none" or not NORMS[norm].scale_invariant:
         return ""
-    fit = listed(["none", *(key for key, entry in NORMS.items() if not entry.undoes_scale)])
+    fit = listed(["none", *(key for key, entry in NORMS.items() if not entry.scale_invariant)])
     return (
         f"training.penalty makes the values of units smaller, which norm '{norm}' makes good again, so that "
         f"the penalty says nothing; allowed: {fit}"

@@ -18,7 +18,7 @@ MOST_PASSED = 100
 
 
 @dataclass(frozen=True)
-class Reading:
+class Consumer:
     """One edge that reads the features of a growing node.
 
     Attributes:
@@ -33,7 +33,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Span:
+class ChannelRange:
     """Where the features of a node stand among those that an edge reads: side by side, in their order.
 
     Attributes:
@@ -47,7 +47,7 @@ class Span:
     widths: tuple[int, ...]
 
 
-def span(dag: Dag, node: str, reading: Reading) -> Span:
+def span(dag: Dag, node: str, reading: Consumer) -> ChannelRange:
     """Follows the features of a node to an edge that reads them."""
     start, width, widths = 0, 1, []
     names = (node, *reading.through)
@@ -58,19 +58,19 @@ def span(dag: Dag, node: str, reading: Reading) -> Span:
         if following is not None:
             start += dag.slots(following)[EdgeId(name, following)].start
             widths.append(width)
-    return Span(start, width, tuple(widths))
+    return ChannelRange(start, width, tuple(widths))
 
 
-def in_concat(dag: Dag, node: str, reading: Reading, index: int) -> tuple[int, int]:
+def in_concat(dag: Dag, node: str, reading: Consumer, index: int) -> tuple[int, int]:
     """Where the features of a node start in a concat that they pass, and how wide each is there."""
-    upto = Reading(reading.edge, reading.through[:index], reading.flattened)
+    upto = Consumer(reading.edge, reading.through[:index], reading.flattened)
     name, source = reading.through[index], (node, *reading.through)[index]
     before = span(dag, node, upto)
     return before.start + int(dag.slots(name)[EdgeId(source, name)].start), before.width
 
 
 @dataclass(frozen=True)
-class Site:
+class GrowableNode:
     """A node that can take new features.
 
     Attributes:
@@ -79,7 +79,7 @@ class Site:
     """
 
     node: str
-    readings: tuple[Reading, ...]
+    readings: tuple[Consumer, ...]
 
     @property
     def passed(self) -> tuple[str, ...]:
@@ -88,38 +88,38 @@ class Site:
 
 
 @dataclass(frozen=True)
-class FixedSize:
+class NotGrowable:
     """A node that cannot take new features, and the reason."""
 
     node: str
     reason: str
 
 
-def site(dag: Dag, name: str) -> Site | FixedSize:
+def site(dag: Dag, name: str) -> GrowableNode | NotGrowable:
     """Whether and how a node can be widened."""
     if dag.node(name).merge == "concat":
-        return FixedSize(name, "a concat node has the size of what it joins; its parents can grow")
+        return NotGrowable(name, "a concat node has the size of what it joins; its parents can grow")
     if not any(dag.op(edge).parametrised for edge in dag.incoming[name]):
-        return FixedSize(name, "no edge with weights writes it")
+        return NotGrowable(name, "no edge with weights writes it")
     for edge in dag.incoming[name]:
         if not dag.op(edge).parametrised:
-            return FixedSize(name, f"the {dag.op(edge).name} edge {edge} ties its size to that of '{edge.source}'")
+            return NotGrowable(name, f"the {dag.op(edge).name} edge {edge} ties its size to that of '{edge.source}'")
     try:
         readings = _readings(dag, name, (), False, {})
     except _Fixed as fixed:
-        return FixedSize(name, str(fixed))
+        return NotGrowable(name, str(fixed))
     for end in dict.fromkeys((name, *(reading.edge.target for reading in readings))):
         for edge in dag.incoming[end]:
             if dag.op(edge).parametrised and not dag.op(edge).has_layout:
-                return FixedSize(name, f"op '{dag.op(edge).name}' of {edge} has no statistics (features)")
+                return NotGrowable(name, f"op '{dag.op(edge).name}' of {edge} has no statistics (features)")
     edges = [reading.edge for reading in readings]
     twice = next((edge for edge in edges if edges.count(edge) > 1), None)
     if twice is not None:
-        return FixedSize(name, f"its features reach {twice} by more than one way")
-    return Site(name, tuple(readings))
+        return NotGrowable(name, f"its features reach {twice} by more than one way")
+    return GrowableNode(name, tuple(readings))
 
 
-def sites(dag: Dag) -> tuple[Site | FixedSize, ...]:
+def sites(dag: Dag) -> tuple[GrowableNode | NotGrowable, ...]:
     """The answer for every node, in topological order."""
     return tuple(site(dag, name) for name in dag.order)
 
@@ -129,8 +129,8 @@ class _Fixed(Exception):
 
 
 def _readings(
-    dag: Dag, name: str, through: tuple[str, ...], flattened: bool, known: dict[str, list[Reading]]
-) -> list[Reading]:
+    dag: Dag, name: str, through: tuple[str, ...], flattened: bool, known: dict[str, list[Consumer]]
+) -> list[Consumer]:
     """Every edge that reads the features; of a concat that they reach again, one, to show that there are two ways.
 
     Args:
@@ -157,7 +157,7 @@ def _readings(
     if node.flatten and pooled.order == "channels_last" and pooled.position_count > 1:
         raise _Fixed(f"'{name}' flattens tokens, which would tear a new feature into pieces")
     flattened = flattened or (node.flatten and bool(dag.merged(name).positions))
-    found: list[Reading] = []
+    found: list[Consumer] = []
     for edge in dag.outgoing[name]:
         op = dag.op(edge)
         if op.parametrised:
@@ -165,7 +165,7 @@ def _readings(
                 raise _Fixed(f"{edge}: {reason}")
             if not op.takes_fan_out:
                 raise _Fixed(f"op '{op.name}' of {edge} does not say how it reads new features (fan_out_moment)")
-            found.append(Reading(edge, through, flattened))
+            found.append(Consumer(edge, through, flattened))
         elif dag.node(edge.target).merge == "concat":
             found += _readings(dag, edge.target, (*through, edge.target), flattened, known)
         else:

@@ -1,15 +1,23 @@
 """Growth methods as pure functions on matrices: one file each."""
 
 from dagrow.methods.best_update import best_update, explained
+from dagrow.methods.decision_plot_data import Scene, Straight
 from dagrow.methods.folding import Fold, fold
 from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, SILENCE, EdgeFormula, Formula, Method
 from dagrow.methods.metric import CONSTANT, Metric, mean_squares
-from dagrow.methods.moments import EdgeMoments, Existing, Neurons, NewWeights, Request, SiteMoments, Why
+from dagrow.methods.moments import (
+    EdgeMoments,
+    ExistingNeurons,
+    Explanation,
+    MethodRequest,
+    Neurons,
+    NewWeights,
+    SiteMoments,
+)
 from dagrow.methods.registry import COMPLETIONS, METHODS, NOTHING, find_completion, find_method, register_method
-from dagrow.methods.relu_chain import ChainSamples, Judged, ReluChain, Segment
-from dagrow.methods.removal import orthonormal
+from dagrow.methods.relu_chain import ChainSamples, LabelledPredictions, ReluChain, Segment
+from dagrow.methods.residual_fit import orthonormal
 from dagrow.methods.samples import ChildSamples, SiteSamples
-from dagrow.methods.scene import Scene, Straight
 
 __all__ = [
     "CHAIN",
@@ -25,22 +33,22 @@ __all__ = [
     "ChildSamples",
     "EdgeFormula",
     "EdgeMoments",
-    "Existing",
+    "ExistingNeurons",
+    "Explanation",
     "Fold",
     "Formula",
-    "Judged",
+    "LabelledPredictions",
     "Method",
+    "MethodRequest",
     "Metric",
     "Neurons",
     "NewWeights",
     "ReluChain",
-    "Request",
     "Scene",
     "Segment",
     "SiteMoments",
     "SiteSamples",
     "Straight",
-    "Why",
     "best_update",
     "explained",
     "find_completion",

@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dagrow.flop_counter import product
 from dagrow.methods.metric import CONSTANT, Metric, mean_squares, unit_lengths
 from dagrow.methods.moments import SiteMoments
 from dagrow.methods.samples import SiteSamples
-from dagrow.work import product
 
 
 class FanIn:

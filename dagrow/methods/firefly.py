@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dagrow.methods.ball import EPSILON, STEPS, Ball, Found
-from dagrow.methods.moments import EdgeMoments, Neurons, NewWeights, Request, SiteMoments
-from dagrow.methods.scene import Scene
+from dagrow.flop_counter import product
+from dagrow.methods.decision_plot_data import Scene
+from dagrow.methods.moments import EdgeMoments, MethodRequest, Neurons, NewWeights, SiteMoments
+from dagrow.methods.trust_region import EPSILON, STEPS, BallSearchResult, TrustRegion
 from dagrow.ties import best_first
-from dagrow.work import product
 
 NEW = (8, 64)
 """New neurons that are tried, at least and at most; as many as the effort allows."""
@@ -38,7 +38,7 @@ SAME = 0.95
 """Product of the cosines of outputs and of fan-outs above which two new neurons are one."""
 
 
-def firefly(moments: SiteMoments, request: Request) -> Neurons:
+def firefly(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """The best of new neurons and of splits; scores are what each takes off a loss that is linear.
 
     A neuron is split once at most. Of a split, ``alpha`` is the step of the copy; the original makes the opposite one.
@@ -48,13 +48,15 @@ def firefly(moments: SiteMoments, request: Request) -> Neurons:
         return Neurons.none(moments, "there are no samples to search on")
     if request.neurons < 1 or not samples.children or not samples.B.numel():
         return Neurons.none(moments, "there is nothing to read or to write")
-    ball = Ball.of(moments, samples)
+    ball = TrustRegion.of(moments, samples)
     generator = torch.Generator().manual_seed(request.seed)
     affordable = request.effort / (6 * STEPS)
     with torch.no_grad():
         found = [ball.new_neurons(_within(affordable / ball.cost(ball.one_new), NEW), generator)]
         if len(ball.omega):
-            found.append(ball.splits(_within(affordable / (3 * ball.cost(ball.one_there)), SPLITS), generator))
+            found.append(
+                ball.splits(_within(affordable / (3 * ball.cost(ball.sample_read_existing)), SPLITS), generator)
+            )
     alpha, omega = torch.cat([part.alpha for part in found], 1), torch.cat([part.omega for part in found])
     scores, splits = torch.cat([part.scores for part in found]), torch.cat([part.splits for part in found])
     chosen = _best(ball, found[0], scores, request.neurons)
@@ -62,13 +64,13 @@ def firefly(moments: SiteMoments, request: Request) -> Neurons:
         return Neurons.none(moments, "nothing within the bound lowers the loss")
     splits = splits[chosen]
     own = splits if bool((splits >= 0).any()) else None
-    why = None if own is None else Split(tuple(sorted(j for j in splits.tolist() if j >= 0)))
+    why = None if own is None else SplitReport(tuple(sorted(j for j in splits.tolist() if j >= 0)))
     return Neurons(
         alpha[:, chosen], omega[chosen], scores[chosen], fan_in_fixed=True, bounded=True, splits=own, why=why
     )
 
 
-def firefly_edge(moments: EdgeMoments, request: Request) -> NewWeights | None:
+def firefly_edge(moments: EdgeMoments, request: MethodRequest) -> NewWeights | None:
     """The steepest weights of a new edge within the bound: along the gradient."""
     size, unit = float(moments.N.norm()), float(moments.squares.mean().sqrt())
     rounding = 8 * torch.finfo(moments.precision).eps * (float(moments.squares.sum()) * moments.v_goal_squared) ** 0.5
@@ -79,7 +81,7 @@ def firefly_edge(moments: EdgeMoments, request: Request) -> NewWeights | None:
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitReport:
     """Why some neurons are no new ones: whose halves they are.
 
     Attributes:
@@ -108,7 +110,7 @@ def _within(wanted: float, bounds: tuple[int, int]) -> int:
     return min(max(int(wanted), bounds[0]), bounds[1])
 
 
-def _best(ball: Ball, new: Found, scores: Tensor, count: int) -> list[int]:
+def _best(ball: TrustRegion, new: BallSearchResult, scores: Tensor, count: int) -> list[int]:
     """The candidates with the highest scores above 0; new neurons, which come first, that are one count once."""
     W = (new.alpha / ball.unit.unsqueeze(1)).to(ball.E)
     outputs = ball.samples.activate(product(ball.E, W)).flatten(0, 1)

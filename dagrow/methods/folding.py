@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dagrow.methods.moments import Neurons, Request, SiteMoments
-from dagrow.methods.relu_chain import Judged, ReluChain, Segment
-from dagrow.methods.scene import Scene, Straight
-from dagrow.methods.typical import typical
+from dagrow.methods.decision_plot_data import Scene, Straight
+from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
+from dagrow.methods.relu_chain import LabelledPredictions, ReluChain, Segment
+from dagrow.methods.representative_error import typical
 
 MINIMAL = 0.1
 """Norm of the new fan-out over the root mean square norm of those that are there."""
@@ -67,7 +67,7 @@ class Fold:
     crease: tuple[Tensor, float]
     reach: float
     chain: ReluChain = field(repr=False)
-    judged: Judged = field(repr=False)
+    judged: LabelledPredictions = field(repr=False)
 
     def __str__(self) -> str:
         away = float((self.instance - self.point).norm())
@@ -117,7 +117,7 @@ class Fold:
         )
 
 
-def folding(moments: SiteMoments, request: Request) -> Neurons:
+def folding(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """One neuron that folds the network for its typical mis-predicted instance; none if there is none."""
     assert moments.chain is not None
     here = moments.chain()
@@ -139,7 +139,7 @@ def closest_point(x: Tensor, normal: Tensor, offset: Tensor | float) -> Tensor:
     return x - (normal @ x + offset) / (normal @ normal) * normal
 
 
-def fold(chain: ReluChain, samples: Judged, layer: int, seed: int) -> Fold | str:
+def fold(chain: ReluChain, samples: LabelledPredictions, layer: int, seed: int) -> Fold | str:
     """The fold of a network for its typical mis-predicted instance, or why there is none.
 
     Args:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import torch
 
-from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 
 
-def gradmax(moments: SiteMoments, request: Request) -> Neurons:
+def gradmax(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """Fan-in 0 and the fan-outs of the steepest descent; scores are the norms of the fan-ins' gradients."""
     N, there = moments.N_goal, moments.existing
     assert N is not None

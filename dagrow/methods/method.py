@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dagrow.methods.moments import EdgeMoments, Neurons, NewWeights, Request, SiteMoments
+from dagrow.methods.moments import EdgeMoments, MethodRequest, Neurons, NewWeights, SiteMoments
 
 GOAL = "goal"
 """A need: the features against the desired update itself, in `SiteMoments.N_goal`."""
@@ -20,11 +20,11 @@ SAMPLES = "samples"
 SILENCE = "silence"
 """A need: activations that are 0 at 0, so that neurons with a fan-in of 0 change nothing."""
 
-Formula = Callable[[SiteMoments, Request], Neurons]
+Formula = Callable[[SiteMoments, MethodRequest], Neurons]
 """Moments in, neurons out: a pure function of matrices."""
 
 
-EdgeFormula = Callable[[EdgeMoments, Request], NewWeights | None]
+EdgeFormula = Callable[[EdgeMoments, MethodRequest], NewWeights | None]
 """Moments in, the weights of a new edge out; None where there are none worth having."""
 
 
@@ -40,7 +40,7 @@ class Method:
         fills: it can make neurons for a node that has none yet.
         edge: makes the weights of new edges, which enter as they are; None leaves them to the best update.
         searches: it finds nothing without samples, at places where moments say nothing either.
-        completed: where its neurons do not gain, those of the completion (`Request.completion`) have their turn.
+        completed: where its neurons do not gain, those of the completion (`MethodRequest.completion`) have their turn.
     """
 
     formula: Formula
@@ -51,6 +51,6 @@ class Method:
     searches: bool = False
     completed: bool = False
 
-    def __call__(self, moments: SiteMoments, request: Request) -> Neurons:
+    def __call__(self, moments: SiteMoments, request: MethodRequest) -> Neurons:
         """The neurons that it makes of these moments."""
         return self.formula(moments, request)

@@ -15,17 +15,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from dagrow.methods.decision_plot_data import Scene
 from dagrow.methods.metric import CONSTANT, Metric, unit_lengths
 from dagrow.methods.relu_chain import ChainSamples
 from dagrow.methods.samples import SiteSamples
-from dagrow.methods.scene import Scene
 
 EFFORT = 4e9
 """Multiply-adds: some tenths of a second on one core."""
 
 
 @dataclass(frozen=True)
-class Existing:
+class ExistingNeurons:
     """The neurons that the growing node has already; float64.
 
     Attributes:
@@ -82,7 +82,7 @@ class SiteMoments:
     precision: torch.dtype
     samples: Callable[[], SiteSamples] | None = None
     has_constant: bool = True
-    existing: Existing | None = None
+    existing: ExistingNeurons | None = None
     chain: Callable[[], ChainSamples] | None = None
     v_proj_squared: float = math.nan
     units: Tensor | None = None
@@ -148,7 +148,7 @@ class NewWeights:
     score: float
 
 
-class Why(Protocol):
+class Explanation(Protocol):
     """Why neurons are as they are: as text one line for people, and plain data for the journal."""
 
     @property
@@ -193,12 +193,12 @@ class Neurons:
     noise_level: float = 0.0
     updates: tuple[Tensor, ...] = ()
     fan_in_fixed: bool = False
-    two_sided: bool = False
+    allow_negative_amplitude: bool = False
     still: bool = False
     bounded: bool = False
     towards: Tensor | None = None
     splits: Tensor | None = None
-    why: Why | None = None
+    why: Explanation | None = None
     reason: str = "no singular value above the noise"
 
     @property
@@ -215,7 +215,7 @@ class Neurons:
 
 
 @dataclass(frozen=True)
-class Request:
+class MethodRequest:
     """What is asked of a method.
 
     Attributes:
@@ -236,6 +236,6 @@ class Request:
     fill: bool = False
     seed: int = 0
     effort: float = EFFORT
-    completion: Callable[[SiteMoments, Request], Neurons] | None = None
+    completion: Callable[[SiteMoments, MethodRequest], Neurons] | None = None
     noise: float = 0.0
     pad: bool = False

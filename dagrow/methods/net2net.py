@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import torch
 
-from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 
 
-def net2net(moments: SiteMoments, request: Request) -> Neurons:
+def net2net(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """Copies of existing neurons drawn at random, each chosen once before any is chosen twice."""
     assert moments.existing is not None
     there = moments.existing.alpha.double()

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from dagrow.methods.ascent import ascend
+from dagrow.flop_counter import product
+from dagrow.methods.batched_lbfgs import ascend
 from dagrow.methods.fan_in import FanIn
-from dagrow.methods.moments import Neurons, Request, SiteMoments
-from dagrow.methods.removal import Removal
-from dagrow.methods.starts import AT_ONCE, starts
+from dagrow.methods.initial_fan_ins import AT_ONCE, starts
+from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
+from dagrow.methods.residual_fit import ResidualFit
 from dagrow.ties import agreeing, first_best
-from dagrow.work import product
 
 POLISHED = (4, 32)
 """Least and most starts that are polished per draw, the best of all."""
@@ -44,7 +44,7 @@ SPREAD, LEAST_SPREAD = 3.0, 0.05
 mean, since so few draws may lie close to each other by chance."""
 
 
-def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
+def nonlinear(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """At most ``request.neurons`` neurons, found on ``moments.samples``, that stand out of the noise.
 
     Scores are roots of the drops of the bottleneck on these samples: together the neurons remove ``sum scores^2``.
@@ -59,7 +59,7 @@ def nonlinear(moments: SiteMoments, request: Request) -> Neurons:
     generator = torch.Generator().manual_seed(request.seed)
     noise = _noise(len(samples.B), generator) if request.significance > 0 else None
     with torch.no_grad():
-        removal = Removal.of(samples, noise, min(request.shrinkage, UPDATE_RIDGE))
+        removal = ResidualFit.of(samples, noise, min(request.shrinkage, UPDATE_RIDGE))
         fan_in = FanIn(samples, moments, request.shrinkage)
         if removal.size == 0 or fan_in.rank == 0:
             return _none(moments)
@@ -123,11 +123,11 @@ class _Search:
         self.fan_in, self.generator, self.effort = fan_in, generator, effort
         self.homogeneous = _homogeneous(fan_in.samples.activate, fan_in.E[..., :1])
 
-    def gains(self, W: Tensor, removal: Removal) -> Tensor:
+    def gains(self, W: Tensor, removal: ResidualFit) -> Tensor:
         """``[K]``, in the order of W's columns; those for the first draw first."""
         return removal.gains(product(self.fan_in.E, W), self.fan_in.penalty(W))
 
-    def best(self, removal: Removal, more: Tensor | None = None) -> list[Tensor]:
+    def best(self, removal: ResidualFit, more: Tensor | None = None) -> list[Tensor]:
         """Polished weights ``[rank, k]`` for each draw, from starts and ``more`` of them."""
         fan_in, draws = self.fan_in, removal.draws
         cost, size = self._cost(removal)
@@ -154,7 +154,7 @@ class _Search:
         steps = _within(affordable / polished, STEPS)
         return list(ascend(lambda w: self.gains(w, removal).clamp(min=tiny).log(), W, steps).chunk(draws, dim=1))
 
-    def _cost(self, removal: Removal) -> tuple[float, int]:
+    def _cost(self, removal: ResidualFit) -> tuple[float, int]:
         """Multiply-adds of one neuron's gain, and the entries of its columns."""
         n, positions, rank = self.fan_in.E.shape
         outputs = removal.samples.activate(self.fan_in.E[..., :1])
@@ -167,7 +167,7 @@ class _Search:
             size += rows * fan_out
         return cost, size
 
-    def noise_level(self, removal: Removal, pools: list[Tensor]) -> float:
+    def noise_level(self, removal: ResidualFit, pools: list[Tensor]) -> float:
         """What a first pick would score if nothing were there to find."""
         noise = removal.draw(1, len(pools))
         together = torch.stack(pools, 1)
@@ -178,14 +178,14 @@ class _Search:
         mean, spread = found.mean(1), found.std(1)
         return float((mean + SPREAD * torch.maximum(spread, LEAST_SPREAD * mean)).max())
 
-    def _first(self, pool: Tensor, removal: Removal) -> tuple[Tensor, float]:
+    def _first(self, pool: Tensor, removal: ResidualFit) -> tuple[Tensor, float]:
         """The best of a pool, ``[rank, 1]``, and its gain."""
         gains = self.gains(pool, removal).nan_to_num(0.0)
         best = first_best(gains)
         return pool[:, best : best + 1], float(gains[best])
 
     def picks(
-        self, removal: Removal, pool: Tensor, count: int, floor: float, later: float
+        self, removal: ResidualFit, pool: Tensor, count: int, floor: float, later: float
     ) -> Iterator[tuple[Tensor, float]]:
         """Weights ``[rank, 1]`` and score, one neuron after the other, as long as they score enough.
 

@@ -15,21 +15,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.ties import first_best
 
 DRAWN = 256
 """Random fan-ins; the paper draws 100 to 1000."""
 
 
-def north_weights(moments: SiteMoments, request: Request) -> Neurons:
+def north_weights(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """Fan-ins orthogonal to those that are there."""
     assert moments.existing is not None
     lengths = moments.lengths
     return _projected(moments, request, torch.diag(1 / lengths), lengths.unsqueeze(1) * moments.existing.alpha.double())
 
 
-def north_activations(moments: SiteMoments, request: Request) -> Neurons:
+def north_activations(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """Pre-activations orthogonal to those that are there, over the samples."""
     assert moments.existing is not None
     metric = moments.metric()
@@ -37,7 +37,7 @@ def north_activations(moments: SiteMoments, request: Request) -> Neurons:
     return _projected(moments, request, root, root.T @ moments.S @ moments.existing.alpha.double())
 
 
-def _projected(moments: SiteMoments, request: Request, root: Tensor, taken: Tensor) -> Neurons:
+def _projected(moments: SiteMoments, request: MethodRequest, root: Tensor, taken: Tensor) -> Neurons:
     """Random fan-ins less their part along the existing ones.
 
     Args:

@@ -11,11 +11,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.methods.random import gaussian_fan_ins
 
 
-def padded(neurons: Neurons, moments: SiteMoments, request: Request) -> Neurons:
+def padded(neurons: Neurons, moments: SiteMoments, request: MethodRequest) -> Neurons:
     """As many neurons as were asked for, those that were found first."""
     missing = request.neurons - neurons.count
     if not request.pad or missing < 1 or (neurons.count and (neurons.still or neurons.bounded or neurons.updates)):
@@ -34,7 +34,7 @@ def padded(neurons: Neurons, moments: SiteMoments, request: Request) -> Neurons:
     )
 
 
-def random_zero_fan_out(moments: SiteMoments, request: Request) -> Neurons:
+def random_zero_fan_out(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """Such neurons alone, whatever the data say: where training is to decide."""
     return padded(Neurons.none(moments, ""), moments, replace(request, pad=True))
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 
 
-def random(moments: SiteMoments, request: Request) -> Neurons:
+def random(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """``request.neurons`` Gaussian neurons."""
     generator = torch.Generator().manual_seed(request.seed)
     alpha = gaussian_fan_ins(moments, request.neurons, generator)
     omega = torch.randn(len(alpha.T), moments.N_proj.shape[1], generator=generator, dtype=torch.float64)
-    return Neurons(alpha, omega.to(alpha), alpha.new_ones(request.neurons), two_sided=True)
+    return Neurons(alpha, omega.to(alpha), alpha.new_ones(request.neurons), allow_negative_amplitude=True)
 
 
 def gaussian_fan_ins(moments: SiteMoments, count: int, generator: torch.Generator) -> Tensor:

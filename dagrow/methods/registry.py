@@ -9,7 +9,7 @@ from dagrow.methods.firefly import firefly, firefly_edge
 from dagrow.methods.folding import folding
 from dagrow.methods.gradmax import gradmax
 from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, SILENCE, Formula, Method
-from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.methods.net2net import net2net
 from dagrow.methods.nonlinear import nonlinear
 from dagrow.methods.north import north_activations, north_weights
@@ -31,7 +31,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def _nothing(moments: SiteMoments, request: Request) -> Neurons:
+def _nothing(moments: SiteMoments, request: MethodRequest) -> Neurons:
     return Neurons.none(moments, "no singular value above the noise")
 
 

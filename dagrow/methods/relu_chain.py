@@ -109,7 +109,7 @@ class ReluChain:
 
 
 @dataclass(frozen=True)
-class Judged:
+class LabelledPredictions:
     """Samples with what the network makes of them.
 
     Attributes:
@@ -138,5 +138,5 @@ class ChainSamples:
     """
 
     chain: ReluChain
-    judged: Judged
+    judged: LabelledPredictions
     layer: int

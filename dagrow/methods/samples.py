@@ -58,6 +58,6 @@ class SiteSamples:
         outputs = self.activate(z)
         return tuple(child.read(outputs) for child in self.children)
 
-    def written_there(self, z: Tensor, index: Tensor) -> tuple[Tensor, ...]:
+    def read_existing(self, z: Tensor, index: Tensor) -> tuple[Tensor, ...]:
         """The same of the existing neurons ``index``, see `there`."""
         return self.written(z) if self.there is None else self.there(z, index)

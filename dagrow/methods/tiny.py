@@ -5,7 +5,7 @@ With the SVD ``S^(-1/2) N = U L V^T`` of ``N = E[B^T v_proj]``: ``alpha_k = sqrt
 neurons as ``S^(-1/2)``, since they differ by a rotation; see `Metric`.
 
 Beside an edge that carries the same features already (the triangle) N is 0 and there are no such neurons. Another
-method is asked then, `Request.completion` ("completed TINY", thesis 3.3); where samples can be had and none is named,
+method is asked then, `MethodRequest.completion` ("completed TINY", thesis 3.3); where samples can be had and none is named,
 it is `nonlinear`.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 
 from dagrow.methods.metric import Metric
-from dagrow.methods.moments import Neurons, Request, SiteMoments
+from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.methods.nonlinear import nonlinear
 from dagrow.ties import agreeing
 
@@ -22,7 +22,7 @@ SPREAD = 2.0
 """Noise level: the mean over the draws plus so many standard deviations."""
 
 
-def tiny(moments: SiteMoments, request: Request) -> Neurons:
+def tiny(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """The first neurons of Prop. 3.2.3 whose singular values stand out of the noise; without any, another method's."""
     metric = moments.metric(request.shrinkage)
     U, values, Vh = _svd(metric.whiten(moments.N_proj), moments.precision)

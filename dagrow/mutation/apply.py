@@ -15,10 +15,10 @@ from dagrow.errors import GrowthError
 from dagrow.graph import Dag, Structure
 from dagrow.mutation.averages import averaged_networks
 from dagrow.mutation.change import Change, NewFeatures
-from dagrow.mutation.edits import Edit, added
 from dagrow.mutation.frozen import frozen_problem
 from dagrow.mutation.groups import as_optimizers, check_holding
-from dagrow.mutation.steps import Transaction
+from dagrow.mutation.operations import Transaction
+from dagrow.mutation.tensor_edits import Edit, added
 from dagrow.mutation.transaction import prepare
 from dagrow.mutation.widen import widen_edits, widened_spec
 from dagrow.ops import NORMS, Op

@@ -17,8 +17,8 @@ from dagrow.build import Network
 from dagrow.build.units import unit_axes
 from dagrow.errors import OptimizerError
 from dagrow.graph import Dag
+from dagrow.mutation.operations import Operation, entry
 from dagrow.mutation.optimizer_state import check_supported, check_takes
-from dagrow.mutation.steps import Step, entry
 from dagrow.objectives.adarad import UNIT_AXIS
 
 NAMES = "param_names"
@@ -107,7 +107,7 @@ class Regrouping:
     replaced: Mapping[int, nn.Parameter]
     dag: Dag
 
-    def steps(self, network: Network, optimizers: Sequence[torch.optim.Optimizer]) -> list[Step]:
+    def steps(self, network: Network, optimizers: Sequence[torch.optim.Optimizer]) -> list[Operation]:
         """Steps that give every group the parameters that it holds afterwards.
 
         Raises:
@@ -126,7 +126,7 @@ class Regrouping:
                 joining.setdefault(id(slot.group), []).append(name)
         return [step for slot in groups for step in self._group_steps(slot.group, joining.get(id(slot.group), []))]
 
-    def _group_steps(self, group: dict[str, Any], joining: Sequence[str]) -> list[Step]:
+    def _group_steps(self, group: dict[str, Any], joining: Sequence[str]) -> list[Operation]:
         old = {id(p): name for name, p in self.before.items()}
         numbers = {id(p): number for number, p in enumerate(self.after.values())}
         labels = group.get(NAMES, [None] * len(group["params"]))

@@ -18,7 +18,7 @@ from dagrow.build.network import node_layers
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
 from dagrow.layout import channels_last, copied_in_order
-from dagrow.mutation.steps import Step, assignment
+from dagrow.mutation.operations import Operation, assignment
 
 Layers = dict[str, dict[str, nn.Module | None]]
 """Per node, its layers and those of the edges into it."""
@@ -32,7 +32,7 @@ class Modules(NamedTuple):
     after: dict[str, nn.Module | None]
 
     @property
-    def step(self) -> Step:
+    def step(self) -> Operation:
         """Puts one table in the place of the other."""
         return assignment(self.owner, "_modules", self.after)
 
@@ -45,7 +45,7 @@ class Restructured(NamedTuple):
         tables: of submodules afterwards, by the identity of the module that owns them, where they change.
     """
 
-    steps: list[Step]
+    steps: list[Operation]
     tables: dict[int, dict[str, nn.Module | None]]
 
 
@@ -65,7 +65,7 @@ def layer_steps(network: Network, after: Dag, fresh: Mapping[str, Tensor]) -> Re
         return Restructured([], {})
     if (network.spec.nodes.keys(), network.spec.edges.keys()) == (after.spec.nodes.keys(), after.spec.edges.keys()):
         # The same code, written anew: torch.compile counts what it compiles per code object, and gives up after a few.
-        return Restructured([Step(network.recompile, network.recompile)], {})
+        return Restructured([Operation(network.recompile, network.recompile)], {})
     wanted = [output(name) for name in after.spec.outputs]
     code = emit(after, [output(name) for name in after.spec.inputs], wanted, single=len(wanted) == 1)
     called, calls = _called(network.graph), _called(code)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dagrow.errors import OptimizerError
-from dagrow.mutation.edits import Edit
+from dagrow.mutation.tensor_edits import Edit
 
 
 @runtime_checkable

@@ -16,11 +16,11 @@ from dagrow.build import Network
 from dagrow.build.network import node_layers
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag
-from dagrow.mutation.edits import Edit
 from dagrow.mutation.groups import Regrouping, parameters_of, slots_of
 from dagrow.mutation.layers import layer_steps
+from dagrow.mutation.operations import Operation, Transaction, assignment, removal
 from dagrow.mutation.optimizer_state import carried_state
-from dagrow.mutation.steps import Step, Transaction, assignment, removal
+from dagrow.mutation.tensor_edits import Edit
 from dagrow.spec.graph import GraphSpec
 
 _MODULE_INTERNALS = frozenset(vars(nn.Module()))
@@ -124,7 +124,7 @@ def _successor(old: nn.Parameter, edit: Edit) -> nn.Parameter:
 
 def _state_step(
     optimizer: torch.optim.Optimizer, old: nn.Parameter, new: nn.Parameter, state: dict[str, Any] | None
-) -> Step:
+) -> Operation:
     previous = optimizer.state.get(old)
 
     def do() -> None:
@@ -137,4 +137,4 @@ def _state_step(
         if previous is not None:
             optimizer.state[old] = previous
 
-    return Step(do, undo)
+    return Operation(do, undo)

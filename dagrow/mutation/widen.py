@@ -7,9 +7,9 @@ from torch import Tensor
 
 from dagrow.build.emit import edge_module
 from dagrow.errors import GrowthError, listed
-from dagrow.graph import Dag, FixedSize, Reading, Site, in_concat, site, span
+from dagrow.graph import Consumer, Dag, GrowableNode, NotGrowable, in_concat, site, span
 from dagrow.mutation.change import NewFeatures
-from dagrow.mutation.edits import Edit, insert
+from dagrow.mutation.tensor_edits import Edit, insert
 from dagrow.ops import NORMS
 from dagrow.spec.graph import GraphSpec
 
@@ -76,7 +76,7 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
     return edits
 
 
-def columns_of(dag: Dag, node: str, reading: Reading, features: Tensor) -> Tensor:
+def columns_of(dag: Dag, node: str, reading: Consumer, features: Tensor) -> Tensor:
     """Where a child reads some features that the node has already.
 
     Args:
@@ -92,14 +92,14 @@ def columns_of(dag: Dag, node: str, reading: Reading, features: Tensor) -> Tenso
     return read.start + features.unsqueeze(1) * read.width + torch.arange(read.width, device=features.device)
 
 
-def _growing(dag: Dag, node: str) -> Site:
-    place = site(dag, node) if node in dag.spec.nodes else FixedSize(node, "the graph has no such node")
-    if isinstance(place, FixedSize):
+def _growing(dag: Dag, node: str) -> GrowableNode:
+    place = site(dag, node) if node in dag.spec.nodes else NotGrowable(node, "the graph has no such node")
+    if isinstance(place, NotGrowable):
         raise GrowthError(f"'{node}' cannot grow: {place.reason}")
     return place
 
 
-def _check_edges(dag: Dag, place: Site, features: NewFeatures) -> None:
+def _check_edges(dag: Dag, place: GrowableNode, features: NewFeatures) -> None:
     """New features enter and leave by exactly the edges and norms that the graph has."""
     ways: tuple[tuple[str, set[str], set[str]], ...] = (
         ("edges into it", set(map(str, dag.incoming[place.node])), set(map(str, features.fan_in))),

@@ -19,9 +19,9 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from dagrow.flop_counter import spend
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
 from dagrow.ops.meta_layer import expression, meta_layer
-from dagrow.work import spend
 
 
 class ShapeError(ValueError):

@@ -64,7 +64,7 @@ class CapNorm(Norm):
     name = "cap"
     per_feature = True
     over_samples = True
-    undoes_scale = False
+    scale_invariant = False
     parameters_per_feature = 0
 
     def check(self, shape: Shape) -> None:

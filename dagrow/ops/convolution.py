@@ -14,11 +14,11 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from torch import Tensor, nn
 from torch.nn import grad
 
+from dagrow.flop_counter import spend
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
 from dagrow.ops.base import Op, Reads, ShapeError
 from dagrow.ops.correlation import Axis, patch_gram, weight_gradient, windows
 from dagrow.ops.meta_layer import single
-from dagrow.work import spend
 
 Extents = tuple[int, ...]
 """One number per axis of the positions."""

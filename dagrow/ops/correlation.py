@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import grad
 
-from dagrow.work import spend
+from dagrow.flop_counter import spend
 
 _THIN = 4
 """Rows or columns below which a block is a border."""

@@ -21,7 +21,7 @@ class Norm(ABC):
     """Whether each feature is normalised by itself, so that a new one leaves the others as they are."""
     over_samples: ClassVar[bool] = False
     """Whether mean and variance are taken over the samples of a batch, of which it then needs two."""
-    undoes_scale: ClassVar[bool] = True
+    scale_invariant: ClassVar[bool] = True
     """Whether a feature comes out the same however small its fan-in is."""
     parameters_per_feature: ClassVar[int] = 2
     """Learned numbers: a scale and a shift, unless a norm has none."""

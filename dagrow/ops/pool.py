@@ -44,7 +44,7 @@ class Pool(BaseModel):
         return self
 
     @property
-    def _rules(self) -> _Kind:
+    def _rules(self) -> _PoolType:
         return _KINDS[self.kind]
 
     @property
@@ -82,7 +82,7 @@ class Pool(BaseModel):
         return self._rules.averaged(self, x, TensorLayout.of(shape))
 
 
-class _Kind(ABC):
+class _PoolType(ABC):
     """What one kind of pool does with the fields of a `Pool`; shapes know where their channels are."""
 
     fields: ClassVar[tuple[str, ...]] = ()
@@ -104,7 +104,7 @@ class _Kind(ABC):
         return self.run(pool, x, shape)
 
 
-class _GlobalAverage(_Kind):
+class _GlobalAverage(_PoolType):
     layers = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 
     def output_shape(self, pool: Pool, shape: TensorLayout) -> TensorLayout:
@@ -123,7 +123,7 @@ class _GlobalAverage(_Kind):
 
 
 @dataclass(frozen=True)
-class _Windows(_Kind):
+class _Windows(_PoolType):
     """A number for each window of the map."""
 
     fields = ("kernel", "stride", "padding")
@@ -160,7 +160,7 @@ class _Windows(_Kind):
         return kinds[len(shape.positions) - 1]
 
 
-class _Upsample(_Kind):
+class _Upsample(_PoolType):
     """Each pixel becomes a square of equal ones."""
 
     fields = ("kernel",)
@@ -187,7 +187,7 @@ def _map(pool: Pool, shape: TensorLayout) -> TensorLayout:
 
 _AVERAGES = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
 
-_KINDS: dict[str, _Kind] = {
+_KINDS: dict[str, _PoolType] = {
     "max": _Windows(
         (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d),
         (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d),

@@ -1,14 +1,14 @@
 """From statistics to a plan: drafts, line search, gain, and which is the best."""
 
 from dagrow.planner.candidate import Candidate
-from dagrow.planner.insert import INSERT
+from dagrow.planner.insertion_modes import INSERT
 from dagrow.planner.kinds import KINDS
-from dagrow.planner.needs import check_growth, check_needs
-from dagrow.planner.places import find_places
+from dagrow.planner.locations import find_locations
+from dagrow.planner.method_requirements import check_growth, check_needs
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
-from dagrow.planner.where import WHERE, promise, rounding
-from dagrow.planner.wide import warning_of_width, wide_note
+from dagrow.planner.selection import WHERE, promise, rounding
+from dagrow.planner.size_warning import size_warning, warning_of_width
 
 __all__ = [
     "INSERT",
@@ -20,10 +20,10 @@ __all__ = [
     "apply",
     "check_growth",
     "check_needs",
-    "find_places",
+    "find_locations",
     "promise",
     "propose",
     "rounding",
+    "size_warning",
     "warning_of_width",
-    "wide_note",
 ]

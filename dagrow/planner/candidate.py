@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from dagrow.build import WeightsFingerprint
 from dagrow.graph import Cost
-from dagrow.methods import Why
-from dagrow.planner.trial import Trial
+from dagrow.methods import Explanation
+from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import GraphSpec
 
 
@@ -56,7 +56,7 @@ class Candidate:
     spec: GraphSpec | None = None
     measured_on: WeightsFingerprint | None = None
     still: bool = False
-    why: Why | None = None
+    why: Explanation | None = None
 
     @property
     def first_order_gain(self) -> float | None:
@@ -64,11 +64,11 @@ class Candidate:
         return None if self.slope is None else self.slope * self.amplitude
 
     @property
-    def merit(self) -> float:
+    def selection_score(self) -> float:
         """What candidates are compared by: the decisive gain, or the sum of squared scores of one that is still."""
-        return sum(score**2 for score in self.scores) if self.still else self.decisive_gain
+        return sum(score**2 for score in self.scores) if self.still else self.validation_gain
 
     @property
-    def decisive_gain(self) -> float:
+    def validation_gain(self) -> float:
         """The gain on samples that did not make the candidate, where there are any."""
         return self.gain if self.held_out_gain is None else self.held_out_gain

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network, Value
-from dagrow.planner.kept import ByObject
-from dagrow.planner.looks import Look, joined_looks, look_at, scouts_of
+from dagrow.planner.batch_response import Deltas, Response, Values
+from dagrow.planner.identity_cache import IdentityCache
 from dagrow.planner.losses import PARTS, Losses, Mean, Measured, join_means
-from dagrow.planner.orient import Oriented, Shares
-from dagrow.planner.response import Deltas, Response, Values
-from dagrow.planner.trial import Trial
+from dagrow.planner.sample_subsets import SampleSubset, joined_subsets, pilot_samples, subset_of
+from dagrow.planner.sign_selection import DirectionalDerivatives, SignChoice
+from dagrow.planner.simulated_change import Trial
 from dagrow.randomness import torch_random_numbers_kept
-from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, Batch, Snapshot, Snapshots, rows
+from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, ActivationCache, Batch, CachedBatch, rows
 
 _BATCH_SEED = 0x6A09
 
@@ -46,19 +46,19 @@ class Evaluator:
         snapshots: of the network, with the desired updates of every node that a trial changes.
     """
 
-    def __init__(self, snapshots: Snapshots) -> None:
+    def __init__(self, snapshots: ActivationCache) -> None:
         self.snapshots, self.loss = snapshots, snapshots.loss
         self.network, self.dag, self.processes = snapshots.network, snapshots.dag, snapshots.stream.processes
         self.held_out = snapshots.stream.held_out > 0
         self._drops = self.network.training and any(node.dropout > 0 for node in self.dag.spec.nodes.values())
-        self._responses: ByObject[Response] = ByObject()
-        self._scouts: tuple[Look, ...] | None = None
-        self._fan_in: ByObject[Tensor] = ByObject()
-        self._update_deltas: ByObject[Deltas] = ByObject()
+        self._responses: IdentityCache[Response] = IdentityCache()
+        self._pilot: tuple[SampleSubset, ...] | None = None
+        self._fan_in: IdentityCache[Tensor] = IdentityCache()
+        self._update_deltas: IdentityCache[Deltas] = IdentityCache()
         self._room, self._spare = CACHE_BYTES, _CHEAP_BYTES
 
     @property
-    def may_scout(self) -> bool:
+    def may_use_pilot(self) -> bool:
         """Whether a part of the samples saves work: they must be many, and not see one another."""
         share = self.snapshots.stream.held_out or 1.0
         return not self.network.training and self.snapshots.stream.samples * share > 2 * FEW_SAMPLES
@@ -71,7 +71,7 @@ class Evaluator:
 
     @torch.no_grad()
     def search(
-        self, asked: Sequence[tuple[Trial, Sequence[float]]], scouting: bool = False
+        self, asked: Sequence[tuple[Trial, Sequence[float]]], pilot: bool = False
     ) -> tuple[float, list[dict[float, float]]]:
         """One pass: the loss as it is and each trial's losses, on the held-out samples if there are any.
 
@@ -84,36 +84,36 @@ class Evaluator:
         """
         start = Mean()
         sums = [{amplitude: Mean() for amplitude in amplitudes} for _, amplitudes in asked]
-        for look in self._looks(scouting):
-            known = look.loss
-            weight = self._weight((look.number, look.part), look.outputs, look.target, look.mask)
-            start.add(self._loss(look.outputs, look.target, look.mask) if known is None else known, weight)
+        for subset in self._subsets(pilot):
+            known = subset.loss
+            weight = self._weight((subset.number, subset.part), subset.outputs, subset.target, subset.mask)
+            start.add(self._loss(subset.outputs, subset.target, subset.mask) if known is None else known, weight)
             for (trial, amplitudes), means in zip(asked, sums, strict=True):
                 # Where some samples have scouted, one round over all mostly decides: no next one to keep it for.
-                response = self._response(trial, look, scouting or not self.may_scout)
+                response = self._response(trial, subset, pilot or not self.may_use_pilot)
                 changes = [response.at(amplitude) for amplitude in amplitudes]
-                for amplitude, outs in zip(amplitudes, self._outputs(trial, look, changes), strict=True):
-                    means[amplitude].add(self._loss(outs, look.target, look.mask), weight)
+                for amplitude, outs in zip(amplitudes, self._outputs(trial, subset, changes), strict=True):
+                    means[amplitude].add(self._loss(outs, subset.target, subset.mask), weight)
         join_means([start, *(mean for means in sums for mean in means.values())], self.processes)
         return start.value, [{a: mean.value for a, mean in means.items()} for means in sums]
 
-    def _looks(self, scouting: bool) -> Iterator[Look]:
+    def _subsets(self, pilot: bool) -> Iterator[SampleSubset]:
         """The samples that a search is over: those held out if there are any, the scouts among them if asked."""
-        if scouting and self._scouts is not None:
-            yield from self._scouts
+        if pilot and self._pilot is not None:
+            yield from self._pilot
             return
-        looks = []
+        subsets = []
         for snapshot in self.snapshots.passing():
-            look = look_at(snapshot, self.held_out, scouting, self.network.training)
-            if look is not None and scouting and self.snapshots.cached() is not None:
-                looks.append(look)
-            elif look is not None:
-                yield look
-        if looks:
-            few = self._widest * sum(look.size for look in looks) <= _JOINED_VALUES
+            subset = subset_of(snapshot, self.held_out, pilot, self.network.training)
+            if subset is not None and pilot and self.snapshots.cached() is not None:
+                subsets.append(subset)
+            elif subset is not None:
+                yield subset
+        if subsets:
+            few = self._widest * sum(subset.size for subset in subsets) <= _JOINED_VALUES
             # Scouts are few per batch: one small batch of all of them costs a tenth of the calls.
-            self._scouts = (joined_looks(looks),) if few else tuple(looks)
-            yield from self._scouts
+            self._pilot = (joined_subsets(subsets),) if few else tuple(subsets)
+            yield from self._pilot
 
     @torch.no_grad()
     def measure(self, asked: Sequence[tuple[Trial, float]]) -> tuple[Measured, list[Measured]]:
@@ -131,7 +131,7 @@ class Evaluator:
         return start.measured(start), [losses.measured(start) for losses in sums]
 
     @torch.no_grad()
-    def orient(self, trials: Sequence[Trial], scouting: bool = False, sides: bool = True) -> list[Oriented]:
+    def orient(self, trials: Sequence[Trial], pilot: bool = False, sides: bool = True) -> list[SignChoice]:
         """Chooses the better of each neuron and its mirror image, and says what the loss does at amplitude 0.
 
         Where the activation has a kink (or a norm or a max pool comes in between), a neuron and its mirror
@@ -145,16 +145,16 @@ class Evaluator:
         Returns:
             Per trial, the trial to search and what the loss does there at first order.
         """
-        room = 0 if scouting else self._spare // max(1, len(trials))
-        shares = [Shares(trial, self._mirror(trial) if sides else None, room) for trial in trials]
+        room = 0 if pilot else self._spare // max(1, len(trials))
+        shares = [DirectionalDerivatives(trial, self._mirror(trial) if sides else None, room) for trial in trials]
         loss = Mean()
         for whole in self.snapshots.passing(goals=True) if shares else ():
-            snapshot = scouts_of(whole) if scouting else whole
+            snapshot = pilot_samples(whole) if pilot else whole
             known, target = snapshot.loss, snapshot.batch.target
-            weight = self._weight((snapshot.number, "some" if scouting else "all"), snapshot.outputs, target, None)
+            weight = self._weight((snapshot.number, "some" if pilot else "all"), snapshot.outputs, target, None)
             loss.add(self._loss(snapshot.outputs, target, None) if known is None else known, weight)
             for share in shares:
-                deltas = share.trial.update_slope(snapshot.values) if scouting else self._updates(share.trial, whole)
+                deltas = share.trial.update_slope(snapshot.values) if pilot else self._updates(share.trial, whole)
                 share.add(snapshot, deltas)
         if shares:
             join_means([loss], self.processes)
@@ -194,23 +194,23 @@ class Evaluator:
             known[name] = (mean.to(dtype), variance.to(dtype))
         return trial.with_statistics(known) if known else trial
 
-    def _response(self, trial: Trial, look: Look, keep: bool) -> Response:
+    def _response(self, trial: Trial, subset: SampleSubset, keep: bool) -> Response:
         """The trial on some samples; kept for the next pass over the same ones, if asked, while there is room."""
-        known = self._responses.get(trial, look.number, look.part)
+        known = self._responses.get(trial, subset.number, subset.part)
         if known is not None:
             return known
-        z = self._fan_in.get(trial.change.features, look.number)
-        updates = self._update_deltas.get(trial.change.updates, look.number)
-        if look.index is not None:
-            z = None if z is None else z[look.index]
-            updates = updates and {node: delta[look.index] for node, delta in updates.items()}
-        response = trial.prepare(look.values, z, updates)
+        z = self._fan_in.get(trial.change.features, subset.number)
+        updates = self._update_deltas.get(trial.change.updates, subset.number)
+        if subset.index is not None:
+            z = None if z is None else z[subset.index]
+            updates = updates and {node: delta[subset.index] for node, delta in updates.items()}
+        response = trial.prepare(subset.values, z, updates)
         if keep and response.bytes <= self._room:
             self._room -= response.bytes
-            self._responses.put(response, trial, look.number, look.part)
+            self._responses.put(response, trial, subset.number, subset.part)
         return response
 
-    def _updates(self, trial: Trial, snapshot: Snapshot) -> Deltas:
+    def _updates(self, trial: Trial, snapshot: CachedBatch) -> Deltas:
         """What a trial's updates do on one batch; kept for the search while there is room."""
         deltas = trial.update_slope(snapshot.values)
         size = sum(delta.numel() * delta.element_size() for delta in deltas.values())
@@ -223,17 +223,17 @@ class Evaluator:
         """Frees what was kept of trials that are out of the race."""
         self._room += sum(response.bytes for response in self._responses.drop(trials))
 
-    def _outputs(self, trial: Trial, look: Look, changes: Sequence[Changed]) -> Iterator[tuple[Tensor, ...]]:
+    def _outputs(self, trial: Trial, subset: SampleSubset, changes: Sequence[Changed]) -> Iterator[tuple[Tensor, ...]]:
         """The outputs with each of some changes; in one run where samples are few and do not see one another."""
-        samples = len(look.outputs[0]) * len(changes)
+        samples = len(subset.outputs[0]) * len(changes)
         few = samples <= _TOGETHER and samples * self._widest <= _JOINED_VALUES
         if self.network.training or not few or len(changes) < 2:
             for changed in changes:
-                yield self._run_suffix(trial, look.values, changed)
+                yield self._run_suffix(trial, subset.values, changed)
             return
         module, given = self.snapshots.suffix(trial.changed)
         arguments = [
-            torch.cat([self._argument(trial, look.values, value, changed) for changed in changes]) for value in given
+            torch.cat([self._argument(trial, subset.values, value, changed) for changed in changes]) for value in given
         ]
         yield from zip(*(out.chunk(len(changes)) for out in module(*arguments)), strict=True)
 
@@ -263,7 +263,7 @@ class Evaluator:
         """What some samples weigh, given the outputs as they are."""
         return self.snapshots.weighing.part(key, outs if mask is None else rows(outs, mask), target)
 
-    def _weights(self, snapshot: Snapshot, parts: Sequence[tuple[Tensor, Any]]) -> list[float]:
+    def _weights(self, snapshot: CachedBatch, parts: Sequence[tuple[Tensor, Any]]) -> list[float]:
         """Of a batch, and of parts of it."""
         asked = [("all", None, snapshot.batch.target), *((i, *part) for i, part in enumerate(parts))]
         return [self._weight((snapshot.number, key), snapshot.outputs, target, index) for key, index, target in asked]
@@ -279,7 +279,7 @@ class Evaluator:
 
 def _held_out_parts(batch: Batch) -> list[tuple[Tensor, Any]]:
     """Which samples are of each part of those held out, and their targets."""
-    numbers = (batch.lots * PARTS).long()
+    numbers = (batch.sample_uniform * PARTS).long()
     found = [((numbers == part) & batch.held).nonzero().squeeze(1) for part in range(PARTS)]
     return [(index, rows(batch.target, index)) for index in found]
 

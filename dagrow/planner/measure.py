@@ -12,13 +12,13 @@ from dagrow.mutation import WeightUpdate
 from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import Evaluator
-from dagrow.planner.kinds import KINDS, Draft, Variant
-from dagrow.planner.orient import Oriented
+from dagrow.planner.kinds import KINDS, Proposal, Solution
 from dagrow.planner.outcome import Result, nothing
 from dagrow.planner.pairs import Asked, best_pairs
-from dagrow.planner.trial import Trial
-from dagrow.planner.where import COSTED, promise, rounding
-from dagrow.statistics import Snapshots
+from dagrow.planner.selection import COSTED, promise, rounding
+from dagrow.planner.sign_selection import SignChoice
+from dagrow.planner.simulated_change import Trial
+from dagrow.statistics import ActivationCache
 from dagrow.ties import best_first
 
 RANKED_BY_GAIN = frozenset({"gain", *COSTED})
@@ -39,9 +39,9 @@ class _Track:
     """
 
     draft: int
-    variant: Variant
+    variant: Solution
     trial: Trial
-    first_order: Oriented
+    first_order: SignChoice
     search: AmplitudeSearch
     ratio: float = 0.0
 
@@ -80,7 +80,7 @@ class Findings:
 
 
 def measure(
-    snapshots: Snapshots, drafts: list[Draft], keep: tuple[int, int], where: str, significance: float = 0.0
+    snapshots: ActivationCache, drafts: list[Proposal], keep: tuple[int, int], where: str, significance: float = 0.0
 ) -> Findings:
     """What each draft would gain.
 
@@ -95,22 +95,22 @@ def measure(
         significance: what adds parameters must gain this multiple of the gain's standard error, on held-out samples.
     """
     evaluator = Evaluator(snapshots)
-    scouting = evaluator.may_scout
+    pilot = evaluator.may_use_pilot
     # A single trial will need its orientation over all samples anyhow.
-    glance = scouting and sum(len(draft.variants) for draft in drafts) > 1
+    glance = pilot and sum(len(draft.variants) for draft in drafts) > 1
     tracks, behind = _steepest(_tracks(evaluator, drafts, glance), drafts, keep[0], where)
-    _run(evaluator, [(track.trial, track.search) for track in tracks], scouting, passes=1)
+    _run(evaluator, [(track.trial, track.search) for track in tracks], pilot, passes=1)
     tracks, slower = _front(_best_variants(evaluator, tracks), keep[1], where)
     behind.update(slower)
     if glance:
         exact = evaluator.orient([track.first_order.trial for track in tracks], sides=False)
         tracks = [replace(track, first_order=oriented) for track, oriented in zip(tracks, exact, strict=True)]
-    _run(evaluator, [(track.trial, track.search) for track in tracks], scouting)
-    _search_updates(evaluator, tracks, scouting)
+    _run(evaluator, [(track.trial, track.search) for track in tracks], pilot)
+    _search_updates(evaluator, tracks, pilot)
     final = {track.draft: _Final(track, *track.finished()) for track in tracks}
-    if scouting:
+    if pilot:
         searches = [(entry.trial, entry.again()) for entry in final.values() if entry.amplitude]
-        _run(evaluator, searches, scouting=False)
+        _run(evaluator, searches, pilot=False)
     winners = {i: (entry.trial, entry.amplitude) for i, entry in final.items() if entry.amplitude}
     constant = {
         i: draft.variants[0]
@@ -154,7 +154,7 @@ def _ready(evaluator: Evaluator, trial: Trial) -> Trial:
 
 
 def _steepest(
-    tracks: list[_Track], drafts: Sequence[Draft], most: int, where: str
+    tracks: list[_Track], drafts: Sequence[Proposal], most: int, where: str
 ) -> tuple[list[_Track], dict[int, str]]:
     """The tracks of the drafts that promise most at first order, so many of each kind, and why others go no further.
 
@@ -235,7 +235,7 @@ class _Final:
         return self.track.search.lowest_loss
 
 
-def _tracks(evaluator: Evaluator, drafts: list[Draft], glance: bool) -> list[_Track]:
+def _tracks(evaluator: Evaluator, drafts: list[Proposal], glance: bool) -> list[_Track]:
     """A search for each variant, its neurons turned to their better side, which a glance at a part may tell."""
     variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if variant.trial.searched]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
@@ -245,7 +245,7 @@ def _tracks(evaluator: Evaluator, drafts: list[Draft], glance: bool) -> list[_Tr
         if trial.change.features is not None and not trial.fan_in_fixed:
             trial = trial.without_updates()
         # All samples will decide where a part of them only scouts: one point less there.
-        parabolas = 1 if evaluator.may_scout else PARABOLAS
+        parabolas = 1 if evaluator.may_use_pilot else PARABOLAS
         tracks.append(_Track(index, variant, trial, oriented, AmplitudeSearch(oriented.scale, parabolas=parabolas)))
     return tracks
 
@@ -259,11 +259,11 @@ def _best_variants(evaluator: Evaluator, tracks: list[_Track]) -> list[_Track]:
     return [best[index] for index in sorted(best)]
 
 
-def _search_updates(evaluator: Evaluator, tracks: list[_Track], scouting: bool) -> None:
+def _search_updates(evaluator: Evaluator, tracks: list[_Track], pilot: bool) -> None:
     """Where new features bring updates along: the best pair of amplitudes."""
     joint = [track for track in tracks if track.companions]
     asked = [Asked(track.trial.with_updates(track.companions, 1.0), track.search, track.first_order) for track in joint]
-    for track, best in zip(joint, best_pairs(asked, partial(_run, evaluator, scouting=scouting)), strict=True):
+    for track, best in zip(joint, best_pairs(asked, partial(_run, evaluator, pilot=pilot)), strict=True):
         # Without neurons there is nothing to insert: the updates are a candidate of their own kind.
         losses = {best.neurons / track.search.scale: best.loss} if best.neurons else {}
         track.search = AmplitudeSearch(track.search.scale, start=track.search.start, losses=losses)
@@ -273,7 +273,7 @@ def _search_updates(evaluator: Evaluator, tracks: list[_Track], scouting: bool) 
 def _run(
     evaluator: Evaluator,
     searches: list[tuple[Trial, AmplitudeSearch]],
-    scouting: bool,
+    pilot: bool,
     passes: int | None = None,
 ) -> None:
     """Runs searches in step, one pass over the samples for one question each.
@@ -286,7 +286,7 @@ def _run(
     """
     while passes != 0 and (asked := [(*pair, points) for pair in searches if (points := pair[1].ask())]):
         scaled = [(trial, [t * search.scale for t in points]) for trial, search, points in asked]
-        start, losses = evaluator.search(scaled, scouting)
+        start, losses = evaluator.search(scaled, pilot)
         for (_, search, points), found in zip(asked, losses, strict=True):
             search.start = start if math.isnan(search.start) else search.start
             search.tell(dict(zip(points, found.values(), strict=True)))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from dagrow.graph import Cost
 from dagrow.planner.candidate import Candidate
-from dagrow.planner.kinds import Draft, Variant
-from dagrow.planner.trial import Trial
+from dagrow.planner.kinds import Proposal, Solution
+from dagrow.planner.simulated_change import Trial
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Result:
     gains: tuple[float, float, float] | None
     held: bool
 
-    def candidate(self, draft: Draft, variant: Variant, slope: float | None) -> Candidate:
+    def candidate(self, draft: Proposal, variant: Solution, slope: float | None) -> Candidate:
         """The candidate of the draft: with its gains, or with the reason why it is rejected."""
         (gain, held_gain, needed), rejected = self.gains or (0.0, 0.0, 0.0), ""
         if self.winner is None:
@@ -63,7 +63,7 @@ class Result:
         )
 
 
-def nothing(draft: Draft, reason: str) -> Candidate:
+def nothing(draft: Proposal, reason: str) -> Candidate:
     """The candidate of a draft that was not measured to the end.
 
     Args:

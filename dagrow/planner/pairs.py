@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dagrow.planner.amplitude import AmplitudeSearch
-from dagrow.planner.orient import Oriented
-from dagrow.planner.trial import Trial
+from dagrow.planner.sign_selection import SignChoice
+from dagrow.planner.simulated_change import Trial
 
 Run = Callable[[list[tuple[Trial, AmplitudeSearch]]], None]
 """Runs searches to their end, in passes over the data that they share."""
@@ -25,7 +25,7 @@ class Asked:
 
     trial: Trial
     neurons: AmplitudeSearch
-    first_order: Oriented
+    first_order: SignChoice
 
 
 @dataclass(frozen=True)

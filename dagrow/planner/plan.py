@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dagrow.graph import FixedSize
+from dagrow.graph import NotGrowable
 from dagrow.planner.candidate import Candidate
 from dagrow.report import number, table
 
@@ -48,7 +48,7 @@ class Plan:
     held_out_loss: float | None
     samples: int
     where: str
-    fixed: tuple[FixedSize, ...] = ()
+    fixed: tuple[NotGrowable, ...] = ()
     stages: Stages = _NO_STAGES
 
     @property

@@ -14,24 +14,24 @@ from dagrow.build import Network, check_intact, frozen_names
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import GrowthError
 from dagrow.graph import cost
-from dagrow.methods import GOAL, Request, find_completion, find_method
+from dagrow.methods import GOAL, MethodRequest, find_completion, find_method
 from dagrow.mutation import apply_change, redirected
 from dagrow.planner.candidate import Candidate
-from dagrow.planner.drafts import make_drafts
 from dagrow.planner.evaluate import untouched
-from dagrow.planner.insert import find_insert
-from dagrow.planner.kinds import Ask, Draft, Place
+from dagrow.planner.gc_guard import collector_paused
+from dagrow.planner.insertion_modes import find_insert
+from dagrow.planner.kinds import Location, Proposal, SolveOptions
+from dagrow.planner.locations import find_locations, node_templates
 from dagrow.planner.measure import Findings, measure
-from dagrow.planner.needs import check_needs, supplied
-from dagrow.planner.pause import collector_paused
-from dagrow.planner.places import find_places, node_templates
+from dagrow.planner.method_requirements import check_needs, supplied
+from dagrow.planner.parameter_penalty import priced
 from dagrow.planner.plan import Plan, Stages
-from dagrow.planner.price import priced
-from dagrow.planner.screen import Screen
-from dagrow.planner.shortlist import Entry, burden, shortlist
-from dagrow.planner.where import find_where, promise, ranked
+from dagrow.planner.screening import ScreeningEntry, burden, shortlist
+from dagrow.planner.selection import find_where, promise, ranked
+from dagrow.planner.solve_candidates import make_drafts
+from dagrow.planner.upper_bounds import UpperBoundScreen
 from dagrow.spec.growth import NewNodeSpec
-from dagrow.statistics import LossFunction, Snapshots, Stream, collect
+from dagrow.statistics import ActivationCache, IndexedBatches, LossFunction, collect
 
 SHRINKAGES = (0.0, 1e-4, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 """What ``shrinkage="auto"`` chooses from, by the loss on held-out samples."""
@@ -149,11 +149,11 @@ def propose(
     room = tuple(float("inf") if top is None else top - used for top, used in zip(limits, now, strict=True))
     makers = {completion: find_completion(completion), method: find_method(method)}
     needs = frozenset(need for maker in makers.values() for need in maker.needs)
-    request = Request(
+    request = MethodRequest(
         neurons, significance=significance, fill=fill, seed=seed, completion=makers[completion], noise=noise, pad=pad
     )
     pointwise = fan_out == "pointwise"
-    ask = Ask(
+    ask = SolveOptions(
         makers[method],
         request,
         shrinkages,
@@ -163,16 +163,16 @@ def propose(
         removal=removal,
         frozen=frozen_names(network),
     )
-    entries, fixed = find_places(dag, candidates, nodes, new_node)
+    entries, fixed = find_locations(dag, candidates, nodes, new_node)
     check_needs(makers, dag, (candidates,) if isinstance(candidates, str) else candidates)
-    stream = Stream(data, network, share, processes)
+    stream = IndexedBatches(data, network, share, processes)
     with ordinary_mode(network), untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)
 
-        def worth(place: Place, bound: float) -> float:
+        def worth(place: Location, bound: float) -> float:
             return promise(where, bound, *burden(dag, place, neurons))
 
-        screen = Screen(snapshots, seed)
+        screen = UpperBoundScreen(snapshots, seed)
         chosen = shortlist(entries, keep[0], screen.bounds, worth, node_templates(new_node))
         needed = [entry.kind.needed(entry.place, pointwise) for entry in chosen.entries]
         statistics = collect(
@@ -188,7 +188,7 @@ def propose(
             stream.held_out = 0.0
         statistics = supplied(statistics, needs, snapshots)
 
-        def proposed(entries: Sequence[Entry], ask: Ask) -> tuple[list[Draft], Findings]:
+        def proposed(entries: Sequence[ScreeningEntry], ask: SolveOptions) -> tuple[list[Proposal], Findings]:
             drafts = make_drafts(network, entries, statistics, ask, screen.bounds, worth, processes)
             return drafts, measure(snapshots, drafts, keep, where, significance)
 
@@ -291,10 +291,12 @@ def _check_limits(keep: Sequence[int], **numbers: float) -> None:
             raise GrowthError(f"{name} is a number from 0, not {value}")
 
 
-def _snapshots(network: Network, loss: LossFunction, stream: Stream, entries: Sequence[Entry]) -> Snapshots:
+def _snapshots(
+    network: Network, loss: LossFunction, stream: IndexedBatches, entries: Sequence[ScreeningEntry]
+) -> ActivationCache:
     """Of all that the places change or read."""
     places = [entry.place for entry in entries]
     changed = dict.fromkeys(target for place in places for target in place.targets)
     growing = dict.fromkeys(place.node for place in places if place.structure is None)
     read = dict.fromkeys(source for place in places for source in place.sources)
-    return Snapshots(network, loss, stream, tuple(changed), tuple(growing), tuple(read))
+    return ActivationCache(network, loss, stream, tuple(changed), tuple(growing), tuple(read))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dagrow.graph import Dag, FixedSize, cost, sites, stage_parameters
+from dagrow.graph import Dag, NotGrowable, cost, sites, stage_parameters
+from dagrow.report.labels import operations
 from dagrow.report.table import table
-from dagrow.report.words import operations
 from dagrow.spec.graph import NodeSpec
 
 
@@ -24,7 +24,7 @@ def describe(dag: Dag) -> str:
     body.append(["total", "", "", "", str(total.parameters), str(total.multiply_adds)])
     lines = [table(("node", "reads", "then", "output", "parameters", "multiply-adds"), body, left=4), ""]
     for place in sites(dag):
-        if isinstance(place, FixedSize):
+        if isinstance(place, NotGrowable):
             lines.append(f"{place.node} keeps its size: {place.reason}")
         else:
             readers = ", ".join(str(reading.edge) for reading in place.readings)

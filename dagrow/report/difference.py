@@ -7,8 +7,8 @@ from functools import cached_property
 
 from dagrow.graph import Changes, Dag, changes, cost
 from dagrow.ops import Op
+from dagrow.report.labels import operations
 from dagrow.report.table import table
-from dagrow.report.words import operations
 from dagrow.spec import GraphSpec, graph_hash
 
 Row = tuple[str, ...]

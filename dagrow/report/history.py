@@ -8,7 +8,7 @@ from dagrow.spec.graph import GraphSpec
 
 
 @dataclass(frozen=True)
-class Step:
+class GrowthStep:
     """One step of growth.
 
     Attributes:
@@ -40,7 +40,7 @@ class History:
     """
 
     start: GraphSpec
-    steps: tuple[Step, ...] = ()
+    steps: tuple[GrowthStep, ...] = ()
     first_loss: float | None = None
     last_loss: float | None = None
 

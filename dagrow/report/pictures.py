@@ -72,7 +72,7 @@ def write_scene(scene: Scene, path: Path, *, title: str) -> None:
         DagrowError: if a package is missing or the file cannot be written.
     """
     need_packages("matplotlib")
-    from dagrow.report.picture.scene import draw_scene
+    from dagrow.report.picture.decision_plot_data import draw_scene
 
     _write(draw_scene(scene, title), path)
 

@@ -1,11 +1,11 @@
 """What a graph and a run are: frozen data, from YAML and back."""
 
 from dagrow.spec.document import Document, read_document
-from dagrow.spec.files import read_graph, read_run
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
 from dagrow.spec.growth import BudgetSpec, GrowthSpec, NewNodeSpec, TryoutSpec
-from dagrow.spec.identity import graph_hash
+from dagrow.spec.hashing import graph_hash
+from dagrow.spec.loaders import read_graph, read_run
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 from dagrow.spec.patch import GraphPatch, TablePatch
 from dagrow.spec.run import (
@@ -16,7 +16,7 @@ from dagrow.spec.run import (
     TrainingSpec,
 )
 from dagrow.spec.schema import run_schema
-from dagrow.spec.source import Source
+from dagrow.spec.source import SourceFile
 from dagrow.spec.writing import dump_graph, dump_run, plain_graph, save_graph, write_atomically
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "PenaltySpec",
     "RewindSpec",
     "RunSpec",
-    "Source",
+    "SourceFile",
     "SpecPart",
     "TablePatch",
     "TrainingSpec",

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.objectives import LOSSES
 from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
-from dagrow.spec.files import VERSION
+from dagrow.spec.loaders import VERSION
 from dagrow.spec.options import NamedClass
 from dagrow.spec.run import DATASETS, OptimizerSpec, RunSpec, SchedulerSpec
 

@@ -12,7 +12,7 @@ _LAST = 2**62
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """Where a spec came from.
 
     Attributes:

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from dagrow.errors import DagrowError
 from dagrow.files import replace_file
 from dagrow.spec.document import plain_scalar
-from dagrow.spec.files import VERSION
 from dagrow.spec.graph import GraphSpec
+from dagrow.spec.loaders import VERSION
 from dagrow.spec.run import RunSpec
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from dagrow.layout import TensorLayout
 from dagrow.spec.graph import NodeSpec
 from dagrow.stages.activation import ActivationStage
-from dagrow.stages.base import FunctionCall, Passing, Stage
+from dagrow.stages.base import FunctionCall, NodeTail, Stage
 from dagrow.stages.dropout import DropoutStage
 from dagrow.stages.flatten import FlattenStage
 from dagrow.stages.norm import NormStage
@@ -32,7 +32,7 @@ def used_stages(node: NodeSpec, merged: TensorLayout) -> Iterator[tuple[Stage, T
 
 
 def run_stages(
-    name: str, node: NodeSpec, merged: TensorLayout, x: Tensor, how: Passing, stages: Sequence[Stage] = STAGES
+    name: str, node: NodeSpec, merged: TensorLayout, x: Tensor, how: NodeTail, stages: Sequence[Stage] = STAGES
 ) -> Tensor:
     """Some features of a node, taken through its stages beside the network.
 
@@ -50,4 +50,4 @@ def run_stages(
     return x
 
 
-__all__ = ["FLATTENED", "POSITIONED", "STAGES", "FunctionCall", "Passing", "Stage", "run_stages", "used_stages"]
+__all__ = ["FLATTENED", "POSITIONED", "STAGES", "FunctionCall", "NodeTail", "Stage", "run_stages", "used_stages"]

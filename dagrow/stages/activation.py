@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from dagrow.layout import TensorLayout
 from dagrow.ops import ACTIVATIONS
 from dagrow.spec.graph import NodeSpec
-from dagrow.stages.base import Passing, Stage
+from dagrow.stages.base import NodeTail, Stage
 
 
 class ActivationStage(Stage):
@@ -31,6 +31,6 @@ class ActivationStage(Stage):
     def template(self, node: NodeSpec) -> str:
         return ACTIVATIONS[node.activation].call
 
-    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: Passing) -> Tensor:
+    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         own = ACTIVATIONS[node.activation]
         return own.function(x) if how.activation is None else how.activation(own, x)

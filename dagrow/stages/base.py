@@ -41,7 +41,7 @@ def no_norm(name: str, z: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Passing:
+class NodeTail:
     """How some features of a node pass its stages where the layers themselves cannot be used.
 
     Attributes:
@@ -98,7 +98,7 @@ class Stage(ABC):
         return 0
 
     @abstractmethod
-    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: Passing) -> Tensor:
+    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         """What it does to some features of the node called ``name``, beside the network.
 
         Args:

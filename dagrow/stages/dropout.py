@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from dagrow.layout import TensorLayout
 from dagrow.spec.graph import NodeSpec
-from dagrow.stages.base import Passing, Stage
+from dagrow.stages.base import NodeTail, Stage
 
 
 class DropoutStage(Stage):
@@ -26,5 +26,5 @@ class DropoutStage(Stage):
     def export_line(self, node: NodeSpec, shape: TensorLayout) -> str:
         return f"nn.Dropout({node.dropout!r})"
 
-    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: Passing) -> Tensor:
+    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         return nn.functional.dropout(x, node.dropout, how.training)

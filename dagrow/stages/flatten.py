@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dagrow.layout import TensorLayout
 from dagrow.spec.graph import NodeSpec
-from dagrow.stages.base import FunctionCall, Passing, Stage
+from dagrow.stages.base import FunctionCall, NodeTail, Stage
 from dagrow.stages.pool import FLATTEN
 
 
@@ -25,5 +25,5 @@ class FlattenStage(Stage):
     def calls(self, node: NodeSpec, shape: TensorLayout) -> tuple[FunctionCall, ...]:
         return (FunctionCall(torch.flatten, (1,), "flat", FLATTEN),)
 
-    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: Passing) -> Tensor:
+    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         return x.flatten(1)

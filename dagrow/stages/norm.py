@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from dagrow.layout import TensorLayout
 from dagrow.ops import NORMS
 from dagrow.spec.graph import NodeSpec
-from dagrow.stages.base import Passing, Stage
+from dagrow.stages.base import NodeTail, Stage
 
 
 class NormStage(Stage):
@@ -34,5 +34,5 @@ class NormStage(Stage):
     def parameter_count(self, node: NodeSpec, shape: TensorLayout) -> int:
         return NORMS[node.norm].parameters_per_feature * shape.channels
 
-    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: Passing) -> Tensor:
+    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         return how.norm(name, x)

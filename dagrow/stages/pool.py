@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dagrow.layout import TensorLayout
 from dagrow.ops import Pool
 from dagrow.spec.graph import NodeSpec
-from dagrow.stages.base import FunctionCall, Passing, Stage
+from dagrow.stages.base import FunctionCall, NodeTail, Stage
 
 FLATTEN = "torch.flatten({}, start_dim=1)"
 
@@ -44,7 +44,7 @@ class PoolStage(Stage):
         # A global average leaves extents of 1.
         return (FunctionCall(torch.flatten, (1,), "pooled", FLATTEN),)
 
-    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: Passing) -> Tensor:
+    def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         return _pool(node).run(x, shape)
 
 

@@ -1,8 +1,10 @@
 """One pass over data to moments: sums and counts, and what they are sums of."""
 
+from dagrow.statistics.activation_cache import CACHE_BYTES, ActivationCache, CachedBatch, check_loss
 from dagrow.statistics.chain import chain_of, judged, labels_problem
-from dagrow.statistics.collect import Statistics, collect, watched
-from dagrow.statistics.draw import lasting_edges
+from dagrow.statistics.collect_moments import Statistics, collect, watched
+from dagrow.statistics.indexed_batches import FEW_SAMPLES, Batch, IndexedBatches, LossFunction, gathered, joined, rows
+from dagrow.statistics.moment_accumulator import UpdateTarget
 from dagrow.statistics.node import (
     NodeMoments,
     bias_is_trained,
@@ -15,25 +17,23 @@ from dagrow.statistics.node import (
     weight_is_frozen,
     weighted_edges,
 )
+from dagrow.statistics.sample_draws import lasting_edges
 from dagrow.statistics.site import SiteLayout
-from dagrow.statistics.snapshots import CACHE_BYTES, Snapshot, Snapshots, check_loss
-from dagrow.statistics.stream import FEW_SAMPLES, Batch, LossFunction, Stream, gathered, joined, rows
 from dagrow.statistics.sums import Sums
-from dagrow.statistics.tally import Target
 
 __all__ = [
     "CACHE_BYTES",
     "FEW_SAMPLES",
+    "ActivationCache",
     "Batch",
+    "CachedBatch",
+    "IndexedBatches",
     "LossFunction",
     "NodeMoments",
     "SiteLayout",
-    "Snapshot",
-    "Snapshots",
     "Statistics",
-    "Stream",
     "Sums",
-    "Target",
+    "UpdateTarget",
     "bias_is_trained",
     "chain_of",
     "check_loss",

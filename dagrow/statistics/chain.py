@@ -10,9 +10,9 @@ from torch import Tensor
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
 from dagrow.errors import DataError
-from dagrow.methods import Judged, ReluChain
+from dagrow.methods import LabelledPredictions, ReluChain
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics.snapshots import Snapshots
+from dagrow.statistics.activation_cache import ActivationCache
 
 JUDGED = 2_000
 """Samples that are judged one by one, at most."""
@@ -39,7 +39,7 @@ def chain_of(network: Network, edges: Sequence[EdgeId]) -> ReluChain:
     return ReluChain(tuple(weights), tuple(biases))
 
 
-def judged(snapshots: Snapshots, chain: ReluChain) -> Judged:
+def judged(snapshots: ActivationCache, chain: ReluChain) -> LabelledPredictions:
     """Some of the samples that are not held out, drawn by their lots, with class and loss of each.
 
     Raises:
@@ -52,10 +52,10 @@ def judged(snapshots: Snapshots, chain: ReluChain) -> Judged:
         each = [
             snapshots.loss(out.unsqueeze(0).to(dtype), y) for out, y in zip(outputs, target.unsqueeze(1), strict=True)
         ]
-    return Judged(x, torch.stack(each).double(), outputs.argmax(1), target, index)
+    return LabelledPredictions(x, torch.stack(each).double(), outputs.argmax(1), target, index)
 
 
-def _drawn(snapshots: Snapshots) -> tuple[Tensor, Tensor, Tensor]:
+def _drawn(snapshots: ActivationCache) -> tuple[Tensor, Tensor, Tensor]:
     """Inputs, labels and numbers of the samples with the lowest lots, in their order."""
     parts: tuple[Tensor, ...] = ()
     first = 0
@@ -64,16 +64,18 @@ def _drawn(snapshots: Snapshots) -> tuple[Tensor, Tensor, Tensor]:
         if problem := labels_problem(batch.target):
             raise DataError(problem)
         number = torch.arange(first, first + batch.size, device=batch.held.device)
-        new = tuple(part[~batch.held] for part in (batch.inputs[0].double(), batch.target.long(), number, batch.lots))
+        new = tuple(
+            part[~batch.held] for part in (batch.inputs[0].double(), batch.target.long(), number, batch.sample_uniform)
+        )
         parts = tuple(torch.cat(pair) for pair in zip(parts, new, strict=True)) if parts else new
         kept = parts[3].argsort()[:JUDGED].sort().values
         parts = tuple(part[kept] for part in parts)
         first += batch.size
     processes = snapshots.stream.processes
-    x, target, index, lots = parts
-    parts = (x, target, index + processes.before(first), lots)
-    x, target, index, lots = (processes.gather(part) for part in parts)
-    kept = lots.argsort()[:JUDGED].sort().values
+    x, target, index, sample_uniform = parts
+    parts = (x, target, index + processes.before(first), sample_uniform)
+    x, target, index, sample_uniform = (processes.gather(part) for part in parts)
+    kept = sample_uniform.argsort()[:JUDGED].sort().values
     return x[kept], target[kept], index[kept]
 
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from dagrow.build.emit import edge_module
+from dagrow.flop_counter import layer_output, spend
 from dagrow.graph import Dag, feature_units
 from dagrow.methods import CONSTANT, Metric, best_update
 from dagrow.ops import Op
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics.products import with_constant
-from dagrow.work import layer_output, spend
+from dagrow.statistics.gram import with_constant
 
 
 def weighted_edges(dag: Dag, node: str) -> tuple[EdgeId, ...]:

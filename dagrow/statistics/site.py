@@ -14,10 +14,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dagrow.graph import Dag, Reading, Site
+from dagrow.graph import Consumer, Dag, GrowableNode
 from dagrow.spec.graph import EdgeId
+from dagrow.statistics.gram import add_gram
 from dagrow.statistics.node import edge_widths, units_of
-from dagrow.statistics.products import add_gram
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SiteLayout:
     """
 
     dag: Dag
-    site: Site
+    site: GrowableNode
     pointwise: bool
     name: str = ""
 
@@ -61,17 +61,17 @@ class SiteLayout:
         """Whether a new neuron can use the constant."""
         return any(self.dag.op(edge).has_bias for edge in self.widths)
 
-    def pooled(self, reading: Reading) -> tuple[str, ...]:
+    def pooled(self, reading: Consumer) -> tuple[str, ...]:
         """The nodes on the way to a child that pool, this one first; it tells one image from another."""
         names = (self.site.node, *reading.through)
         return tuple(name for name in names if self.dag.node(name).pool is not None)
 
-    def outputs(self, reading: Reading) -> int:
+    def outputs(self, reading: Consumer) -> int:
         """Child features that the reading edge writes."""
         slot = self.dag.slots(reading.edge.target)[reading.edge]
         return int(slot.stop - slot.start)
 
-    def fan_out(self, reading: Reading) -> int:
+    def fan_out(self, reading: Consumer) -> int:
         """Weights per (new neuron, child feature)."""
         if reading.flattened:
             return self._image_positions(reading)
@@ -89,7 +89,7 @@ class SiteLayout:
             start += width
         return found
 
-    def position_weights(self, reading: Reading) -> Tensor:
+    def position_weights(self, reading: Consumer) -> Tensor:
         """How much each position of the image counts in S: r times how often it is read (Lemma C.2.3)."""
         fan_out = self.fan_out(reading)
         r = min(fan_out, self.feature_count)
@@ -120,7 +120,7 @@ class SiteLayout:
         same = bool((weights == weights[0]).all())
         return float(weights[0]) if same else None
 
-    def _image_positions(self, reading: Reading) -> int:
+    def _image_positions(self, reading: Consumer) -> int:
         """Positions of the new channel when it is flattened."""
         dag = self.dag
         for name in (self.site.node, *reading.through):
@@ -147,7 +147,7 @@ class SiteLayout:
             w = weights.to(blocks[0].device, blocks[0].dtype)
             add_gram(total, self.image(blocks, key), None if bool((w == 1).all()) else w)
 
-    def moments(self, reading: Reading, blocks: Sequence[Tensor], v: Tensor, weights: Tensor) -> Tensor:
+    def moments(self, reading: Consumer, blocks: Sequence[Tensor], v: Tensor, weights: Tensor) -> Tensor:
         """``sum of B^T v`` as one child sees it, under several weightings of the samples.
 
         Args:

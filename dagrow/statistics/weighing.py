@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from dagrow.errors import DagrowError, GrowthError, is_about_memory
-from dagrow.statistics.stream import LossFunction, joined, rows
+from dagrow.statistics.indexed_batches import LossFunction, joined, rows
 
 TOLERANCE = 1e-2
 """By which shares may miss 1; gradients in float32 are known much better."""

@@ -1,26 +1,26 @@
 """The loop, its record, and what it leaves behind."""
 
-from dagrow.training.directory import RunDirectory
+from dagrow.growth.grow import grow, run_to_continue
+from dagrow.journal.events import SCHEMA, journal_schema
+from dagrow.journal.history import growth_history
+from dagrow.journal.reader import read_journal
+from dagrow.journal.replay import Replay
+from dagrow.journal.tables import candidates_table, history_table
+from dagrow.journal.writer import Journal
+from dagrow.runs.directory import RunDirectory
+from dagrow.runs.graph_lookup import GraphRef, diff_graphs, read_step, replay_run, resolve_graph, run_directory
+from dagrow.runs.prediction import Prediction, prediction_table
+from dagrow.runs.result import GrowthResult
+from dagrow.runs.revert import Reverted
+from dagrow.runs.revert import revert as revert_run
+from dagrow.runs.trained_model import TrainedModel, load_model
 from dagrow.training.epochs import Objective, Score, TrainingError, evaluate, make_optimizer, train_epoch
-from dagrow.training.events import SCHEMA, journal_schema
-from dagrow.training.grow import grow, run_to_continue
-from dagrow.training.history import growth_history
-from dagrow.training.inspection import Moment, compare, moment, read_step, replay_run, run_directory
-from dagrow.training.journal import Journal
-from dagrow.training.log import candidates_table, history_table
-from dagrow.training.prediction import Prediction, prediction_table
-from dagrow.training.reading import read_journal
-from dagrow.training.recorded import Replay
-from dagrow.training.result import GrowthResult
-from dagrow.training.revert import Reverted
-from dagrow.training.revert import revert as revert_run
-from dagrow.training.trained import TrainedModel, load_model
 
 __all__ = [
     "SCHEMA",
+    "GraphRef",
     "GrowthResult",
     "Journal",
-    "Moment",
     "Objective",
     "Prediction",
     "Replay",
@@ -30,7 +30,7 @@ __all__ = [
     "TrainedModel",
     "TrainingError",
     "candidates_table",
-    "compare",
+    "diff_graphs",
     "evaluate",
     "grow",
     "growth_history",
@@ -38,11 +38,11 @@ __all__ = [
     "journal_schema",
     "load_model",
     "make_optimizer",
-    "moment",
     "prediction_table",
     "read_journal",
     "read_step",
     "replay_run",
+    "resolve_graph",
     "revert_run",
     "run_directory",
     "run_to_continue",

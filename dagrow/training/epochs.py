@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.units import unit_axes
-from dagrow.data import Portion, Samples
+from dagrow.data import ReplicaBatch, Samples
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DagrowError, OptimizerError
 from dagrow.objectives import OPTIMIZERS, Loss
@@ -142,7 +142,7 @@ def train_epoch(
     network: Network,
     objective: Objective,
     optimizer: torch.optim.Optimizer,
-    portions: Iterable[Portion],
+    portions: Iterable[ReplicaBatch],
     after_batch: Callable[[], None] = lambda: None,
     step: Callable[[], None] | None = None,
     processes: Processes = ALONE,

@@ -43,12 +43,12 @@ class Progress:
     epoch: int = 0
     step: int = 0
     since_growth: int = 0
-    dry: int = 0
-    grown: bool = False
-    over: bool = False
+    steps_without_gain: int = 0
+    growth_finished: bool = False
+    training_finished: bool = False
     lowest: float | None = None
-    flat: int = 0
-    left: int = 0
+    epochs_without_improvement: int = 0
+    queued_steps: int = 0
     fewest: float | None = None
     turn: int = 0
     inserted: bool = False
@@ -68,7 +68,7 @@ class Progress:
 
     def ended(self) -> Progress:
         """More passes would change nothing."""
-        return replace(self, grown=True, over=True)
+        return replace(self, growth_finished=True, training_finished=True)
 
     def after_training(self, run: RunSpec, loss: float, error: float | None = None) -> Progress:
         """One more unit of training with this mean loss, and this share of wrong answers."""

@@ -10,25 +10,26 @@ import torch
 
 from dagrow.build import Network, build
 from dagrow.build.network import derived_seed
-from dagrow.data import Samples, Split
+from dagrow.data import Samples, TrainTestSplit
 from dagrow.distributed import ALONE, Processes
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec
-from dagrow.training.average import Average
+from dagrow.training.annealing_phases import RewindState
 from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
 from dagrow.training.learning_rate import LearningRate
-from dagrow.training.phases import RewindState
-from dagrow.training.progress import Progress, schedule_of
-from dagrow.training.sampling import batch_that_fits
+from dagrow.training.progress import Progress
+from dagrow.training.sample_sizes import batch_that_fits
+from dagrow.training.schedules import schedule_of
 from dagrow.training.targets import TargetUnits
 from dagrow.training.validation import Best
+from dagrow.training.weight_ema import WeightEMA
 
 _SCORING_BATCH = 1_024
 
 
 @dataclass(frozen=True)
-class Task:
+class RunContext:
     """What stays the same from start to end.
 
     Attributes:
@@ -41,7 +42,7 @@ class Task:
     """
 
     spec: RunSpec
-    split: Split
+    split: TrainTestSplit
     objective: Objective
     held_out: Samples | None = None
     processes: Processes = ALONE
@@ -51,11 +52,11 @@ class Task:
     def of(
         cls,
         spec: RunSpec,
-        split: Split,
+        split: TrainTestSplit,
         held_out: Samples | None = None,
         processes: Processes = ALONE,
         units: TargetUnits | None = None,
-    ) -> Task:
+    ) -> RunContext:
         """With the loss that the run file names."""
         factor = 1.0 if units is None else units.scale**2
         return cls(spec, split, Objective(LOSSES[spec.training.loss], factor), held_out, processes, units)
@@ -64,7 +65,7 @@ class Task:
         """The network, or one that puts out the user's units where it was trained in others."""
         return network if self.units is None else self.units.folded(network)
 
-    def with_all_samples(self) -> Task:
+    def with_all_samples(self) -> RunContext:
         """The same with the samples that were held out among those for training."""
         if self.held_out is None:
             return self
@@ -96,7 +97,7 @@ class RunState:
     network: Network
     optimizer: torch.optim.Optimizer
     learning_rate: LearningRate
-    average: Average
+    average: WeightEMA
     order: torch.Generator
     looks: torch.Generator
     progress: Progress = field(default_factory=Progress)
@@ -117,7 +118,7 @@ class RunState:
             network,
             optimizer,
             LearningRate(optimizer, spec.training.scheduler),
-            Average(network, spec.training.average),
+            WeightEMA(network, spec.training.average),
             torch.Generator().manual_seed(order),
             torch.Generator().manual_seed(looks),
             rewind=rewind,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
-from dagrow.data import Samples, Split
+from dagrow.data import Samples, TrainTestSplit
 from dagrow.graph import Dag
 from dagrow.spec import RunSpec
 
@@ -36,7 +36,7 @@ class TargetUnits:
     scale: float
 
     @classmethod
-    def of(cls, run: RunSpec, dag: Dag, split: Split) -> TargetUnits | None:
+    def of(cls, run: RunSpec, dag: Dag, split: TrainTestSplit) -> TargetUnits | None:
         """Those of the training samples; None where the run does not ask for it, or the output could not carry them."""
         if not run.training.standardize_targets or run.training.loss != "mse" or not _carries(dag):
             return None
@@ -45,7 +45,7 @@ class TargetUnits:
         scale = float((values - shift).square().mean().sqrt())
         return cls(shift, scale) if scale > 0 else None
 
-    def split(self, split: Split) -> Split:
+    def split(self, split: TrainTestSplit) -> TrainTestSplit:
         """The samples with their targets in these units."""
         return replace(split, train=self._samples(split.train), test=self._samples(split.test))
 
@@ -97,7 +97,7 @@ def _biases(layers: Sequence[nn.Module]) -> list[Tensor]:
 
 
 @torch.no_grad()
-def begin_at_priors(run: RunSpec, network: Network, split: Split) -> None:
+def begin_at_priors(run: RunSpec, network: Network, split: TrainTestSplit) -> None:
     """Sets the biases of the output to the logarithms of the classes' shares, so that training begins at them."""
     if not run.training.standardize_targets or run.training.loss != "cross_entropy" or not _carries(network.dag):
         return

@@ -11,16 +11,16 @@ import torch
 
 from dagrow.build import Network
 from dagrow.build.network import derived_seed
-from dagrow.data import Samples, Split
+from dagrow.data import Samples, TrainTestSplit
 from dagrow.data.splitting import split_rows
 from dagrow.errors import DataError
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec, plain_graph
 from dagrow.training.epochs import Score, TrainingError
-from dagrow.training.progress import schedule_of
+from dagrow.training.schedules import schedule_of
 
 
-def split_held_out(run: RunSpec, split: Split) -> tuple[Split, Samples | None]:
+def split_held_out(run: RunSpec, split: TrainTestSplit) -> tuple[TrainTestSplit, Samples | None]:
     """Keeps a share of the training samples back; None where the run does not ask for it.
 
     Raises:
@@ -43,7 +43,7 @@ def split_held_out(run: RunSpec, split: Split) -> tuple[Split, Samples | None]:
     return replace(split, train=split.train.rows(order[count:])), split.train.rows(order[:count])
 
 
-def _drawn_by_class(run: RunSpec, split: Split, share: float) -> tuple[Split, Samples | None]:
+def _drawn_by_class(run: RunSpec, split: TrainTestSplit, share: float) -> tuple[TrainTestSplit, Samples | None]:
     """Of each class its share; none where there are too few samples to judge by."""
     train, seed = split.train, derived_seed(run.seed, "held-out samples")
     targets = tuple(target.cpu() for target in train.targets)

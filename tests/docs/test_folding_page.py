@@ -7,9 +7,9 @@ import re
 from docs_pages import ROOT, blocks, code, tables
 
 from dagrow.cli.main import main
-from dagrow.methods.typical import CLUSTERS
+from dagrow.journal import read_journal
+from dagrow.methods.representative_error import CLUSTERS
 from dagrow.statistics.chain import JUDGED
-from dagrow.training import read_journal
 
 PAGE = ROOT / "docs" / "folding.md"
 

@@ -34,7 +34,7 @@ from dagrow.spec import (
     run_schema,
 )
 from dagrow.spec.document import read_value
-from dagrow.spec.files import VERSION
+from dagrow.spec.loaders import VERSION
 from dagrow.spec.run import DATASETS, OptimizerSpec, SchedulerSpec
 
 PAGE = ROOT / "docs" / "run-file.md"

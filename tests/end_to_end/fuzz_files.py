@@ -31,19 +31,12 @@ from fuzz_specs import TOKENS, VALUES, places
 import dagrow
 from dagrow.data import load_data
 from dagrow.errors import DagrowError
+from dagrow.journal import growth_history, history_table, read_journal
 from dagrow.objectives import LOSSES
+from dagrow.runs import RunDirectory, replay_run, resolve_graph, run_directory
+from dagrow.runs.checkpoint import Checkpoint, CheckpointStore, GrowthStepStore
+from dagrow.runs.checkpoint.files import CONTENT, encode
 from dagrow.spec.run import DataSpec
-from dagrow.training import (
-    RunDirectory,
-    growth_history,
-    history_table,
-    moment,
-    read_journal,
-    replay_run,
-    run_directory,
-)
-from dagrow.training.checkpoint import Checkpoint, CheckpointStore, StepStore
-from dagrow.training.checkpoint.files import CONTENT, encode
 
 RUN = """
 graph:
@@ -112,12 +105,12 @@ def look(run: Path) -> dict[str, str | None]:
         "replay": lambda: replay_run(run),
         "network": lambda: weights_of(RunDirectory.existing(run).load()),
         "preprocessing": lambda: preprocessing_of(RunDirectory.existing(run)),
-        "graph": lambda: moment(run).graph,
+        "graph": lambda: resolve_graph(run).graph,
         "checkpoints": lambda: [
             checkpoint_of(folder) for folder in CheckpointStore(RunDirectory.begun(run).checkpoints).newest_first()
         ],
         "steps": lambda: [
-            checkpoint_of(StepStore(run / "steps").path(step)) for step in StepStore(run / "steps").steps()
+            checkpoint_of(GrowthStepStore(run / "steps").path(step)) for step in GrowthStepStore(run / "steps").steps()
         ],
     }
     return {name: text_of(part) for name, part in parts.items()}

@@ -33,7 +33,7 @@ import dagrow  # noqa: E402
 from dagrow.errors import DagrowError  # noqa: E402
 from dagrow.planner import KINDS  # noqa: E402
 from dagrow.report.describe import describe  # noqa: E402
-from dagrow.training import RunDirectory  # noqa: E402
+from dagrow.runs import RunDirectory  # noqa: E402
 
 SAMPLES = 24
 OPTIMIZERS = {

@@ -7,7 +7,7 @@ import pytest
 from command_tools import command, settings
 
 import dagrow
-from dagrow.training import RunDirectory
+from dagrow.runs import RunDirectory
 
 RUN = """\
 graph:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tolerances import assert_same_function
 
 import dagrow
-from dagrow.training import read_journal
+from dagrow.journal import read_journal
 
 DIGITS = ROOT / "specs" / "digits.yaml"
 SHORT = settings(training__epochs_between_growth=1, training__final_epochs=2, growth__budget__steps=3)

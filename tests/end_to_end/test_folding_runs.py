@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from command_tools import command
 
-from dagrow.training import read_journal
+from dagrow.journal import read_journal
 
 RUN = """\
 graph:
@@ -67,7 +67,7 @@ def test_what_cannot_be_folded_is_refused_before_anything_is_trained(run_file, t
 
 def test_a_run_goes_on_where_no_picture_can_be_drawn(run_file, tmp_path, monkeypatch):
     from dagrow import DagrowError
-    from dagrow.training import record
+    from dagrow.runs import recorder as record
 
     def refuse(*args, **kwargs):
         raise DagrowError("a picture needs 'matplotlib'")

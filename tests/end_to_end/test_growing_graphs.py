@@ -8,7 +8,7 @@ from command_tools import ROOT, command, settings
 from safetensors.torch import load_file
 
 import dagrow
-from dagrow.training import read_journal
+from dagrow.journal import read_journal
 
 DIGITS = ROOT / "specs" / "digits.yaml"
 SHORT = settings(

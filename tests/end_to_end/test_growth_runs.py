@@ -8,7 +8,7 @@ import pytest
 from command_tools import ROOT, command, settings
 
 import dagrow
-from dagrow.training import read_journal
+from dagrow.journal import read_journal
 
 DIGITS = ROOT / "specs" / "digits.yaml"
 TINY = settings(training__epochs_between_growth=1, training__final_epochs=1, growth__budget__steps=1)

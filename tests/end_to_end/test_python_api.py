@@ -83,7 +83,7 @@ def test_propose_apply_and_what_a_plan_says(model):
     plan = dagrow.propose(model, both, data, neurons=3)
     assert [c.place for c in plan.candidates] == sorted(
         (c.place for c in plan.candidates),
-        key=lambda p: -next(c.decisive_gain for c in plan.candidates if c.place == p),
+        key=lambda p: -next(c.validation_gain for c in plan.candidates if c.place == p),
     )
     assert {c.place for c in plan.candidates} == {"h", "k"}
     assert plan.best is plan.candidates[0]
@@ -164,7 +164,7 @@ def test_data_that_cannot_be_used(small, data, text):
 def no_cache(monkeypatch):
     """As with data too large to be kept: each pass reads them again."""
     module = importlib.import_module("dagrow.planner.propose")
-    monkeypatch.setattr(module, "Snapshots", functools.partial(module.Snapshots, cache_bytes=0))
+    monkeypatch.setattr(module, "ActivationCache", functools.partial(module.ActivationCache, cache_bytes=0))
 
 
 def halves():

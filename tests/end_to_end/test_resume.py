@@ -11,9 +11,12 @@ import torch
 from command_tools import ROOT, command, settings
 
 import dagrow
-from dagrow.training import RunDirectory, descent, loop, read_journal
-from dagrow.training.checkpoint import environment
-from dagrow.training.lock import DirectoryLock
+from dagrow.growth import loop
+from dagrow.journal import read_journal
+from dagrow.runs import RunDirectory
+from dagrow.runs.checkpoint import environment
+from dagrow.runs.lock import DirectoryLock
+from dagrow.training import train_unit as descent
 
 RUN = """
 name: small
@@ -309,7 +312,7 @@ def test_other_samples_are_refused(half, run_file):
 
 
 def repair_checksum(file: Path) -> None:
-    from dagrow.training.checkpoint.files import encode
+    from dagrow.runs.checkpoint.files import encode
 
     head = json.loads(file.read_text())
     again = json.loads(encode(head["content"], {})["checkpoint.json"])
@@ -437,7 +440,7 @@ def test_links_out_of_the_directory_are_refused(half, name, tmp_path):
 @pytest.mark.parametrize("what", ["torch", "threads", "processor"])
 def test_another_machine_is_told(half, monkeypatch, what):
     here = environment(torch.device("cpu"))
-    monkeypatch.setattr("dagrow.training.continuing.environment", lambda device: {**here, what: "other"})
+    monkeypatch.setattr("dagrow.runs.resume.environment", lambda device: {**here, what: "other"})
     outcome = command("grow", half, "--resume")
     assert outcome.code == 0
     assert f"warning: the last bits may differ from those of a run in one piece ({what} {here[what]}, now other)" in (

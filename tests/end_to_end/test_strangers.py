@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 import dagrow
 from dagrow.errors import DagrowError
-from dagrow.training import growth_history, history_table, read_journal
-from dagrow.training.recorded import replays
+from dagrow.journal import growth_history, history_table, read_journal
+from dagrow.journal.replay import replays
 
 QUICK = settings(
     training__epochs_between_growth=1, training__final_epochs=0, growth__budget__steps=1, growth__samples=200

@@ -5,9 +5,9 @@ import reference_loops as loops
 from reference_network import inputs_for, network, normal, sample_values, squared, stream
 
 from dagrow.graph import site
-from dagrow.statistics import SiteLayout, Snapshots, Target, collect, watched
-from dagrow.statistics.snapshots import CACHE_BYTES
-from dagrow.statistics.tally import Tally
+from dagrow.statistics import ActivationCache, SiteLayout, UpdateTarget, collect, watched
+from dagrow.statistics.activation_cache import CACHE_BYTES
+from dagrow.statistics.moment_accumulator import MomentAccumulator
 
 TIGHT = 1e-9
 """Relative to the largest entry: float64 sums of a few thousand products."""
@@ -33,16 +33,16 @@ def case(spec, samples=4, seed=0, loss=squared):
 def collected(model, loss, data, nodes=(), sites=(), pointwise=False, cache_bytes=CACHE_BYTES, **options):
     """Statistics of some nodes, and of the sites at some nodes."""
     places = [site(model.dag, name) for name in sites]
-    snapshots = Snapshots(model, loss, data, watched(nodes, places), sites, cache_bytes=cache_bytes)
+    snapshots = ActivationCache(model, loss, data, watched(nodes, places), sites, cache_bytes=cache_bytes)
     layouts = [SiteLayout(model.dag, place, pointwise) for place in places]
-    return collect(snapshots, targets=[Target(name) for name in nodes], layouts=layouts, goal=True, **options)
+    return collect(snapshots, targets=[UpdateTarget(name) for name in nodes], layouts=layouts, goal=True, **options)
 
 
 def both_routes(monkeypatch, *arguments, **options):
     """`collected` with the cross moment, and with a second pass."""
     found = []
     for two in (False, True):
-        monkeypatch.setattr(Tally, "two_passes_are_cheaper", lambda task, two=two: two)
+        monkeypatch.setattr(MomentAccumulator, "two_passes_are_cheaper", lambda task, two=two: two)
         found.append(collected(*arguments, **options))
     return found
 

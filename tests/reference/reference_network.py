@@ -14,7 +14,7 @@ from torch.nn import functional
 from dagrow.build import build
 from dagrow.mutation import apply_change
 from dagrow.spec.graph import GraphSpec
-from dagrow.statistics import Stream
+from dagrow.statistics import IndexedBatches
 
 ACTIVATIONS = {
     "identity": lambda z: z,
@@ -69,7 +69,7 @@ def batches(x, y, sizes):
 
 def stream(model, x, y, sizes=None, held_out=0.0):
     samples = len(x[0] if isinstance(x, tuple) else x)
-    return Stream(batches(x, y, sizes or [samples]), model, held_out)
+    return IndexedBatches(batches(x, y, sizes or [samples]), model, held_out)
 
 
 def squared(output, target):

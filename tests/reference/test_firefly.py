@@ -12,12 +12,12 @@ from reference_samples import moments_of, sites
 from reference_zoo import ZOO, conv, node
 from test_promised_gains import setting
 
-from dagrow.graph import Site, cost, site
-from dagrow.methods import METHODS, EdgeMoments, Existing, Neurons, Request
+from dagrow.graph import GrowableNode, cost, site
+from dagrow.methods import METHODS, EdgeMoments, ExistingNeurons, MethodRequest, Neurons
 from dagrow.methods.firefly import EPSILON, Ball, firefly_edge
 from dagrow.planner import apply, propose
-from dagrow.planner.kinds.bounded import bounded_trial
 from dagrow.planner.kinds.existing import existing_neurons
+from dagrow.planner.kinds.fixed_scale import bounded_trial
 from dagrow.statistics import SiteLayout
 
 firefly = METHODS["firefly"]
@@ -41,7 +41,7 @@ def site_of(name, neurons=3):
     samples = SITES[name]
     moments = moments_of(samples)
     alpha, omega = normal(samples.B.shape[2], neurons, seed=7), normal(neurons, moments.N_proj.shape[1], seed=8)
-    existing = Existing(alpha, omega)
+    existing = ExistingNeurons(alpha, omega)
     has_constant = bool((samples.B[..., -1] == 1).all())
     return samples, replace(moments, existing=existing, has_constant=has_constant)
 
@@ -77,7 +77,7 @@ def split_effect(samples, theta, step, omega):
 def test_scores_are_what_loops_find(name):
     """Of new neurons and of splits, each within its bound."""
     samples, moments = site_of(name)
-    neurons = firefly(moments, Request(neurons=40))
+    neurons = firefly(moments, MethodRequest(neurons=40))
     assert neurons.bounded
     ball = Ball.of(moments, samples)
     splits = torch.full((neurons.count,), -1) if neurons.splits is None else neurons.splits
@@ -150,7 +150,7 @@ def along(gradient, w):
 @pytest.mark.parametrize("name", SITES)
 def test_few_steps_find_what_no_random_neuron_within_the_bound_does(name):
     samples, moments = site_of(name)
-    ball, neurons = Ball.of(moments, samples), firefly(moments, Request(neurons=1))
+    ball, neurons = Ball.of(moments, samples), firefly(moments, MethodRequest(neurons=1))
     drawn = normal(samples.B.shape[2], 2000, seed=5)
     best = EPSILON * ball.length * float(ball.worth(drawn / drawn.norm(dim=0)).max())
     assert float(neurons.scores[0]) > 0.97 * best
@@ -158,7 +158,7 @@ def test_few_steps_find_what_no_random_neuron_within_the_bound_does(name):
 
 def test_a_neuron_is_split_once_and_new_ones_are_no_copies_of_each_other():
     samples, moments = site_of("triangle", neurons=6)
-    neurons = firefly(moments, Request(neurons=200))
+    neurons = firefly(moments, MethodRequest(neurons=200))
     chosen = [j for j in neurons.splits.tolist() if j >= 0]
     assert len(chosen) == len(set(chosen)) > 0
     assert neurons.why.entry == {"split": sorted(chosen)}
@@ -183,7 +183,7 @@ def test_units_change_no_choice():
         moments, S=moments.S * unit * unit.T, samples=lambda: other,
         existing=replace(moments.existing, alpha=moments.existing.alpha / unit),
     )  # fmt: skip
-    one, two = (firefly(m, Request(neurons=5)) for m in (moments, scaled))
+    one, two = (firefly(m, MethodRequest(neurons=5)) for m in (moments, scaled))
     close(two.scores, 2.0**-10 * one.scores, tolerance=1e-6)
     close(two.alpha * unit, one.alpha, tolerance=1e-4)
     assert torch.equal(one.splits, two.splits) if one.splits is not None else two.splits is None
@@ -192,20 +192,20 @@ def test_units_change_no_choice():
 def test_nothing_to_gain_nothing_to_split_and_no_samples():
     samples, moments = site_of("triangle")
     flat = replace(samples, children=tuple(replace(c, v_goal=0 * c.v_goal) for c in samples.children))
-    found = firefly(replace(moments, samples=lambda: flat), Request(neurons=3))
+    found = firefly(replace(moments, samples=lambda: flat), MethodRequest(neurons=3))
     assert (found.count, found.reason) == (0, "nothing within the bound lowers the loss")
-    assert firefly(replace(moments, samples=None), Request(neurons=3)).count == 0
-    assert firefly(moments, Request(neurons=0)).count == 0
-    assert firefly(replace(moments, existing=None), Request(neurons=99)).splits is None
+    assert firefly(replace(moments, samples=None), MethodRequest(neurons=3)).count == 0
+    assert firefly(moments, MethodRequest(neurons=0)).count == 0
+    assert firefly(replace(moments, existing=None), MethodRequest(neurons=99)).splits is None
     linear = replace(samples, activate=lambda z: z)
     # Both halves of a linear neuron together are the neuron.
-    assert firefly(replace(moments, samples=lambda: linear), Request(neurons=99)).splits is None
+    assert firefly(replace(moments, samples=lambda: linear), MethodRequest(neurons=99)).splits is None
 
 
 def test_the_same_seed_gives_the_same_neurons_and_the_global_generator_is_left_alone():
     _, moments = site_of("all kinds of children")
     state = torch.get_rng_state()
-    one, two, other = (firefly(moments, Request(neurons=3, seed=seed)) for seed in (5, 5, 6))
+    one, two, other = (firefly(moments, MethodRequest(neurons=3, seed=seed)) for seed in (5, 5, 6))
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(one.alpha, two.alpha)
     assert not torch.equal(one.alpha, other.alpha)
@@ -214,15 +214,15 @@ def test_the_same_seed_gives_the_same_neurons_and_the_global_generator_is_left_a
 def test_weights_of_an_edge_are_the_steepest_within_the_bound():
     N = normal(4, 3, seed=1)
     moments = EdgeMoments(N, torch.tensor([1.0, 4, 9, 2]).double(), 5.0, 6.0, torch.float64)
-    found = firefly_edge(moments, Request(neurons=1))
+    found = firefly_edge(moments, MethodRequest(neurons=1))
     length = float(found.weight.norm())
     assert length == pytest.approx(EPSILON * 6.0 / 4**0.5)
     assert float((found.weight * N.T).sum()) == pytest.approx(found.score)
     for seed in range(20):
         rival = normal(3, 4, seed=seed + 2)
         assert float((rival * length / rival.norm() * N.T).sum()) < found.score
-    assert firefly_edge(replace(moments, N=0 * N), Request(neurons=1)) is None
-    assert firefly_edge(replace(moments, N=1e-16 * N), Request(neurons=1)) is None
+    assert firefly_edge(replace(moments, N=0 * N), MethodRequest(neurons=1)) is None
+    assert firefly_edge(replace(moments, N=1e-16 * N), MethodRequest(neurons=1)) is None
 
 
 def proposed(model, data, candidates=ALL, **options):
@@ -266,7 +266,7 @@ def test_scores_add_up_to_the_slope_of_the_real_loss(name):
 def test_fan_outs_are_in_the_layout_of_the_moments(name):
     model = network(ZOO[name])
     for place in (site(model.dag, name) for name in model.dag.order):
-        if not isinstance(place, Site):
+        if not isinstance(place, GrowableNode):
             continue
         layout = SiteLayout(model.dag, place, pointwise=False)
         omega = existing_neurons(model, layout).omega

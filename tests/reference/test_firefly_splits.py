@@ -12,16 +12,16 @@ from reference_splits import CASES, EPS, with_norms, worth
 from reference_zoo import ZOO, node
 from test_promised_gains import setting
 
-from dagrow.graph import Site, site
-from dagrow.methods import METHODS, Request
+from dagrow.graph import GrowableNode, site
+from dagrow.methods import METHODS, MethodRequest
 from dagrow.methods.firefly import EPSILON, Ball
 from dagrow.methods.moments import Neurons
 from dagrow.planner import apply, propose
 from dagrow.planner.evaluate import Evaluator
-from dagrow.planner.kinds.bounded import bounded_trial
 from dagrow.planner.kinds.existing import existing_neurons
+from dagrow.planner.kinds.fixed_scale import bounded_trial
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics import Snapshots, watched
+from dagrow.statistics import ActivationCache, watched
 
 
 def case(name, pointwise=False, train=False, samples=5):
@@ -61,7 +61,7 @@ def test_the_worth_of_a_split_is_what_loops_find(name, train):
 def test_chosen_splits_are_worth_their_scores_and_keep_the_bound(name):
     for pointwise in (False, True) if "maps" in name else (False,):
         model, x, v, moments = case(name, pointwise)
-        neurons = METHODS["firefly"](moments, Request(neurons=99))
+        neurons = METHODS["firefly"](moments, MethodRequest(neurons=99))
         ball = Ball.of(moments, moments.samples())
         chosen = [k for k, j in enumerate(neurons.splits.tolist()) if j >= 0]
         assert chosen
@@ -91,7 +91,11 @@ def place(model, node, data, pointwise):
     found = collected(model, squared, stream(model, x, y), sites=[node], pointwise=pointwise)
     layout = found.layouts[node]
     moments = replace(found.sites[node], existing=existing_neurons(model, layout))
-    return layout, moments, Evaluator(Snapshots(model, squared, stream(model, x, y), watched((), [growing]), [node]))
+    return (
+        layout,
+        moments,
+        Evaluator(ActivationCache(model, squared, stream(model, x, y), watched((), [growing]), [node])),
+    )
 
 
 NORMED = [name for name in ZOO if any(entry.norm in EPS for entry in ZOO[name].nodes.values())]
@@ -103,7 +107,7 @@ def test_what_is_made_and_what_is_tried_are_one_function(name, train):
     model, data = setting(ZOO[name], samples=30)
     with_norms(model)
     sides = ("h", "k") if name in NORMED else ("h",)
-    growing = [own for own in sides if isinstance(site(model.dag, own), Site)]
+    growing = [own for own in sides if isinstance(site(model.dag, own), GrowableNode)]
     for own, pointwise in itertools.product(growing, (False, True) if model.dag.merged("h")[1:] else (False,)):
         layout, _, evaluator = place(model, own, data, pointwise)
         size = model.dag.size(own)
@@ -141,7 +145,7 @@ def test_scores_of_splits_add_up_to_the_slope_of_the_real_loss(name):
     (x,) = inputs_for(model.spec, 30, seed=2)
     data = batches((x,), normal(30, *model.dag.output("y"), seed=3), [30])
     layout, moments, evaluator = place(model, "h", data, pointwise=True)
-    neurons = METHODS["firefly"](moments, Request(neurons=99))
+    neurons = METHODS["firefly"](moments, MethodRequest(neurons=99))
     own = (neurons.splits >= 0).nonzero().squeeze(1)
     assert len(own) > 0
     neurons = replace(
@@ -233,7 +237,7 @@ def test_units_of_what_a_norm_undoes_change_no_choice():
         x, y = x.float(), normal(200, 2, seed=3, dtype=torch.float32)
         moments = collected(model, squared, stream(model, (x,), y), sites=["h"])
         moments = replace(moments.sites["h"], existing=existing_neurons(model, moments.layouts["h"]))
-        neurons = METHODS["firefly"](moments, Request(neurons=99))
+        neurons = METHODS["firefly"](moments, MethodRequest(neurons=99))
         splits = {j: float(score) for j, score in zip(neurons.splits.tolist(), neurons.scores, strict=True) if j >= 0}
         found.append(dict(sorted(splits.items())))
     close(list(found[0]), list(found[1]))

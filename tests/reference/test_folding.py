@@ -10,9 +10,9 @@ from sklearn.cluster import KMeans
 from tolerances import assert_same_function
 from torch.nn import functional
 
-from dagrow.methods import Fold, Judged, ReluChain, fold
+from dagrow.methods import Fold, LabelledPredictions, ReluChain, fold
 from dagrow.methods.folding import closest_point
-from dagrow.methods.typical import CLUSTERS, typical
+from dagrow.methods.representative_error import CLUSTERS, typical
 
 WIDTHS = [(2, 2, 2), (2, 3, 2), (3, 5, 4), (2, 4, 3, 2), (5, 4, 6, 4, 3)]
 seeds = st.integers(0, 10**6)
@@ -32,7 +32,7 @@ def judged_by(chain, seed, samples=12):
     x = torch.randn(samples, chain.weights[0].shape[1], generator=g, dtype=torch.float64)
     target = torch.randint(len(chain.biases[-1]), (samples,), generator=g)
     loss = functional.cross_entropy(chain(x), target, reduction="none")
-    return Judged(x, loss, chain(x).argmax(1), target, torch.arange(samples))
+    return LabelledPredictions(x, loss, chain(x).argmax(1), target, torch.arange(samples))
 
 
 def found(sizes, seed, layer=0):
@@ -284,7 +284,7 @@ def test_the_typical_instance_comes_from_the_group_that_costs_most():
     dear = torch.randn(5, 2, generator=g).double() * 0.05 - torch.tensor([5.0, 5.0])
     loss = torch.cat([torch.full((30,), 0.8), torch.full((5,), 3.0)]).double()
     zeros, ones = torch.zeros(35, dtype=torch.long), torch.ones(35, dtype=torch.long)
-    of = Judged(torch.cat([cheap, dear]), loss, zeros, ones, torch.arange(35))
+    of = LabelledPredictions(torch.cat([cheap, dear]), loss, zeros, ones, torch.arange(35))
     assert typical(of, torch.ones(35, dtype=torch.bool), 0) >= 30
     # Those that may not be chosen are left out.
     assert typical(of, torch.arange(35) < 30, 0) < 30
@@ -293,7 +293,9 @@ def test_the_typical_instance_comes_from_the_group_that_costs_most():
 @pytest.mark.parametrize("loss", [0.0, 1e-30, 1e30])
 def test_losses_of_any_size_and_equal_samples_are_no_obstacle(loss):
     x = torch.zeros(5, 2, dtype=torch.float64)
-    of = Judged(x, torch.full((5,), loss).double(), torch.zeros(5).long(), torch.ones(5).long(), torch.arange(5))
+    of = LabelledPredictions(
+        x, torch.full((5,), loss).double(), torch.zeros(5).long(), torch.ones(5).long(), torch.arange(5)
+    )
     assert typical(of, torch.ones(5, dtype=torch.bool), 0) == 0
 
 

@@ -14,7 +14,7 @@ from reference_network import batches, graph, inserted, network, normal, squared
 from reference_zoo import ZOO, node
 from test_promised_gains import setting
 
-from dagrow.graph import Site, sites
+from dagrow.graph import GrowableNode, sites
 from dagrow.planner import propose
 from dagrow.statistics import weighted_edges
 
@@ -22,7 +22,7 @@ BOTH = {"candidates": ("widen", "update"), "neurons": 2}
 
 
 def all_statistics(model, data):
-    places = [place.node for place in sites(model.dag) if isinstance(place, Site)]
+    places = [place.node for place in sites(model.dag) if isinstance(place, GrowableNode)]
     nodes = [name for name in model.dag.order if weighted_edges(model.dag, name)]
     return collected(model, squared, data, nodes=nodes, sites=places)
 
@@ -61,7 +61,7 @@ def test_drawn_samples_are_the_same_one_site_at_a_time(name):
     """From the cache each site is drawn when it is asked for; without one all are, in one more pass over the data."""
     model, data = setting(ZOO[name])
     x, y = joined(data)
-    places = [place.node for place in sites(model.dag) if isinstance(place, Site)]
+    places = [place.node for place in sites(model.dag) if isinstance(place, GrowableNode)]
     cached, passing = (
         collected(model, squared, stream(model, x, y, [50, 70], 0.3), sites=places, cache_bytes=room)
         for room in (10**9, 0)
@@ -86,7 +86,7 @@ def same_plans(plan, other, tolerance):
         assert two.gain == pytest.approx(one.gain, rel=tolerance)
         assert two.amplitude == pytest.approx(one.amplitude, rel=tolerance)
         assert (two.held_out_gain is None) == (one.held_out_gain is None)
-        assert two.decisive_gain == pytest.approx(one.decisive_gain, rel=tolerance)
+        assert two.validation_gain == pytest.approx(one.validation_gain, rel=tolerance)
 
 
 @pytest.mark.parametrize("way", [{"shrinkage": 0}, {"shrinkage": "auto"}], ids=str)

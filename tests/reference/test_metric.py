@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from reference_checks import close
 from reference_network import normal
 
-from dagrow.methods import METHODS, Metric, Request, SiteMoments, best_update, explained
+from dagrow.methods import METHODS, MethodRequest, Metric, SiteMoments, best_update, explained
 
 
 def with_columns(B, *columns):
@@ -74,7 +74,7 @@ def test_predictions_are_those_of_least_squares(name):
 def test_neurons_are_finite_and_fit_as_well(name):
     """All neurons together are the least-squares fit: sum of alpha_k omega_k = S^+ N."""
     B, v = FEATURES[name], normal(len(FEATURES[name]), 3, seed=9)
-    neurons = METHODS["tiny"](moments_of(B, v), Request(neurons=99, significance=0.0))
+    neurons = METHODS["tiny"](moments_of(B, v), MethodRequest(neurons=99, significance=0.0))
     assert all(bool(x.isfinite().all()) for x in (neurons.alpha, neurons.omega, neurons.scores))
     close(B @ neurons.alpha @ neurons.omega, best_fit(B, v), tolerance=1e-6, scale=1.0)
 
@@ -134,7 +134,7 @@ def test_any_rank_and_units(samples, features, rank, units, seed):
 def test_the_method_does_not_know_units(power, goal, shrinkage, seed):
     """Features in another unit, or a loss in another: the same neurons kept, in that unit."""
     B, v = normal(40, 5, seed=seed), normal(40, 4, seed=seed + 1) + normal(40, 1, seed=seed)
-    request = Request(neurons=9, shrinkage=shrinkage)
+    request = MethodRequest(neurons=9, shrinkage=shrinkage)
     a, b = 10.0**power, 10.0**goal
     one, other = (METHODS["tiny"](moments_of(*pair), request) for pair in ((B, v), (a * B, b * v)))
     assert one.count == other.count
@@ -146,7 +146,7 @@ def test_the_method_does_not_know_units(power, goal, shrinkage, seed):
 
 def test_without_shrinkage_each_feature_may_have_a_unit_of_its_own():
     B, v = plain, normal(30, 4, seed=5)
-    one, other = (METHODS["tiny"](moments_of(b, v), Request(neurons=9)) for b in (B, B * UNITS))
+    one, other = (METHODS["tiny"](moments_of(b, v), MethodRequest(neurons=9)) for b in (B, B * UNITS))
     assert one.count == other.count > 0
     close(other.scores, one.scores)
     close(other.alpha * UNITS.unsqueeze(1), one.alpha, tolerance=1e-6)

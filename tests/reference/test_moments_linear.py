@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from dagrow.graph import site
 from dagrow.ops import find_op
-from dagrow.statistics import SiteLayout, Stream
+from dagrow.statistics import IndexedBatches, SiteLayout
 
 BARE = {"op": "linear", "bias": False}
 
@@ -105,7 +105,7 @@ def test_moments_of_a_loss_that_is_not_squared():
     y = torch.tensor([0, 2, 1, 1, 0])
     values = sample_values(model, functional.cross_entropy, x, y)
     data = batches(x, y, [3, 2])
-    found = collected(model, functional.cross_entropy, Stream(data, model), nodes=["h", "y"])
+    found = collected(model, functional.cross_entropy, IndexedBatches(data, model), nodes=["h", "y"])
     for node in ("h", "y"):
         S, N, squares = loops.node_moments(spec, node, values)
         close(found.nodes[node].S, S)

@@ -12,10 +12,10 @@ from reference_samples import left_with, linear_read, moments_of, removed, resid
 from tolerances import rounding
 from torch.nn import functional
 
-from dagrow.methods import METHODS, ChildSamples, Metric, Request, SiteSamples
+from dagrow.methods import METHODS, ChildSamples, MethodRequest, Metric, SiteSamples
+from dagrow.methods.initial_fan_ins import gaussian, main_directions
 from dagrow.methods.nonlinear import UPDATE_RIDGE
-from dagrow.methods.removal import Removal
-from dagrow.methods.starts import gaussian, main_directions
+from dagrow.methods.residual_fit import ResidualFit
 
 SITES = sites()
 nonlinear = METHODS["nonlinear"]
@@ -30,7 +30,7 @@ def bottleneck(samples):
 def test_they_remove_the_sum_of_squares(name):
     """With their own omega and updates, and no least-squares fit could do more with these fan-ins."""
     samples = SITES[name]
-    neurons = nonlinear(moments_of(samples), Request(neurons=3, **ANY))
+    neurons = nonlinear(moments_of(samples), MethodRequest(neurons=3, **ANY))
     assert neurons.count == 3
     assert neurons.fan_in_fixed
     assert [dW.shape for dW in neurons.updates] == [(c.v_proj.shape[2], c.existing.shape[2]) for c in samples.children]
@@ -46,8 +46,8 @@ def test_they_remove_the_sum_of_squares(name):
 @pytest.mark.parametrize("name", SITES)
 def test_no_random_direction_is_better(name):
     samples = SITES[name]
-    neurons = nonlinear(moments_of(samples), Request(neurons=1, **ANY))
-    own = Removal.of(samples)
+    neurons = nonlinear(moments_of(samples), MethodRequest(neurons=1, **ANY))
+    own = ResidualFit.of(samples)
     gains = own.gains(samples.B @ (normal(samples.B.shape[2], 2000, seed=5) * normal(1, 2000, seed=6).exp()))
     assert float(neurons.scores[0]) ** 2 >= 0.99 * float(gains.max()) * own.size**2
 
@@ -56,10 +56,10 @@ def test_several_at_once_are_about_as_good_as_one_after_the_other():
     """Each pick looks at what the ones before it left: the second alone finds what the pair's second does."""
     x = normal(300, 6, seed=1)
     v = torch.relu(x @ normal(6, 4, seed=2) - 0.5) @ normal(4, 3, seed=3)
-    pair = nonlinear(moments_of(triangle(x, v, torch.relu)), Request(neurons=2, **ANY))
+    pair = nonlinear(moments_of(triangle(x, v, torch.relu)), MethodRequest(neurons=2, **ANY))
     hidden = torch.cat([x, torch.relu(with_constant(x) @ pair.alpha[:, :1])], 1)
     then = triangle(x, v, torch.relu, with_constant(hidden))
-    second = nonlinear(moments_of(then), Request(neurons=1, **ANY))
+    second = nonlinear(moments_of(then), MethodRequest(neurons=1, **ANY))
     assert float(pair.scores[1]) > 0.8 * float(second.scores[0])
 
 
@@ -77,13 +77,13 @@ def test_a_planted_neuron_is_found_behind_a_direct_edge(activation, dtype, seed)
     samples = triangle(mixed.to(dtype), v.to(dtype), act)
     moments = moments_of(samples)
     assert float(moments.N_proj.abs().max()) < 1e-4 * float(v.abs().max())
-    neurons = nonlinear(moments, Request(neurons=1, seed=seed))
+    neurons = nonlinear(moments, MethodRequest(neurons=1, seed=seed))
     assert neurons.count == 1
     found = (mixed - mixed.mean(0)) @ neurons.alpha[:-1]
     cosine = float((found * (z - z.mean())).sum() / found.norm() / (z - z.mean()).norm())
     assert abs(cosine) > 0.95
     # Completed TINY: the same neurons where the linear ones are empty.
-    completed = METHODS["tiny"](moments, Request(neurons=1, seed=seed))
+    completed = METHODS["tiny"](moments, MethodRequest(neurons=1, seed=seed))
     assert completed.fan_in_fixed
     close(completed.alpha, neurons.alpha)
 
@@ -92,7 +92,7 @@ def test_tiny_keeps_its_linear_neurons_where_there_are_some():
     x = normal(200, 5, seed=1)
     v = x @ normal(5, 3, seed=2)
     samples = triangle(x, v, torch.relu, torch.ones(200, 1).double())
-    neurons = METHODS["tiny"](moments_of(samples), Request(neurons=2))
+    neurons = METHODS["tiny"](moments_of(samples), MethodRequest(neurons=2))
     assert neurons.count == 2
     assert not neurons.fan_in_fixed
     assert neurons.updates == ()
@@ -114,7 +114,7 @@ def test_no_neuron_is_made_of_noise(activation, kind):
     """Of 10 seeds at most one may exceed its noise level."""
     act, kept = getattr(functional, activation), 0
     for seed in range(10):
-        found = nonlinear(moments_of(triangle(*noise_of(kind, 400, seed), act)), Request(neurons=2, seed=seed))
+        found = nonlinear(moments_of(triangle(*noise_of(kind, 400, seed), act)), MethodRequest(neurons=2, seed=seed))
         assert found.noise_level > 0
         kept += found.count > 0
     assert kept <= 1
@@ -126,7 +126,7 @@ def test_significance_scales_the_noise_level():
     moments = moments_of(triangle(x, v, torch.relu))
     counts = []
     for significance in (0.0, 0.5, 1.0, 2.0, 50.0):
-        neurons = nonlinear(moments, Request(neurons=6, significance=significance))
+        neurons = nonlinear(moments, MethodRequest(neurons=6, significance=significance))
         assert bool((neurons.scores > significance * neurons.noise_level).all())
         counts.append(neurons.count)
     assert counts == sorted(counts, reverse=True)
@@ -153,7 +153,7 @@ def in_units(samples, data, loss):
 def test_units_change_nothing(data, loss, activation, name):
     """By powers of two, which do not round: the search has many hills, and rounding may lead it up another."""
     one = replace(SITES[name], activate=activation)
-    request = Request(neurons=3, shrinkage=0.1 if data == 1 else 0.0, significance=0.3)
+    request = MethodRequest(neurons=3, shrinkage=0.1 if data == 1 else 0.0, significance=0.3)
     found, other = (nonlinear(moments_of(samples), request) for samples in (one, in_units(one, data, loss)))
     assert found.count == other.count
     close(other.scores, loss * found.scores)
@@ -165,12 +165,12 @@ def test_units_of_a_thousand_change_no_decision(dtype):
     x = normal(400, 8, seed=1)
     v = torch.relu(x[:, :1] + 0.3) @ normal(1, 3, seed=2) + 0.1 * normal(400, 3, seed=3)
     one = triangle(x.to(dtype), v.to(dtype), torch.relu)
-    expected = nonlinear(moments_of(one), Request(neurons=1))
+    expected = nonlinear(moments_of(one), MethodRequest(neurons=1))
     for data, loss in ((1e3, 1.0), (1e-3, 1.0), (1.0, 1e3), (1e-3, 1e-3)):
         samples = in_units(one, data, loss)
         samples = replace(samples, B=samples.B.to(dtype))
         samples = replace(samples, children=tuple(replace(c, existing=c.existing.to(dtype)) for c in samples.children))
-        found = nonlinear(moments_of(samples), Request(neurons=1))
+        found = nonlinear(moments_of(samples), MethodRequest(neurons=1))
         assert found.count == expected.count == 1
         close(found.scores, loss * expected.scores, tolerance=1e-2)
 
@@ -178,7 +178,7 @@ def test_units_of_a_thousand_change_no_decision(dtype):
 def test_the_same_seed_gives_the_same_neurons_and_the_global_generator_is_left_alone():
     moments = moments_of(SITES["all kinds of children"])
     state = torch.get_rng_state()
-    one, other = (nonlinear(moments, Request(neurons=3, seed=5, **ANY)) for _ in range(2))
+    one, other = (nonlinear(moments, MethodRequest(neurons=3, seed=5, **ANY)) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(one.alpha, other.alpha)
     assert torch.equal(one.omega, other.omega)
@@ -190,18 +190,18 @@ def test_dead_or_linear_activations_give_no_neurons():
         for act in (torch.zeros_like, lambda Z: Z, lambda Z: 3 * Z):
             samples = triangle(x.to(dtype), v.to(dtype), act)
             for significance in (0.0, 1.0):
-                assert nonlinear(moments_of(samples), Request(neurons=2, significance=significance)).count == 0
+                assert nonlinear(moments_of(samples), MethodRequest(neurons=2, significance=significance)).count == 0
 
 
 def test_nothing_asked_nothing_to_read_and_nothing_to_gain():
     samples = SITES["triangle"]
     moments = moments_of(samples)
-    assert nonlinear(moments, Request(neurons=0)).count == 0
-    assert nonlinear(replace(moments, samples=None), Request(neurons=2)).count == 0
+    assert nonlinear(moments, MethodRequest(neurons=0)).count == 0
+    assert nonlinear(replace(moments, samples=None), MethodRequest(neurons=2)).count == 0
     still = replace(samples, children=tuple(replace(c, v_proj=0 * c.v_proj) for c in samples.children))
-    assert nonlinear(moments_of(still), Request(neurons=2)).count == 0
+    assert nonlinear(moments_of(still), MethodRequest(neurons=2)).count == 0
     dead = replace(samples, B=0 * samples.B)
-    assert nonlinear(moments_of(dead), Request(neurons=2)).count == 0
+    assert nonlinear(moments_of(dead), MethodRequest(neurons=2)).count == 0
 
 
 @settings(max_examples=25)
@@ -219,7 +219,7 @@ def test_few_samples_and_dependent_features(samples, features, rank, outputs, ac
     child = ChildSamples(residual(v, existing).to(dtype), existing.to(dtype), linear_read)
     site = SiteSamples(B.to(dtype), (child,), activation)
     for significance in (0.0, 1.0):
-        neurons = nonlinear(moments_of(site), Request(neurons=3, significance=significance))
+        neurons = nonlinear(moments_of(site), MethodRequest(neurons=3, significance=significance))
         assert all(bool(t.isfinite().all()) for t in (neurons.alpha, neurons.omega, neurons.scores, *neurons.updates))
         assert all(t.dtype == torch.float64 for t in (neurons.alpha, neurons.omega, neurons.scores, *neurons.updates))
         promised, whole = float(neurons.scores.square().sum()), bottleneck(site)
@@ -231,9 +231,9 @@ def test_few_samples_and_dependent_features(samples, features, rank, outputs, ac
 
 def test_duplicated_features_share_a_weight():
     x, v = normal(200, 4, seed=1), torch.relu(normal(200, 4, seed=1)[:, :1])
-    one = nonlinear(moments_of(triangle(x, v, torch.relu)), Request(neurons=1))
+    one = nonlinear(moments_of(triangle(x, v, torch.relu)), MethodRequest(neurons=1))
     twice = torch.cat([x, x[:, :1], torch.zeros(200, 1).double()], 1)
-    other = nonlinear(moments_of(triangle(twice, v, torch.relu)), Request(neurons=1))
+    other = nonlinear(moments_of(triangle(twice, v, torch.relu)), MethodRequest(neurons=1))
     close(other.scores, one.scores, tolerance=1e-2)
     close(other.alpha[4], other.alpha[0], tolerance=1e-6)
     assert float(other.alpha[5].abs().max()) == 0
@@ -247,7 +247,7 @@ def test_with_a_linear_activation_shrinkage_is_that_of_tiny(rho):
     x, v = x - x.mean(0), v - v.mean(0)
     child = ChildSamples(v.unsqueeze(1), torch.ones(200, 1, 1).double(), linear_read)
     moments = moments_of(SiteSamples(x.unsqueeze(1), (child,), lambda Z: Z))
-    neurons = nonlinear(moments, Request(neurons=1, shrinkage=rho, **ANY))
+    neurons = nonlinear(moments, MethodRequest(neurons=1, shrinkage=rho, **ANY))
     metric = Metric(moments.S, rho)
     expected = metric.unwhiten(torch.linalg.svd(metric.whiten(moments.N_proj))[0][:, :1])
     cosine = float((neurons.alpha * expected).sum() / neurons.alpha.norm() / expected.norm())
@@ -256,7 +256,7 @@ def test_with_a_linear_activation_shrinkage_is_that_of_tiny(rho):
 
 def test_fan_in_and_fan_out_are_balanced_where_only_their_product_counts():
     moments = moments_of(SITES["triangle"])
-    relu = nonlinear(moments, Request(neurons=3, **ANY))
+    relu = nonlinear(moments, MethodRequest(neurons=3, **ANY))
     close((moments.lengths.unsqueeze(1) * relu.alpha).norm(dim=0), relu.omega.norm(dim=1))
 
 
@@ -266,7 +266,7 @@ def test_features_that_are_never_negative_hide_no_bend(activation):
     x = normal(300, 8, seed=1)
     x[:, :4] = (torch.arange(300).unsqueeze(1) % 60 == torch.arange(4)).double()
     samples = triangle(x, torch.relu(x @ normal(8, 4, seed=2)), activation)
-    neurons = nonlinear(moments_of(samples), Request(neurons=2, **ANY))
+    neurons = nonlinear(moments_of(samples), MethodRequest(neurons=2, **ANY))
     assert bottleneck(samples) - left_with(samples, neurons) == pytest.approx(float(neurons.scores.square().sum()))
 
 
@@ -286,7 +286,7 @@ def test_the_update_that_goes_along_does_not_ruin_other_samples(monkeypatch):
     left, found = wanted - others @ linear, []
     for ridge in (0.0, UPDATE_RIDGE):
         monkeypatch.setattr("dagrow.methods.nonlinear.UPDATE_RIDGE", ridge)
-        neurons = nonlinear(moments_of(triangle(x, v, torch.relu)), Request(neurons=3, shrinkage=1.0, **ANY))
+        neurons = nonlinear(moments_of(triangle(x, v, torch.relu)), MethodRequest(neurons=3, shrinkage=1.0, **ANY))
         effect = torch.relu(others @ neurons.alpha) @ neurons.omega + others @ neurons.updates[0].T
         amplitude = max(0.0, float((left * effect).sum() / effect.square().sum()))
         found.append(1 - float((left - amplitude * effect).square().sum() / left.square().sum()))

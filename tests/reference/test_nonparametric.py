@@ -14,7 +14,7 @@ from dagrow.build import Network, build
 from dagrow.objectives import OPTIMIZERS
 from dagrow.objectives.shrinkage import group_factor, soft_threshold
 from dagrow.spec import PenaltySpec, RunSpec
-from dagrow.training.units import UnitTraffic, remove_zero_units, shrink
+from dagrow.training.unit_turnover import UnitTurnover, remove_zero_units, shrink
 
 LAYERS = ("h.from_x", "k.from_h", "y.from_k")
 
@@ -65,7 +65,7 @@ def test_iterations_are_those_of_the_loops(name):
         shrinkage=radial_lr * strength, removal=True,
     )  # fmt: skip
     x, y = data()
-    traffic = UnitTraffic(spec, model, optimizer, epoch=0, batches=6)
+    traffic = UnitTurnover(spec, model, optimizer, epoch=0, batches=6)
     removed = 0
     for _ in range(14):
         before = traffic.added.copy()
@@ -166,7 +166,7 @@ def test_fractions_are_means_of_poisson_numbers():
     optimizer = torch.optim.SGD(model.parameters())
     counts = []
     for epoch in range(60):
-        traffic = UnitTraffic(spec, model, optimizer, epoch=epoch, batches=1)
+        traffic = UnitTurnover(spec, model, optimizer, epoch=epoch, batches=1)
         traffic.after_batch()
         counts += [traffic.added["h"], traffic.added["k"]]
     assert sum(counts) / len(counts) == pytest.approx(0.7, abs=0.25)
@@ -180,7 +180,7 @@ def test_units_are_added_at_their_times_and_within_the_budget():
     optimizer = torch.optim.SGD(model.parameters())
     times = []
     for epoch in range(3):
-        traffic = UnitTraffic(spec, model, optimizer, epoch=epoch, batches=4)
+        traffic = UnitTurnover(spec, model, optimizer, epoch=epoch, batches=4)
         for _ in range(4):
             before = traffic.added.copy()
             traffic.after_batch()

@@ -8,9 +8,9 @@ from reference_network import batches, graph, inputs_for, network, normal, squar
 from reference_zoo import ZOO, node
 from test_promised_gains import setting
 
-from dagrow.methods import METHODS, Method, Neurons, Request, SiteMoments
+from dagrow.methods import METHODS, Method, MethodRequest, Neurons, SiteMoments
 from dagrow.planner import propose
-from dagrow.planner.drafts import SHRINKAGES
+from dagrow.planner.solve_candidates import SHRINKAGES
 
 
 def moments(F=4, M=3, samples=50, scale=1.0, has_constant=True):
@@ -23,7 +23,7 @@ def moments(F=4, M=3, samples=50, scale=1.0, has_constant=True):
 
 @pytest.mark.parametrize("has_constant", [True, False])
 def test_random_neurons_are_standard_normal_in_the_unit_of_the_features(has_constant):
-    neurons = METHODS["random"](moments(has_constant=has_constant), Request(neurons=4000, seed=3))
+    neurons = METHODS["random"](moments(has_constant=has_constant), MethodRequest(neurons=4000, seed=3))
     rms = float(moments().S.diagonal()[:4].mean().sqrt())
     assert (neurons.alpha[:4] * rms).std().item() == pytest.approx(1.0, rel=0.03)
     assert neurons.omega.std().item() == pytest.approx(1.0, rel=0.03)
@@ -35,7 +35,7 @@ def test_random_neurons_are_standard_normal_in_the_unit_of_the_features(has_cons
 def test_the_unit_of_the_data_changes_no_random_neuron():
     for has_constant in (True, False):
         one, thousand = (
-            METHODS["random"](moments(scale=scale, has_constant=has_constant), Request(neurons=5, seed=1))
+            METHODS["random"](moments(scale=scale, has_constant=has_constant), MethodRequest(neurons=5, seed=1))
             for scale in (1.0, 1000.0)
         )
         torch.testing.assert_close(one.alpha[:4], 1000 * thousand.alpha[:4])
@@ -81,9 +81,11 @@ def test_tiny_is_completed_by_firefly():
 
 def test_tiny_is_completed_by_random_neurons():
     model, data = setting(ZOO["mlp"])
-    found = METHODS["tiny"](replace(moments(), N_proj=0 * moments().N_proj), Request(2, completion=METHODS["random"]))
+    found = METHODS["tiny"](
+        replace(moments(), N_proj=0 * moments().N_proj), MethodRequest(2, completion=METHODS["random"])
+    )
     assert isinstance(found, Neurons)
-    assert found.two_sided
+    assert found.allow_negative_amplitude
     assert found.count == 2
     assert propose(model, squared, data, completion="random", shrinkage=0).best.scores != (1.0, 1.0)
 

@@ -9,9 +9,10 @@ from reference_checks import close
 from reference_network import normal
 from reference_samples import left_with, removed, sites, triangle, with_constant
 
-from dagrow.methods import ChildSamples, Neurons, SiteSamples, removal
-from dagrow.methods.ascent import ascend
-from dagrow.methods.removal import Removal, orthonormal
+from dagrow.methods import ChildSamples, Neurons, SiteSamples
+from dagrow.methods import residual_fit as removal
+from dagrow.methods.batched_lbfgs import ascend
+from dagrow.methods.residual_fit import ResidualFit, orthonormal
 
 SITES = sites()
 
@@ -20,7 +21,7 @@ def removal_of(samples, draws=0):
     """Of v_proj, and of some draws in which samples are shuffled and have signs."""
     n = len(samples.B)
     signs = torch.where(normal(draws, n, seed=9) > 0, 1.0, -1.0)
-    return Removal.of(samples, (normal(draws, n, seed=8).argsort(1), signs) if draws else None)
+    return ResidualFit.of(samples, (normal(draws, n, seed=8).argsort(1), signs) if draws else None)
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -173,7 +174,7 @@ def test_a_ridge_on_the_update_is_a_penalised_fit(name, ridge, monkeypatch):
     monkeypatch.setattr(removal, "RIDGE", 1e-12)
     samples, n = SITES[name], len(SITES[name].B)
     Z = samples.B @ normal(samples.B.shape[2], 1, seed=3)
-    own = Removal.of(samples, ridge=ridge)
+    own = ResidualFit.of(samples, ridge=ridge)
     omega, updates = own.solve(Z)
     expected, at = 0.0, 0
     for child, dW in zip(samples.children, updates, strict=True):

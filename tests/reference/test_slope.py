@@ -10,9 +10,9 @@ from reference_network import batches, graph, inputs_for, inserted, mean_loss, n
 from tolerances import rounding
 from torch.nn import functional
 
-from dagrow.methods import METHODS, Request
+from dagrow.methods import METHODS, MethodRequest
 from dagrow.planner import propose
-from dagrow.statistics import Stream
+from dagrow.statistics import IndexedBatches
 
 SMOOTH = ("identity", "gelu", "silu", "tanh", "elu")
 KINKED = ("relu", "leaky_relu", "selu")
@@ -176,9 +176,9 @@ def test_slope_in_closed_form_where_the_activation_is_smooth(act):
     """
     spec = simple(act)
     model, data = setting(spec, train=False)
-    statistics = collected(model, squared, Stream(data, model), sites=["h"])
+    statistics = collected(model, squared, IndexedBatches(data, model), sites=["h"])
     moments = statistics.sites["h"]
-    neurons = METHODS["tiny"](moments, Request(neurons=9, significance=0))
+    neurons = METHODS["tiny"](moments, MethodRequest(neurons=9, significance=0))
     (candidate,) = propose(model, squared, data, neurons=9, shrinkage=0, significance=0).candidates
     derivative = 0.5 if act in ("gelu", "silu") else 1.0
     inner = float((neurons.alpha.T @ moments.N_goal @ neurons.omega.T).trace())

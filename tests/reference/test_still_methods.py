@@ -12,7 +12,7 @@ from test_promised_gains import setting
 
 from dagrow.errors import GrowthError
 from dagrow.planner import apply, propose
-from dagrow.statistics import Stream
+from dagrow.statistics import IndexedBatches
 
 SMOOTH = {
     "linear": graph({"x": [5]}, {"h": node(2, "tanh"), "y": 3}, {"x->h": "linear", "h->y": "linear"}),
@@ -54,7 +54,7 @@ def data_of(model, samples=60):
 
 def unit_lengths(model, data):
     """The root mean square of what each fan-in weight of h reads, in the shape of one neuron's weight and bias."""
-    found = collected(model, squared, Stream(data, model), sites=["h"])
+    found = collected(model, squared, IndexedBatches(data, model), sites=["h"])
     parts = found.layouts["h"].split_fan_in(found.sites["h"].lengths.unsqueeze(1), torch.float64)
     keys = ("weight", "bias")
     return {f"h.from_{e.source}.{key}": part for e, both in parts.items() for key, part in zip(keys, both, strict=True)}

@@ -14,11 +14,11 @@ from test_moments_conv import GRAPHS as MIXED
 from test_moments_conv import conv, convolutions, fitting, maps
 from test_moments_linear import GRAPHS as LINEAR
 
-from dagrow.methods import METHODS, Metric, Request, SiteMoments
+from dagrow.methods import METHODS, MethodRequest, Metric, SiteMoments
 from dagrow.methods.tiny import canonical_signs
 from dagrow.mutation import Change, NewFeatures
 
-ALL = Request(neurons=1000, significance=0.0)
+ALL = MethodRequest(neurons=1000, significance=0.0)
 
 
 def grown(spec, samples, seed=0, pointwise=False, node="h"):
@@ -168,7 +168,7 @@ def test_the_textbook_root_gives_the_same_neurons(name):
 def test_adding_some_and_then_the_rest_is_adding_all():
     """Corollary 1, at first order: N is what is left of it after the first neurons."""
     _, _, moments, _, neurons = grown(LINEAR["several children"], 25)
-    first = METHODS["tiny"](moments, Request(neurons=2, significance=0.0))
+    first = METHODS["tiny"](moments, MethodRequest(neurons=2, significance=0.0))
     assert first.count == 2
     assert neurons.count > 2
     close(first.alpha, neurons.alpha[:, :2])
@@ -197,7 +197,7 @@ def test_no_more_neurons_than_asked_and_the_best_first():
     _, _, moments, _, neurons = grown(MIXED["flatten"], 40)
     assert bool((neurons.scores[1:] <= neurons.scores[:-1]).all())
     for count in (1, 3):
-        assert METHODS["tiny"](moments, Request(neurons=count, significance=0.0)).count == count
+        assert METHODS["tiny"](moments, MethodRequest(neurons=count, significance=0.0)).count == count
 
 
 @settings(max_examples=30)
@@ -233,7 +233,7 @@ def test_only_singular_values_above_the_noise_are_kept():
         precision=torch.float64,
     )
     for significance, count in ((0.0, 3), (0.5, 3), (1.0, 2), (1.5, 1), (2.5, 0)):
-        neurons = METHODS["tiny"](moments, Request(neurons=9, significance=significance))
+        neurons = METHODS["tiny"](moments, MethodRequest(neurons=9, significance=significance))
         assert neurons.scores.tolist() == pytest.approx([3.0, 2.0, 1.0][:count])
         assert neurons.noise_level == pytest.approx(1.5 if significance else 0.0)
 

@@ -8,7 +8,7 @@ import torch
 from reference_checks import close, collected
 from reference_network import batches, graph, inputs_for, network, normal, squared, stream
 
-from dagrow.methods import METHODS, Request
+from dagrow.methods import METHODS, MethodRequest
 from dagrow.planner import apply, propose
 
 EXACT = {"shrinkage": 0}
@@ -136,7 +136,7 @@ def test_neurons_follow_the_unit_of_the_inputs(activation):
     found = []
     for m, data in ((model, x), (rescaled(model, 1e-3, "h.from_x.weight"), 1e3 * x)):
         moments = collected(m, squared, stream(m, (data,), y), sites=["h"]).sites["h"]
-        found.append(METHODS["tiny"](moments, Request(neurons=3)))
+        found.append(METHODS["tiny"](moments, MethodRequest(neurons=3)))
     one, other = found
     assert one.count > 0
     close(other.scores, one.scores)

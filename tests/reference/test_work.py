@@ -8,8 +8,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 import dagrow
-from dagrow.graph import Dag, training_work
-from dagrow.work import counted, spend
+from dagrow.flop_counter import counted, spend
+from dagrow.graph import Dag, training_macs
 
 DENSE = {
     "inputs": {"x": {"shape": [12]}},
@@ -82,7 +82,7 @@ def test_of_a_proposal(graph, options):
 @pytest.mark.parametrize("graph", [DENSE, MAPS])
 def test_of_gradient_descent(graph):
     model, x, y = case(graph, 10)
-    told = 10 * training_work(Dag.of(model.spec))
+    told = 10 * training_macs(Dag.of(model.spec))
     assert told == by_torch(lambda: cross_entropy(model(x), y).backward())
 
 
@@ -101,7 +101,7 @@ def widening_of_a_chain(nodes, keep):
     model, x, y = case(chain(nodes), 2000)
     with counted() as told:
         plan = dagrow.propose(model.eval(), cross_entropy, [(x, y)], significance=0, keep=keep)
-    return plan, told.multiply_adds / (2000 * training_work(model.dag))
+    return plan, told.multiply_adds / (2000 * training_macs(model.dag))
 
 
 def test_widening_takes_as_many_passes_on_a_large_graph():

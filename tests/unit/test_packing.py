@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from dagrow.errors import RunError
-from dagrow.packing import from_bytes, pack, to_bytes, unpack
+from dagrow.serialization import from_bytes, pack, to_bytes, unpack
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

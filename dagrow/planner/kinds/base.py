@@ -11,16 +11,16 @@ from typing import ClassVar
 from torch import Tensor
 
 from dagrow.build import Network
-from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, Structure, cost, site
-from dagrow.methods import SAMPLES, Method, Request, Why
-from dagrow.planner.solves import Solves
-from dagrow.planner.trial import Trial
+from dagrow.graph import Cost, Dag, GrowableNode, NodeTemplate, NotGrowable, Structure, cost, site
+from dagrow.methods import SAMPLES, Explanation, Method, MethodRequest
+from dagrow.planner.simulated_change import Trial
+from dagrow.planner.solve_cache import SolveCache
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics import SiteLayout, Statistics, Target, solve_update
+from dagrow.statistics import SiteLayout, Statistics, UpdateTarget, solve_update
 
 
 @dataclass(frozen=True)
-class Ask:
+class SolveOptions:
     """What is asked of every draft.
 
     Attributes:
@@ -37,14 +37,14 @@ class Ask:
     """
 
     method: Method
-    request: Request
+    request: MethodRequest
     shrinkages: tuple[float, ...]
     with_update: bool = False
     pointwise: bool = False
     room: tuple[float, float] = (float("inf"), float("inf"))
     removal: float = 0.0
     samples: bool = True
-    solves: Solves = field(default_factory=Solves)
+    solves: SolveCache = field(default_factory=SolveCache)
     frozen: frozenset[str] = frozenset()
 
     @property
@@ -54,7 +54,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Variant:
+class Solution:
     """One way to fill a draft: a trial, the shrinkage, scores and bottleneck it came from, and what it can tell."""
 
     trial: Trial
@@ -63,12 +63,12 @@ class Variant:
     noise_level: float
     neurons: int
     cost: Cost
-    why: Why | None = None
+    why: Explanation | None = None
     bottleneck: float | None = None
 
 
 @dataclass(frozen=True)
-class Draft:
+class Proposal:
     """An insertion to be measured.
 
     Attributes:
@@ -83,7 +83,7 @@ class Draft:
 
     kind: str
     place: str
-    variants: tuple[Variant, ...]
+    variants: tuple[Solution, ...]
     reason: str = ""
     limit: float = 0.0
     open: bool = False
@@ -94,7 +94,7 @@ _PLAIN = NodeTemplate()
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a candidate could be.
 
     Attributes:
@@ -130,7 +130,7 @@ class Place:
         return self.base if self.structure is None else Dag.of(self.structure.applied(self.base.spec))
 
     @cached_property
-    def site(self) -> Site | FixedSize:
+    def site(self) -> GrowableNode | NotGrowable:
         """How new features of the node would enter and leave it."""
         return site(self.dag, self.node)
 
@@ -149,7 +149,7 @@ class Place:
         return cost(Dag.of(structure.applied(self.base.spec))).minus(cost(self.base))
 
 
-def best_update(place: Place, key: str, statistics: Statistics, ask: Ask, shrinkage: float) -> Tensor:
+def best_update(place: Location, key: str, statistics: Statistics, ask: SolveOptions, shrinkage: float) -> Tensor:
     """The best update of the edges into the node of a place.
 
     Args:
@@ -169,7 +169,7 @@ def best_update(place: Place, key: str, statistics: Statistics, ask: Ask, shrink
     return ask.solves.weights(f"update of {key} at {shrinkage}", solve, again=common)
 
 
-class Kind(ABC):
+class CandidateType(ABC):
     """One kind of insertion or removal. A new one is a file here and a line in the registry."""
 
     name: ClassVar[str]
@@ -183,13 +183,13 @@ class Kind(ABC):
     """Why there may be no place at a node that exists."""
 
     @abstractmethod
-    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
+    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Location | NotGrowable]:
         """Everywhere it could happen, and where it cannot and why."""
 
-    def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:
+    def needed(self, place: Location, pointwise: bool) -> tuple[tuple[UpdateTarget, ...], tuple[SiteLayout, ...]]:
         """The statistics that it takes at one place: best updates, and sites of new neurons."""
         return (), ()
 
     @abstractmethod
-    def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
+    def draft(self, network: Network, place: Location, statistics: Statistics, ask: SolveOptions) -> Proposal:
         """What to try at one place."""

@@ -9,16 +9,16 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.edge_weight import EdgeWeight
-from dagrow.graph import Dag, FixedSize, NodeTemplate, new_edge
+from dagrow.graph import Dag, NodeTemplate, NotGrowable, new_edge
 from dagrow.methods import EdgeFormula, EdgeMoments
 from dagrow.mutation import Change, WeightUpdate
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant, best_update
-from dagrow.planner.trial import Trial
+from dagrow.planner.kinds.base import CandidateType, Location, Proposal, Solution, SolveOptions, best_update
+from dagrow.planner.simulated_change import Trial
 from dagrow.statistics import (
     NodeMoments,
     SiteLayout,
     Statistics,
-    Target,
+    UpdateTarget,
     edge_widths,
     split_update,
 )
@@ -27,7 +27,7 @@ LEAST = 1e-4
 """Relative to the root of ``E||v_goal||^2``: an edge that explains less is not told from rounding."""
 
 
-class NewEdge(Kind):
+class NewEdge(CandidateType):
     """A new edge ``u -> v``.
 
     Its weights are what it adds to the joint best update of all edges into v: the edges that are there make room
@@ -38,9 +38,9 @@ class NewEdge(Kind):
     screened = True
     used_up = "every edge that could lead into it is there already"
 
-    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
+    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Location | NotGrowable]:
         kernels = tuple(dict.fromkeys(template.kernel for template in templates))
-        found: list[Place | FixedSize] = []
+        found: list[Location | NotGrowable] = []
         for u in (*dag.spec.inputs, *dag.order):
             for v in dag.order:
                 if u == v or v in dag.ancestors[u] or (u, v) in dag.spec.edges:
@@ -53,18 +53,20 @@ class NewEdge(Kind):
                     seen.append(structure)
                     label = f"{u} -> {v}" + (f", kernel {kernel}" if len(seen) > 1 else "")
                     if isinstance(structure, str):
-                        found.append(FixedSize(label, structure))
+                        found.append(NotGrowable(label, structure))
                     else:
-                        found.append(Place(label, dag, v, (u,), (v,), structure, template=NodeTemplate(kernel=kernel)))
+                        found.append(
+                            Location(label, dag, v, (u,), (v,), structure, template=NodeTemplate(kernel=kernel))
+                        )
         return found
 
-    def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:
-        return (Target(place.node), Target(place.node, place.dag, place.label)), ()
+    def needed(self, place: Location, pointwise: bool) -> tuple[tuple[UpdateTarget, ...], tuple[SiteLayout, ...]]:
+        return (UpdateTarget(place.node), UpdateTarget(place.node, place.dag, place.label)), ()
 
-    def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
+    def draft(self, network: Network, place: Location, statistics: Statistics, ask: SolveOptions) -> Proposal:
         dtype, added = next(iter(network.parameters())).dtype, place.cost()
         if any(more > left for more, left in zip(added, ask.room, strict=True)):
-            return Draft(self.name, place.label, (), "over the budget")
+            return Proposal(self.name, place.label, (), "over the budget")
         before, after = statistics.nodes[place.node], statistics.nodes[place.label]
         if ask.method.edge is not None:
             return self._as_made(network, place, before, after, ask, ask.method.edge)
@@ -80,12 +82,18 @@ class NewEdge(Kind):
                 continue
             update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype, frozen=ask.frozen))
             trial = Trial(network, place.dag, Change(updates=(update,), structure=place.structure))
-            variants.append(Variant(trial, shrinkage, (score,), noise, 0, added))
-        return Draft(self.name, place.label, tuple(variants), "" if variants else "explains nothing above the noise")
+            variants.append(Solution(trial, shrinkage, (score,), noise, 0, added))
+        return Proposal(self.name, place.label, tuple(variants), "" if variants else "explains nothing above the noise")
 
     def _as_made(
-        self, network: Network, place: Place, before: NodeMoments, after: NodeMoments, ask: Ask, make: EdgeFormula
-    ) -> Draft:
+        self,
+        network: Network,
+        place: Location,
+        before: NodeMoments,
+        after: NodeMoments,
+        ask: SolveOptions,
+        make: EdgeFormula,
+    ) -> Proposal:
         """The edge with the weights that the method gives it, beside the others as they are."""
         edge, width = list(edge_widths(place.dag, place.node).items())[-1]
         slot, own = place.dag.slots(place.node)[edge], slice(len(after.S) - 1 - width, len(after.S) - 1)
@@ -95,13 +103,13 @@ class NewEdge(Kind):
         )  # fmt: skip
         found = make(moments, ask.request)
         if found is None:
-            return Draft(self.name, place.label, (), "the gradient of its weights is 0")
+            return Proposal(self.name, place.label, (), "the gradient of its weights is 0")
         dW = after.N.new_zeros(after.N.shape[1], len(after.S))
         dW[slot, own] = found.weight
         weights = split_update(place.dag, place.node, dW, next(iter(network.parameters())).dtype)
         change = Change(updates=(WeightUpdate(place.node, {edge: weights[edge]}),), structure=place.structure)
         trial = Trial(network, place.dag, change, bounded=True)
-        return Draft(self.name, place.label, (Variant(trial, 0.0, (found.score,), 0.0, 0, place.cost()),))
+        return Proposal(self.name, place.label, (Solution(trial, 0.0, (found.score,), 0.0, 0, place.cost()),))
 
     @staticmethod
     def _scores(dW: Tensor, new: NodeMoments, old_dW: Tensor, old: NodeMoments, samples: int) -> tuple[float, float]:
@@ -114,7 +122,7 @@ class NewEdge(Kind):
         return max(0.0, drop) ** 0.5, (chance * (1 + 2 * (2 / own) ** 0.5)) ** 0.5
 
 
-def _written(network: Network, place: Place, moments: NodeMoments) -> float:
+def _written(network: Network, place: Location, moments: NodeMoments) -> float:
     """Root of the sum of squares of the weights into a node, each times the mean square of its feature."""
     state, squares, start, total = network.state_dict(), moments.S.diagonal(), 0, 0.0
     for edge, width in edge_widths(place.base, place.node).items():

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.edge_weight import EdgeWeight
-from dagrow.methods import Existing
+from dagrow.methods import ExistingNeurons
 from dagrow.mutation import columns_of
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout
 
 
-def existing_neurons(network: Network, layout: SiteLayout) -> Existing:
+def existing_neurons(network: Network, layout: SiteLayout) -> ExistingNeurons:
     """Fan-ins and fan-outs of all neurons of a site; none of a node that is not there yet."""
     node, state = layout.site.node, network.state_dict()
     like = next(iter(network.parameters()))
@@ -23,7 +23,7 @@ def existing_neurons(network: Network, layout: SiteLayout) -> Existing:
         whole, features = replace(layout, pointwise=False), layout.feature_count - (not layout.has_bias)
         outputs = sum(whole.fan_out(reading) * layout.outputs(reading) for reading in layout.site.readings)
         empty = torch.zeros(features, 0, dtype=torch.float64, device=like.device)
-        return Existing(empty, empty.new_zeros(0, outputs))
+        return ExistingNeurons(empty, empty.new_zeros(0, outputs))
     size, rows = layout.dag.size(node), []
     constant = torch.zeros(1, size, dtype=torch.float64, device=like.device)
     for edge in layout.widths:
@@ -33,7 +33,7 @@ def existing_neurons(network: Network, layout: SiteLayout) -> Existing:
             constant = constant + bias.double()
     if layout.has_bias:
         rows.append(constant)
-    return Existing(torch.cat(rows), torch.cat(_fan_outs(layout, state), 1))
+    return ExistingNeurons(torch.cat(rows), torch.cat(_fan_outs(layout, state), 1))
 
 
 def _fan_outs(layout: SiteLayout, state: dict[str, Tensor]) -> list[Tensor]:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.edge_weight import EdgeWeight
-from dagrow.graph import Cost, Dag, FixedSize, NodeTemplate, Site, split_edge
+from dagrow.graph import Cost, Dag, GrowableNode, NodeTemplate, NotGrowable, split_edge
 from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, Activation
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
+from dagrow.planner.kinds.base import CandidateType, Location, Proposal, Solution, SolveOptions
 from dagrow.planner.kinds.neurons import draft_neurons
-from dagrow.planner.trial import Trial
+from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics import SiteLayout, Statistics, Target
+from dagrow.statistics import SiteLayout, Statistics, UpdateTarget
 
 SMALL = 0.01
 """Size of values at which an activation that is a line nowhere is used as if it were one."""
@@ -26,7 +26,7 @@ FAR = 5.0
 """Root mean squares by which values are shifted into the part where an activation is a line."""
 
 
-class NewLayer(Kind):
+class NewLayer(CandidateType):
     """``u -> v`` becomes ``u -> h -> v``.
 
     h holds units that hand on what the edge wrote, and new neurons beside them; see `Activation.line`. Pairs of
@@ -36,9 +36,9 @@ class NewLayer(Kind):
     name = "layer"
     screened = True
 
-    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
+    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Location | NotGrowable]:
         activations = tuple(dict.fromkeys(template.activation for template in templates))
-        found: list[Place | FixedSize] = []
+        found: list[Location | NotGrowable] = []
         for edge in (edge for edge, op in dag.spec.edges.items() if op.parametrised):
             for activation in activations:
                 label = f"{edge.source} -> new -> {edge.target} (replacing {edge}"
@@ -46,12 +46,12 @@ class NewLayer(Kind):
                 found.append(_cheaper_split(dag, edge, NodeTemplate(activation), label))
         return found
 
-    def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:
-        assert isinstance(place.site, Site)
+    def needed(self, place: Location, pointwise: bool) -> tuple[tuple[UpdateTarget, ...], tuple[SiteLayout, ...]]:
+        assert isinstance(place.site, GrowableNode)
         return (), (SiteLayout(place.dag, place.site, pointwise, place.label),)
 
-    def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
-        assert isinstance(place, Split)
+    def draft(self, network: Network, place: Location, statistics: Statistics, ask: SolveOptions) -> Proposal:
+        assert isinstance(place, EdgeSplit)
         kept, constant = place.kept, _same_function(network, place, statistics)
 
         def added(count: int) -> Cost:
@@ -62,22 +62,24 @@ class NewLayer(Kind):
         return draft_neurons(self.name, network, place, statistics, ask, added, constant, kept)
 
 
-def _identity(kind: str, network: Network, place: Split, statistics: Statistics, ask: Ask, constant: Constant) -> Draft:
+def _identity(
+    kind: str, network: Network, place: EdgeSplit, statistics: Statistics, ask: SolveOptions, constant: Constant
+) -> Proposal:
     """The layer with nothing in it but the units that keep the function: Net2Net's deeper net."""
     added = place.cost(place.kept)
     if place.function.line == "small":
-        return Draft(kind, place.label, (), f"'{place.function.name}' keeps a function nearly, not exactly")
+        return Proposal(kind, place.label, (), f"'{place.function.name}' keeps a function nearly, not exactly")
     if any(more > left for more, left in zip(added, ask.room, strict=True)):
-        return Draft(kind, place.label, (), "over the budget")
+        return Proposal(kind, place.label, (), "over the budget")
     assert place.structure is not None
     layout = statistics.layouts[place.label]
     change = Change(structure=place.structure.with_size(place.node, place.kept), constant=constant)
     trial = Trial(network, layout.dag, change, layout.site, still=True)
-    return Draft(kind, place.label, (Variant(trial, 0.0, (), 0.0, 0, added),), limit=float("inf"))
+    return Proposal(kind, place.label, (Solution(trial, 0.0, (), 0.0, 0, added),), limit=float("inf"))
 
 
 @dataclass(frozen=True)
-class Split(Place):
+class EdgeSplit(Location):
     """An edge that a node replaces.
 
     Attributes:
@@ -105,7 +107,7 @@ class Split(Place):
         return 2 * self.values if self.function.line == "pairs" else self.values
 
 
-def _cheaper_split(dag: Dag, edge: EdgeId, template: NodeTemplate, label: str) -> Place | FixedSize:
+def _cheaper_split(dag: Dag, edge: EdgeId, template: NodeTemplate, label: str) -> Location | NotGrowable:
     """The way with fewer parameters to replace an edge."""
     places, reasons = [], []
     for early in (True, False):
@@ -114,13 +116,13 @@ def _cheaper_split(dag: Dag, edge: EdgeId, template: NodeTemplate, label: str) -
             reasons.append(structure)
             continue
         ends = (edge.source,), (edge.target,)
-        places.append(Split(label, dag, next(iter(structure.nodes)), *ends, structure, edge, template, early))
+        places.append(EdgeSplit(label, dag, next(iter(structure.nodes)), *ends, structure, edge, template, early))
     if not places:
-        return FixedSize(label, reasons[0])
+        return NotGrowable(label, reasons[0])
     return min(places, key=_parameters)
 
 
-def _parameters(place: Split) -> int:
+def _parameters(place: EdgeSplit) -> int:
     """Of the two new edges, without the graph being made: places are many."""
     assert place.structure is not None
     assert place.edge is not None
@@ -130,7 +132,7 @@ def _parameters(place: Split) -> int:
     return first.parameter_count(base.output(edge.source), shape) + second.parameter_count(shape, base.written(edge))
 
 
-def _same_function(network: Network, place: Split, statistics: Statistics) -> Constant:
+def _same_function(network: Network, place: EdgeSplit, statistics: Statistics) -> Constant:
     """The units that hand on what the replaced edge wrote or read, and its removal."""
     (into,), (out,) = place.dag.incoming[place.node], place.dag.outgoing[place.node]
     assert place.edge is not None
@@ -156,7 +158,7 @@ def _same_function(network: Network, place: Split, statistics: Statistics) -> Co
     return Constant(features, (removal,), {out: constant} if place.dag.op(out).has_bias else {})
 
 
-def _units(place: Split, rms: Tensor) -> tuple[tuple[float, ...], Tensor, Tensor, float]:
+def _units(place: EdgeSplit, rms: Tensor) -> tuple[tuple[float, ...], Tensor, Tensor, float]:
     """Signs of the units of each value, and per value the factor before the activation, the shift, and the gain behind.
 
     A value z comes back as the sum over signs of ``sign * gain / scale * act(scale * (sign * z + shift)) - shift``.
@@ -171,7 +173,7 @@ def _units(place: Split, rms: Tensor) -> tuple[tuple[float, ...], Tensor, Tensor
     return (1.0,), SMALL / rms.clamp(min=torch.finfo(rms.dtype).tiny), 0 * one, 1 / act.slope_right
 
 
-def _rms(rows: Tensor, offset: Tensor, statistics: Statistics, place: Split) -> Tensor:
+def _rms(rows: Tensor, offset: Tensor, statistics: Statistics, place: EdgeSplit) -> Tensor:
     """Root mean square of each value over samples and positions."""
     layout, S = statistics.layouts[place.label], statistics.sites[place.label].S
     (into,) = place.dag.incoming[place.node]

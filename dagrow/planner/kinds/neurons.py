@@ -11,15 +11,15 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag
-from dagrow.methods import NOTHING, Method, Neurons, Request, SiteMoments
+from dagrow.methods import NOTHING, Method, MethodRequest, Neurons, SiteMoments
 from dagrow.methods.padding import deviation, padded
 from dagrow.mutation import Change, Constant, WeightUpdate
 from dagrow.ops import ACTIVATIONS
-from dagrow.planner.kinds.base import Ask, Draft, Place, Variant
-from dagrow.planner.kinds.bounded import bounded_trial
+from dagrow.planner.kinds.base import Location, Proposal, Solution, SolveOptions
 from dagrow.planner.kinds.features import new_features
-from dagrow.planner.kinds.still import loud, still_trial
-from dagrow.planner.trial import Trial
+from dagrow.planner.kinds.fixed_scale import bounded_trial
+from dagrow.planner.kinds.function_preserving import loud, still_trial
+from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, lasting_edges, solve_update, split_update
 
@@ -30,13 +30,13 @@ CostOf = Callable[[int], Cost]
 def draft_neurons(
     kind: str,
     network: Network,
-    place: Place,
+    place: Location,
     statistics: Statistics,
-    ask: Ask,
+    ask: SolveOptions,
     added: CostOf,
     constant: Constant | None = None,
     kept: int = 0,
-) -> Draft:
+) -> Proposal:
     """What to try at one place where neurons can be added.
 
     Args:
@@ -51,7 +51,7 @@ def draft_neurons(
     """
     room = _affordable(ask, added)
     if room < 1:
-        return Draft(kind, place.label, (), "over the budget")
+        return Proposal(kind, place.label, (), "over the budget")
     request = replace(ask.request, neurons=min(room, ask.request.neurons))
     layout, moments = statistics.layouts[place.label], statistics.sites[place.label]
     can_search, name, completed = moments.samples is not None, f"neurons of {kind} {place.label}", False
@@ -67,7 +67,7 @@ def draft_neurons(
     variants = []
     for shrinkage, neurons in found:
         if neurons.still and (reason := loud(layout, neurons)):
-            return Draft(kind, place.label, (), reason)
+            return Proposal(kind, place.label, (), reason)
         if neurons.still:
             trial = still_trial(network, layout, neurons)
         elif neurons.bounded:
@@ -79,15 +79,17 @@ def draft_neurons(
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores, count = tuple(neurons.scores.tolist()), neurons.count
         level, bottleneck = neurons.noise_level, moments.v_proj_squared
-        variants.append(Variant(trial, shrinkage, scores, level, count, added(count), neurons.why, bottleneck))
+        variants.append(Solution(trial, shrinkage, scores, level, count, added(count), neurons.why, bottleneck))
     if any(variant.trial.still for variant in variants):
-        return Draft(kind, place.label, (variants[0],), limit=float("inf"))
+        return Proposal(kind, place.label, (variants[0],), limit=float("inf"))
     reason = "" if variants else reason
     open_ = can_search and not ask.may_search and not variants
-    return Draft(kind, place.label, tuple(variants), reason, open=open_, completed=completed)
+    return Proposal(kind, place.label, tuple(variants), reason, open=open_, completed=completed)
 
 
-def _made(ask: Ask, moments: SiteMoments, request: Request, name: str) -> tuple[list[tuple[float, Neurons]], str]:
+def _made(
+    ask: SolveOptions, moments: SiteMoments, request: MethodRequest, name: str
+) -> tuple[list[tuple[float, Neurons]], str]:
     """Neurons at each shrinkage that makes a difference, and why there are none otherwise."""
     found: list[tuple[float, Neurons]] = []
     reason = ""
@@ -100,14 +102,14 @@ def _made(ask: Ask, moments: SiteMoments, request: Request, name: str) -> tuple[
         if neurons.count == 0 or any(torch.equal(other.omega, neurons.omega) for other in same):
             continue
         found.append((shrinkage, neurons))
-        if neurons.two_sided:
+        if neurons.allow_negative_amplitude:
             found.append((shrinkage, replace(neurons, omega=-neurons.omega)))
         if neurons.still or neurons.bounded:
             break
     return found, reason
 
 
-def _affordable(ask: Ask, added: CostOf) -> int:
+def _affordable(ask: SolveOptions, added: CostOf) -> int:
     """How many neurons the budget allows, at most as many as asked for."""
     if all(left == float("inf") for left in ask.room):
         return ask.request.neurons
@@ -121,7 +123,7 @@ def _affordable(ask: Ask, added: CostOf) -> int:
 
 
 def _updates(
-    place: Place, layout: SiteLayout, neurons: Neurons, statistics: Statistics, ask: Ask
+    place: Location, layout: SiteLayout, neurons: Neurons, statistics: Statistics, ask: SolveOptions
 ) -> tuple[WeightUpdate, ...]:
     """What goes with the neurons: the updates that the method asks for, or the best ones.
 
@@ -149,7 +151,7 @@ def _updates(
     )
 
 
-def _steady(place: Place, child: str, children: Sequence[str]) -> tuple[EdgeId, ...]:
+def _steady(place: Location, child: str, children: Sequence[str]) -> tuple[EdgeId, ...]:
     """The edges into a child whose sources the new neurons do not reach by way of another child."""
     base = place.base
     return tuple(
@@ -159,12 +161,14 @@ def _steady(place: Place, child: str, children: Sequence[str]) -> tuple[EdgeId, 
     )
 
 
-def _best_update(place: Place, child: str, edges: tuple[EdgeId, ...], statistics: Statistics, ask: Ask) -> Tensor:
+def _best_update(
+    place: Location, child: str, edges: tuple[EdgeId, ...], statistics: Statistics, ask: SolveOptions
+) -> Tensor:
     solve = partial(solve_update, place.base, child, statistics.nodes[child], edges=edges, frozen=ask.frozen)
     return ask.solves.weights(f"update of {child} by {', '.join(map(str, edges))}", solve, again=True)
 
 
-def _lasting(place: Place, child: str) -> tuple[EdgeId, ...]:
+def _lasting(place: Location, child: str) -> tuple[EdgeId, ...]:
     return lasting_edges(place.base, place.dag, child)
 
 

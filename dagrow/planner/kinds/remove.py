@@ -11,16 +11,16 @@ from torch import Tensor
 from dagrow.build import Network
 from dagrow.build.edge_weight import EdgeWeight
 from dagrow.errors import SpecError
-from dagrow.graph import Dag, FixedSize, NodeTemplate, Structure
+from dagrow.graph import Dag, NodeTemplate, NotGrowable, Structure
 from dagrow.methods import Metric
 from dagrow.mutation import Change, Constant, WeightUpdate
-from dagrow.planner.kinds.base import Ask, Draft, Kind, Place, Variant
-from dagrow.planner.trial import Trial
+from dagrow.planner.kinds.base import CandidateType, Location, Proposal, Solution, SolveOptions
+from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import (
     SiteLayout,
     Statistics,
-    Target,
+    UpdateTarget,
     bias_is_trained,
     edge_widths,
     split_update,
@@ -29,16 +29,16 @@ from dagrow.statistics import (
 )
 
 
-class Remove(Kind):
+class Remove(CandidateType):
     """An edge with weights, or a node with all its edges.
 
     The remaining edges into each child take over what they can of what it loses (least squares). The loss may rise
-    by `Ask.removal` at most.
+    by `SolveOptions.removal` at most.
     """
 
     name = "remove"
 
-    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Place | FixedSize]:
+    def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Location | NotGrowable]:
         edges = [edge for edge, op in dag.spec.edges.items() if op.parametrised]
         nodes = [name for name in dag.order if name not in dag.spec.outputs]
         found = [_place(dag, str(edge), (edge,), Structure(removed_edges=(edge,)), edge) for edge in edges]
@@ -46,10 +46,10 @@ class Remove(Kind):
             found.append(_place(dag, name, dag.outgoing[name], Structure(removed_nodes=(name,)), None))
         return found
 
-    def needed(self, place: Place, pointwise: bool) -> tuple[tuple[Target, ...], tuple[SiteLayout, ...]]:
-        return tuple(Target(name) for name in place.targets), ()
+    def needed(self, place: Location, pointwise: bool) -> tuple[tuple[UpdateTarget, ...], tuple[SiteLayout, ...]]:
+        return tuple(UpdateTarget(name) for name in place.targets), ()
 
-    def draft(self, network: Network, place: Place, statistics: Statistics, ask: Ask) -> Draft:
+    def draft(self, network: Network, place: Location, statistics: Statistics, ask: SolveOptions) -> Proposal:
         updates, shrinkage = [], min(ask.shrinkages)
         for edge in _lost(place):
             moments = statistics.nodes[edge.target]
@@ -63,39 +63,39 @@ class Remove(Kind):
             }
             updates.append(WeightUpdate(edge.target, {edge: -lost, **weights}))
         trial = Trial(network, place.dag, Change(structure=place.structure, constant=Constant(updates=tuple(updates))))
-        variant = Variant(trial, shrinkage, (), 0.0, 0, place.cost())
-        return Draft(self.name, place.label, (variant,), limit=ask.removal)
+        variant = Solution(trial, shrinkage, (), 0.0, 0, place.cost())
+        return Proposal(self.name, place.label, (variant,), limit=ask.removal)
 
 
-def _lost(place: Place) -> tuple[EdgeId, ...]:
+def _lost(place: Location) -> tuple[EdgeId, ...]:
     """The edges whose effect on a child is lost."""
     return (place.edge,) if place.edge is not None else place.base.outgoing[place.label]
 
 
 def _place(
     dag: Dag, label: str, lost: Sequence[EdgeId], structure: Structure, edge: EdgeId | None
-) -> Place | FixedSize:
+) -> Location | NotGrowable:
     children = tuple(dict.fromkeys(e.target for e in lost))
     for e in lost:
         others = [other for other in dag.incoming[e.target] if other != e]
         if dag.node(e.target).merge == "concat":
-            return FixedSize(label, f"'{e.target}' is a concat: its size would change")
+            return NotGrowable(label, f"'{e.target}' is a concat: its size would change")
         if not dag.op(e).parametrised:
-            return FixedSize(label, f"the {dag.op(e).name} edge {e} has no weights to be taken over")
+            return NotGrowable(label, f"the {dag.op(e).name} edge {e} has no weights to be taken over")
         if any(not dag.op(o).has_layout or dag.op(o).output_groups > 1 for o in (e, *others) if dag.op(o).parametrised):
-            return FixedSize(label, f"an edge into '{e.target}' has no statistics")
+            return NotGrowable(label, f"an edge into '{e.target}' has no statistics")
         if dag.ancestors[e.target] & set(children):
-            return FixedSize(label, "its children feed one another")
-    place = Place(label, dag, children[0], targets=children, structure=structure, edge=edge)
+            return NotGrowable(label, "its children feed one another")
+    place = Location(label, dag, children[0], targets=children, structure=structure, edge=edge)
     try:
         _ = place.dag
     except SpecError as error:
-        return FixedSize(label, error.problems[0].message)
+        return NotGrowable(label, error.problems[0].message)
     return place
 
 
 def _compensation(
-    place: Place,
+    place: Location,
     lost: EdgeId,
     S: Tensor,
     W: Tensor,

@@ -9,9 +9,9 @@ from math import ceil
 from textwrap import wrap
 
 from dagrow.ops import Shape
-from dagrow.report.lives import EdgeLife, NodeLife, Part
-from dagrow.report.picture.style import MUTED, NAME, SMALL, Line
-from dagrow.report.words import operations
+from dagrow.report.labels import operations
+from dagrow.report.picture.style import MUTED, NAME, SMALL, LineStyle
+from dagrow.report.provenance import EdgeLife, NodeLife, Part
 
 BAR = 11.0
 _MARGIN, _GAP = (12.0, 8.0), 5.0
@@ -29,7 +29,7 @@ class Box:
         ends: how many edges end side by side at its upper or lower border.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[LineStyle, ...]
     parts: tuple[Part, ...] = ()
     ends: int = 0
 
@@ -58,18 +58,18 @@ class Box:
 
 def box(life: NodeLife, number: int | None, ends: int) -> Box:
     """The box of a node where so many edges end at one border; ``number`` is that of the step that removed it."""
-    lines = [Line(piece, NAME, bold=True) for piece in _NAME_PIECE.findall(life.name)]
-    lines += [Line(text) for text in _facts(life)]
-    lines += [Line(piece, SMALL, MUTED) for text in _details(life) for piece in wrap(text, _LETTERS)]
+    lines = [LineStyle(piece, NAME, bold=True) for piece in _NAME_PIECE.findall(life.name)]
+    lines += [LineStyle(text) for text in _facts(life)]
+    lines += [LineStyle(piece, SMALL, MUTED) for text in _details(life) for piece in wrap(text, _LETTERS)]
     if number is not None:
-        lines.append(Line(f"removed in step {number}", SMALL, MUTED))
+        lines.append(LineStyle(f"removed in step {number}", SMALL, MUTED))
     return Box(tuple(lines), life.parts if len(life.parts) > 1 else (), ends)
 
 
-def edge_label(life: EdgeLife, number: int | None) -> Line:
+def edge_label(life: EdgeLife, number: int | None) -> LineStyle:
     """The op of an edge; ``number`` is that of the step that removed it."""
     gone = "" if number is None else f", until step {number}"
-    return Line(life.op.label + gone, SMALL, MUTED)
+    return LineStyle(life.op.label + gone, SMALL, MUTED)
 
 
 def _facts(life: NodeLife) -> Iterator[str]:

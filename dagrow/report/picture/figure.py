@@ -10,7 +10,7 @@ from dagrow.graph import Dag, cost
 from dagrow.report.history import History
 from dagrow.report.picture.network import Drawing, paint, write
 from dagrow.report.picture.steps import Table
-from dagrow.report.picture.style import MUTED, TEXT, TITLE, Line, as_delivered, step_colours
+from dagrow.report.picture.style import MUTED, TEXT, TITLE, LineStyle, as_delivered, step_colours
 from dagrow.spec.graph import GraphSpec
 
 _MARGIN, _BETWEEN, _BELOW_TITLE = 24.0, 56.0, 16.0
@@ -29,7 +29,7 @@ def draw(history: History, form: str, *, title: str, note: str = "") -> bytes:
     return file.getvalue()
 
 
-def _figure(history: History, heading: list[Line]) -> Figure:
+def _figure(history: History, heading: list[LineStyle]) -> Figure:
     colours = step_colours(history.effects)
     drawing = Drawing.of(history)
     layout = drawing.layout
@@ -54,14 +54,14 @@ def _figure(history: History, heading: list[Line]) -> Figure:
     return figure
 
 
-def _heading(history: History, title: str, note: str) -> list[Line]:
+def _heading(history: History, title: str, note: str) -> list[LineStyle]:
     first, last = (_counts(graph) for graph in (history.start, history.end))
     counts = " · ".join(
         f"{after:,} {what}" if before == after else f"{before:,} → {after:,} {what}"
         for what, before, after in zip(("nodes", "edges", "parameters", "multiply-adds"), first, last, strict=True)
     )
-    lines = [Line(title, TITLE, bold=True), Line(counts, TEXT, MUTED)]
-    return [*lines, Line(note, TEXT, MUTED)] if note else lines
+    lines = [LineStyle(title, TITLE, bold=True), LineStyle(counts, TEXT, MUTED)]
+    return [*lines, LineStyle(note, TEXT, MUTED)] if note else lines
 
 
 def _counts(graph: GraphSpec) -> tuple[int, int, int, int]:

@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle as Patch
 from matplotlib.path import Path
 
 from dagrow.report.history import History
-from dagrow.report.lives import EdgeLife, Lives, NodeLife, Part, lives
 from dagrow.report.picture.boxes import BAR, Box, box, edge_label
 from dagrow.report.picture.layout import Layout, Point, Rectangle, Route, place
 from dagrow.report.picture.style import (
@@ -24,10 +23,11 @@ from dagrow.report.picture.style import (
     NODE_FILL,
     PAPER,
     TINY,
-    Line,
+    LineStyle,
     ink_on,
     tint,
 )
+from dagrow.report.provenance import EdgeLife, Lives, NodeLife, Part, lives
 from dagrow.spec.graph import EdgeId
 
 _CORNER, _BEND, _HEAD, _DOUBLE = 6.0, 9.0, (7.0, 3.2), 3.0
@@ -43,7 +43,7 @@ class Drawing:
 
     lives: Lives
     boxes: dict[str, Box]
-    labels: dict[EdgeId, Line]
+    labels: dict[EdgeId, LineStyle]
     layout: Layout
 
     @classmethod
@@ -80,7 +80,7 @@ def paint(axes: Axes, drawing: Drawing, corner: Point, colours: Sequence[str]) -
         _paint_box(axes, node, at, drawing.boxes[name], colours)
 
 
-def write(axes: Axes, line: Line, x: float, y: float, side: str = "center") -> None:
+def write(axes: Axes, line: LineStyle, x: float, y: float, side: str = "center") -> None:
     """Writes a line of text; ``y`` is its middle."""
     axes.text(
         x,
@@ -108,7 +108,7 @@ def _paint_parts(axes: Axes, parts: Sequence[Part], at: Rectangle, colours: Sequ
     for index, part in enumerate(parts):
         width, colour = at.width * part.features / total, colours[part.step]
         paint_bar(axes, Rectangle(left, at.top, width - _CUT, at.height), colour)
-        text = Line(f"+{part.features}" if index else f"{part.features}", TINY, ink_on(colour), bold=True)
+        text = LineStyle(f"+{part.features}" if index else f"{part.features}", TINY, ink_on(colour), bold=True)
         if text.width + 2 <= width - _CUT:
             write(axes, text, left + (width - _CUT) / 2, at.top + at.height / 2)
         left += width
@@ -152,7 +152,7 @@ def _rounded(axes: Axes, at: Rectangle, radius: float, line: str, fill: str, das
     axes.add_patch(patch)
 
 
-def _paint_edge(axes: Axes, life: EdgeLife, route: Route, label: Line, colours: Sequence[str]) -> None:
+def _paint_edge(axes: Axes, life: EdgeLife, route: Route, label: LineStyle, colours: Sequence[str]) -> None:
     gone = life.gone is not None
     colour = FAINT if gone else colours[life.born]
     width = 1.9 if life.born and not gone else 1.2

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from dagrow.graph import changes
-from dagrow.report.history import History, Step
+from dagrow.report.history import GrowthStep, History
+from dagrow.report.labels import brief
 from dagrow.report.picture.layout import Point, Rectangle
 from dagrow.report.picture.network import paint_bar, write
-from dagrow.report.picture.style import FAINT, MUTED, PAPER, SMALL, Line, tint
+from dagrow.report.picture.style import FAINT, MUTED, PAPER, SMALL, LineStyle, tint
 from dagrow.report.table import number
-from dagrow.report.words import brief
 
 _ROW, _GAP, _COLUMN_GAP = 19.0, 14.0, 44.0
 _SWATCH, _BAR, _DIGITS = 10.0, 120.0, 3
@@ -24,7 +24,7 @@ _HEAD = ("step", "change", "gain, held out below", "gain", "held out", "train lo
 
 
 @dataclass(frozen=True)
-class Row:
+class StepRow:
     """A line of the table.
 
     Attributes:
@@ -55,7 +55,7 @@ class Row:
 class Table:
     """The steps of a history, cut into columns no longer than ``length``."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[StepRow, ...]
     widths: tuple[float, ...]
     length: int
 
@@ -64,7 +64,7 @@ class Table:
         """All rows; a column is as long as ``height`` allows, 30 rows at least."""
         rows = tuple(_rows(history, colours))
         table = [_HEAD, *(row.cells for row in rows)]
-        widths = [max(Line(cells[i], SMALL, bold=True).width for cells in table) for i in range(len(_HEAD))]
+        widths = [max(LineStyle(cells[i], SMALL, bold=True).width for cells in table) for i in range(len(_HEAD))]
         widths[0] += _SWATCH + 6.0
         widths[2] = _BAR
         return cls(rows, tuple(widths), max(30, int(height / _ROW) - 1))
@@ -103,19 +103,19 @@ class Table:
 
     def _paint_head(self, axes: Axes, left: float, top: float) -> None:
         for text, x, side in self._places(_HEAD, left):
-            write(axes, Line(text, SMALL, MUTED, bold=True), x, top + _ROW / 2, side)
+            write(axes, LineStyle(text, SMALL, MUTED, bold=True), x, top + _ROW / 2, side)
         _rule(axes, left, left + self.column_width, top + _ROW - 1)
 
-    def _paint_row(self, axes: Axes, row: Row, left: float, top: float, largest: float) -> None:
+    def _paint_row(self, axes: Axes, row: StepRow, left: float, top: float, largest: float) -> None:
         if row.total:
             _rule(axes, left, left + self.column_width, top)
         else:
             paint_bar(axes, Rectangle(left, top + (_ROW - _SWATCH) / 2, _SWATCH, _SWATCH), row.colour)
             self._paint_bars(axes, row, left + sum(self.widths[:2]) + 2 * _GAP, top, largest)
         for text, x, side in self._places(row.cells, left):
-            write(axes, Line(text, SMALL, bold=row.total), x, top + _ROW / 2, side)
+            write(axes, LineStyle(text, SMALL, bold=row.total), x, top + _ROW / 2, side)
 
-    def _paint_bars(self, axes: Axes, row: Row, left: float, top: float, largest: float) -> None:
+    def _paint_bars(self, axes: Axes, row: StepRow, left: float, top: float, largest: float) -> None:
         """The gain above, the held-out gain below and lighter."""
         shades = (row.colour, tint(row.colour, 0.5))
         for gain, y, height, shade in zip(row.gain, (3.5, 11.2), (7.0, 3.5), shades, strict=True):
@@ -132,17 +132,17 @@ class Table:
             left += width + _GAP
 
 
-def _rows(history: History, colours: Sequence[str]) -> Iterator[Row]:
-    yield Row("start", "", colours[0], loss=_loss(history.first_loss))
+def _rows(history: History, colours: Sequence[str]) -> Iterator[StepRow]:
+    yield StepRow("start", "", colours[0], loss=_loss(history.first_loss))
     for step, (before, after), colour in zip(history.steps, pairwise(history.graphs), colours[1:], strict=True):
         change = _short(brief(changes(before, after)) or step.note or "no change")
-        yield Row(str(step.number), change, colour, (step.gain, step.held_out_gain), _loss(step.loss))
+        yield StepRow(str(step.number), change, colour, (step.gain, step.held_out_gain), _loss(step.loss))
     if history.last_loss is not None:
-        yield Row("end", "", loss=_loss(history.last_loss))
-    yield Row("total", "", gain=_sums(history.steps), loss=_drop(history), total=True)
+        yield StepRow("end", "", loss=_loss(history.last_loss))
+    yield StepRow("total", "", gain=_sums(history.steps), loss=_drop(history), total=True)
 
 
-def _sums(steps: Sequence[Step]) -> tuple[float | None, float | None]:
+def _sums(steps: Sequence[GrowthStep]) -> tuple[float | None, float | None]:
     gains = [step.gain for step in steps if step.gain is not None]
     held_out = [step.held_out_gain for step in steps if step.held_out_gain is not None]
     return sum(gains) if gains else None, sum(held_out) if held_out else None

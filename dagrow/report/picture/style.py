@@ -32,7 +32,7 @@ _SCALE = LinearSegmentedColormap.from_list("steps", ("#0c8599", "#3b5bdb", "#9c3
 
 
 @dataclass(frozen=True)
-class Line:
+class LineStyle:
     """One line of text in one style."""
 
     text: str

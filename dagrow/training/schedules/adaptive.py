@@ -42,13 +42,13 @@ class Adaptive(Schedule):
         if self.growth_is_over(run, done):
             if not done.finishing:
                 return Unit.FINISH
-            return Unit.EPOCH if not done.over and done.since_growth < done.final_units else Unit.END
-        stalled = done.flat >= STALLED or done.since_growth >= LONGEST_ROUND
-        return Unit.GROWTH if done.left or stalled else Unit.EPOCH
+            return Unit.EPOCH if not done.training_finished and done.since_growth < done.final_units else Unit.END
+        stalled = done.epochs_without_improvement >= STALLED or done.since_growth >= LONGEST_ROUND
+        return Unit.GROWTH if done.queued_steps or stalled else Unit.EPOCH
 
     def growth_is_over(self, run: RunSpec, done: Progress) -> bool:
         """When validation has not improved for some rounds, or the budget is spent."""
-        return done.grown or done.rounds > run.growth.budget.steps
+        return done.growth_finished or done.rounds > run.growth.budget.steps
 
     def planned(self, run: RunSpec) -> int:
         """A round has some units; how many, its training shows."""
@@ -66,8 +66,13 @@ class Adaptive(Schedule):
         least = 1 - run.growth.plateau
         lowest, fewest = (math.inf if x is None else x for x in (done.lowest, done.fewest))
         falls = loss < least * lowest or error < least * fewest
-        more = replace(more, lowest=min(loss, lowest), fewest=min(error, fewest), flat=0 if falls else done.flat + 1)
-        ended = more.flat >= STALLED or more.since_growth >= LONGEST_ROUND
+        more = replace(
+            more,
+            lowest=min(loss, lowest),
+            fewest=min(error, fewest),
+            epochs_without_improvement=0 if falls else done.epochs_without_improvement + 1,
+        )
+        ended = more.epochs_without_improvement >= STALLED or more.since_growth >= LONGEST_ROUND
         return self._round_ended(run, more) if ended else more
 
     def _round_ended(self, run: RunSpec, done: Progress) -> Progress:
@@ -75,14 +80,28 @@ class Adaptive(Schedule):
         loss, error = (math.inf if x is None else x for x in (done.lowest, done.fewest))
         best, least = (math.inf if x is None else x for x in (done.best_loss, done.best_error))
         better = loss < (1 - LOSS) * best or error < (1 - ERROR) * least
-        dry = 0 if better else done.dry + 1
+        steps_without_gain = 0 if better else done.steps_without_gain + 1
         lowest = replace(done, best_loss=min(loss, best), best_error=min(error, least))
-        return replace(lowest, dry=dry, rounds=done.rounds + 1, grown=dry >= run.growth.patience)
+        return replace(
+            lowest,
+            steps_without_gain=steps_without_gain,
+            rounds=done.rounds + 1,
+            growth_finished=steps_without_gain >= run.growth.patience,
+        )
 
     def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int) -> Progress:
         """The next place follows at once; a round in which nothing could be inserted ends growth."""
         turn, inserted = done.turn + 1, done.inserted or gained
         if turn < places:
-            return replace(done, step=done.step + 1, turn=turn, inserted=inserted, left=1, since_growth=0)
-        fresh = replace(done, since_growth=0, lowest=None, fewest=None, flat=0, left=0, turn=0, inserted=False)
-        return replace(fresh, step=done.step + 1, grown=not inserted)
+            return replace(done, step=done.step + 1, turn=turn, inserted=inserted, queued_steps=1, since_growth=0)
+        fresh = replace(
+            done,
+            since_growth=0,
+            lowest=None,
+            fewest=None,
+            epochs_without_improvement=0,
+            queued_steps=0,
+            turn=0,
+            inserted=False,
+        )
+        return replace(fresh, step=done.step + 1, growth_finished=not inserted)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _due(run: RunSpec, done: Progress) -> bool:
-    return done.flat >= run.training.epochs_between_growth
+    return done.epochs_without_improvement >= run.training.epochs_between_growth
 
 
 plateau = Timetable(_due, lambda run: run.training.epochs_between_growth)

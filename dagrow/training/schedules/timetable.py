@@ -36,12 +36,14 @@ class Timetable(Schedule):
     def next_unit(self, run: RunSpec, done: Progress) -> Unit:
         """Growth where it is due, then the final passes."""
         if self.growth_is_over(run, done):
-            return Unit.EPOCH if not done.over and done.since_growth < run.training.final_epochs else Unit.END
-        return Unit.GROWTH if done.left or self.due(run, done) else Unit.EPOCH
+            return (
+                Unit.EPOCH if not done.training_finished and done.since_growth < run.training.final_epochs else Unit.END
+            )
+        return Unit.GROWTH if done.queued_steps or self.due(run, done) else Unit.EPOCH
 
     def growth_is_over(self, run: RunSpec, done: Progress) -> bool:
         """When steps gained nothing, or the budget of steps is spent."""
-        return done.grown or done.step >= run.growth.budget.steps
+        return done.growth_finished or done.step >= run.growth.budget.steps
 
     def planned(self, run: RunSpec) -> int:
         """As the run file says."""
@@ -57,17 +59,23 @@ class Timetable(Schedule):
         """Counts passes that have not brought the loss down."""
         more = replace(done, epoch=done.epoch + 1, since_growth=done.since_growth + 1)
         if done.lowest is None or loss < (1 - run.growth.plateau) * done.lowest:
-            return replace(more, lowest=loss, flat=0)
-        return replace(more, flat=done.flat + 1)
+            return replace(more, lowest=loss, epochs_without_improvement=0)
+        return replace(more, epochs_without_improvement=done.epochs_without_improvement + 1)
 
     def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int) -> Progress:
         """Several steps in a row without gain end growth."""
-        dry = 0 if gained else done.dry + 1
+        steps_without_gain = 0 if gained else done.steps_without_gain + 1
         # Without training in between, the next step would see what this one saw.
         rounds = run.growth.patience if self.planned(run) else 1
-        fresh = replace(done, since_growth=0, lowest=None, flat=0)
+        fresh = replace(done, since_growth=0, lowest=None, epochs_without_improvement=0)
         scope = SCOPES[run.growth.scope]
         row = run.growth.in_a_row * (places if scope.at_once else 1)
         # A step about all places that found nothing would find nothing again.
-        left = (done.left or row) - 1 if gained or scope.in_turn else 0
-        return replace(fresh, step=done.step + 1, dry=dry, left=left, grown=dry >= rounds * max(1, places))
+        queued_steps = (done.queued_steps or row) - 1 if gained or scope.in_turn else 0
+        return replace(
+            fresh,
+            step=done.step + 1,
+            steps_without_gain=steps_without_gain,
+            queued_steps=queued_steps,
+            growth_finished=steps_without_gain >= rounds * max(1, places),
+        )

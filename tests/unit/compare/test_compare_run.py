@@ -7,12 +7,12 @@ import shutil
 import pytest
 
 import dagrow
-from dagrow.compare import jobs as compare_jobs
-from dagrow.compare.cells import rows
+from dagrow.compare import executor as compare_jobs
 from dagrow.compare.controls import FROM_SCRATCH, GROWN, equal_multiply_adds
 from dagrow.compare.outcome import read_outcome
+from dagrow.compare.runs import rows
 from dagrow.errors import DagrowError, RunError
-from dagrow.graph import Dag, training_work
+from dagrow.graph import Dag, training_macs
 
 TEXT = """\
 name: small
@@ -128,7 +128,7 @@ def test_controls_are_what_they_say(finished):
     assert epochs.graph == work.graph == graph
     assert epochs.growth.budget.steps == work.growth.budget.steps == 0
     assert epochs.training.final_epochs == outcome.epochs == 3
-    each = training_work(Dag.of(graph)) * 120
+    each = training_macs(Dag.of(graph)) * 120
     assert abs(work.training.final_epochs * each - outcome.work) <= max(each / 2, each - outcome.work)
     assert (epochs.data, epochs.seed) == (first.data, first.seed)
     assert epochs.training.optimizer == first.training.optimizer
@@ -165,7 +165,7 @@ def test_what_was_gained_later_counts_where_it_is_known(runs, tmp_path):
 
 def test_equal_multiply_adds_rounds_to_whole_passes(runs, tmp_path):
     spec = dagrow.load_comparison(runs)
-    each = training_work(Dag.of(spec.base.graph)) * 120
+    each = training_macs(Dag.of(spec.base.graph)) * 120
 
     class Grown:
         training_samples = 120

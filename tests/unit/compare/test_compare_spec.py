@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 import dagrow
-from dagrow.compare.cells import grown_cells, rows
 from dagrow.compare.controls import from_scratch
 from dagrow.compare.load import varied
+from dagrow.compare.runs import grown_cells, rows
 from dagrow.errors import SpecError
 from dagrow.graph import Dag, cost
 

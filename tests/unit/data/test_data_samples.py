@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dagrow.data import Samples, Scale, Split
+from dagrow.data import Samples, Scale, TrainTestSplit
 from dagrow.errors import DataError
 
 BYTES = Scale(torch.tensor(0.0), torch.tensor(255.0))
@@ -66,7 +66,7 @@ def test_slices_are_views():
 
 
 def test_to_moves_everything():
-    moved = Split(numbered(3), Samples((torch.zeros(2, 1),), (torch.zeros(2),), (BYTES,))).to("meta")
+    moved = TrainTestSplit(numbered(3), Samples((torch.zeros(2, 1),), (torch.zeros(2),), (BYTES,))).to("meta")
     tensors = (moved.train.inputs[0], moved.train.targets[0], moved.test.transforms[0].scale)
     assert {tensor.device.type for tensor in tensors} == {"meta"}
 

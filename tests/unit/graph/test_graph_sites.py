@@ -3,7 +3,7 @@
 import pytest
 from graph_cases import conv, graph
 
-from dagrow.graph import Dag, FixedSize, Reading, Site, site, sites
+from dagrow.graph import Consumer, Dag, GrowableNode, NotGrowable, site, sites
 from dagrow.spec.graph import EdgeId
 
 
@@ -114,15 +114,15 @@ FIXED = {
 def test_reasons(name):
     nodes, edges, outputs, inputs, reason = FIXED[name]
     found = site(dag(nodes, edges, outputs, inputs), "h")
-    assert found == FixedSize("h", reason)
+    assert found == NotGrowable("h", reason)
 
 
 def test_a_plain_site():
     graph_ = dag(*chain(norm="batch"))
-    assert site(graph_, "h") == Site("h", (Reading(EdgeId("h", "y"), (), False),))
+    assert site(graph_, "h") == GrowableNode("h", (Consumer(EdgeId("h", "y"), (), False),))
     assert sites(graph_) == (
         site(graph_, "h"),
-        FixedSize("y", "it is an output: its size belongs to the task"),
+        NotGrowable("y", "it is an output: its size belongs to the task"),
     )
 
 
@@ -159,9 +159,9 @@ def test_features_pass_concats_and_flatten():
     }
     found = site(dag(nodes, edges, inputs=MAP), "h")
     assert set(found.readings) == {
-        Reading(EdgeId("h", "k"), (), False),
-        Reading(EdgeId("c", "k"), ("c",), False),
-        Reading(EdgeId("d", "y"), ("c", "d"), True),
+        Consumer(EdgeId("h", "k"), (), False),
+        Consumer(EdgeId("c", "k"), ("c",), False),
+        Consumer(EdgeId("d", "y"), ("c", "d"), True),
     }
     assert found.passed == ("c", "d")
 
@@ -170,4 +170,4 @@ def test_flatten_of_vectors_and_pooled_tokens_is_harmless():
     found = site(dag(*chain(flatten=True)), "h")
     assert [reading.flattened for reading in found.readings] == [False]
     nodes, edges = chain(flatten=True, pool="global_average")
-    assert isinstance(site(dag(nodes, edges, inputs={"x": [3, 4]}), "h"), Site)
+    assert isinstance(site(dag(nodes, edges, inputs={"x": [3, 4]}), "h"), GrowableNode)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from dagrow.build import Network, build
-from dagrow.graph import Dag, Site, site
+from dagrow.graph import Dag, GrowableNode, site
 from dagrow.mutation import Change, NewFeatures, widened_spec
-from dagrow.mutation.steps import Step, Transaction
+from dagrow.mutation.operations import Operation, Transaction
 from dagrow.spec.graph import EdgeId, GraphSpec
 
 MLP: dict[str, Any] = {
@@ -41,7 +41,7 @@ def random_change(model: Network, node: str, count: int, fan_out: float = 1.0, s
         return torch.randn(*shape, generator=generator, dtype=dtype)
 
     dag, place = model.dag, site(model.dag, node)
-    assert isinstance(place, Site)
+    assert isinstance(place, GrowableNode)
     grown = widened_spec(dag, node, count)
     wide = build(grown, seed=0).state_dict()
     old = model.state_dict()
@@ -161,7 +161,7 @@ def broken_commits(monkeypatch, moment):
                     do()
                 raise Broken
 
-            self.steps = [*steps[:index], Step(fail, undo), *steps[index + 1 :]]
+            self.steps = [*steps[:index], Operation(fail, undo), *steps[index + 1 :]]
             commit(self)
 
         with monkeypatch.context() as patch:

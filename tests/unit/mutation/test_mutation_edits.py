@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dagrow.mutation.edits import added, insert
+from dagrow.mutation.tensor_edits import added, insert
 
 
 @st.composite

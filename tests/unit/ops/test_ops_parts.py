@@ -71,7 +71,7 @@ def test_norms(name, shape):
     assert norm.per_feature == norm.over_samples
     larger = norm.module(shape)(x * 100)
     difference = (norm.module(shape)(x * 0.1) - larger).abs().median()
-    assert norm.undoes_scale == (float(difference.detach()) < 0.05)
+    assert norm.scale_invariant == (float(difference.detach()) < 0.05)
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 4, 5)])

@@ -170,8 +170,8 @@ def test_a_need_that_nobody_knows_is_refused(model):
 
 def test_layers_are_compared_by_what_a_unit_of_fan_out_does(model):
     plan = proposed(model, [samples()])
-    assert [candidate.merit for candidate in plan.candidates] == [c.why.reach**2 for c in plan.candidates]
-    assert plan.candidates[0].merit > plan.candidates[1].merit > 0
+    assert [candidate.selection_score for candidate in plan.candidates] == [c.why.reach**2 for c in plan.candidates]
+    assert plan.candidates[0].selection_score > plan.candidates[1].selection_score > 0
 
 
 def test_other_methods_are_not_asked_for_a_chain():

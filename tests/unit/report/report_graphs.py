@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from dagrow.report import History, Step
+from dagrow.report import GrowthStep, History
 from dagrow.spec.graph import GraphSpec
 
 LONG = "a_name_that_goes_on_and_on_until_it_has_as_many_letters_as_a_name_can_have_" + 5 * "z"
@@ -49,7 +49,8 @@ def histories(draw: st.DrawFn) -> History:
     first, *others = draw(st.lists(graphs(POOL[:5]), min_size=1, max_size=5))
     gains = st.none() | st.floats(-1, 3)
     steps = [
-        Step(number, spec, "y update", draw(gains), draw(gains), draw(gains)) for number, spec in enumerate(others, 1)
+        GrowthStep(number, spec, "y update", draw(gains), draw(gains), draw(gains))
+        for number, spec in enumerate(others, 1)
     ]
     return History(first, tuple(steps), 2.0, draw(gains))
 

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from report_graphs import chain, graph, histories
 
 from dagrow.graph import Dag, changes
-from dagrow.report import History, Step
-from dagrow.report.lives import Part, lives
-from dagrow.report.words import brief
+from dagrow.report import GrowthStep, History
+from dagrow.report.labels import brief
+from dagrow.report.provenance import Part, lives
 from dagrow.spec import EdgeId
 
 TWO = {"h": {"size": 2}, "y": {"size": 2}}
@@ -15,7 +15,7 @@ PATH = {"x -> h": "linear", "h -> y": "linear"}
 
 def followed(*graphs):
     first, *others = graphs
-    return lives(History(first, tuple(Step(number, spec) for number, spec in enumerate(others, start=1))))
+    return lives(History(first, tuple(GrowthStep(number, spec) for number, spec in enumerate(others, start=1))))
 
 
 def test_a_node_that_grows_keeps_account_of_each_step():
@@ -81,5 +81,10 @@ def test_changes_in_short():
 
 
 def test_steps_without_an_effect():
-    steps = (Step(1, chain(2)), Step(2, chain(2), gain=0.5), Step(3, chain(4)), Step(4, chain(4)))
+    steps = (
+        GrowthStep(1, chain(2)),
+        GrowthStep(2, chain(2), gain=0.5),
+        GrowthStep(3, chain(4)),
+        GrowthStep(4, chain(4)),
+    )
     assert History(chain(2), steps).effects == (False, True, True, False)

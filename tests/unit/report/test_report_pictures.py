@@ -13,15 +13,15 @@ from matplotlib.image import imread
 from report_graphs import WIDE, chain, graph, histories
 
 from dagrow.errors import DagrowError
-from dagrow.report import History, Step, write_picture
+from dagrow.report import GrowthStep, History, write_picture
 from dagrow.report.picture.figure import draw
 
 GROWN = History(
     chain(2),
     (
-        Step(1, chain(6), gain=0.5, held_out_gain=-0.25, loss=1.0),
-        Step(2, chain(6), note="y update", gain=0.25),
-        Step(3, chain(6), note="nothing gains"),
+        GrowthStep(1, chain(6), gain=0.5, held_out_gain=-0.25, loss=1.0),
+        GrowthStep(2, chain(6), note="y update", gain=0.25),
+        GrowthStep(3, chain(6), note="nothing gains"),
     ),
     first_loss=2.0,
     last_loss=0.5,
@@ -93,7 +93,7 @@ def test_the_picture_follows_the_graph(tmp_path):
 
 
 def test_seventy_steps_stay_on_the_page():
-    steps = tuple(Step(number, chain(2 + number), gain=1 / number) for number in range(1, 71))
+    steps = tuple(GrowthStep(number, chain(2 + number), gain=1 / number) for number in range(1, 71))
     root = ElementTree.fromstring(draw(History(chain(2), steps), "svg", title="t"))
     assert float(root.attrib["height"].removesuffix("pt")) < 900
 

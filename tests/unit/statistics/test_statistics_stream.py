@@ -6,7 +6,7 @@ import torch
 from dagrow.build import build
 from dagrow.errors import DataError
 from dagrow.spec.graph import GraphSpec
-from dagrow.statistics import Stream
+from dagrow.statistics import IndexedBatches
 
 SPEC = {"inputs": {"x": {"shape": [4]}}, "nodes": {"y": {"size": 2}}, "edges": {"x -> y": "linear"}, "outputs": "y"}
 
@@ -41,7 +41,7 @@ class Batches:
 
 
 def passes(data, count=3):
-    stream = Stream(data, build(GraphSpec.model_validate(SPEC), seed=0))
+    stream = IndexedBatches(data, build(GraphSpec.model_validate(SPEC), seed=0))
     for _ in range(count):
         for _ in stream:
             pass

@@ -10,16 +10,17 @@ from torch import optim
 
 import dagrow
 from dagrow.errors import OptimizerError, SpecError
+from dagrow.journal.events import LINE
+from dagrow.journal.writer import JournalPosition
 from dagrow.objectives import SCHEDULERS
+from dagrow.runs.checkpoint import Checkpoint, capture, restore
 from dagrow.spec import RunSpec
 from dagrow.spec.run import SchedulerSpec
-from dagrow.training import descent, epochs
-from dagrow.training.average import Average
-from dagrow.training.checkpoint import Checkpoint, capture, restore
-from dagrow.training.events import LINE
-from dagrow.training.journal import JournalPosition
+from dagrow.training import epochs
+from dagrow.training import train_unit as descent
 from dagrow.training.learning_rate import LearningRate
 from dagrow.training.state import RunState
+from dagrow.training.weight_ema import WeightEMA
 
 OPTIONS = {
     "constant": {"factor": 0.5, "total_iters": 3},
@@ -110,14 +111,14 @@ def test_a_run_with_an_average_ends_with_it():
     many = {"batch_size": 16, "final_epochs": 6}
     spec, plain = run(average=0.8, **many), run(**many)
     steps, states = [], []
-    original = Average.after_step
+    original = WeightEMA.after_step
 
     def noted(self, network):
         original(self, network)
         steps.append({key: value.clone() for key, value in network.state_dict().items()})
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(Average, "after_step", noted)
+    patch.setattr(WeightEMA, "after_step", noted)
     try:
         for each in (spec, plain):
             steps.clear()

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagrow.spec import RunSpec
-from dagrow.training.progress import Progress, Unit, next_unit
+from dagrow.training.progress import Progress
+from dagrow.training.schedules import Unit, next_unit
 
 GRAPH = {
     "inputs": {"x": {"shape": [2]}},

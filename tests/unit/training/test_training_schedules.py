@@ -9,9 +9,9 @@ import torch
 import dagrow
 from dagrow.graph import Dag, cost
 from dagrow.spec import RunSpec
-from dagrow.training.progress import Progress, Unit, gradient_steps, next_unit
-from dagrow.training.sampling import training_batch
-from dagrow.training.schedules import SCHEDULES, SCOPES
+from dagrow.training.progress import Progress
+from dagrow.training.sample_sizes import training_batch
+from dagrow.training.schedules import SCHEDULES, SCOPES, Unit, gradient_steps, next_unit
 from dagrow.training.warm_up import WarmUp
 
 GRAPH = {

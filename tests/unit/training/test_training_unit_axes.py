@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
+from dagrow.training.optimizer_snapshot import optimizer_state, set_optimizer_state
 
 import dagrow
 from dagrow.objectives import LOSSES
 from dagrow.planner import apply, propose
 from dagrow.spec.run import TrainingSpec
 from dagrow.training import Objective, make_optimizer
-from dagrow.training.checkpoint.optimizer_state import optimizer_state, set_optimizer_state
 
 UP = {"op": "conv_transpose2d", "kernel": 2, "stride": 2}
 MAPS = {

@@ -1,0 +1,124 @@
+"""The final training of a run that grows by validation, and units of training that are taken back."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+
+from dagrow.training.snapshot import network_of, network_parts, restored_network
+
+from dagrow.training.epochs import make_optimizer
+from dagrow.training.learning_rate import LearningRate
+from dagrow.training.progress import Progress
+from dagrow.training.sample_sizes import training_batch
+from dagrow.training.schedules.adaptive import FEWEST_FINAL_STEPS
+from dagrow.training.state import RunContext, RunState
+from dagrow.training.weight_ema import WeightEMA
+
+TOO_HIGH = 2.0
+"""A training loss that is so many times the lowest one so far: what has been learned is being lost."""
+FEW = 1e-3
+"""Training losses below this are small whatever they do; of a regression, in units of its targets' variance."""
+OVER_FITTED, LEAST_DECAY = 0.3, 0.05
+"""A training loss that is lower than the validation loss by this part of it calls for all of the weight decay; the
+least that is left of it otherwise."""
+LONGER = 3
+"""Times the length of the final training of a network that does not over-fit at all."""
+MOST_TAKEN_BACK = 5
+"""Units in a row; after that training ends."""
+
+
+def begin_finish(task: RunContext, state: RunState) -> RunContext:
+    """Takes up the best network again, with a new optimizer.
+
+    Args:
+        task: of the run so far.
+        state: changed in place.
+
+    Returns:
+        The task with all training samples.
+    """
+    spec, best = task.spec, state.best
+    if best is not None and best.graph is not None:
+        state.network = network_of(copy.deepcopy(vars(best))).to(state.device)
+        state.optimizer = make_optimizer(state.network, spec.training)
+        state.learning_rate = LearningRate(state.optimizer, spec.training.scheduler)
+        state.average = WeightEMA(state.network, spec.training.average)
+    share = over_fit(task.score(state.network, task.split.train).loss, None if best is None else best.loss)
+    task = task.with_all_samples()
+    batches = -(-len(task.split.train) // training_batch(spec, state.network.dag))
+    units = max(spec.training.final_epochs, -(-FEWEST_FINAL_STEPS // batches)) if spec.training.final_epochs else 0
+    if spec.training.weight_decay == "auto":
+        # What does not over-fit may be trained for longer.
+        units = round(units * (1 + (LONGER - 1) * (1 - share)))
+    state.best = state.kept = None
+    fresh = replace(state.progress, finishing=True, final_units=units, since_growth=0, taken_back=0, scale=1.0)
+    state.progress = replace(fresh, lowest_training=None, over_fit=share)
+    return task
+
+
+def over_fit(training_loss: float | None, validation_loss: float | None) -> float:
+    """From 0 to 1: how much of the remedies for over-fitting a network needs.
+
+    Args:
+        training_loss: of it; None where it is not known.
+        validation_loss: likewise.
+    """
+    if training_loss is None or validation_loss is None or not validation_loss > 0:
+        return 1.0
+    return min(max((1 - training_loss / validation_loss) / OVER_FITTED, 0.0), 1.0)
+
+
+def set_rates(task: RunContext, state: RunState) -> None:
+    """Learning rate and weight decay of the next unit.
+
+    The rate falls to 0 by half a cosine in the final training, if no scheduler says otherwise. A weight decay that was
+    chosen here is there as far as the network over-fits.
+    """
+    done = state.progress
+    if task.spec.training.weight_decay == "auto":
+        decay = task.spec.training.optimizer.options["weight_decay"]
+        assert isinstance(decay, int | float)
+        for group in state.optimizer.param_groups:
+            group["weight_decay"] = decay * max(done.over_fit, LEAST_DECAY)
+    if task.spec.training.scheduler is not None:
+        return
+    falling = 0.5 * (1 + math.cos(math.pi * done.since_growth / max(1, done.final_units))) if done.finishing else 1.0
+    for group in state.optimizer.param_groups:
+        group["lr"] = task.spec.training.optimizer.lr * done.scale * falling
+
+
+def take_back(task: RunContext, state: RunState, loss: float, before: Progress) -> str | None:
+    """Goes back to the state after the last good unit where the training loss has risen far above its lowest.
+
+    Args:
+        task: the run.
+        state: after a unit of training; changed in place.
+        loss: mean training loss of that unit.
+        before: what was done before it.
+
+    Returns:
+        What a person is told, if the unit was taken back.
+    """
+    lowest = before.lowest_training
+    if lowest is None or state.kept is None or loss <= max(TOO_HIGH * lowest, FEW * task.objective.factor):
+        least = loss if lowest is None else min(loss, lowest)
+        state.progress = replace(state.progress, lowest_training=least, taken_back=0)
+        parts = {**network_parts(state.network, state.optimizer), "average": state.average.state_dict()}
+        state.kept = copy.deepcopy(parts)
+        return None
+    kept = copy.deepcopy(state.kept)
+    state.network, state.optimizer = restored_network(kept, task.spec.training, state.device)
+    state.average = WeightEMA(state.network, task.spec.training.average)
+    state.average.load_state_dict(kept["average"])
+    ended = before.taken_back + 1 >= MOST_TAKEN_BACK
+    state.progress = replace(
+        state.progress,
+        scale=before.scale / 2,
+        taken_back=before.taken_back + 1,
+        lowest_training=lowest,
+        growth_finished=state.progress.growth_finished or ended,
+        training_finished=before.finishing and ended,
+    )
+    return f"training loss {loss:.4g}, it has been {lowest:.4g}: taken back, with half the learning rate"

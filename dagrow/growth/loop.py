@@ -1,0 +1,217 @@
+"""The loop: train, propose, insert, repeat. It can be entered between any two of its units."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, replace
+
+from dagrow.training.snapshot import network_of
+
+from dagrow.flop_counter import MacCounter, counted
+from dagrow.growth.counterfactual import Counterfactual, measure_later_gain
+from dagrow.growth.final_training import begin_finish, over_fit, set_rates, take_back
+from dagrow.growth.growth_step import StepOutcome, growth_step, removal_step
+from dagrow.growth.messages import calibration_text, removal_text, step_text
+from dagrow.journal.events import SCHEMA
+from dagrow.report import Reporter
+from dagrow.runs.recorder import RunRecorder
+from dagrow.runs.result import GrowthResult
+from dagrow.training.annealing import after_pass
+from dagrow.training.epochs import Score, TrainingError, advice
+from dagrow.training.progress import Progress
+from dagrow.training.replicas import synchronize_weights
+from dagrow.training.schedules import Unit, growth_is_over, next_unit, schedule_of, units_planned
+from dagrow.training.state import RunContext, RunState
+from dagrow.training.train_unit import train_unit
+from dagrow.training.validation import error_of, validation_entries
+
+
+class Loop:
+    """A run in progress.
+
+    Args:
+        task: what the run is about.
+        state: where it stands; changed in place.
+        record: what is written of it.
+        reporter: told what happens.
+    """
+
+    def __init__(self, task: RunContext, state: RunState, record: RunRecorder, reporter: Reporter) -> None:
+        self.task, self.state, self.record, self.reporter = task, state, record, reporter
+        self.units = {
+            Unit.START: self._start,
+            Unit.EPOCH: self._epoch,
+            Unit.GROWTH: self._growth,
+            Unit.FINISH: self._finish,
+        }
+        if state.progress.finishing:
+            self._take_all_samples(task.with_all_samples())
+        self.stage = ""
+        self.judged: Score | None = None
+
+    def run(self) -> GrowthResult:
+        """Unit by unit to the end.
+
+        Raises:
+            TrainingError: if the loss is no number any more.
+            RunError: if something cannot be written.
+        """
+        try:
+            while (unit := next_unit(self.task.spec, self.state.progress)) is not Unit.END:
+                self.state.progress = self.units[unit]()
+                self._check_weights()
+                self._validate()
+                self.record.after(unit, self.state)
+            return self._end()
+        except TrainingError as error:
+            done = self.state.progress
+            self.record.write("stopped", epoch=done.epoch, step=done.step, reason=str(error))
+            raise
+
+    def _start(self) -> Progress:
+        spec = self.task.spec
+        samples = len(self.task.split.train)
+        self.record.write_scored("start", self.state, schema=SCHEMA, name=spec.name, seed=spec.seed, samples=samples)
+        return self.state.progress.after_start()
+
+    def _epoch(self) -> Progress:
+        spec, state = self.task.spec, self.state
+        over, planned = growth_is_over(spec, state.progress), units_planned(spec, state.progress)
+        self._enter("final training" if over else f"step {state.progress.step + 1}: training", planned)
+        watched, before = schedule_of(spec).by_width, state.progress
+        if watched:
+            set_rates(self.task, state)
+        started = time.perf_counter()
+        trained = train_unit(self.task, state)
+        seconds = round(time.perf_counter() - started, 3)
+        told = take_back(self.task, state, trained.loss, before) if watched else None
+        judged = self._monitored_loss(trained.loss)
+        state.progress = done = state.progress.after_training(spec, *judged)
+        if told:
+            self.record.write("taken_back", epoch=done.epoch, seconds=seconds, reason=told, **trained.entries)
+            self.reporter.say(f"epoch {done.epoch}: {told}")
+            self.reporter.advance()
+            return done
+        self.record.write("epoch", epoch=done.epoch, seconds=seconds, **trained.entries)
+        self.reporter.advance()
+        if told := after_pass(self.task, state, trained.removed):
+            self.record.write("rewind", epoch=done.epoch, what=told)
+            self.reporter.say(f"epoch {done.epoch}: {told}")
+        return state.progress
+
+    def _monitored_loss(self, training_loss: float) -> tuple[float, float]:
+        """The loss and the error by which the schedule sees how training gets on."""
+        state, samples = self.state, self.task.held_out
+        if not schedule_of(self.task.spec).by_validation or samples is None:
+            return training_loss, training_loss
+        self.judged = self.task.score(state.average.network(state.network), samples)
+        state.progress = replace(state.progress, over_fit=over_fit(training_loss, self.judged.loss))
+        return self.judged.loss, error_of(self.judged)
+
+    def _finish(self) -> Progress:
+        """The final training begins."""
+        self._take_all_samples(begin_finish(self.task, self.state))
+        done = self.state.progress
+        self.record.write_scored("finish", self.state, units=done.final_units)
+        return done
+
+    def _take_all_samples(self, task: RunContext) -> None:
+        self.task = self.record.task = task
+
+    def _growth(self) -> Progress:
+        state, number = self.state, self.state.progress.step + 1
+        self._enter(f"step {number}: measuring candidates", 1)
+        before = self.task.score(state.network, self.task.split.test)
+        twin = Counterfactual.of(state) if self.task.spec.growth.calibrate else None
+        started = time.perf_counter()
+        with counted() as work:
+            outcome = growth_step(self.task, state, number)
+        synchronize_weights(self.task, state, f"graph in growth step {number}")
+        seconds = round(time.perf_counter() - started, 3)
+        self.reporter.advance()
+        spent = {"before": asdict(before), "seconds": seconds, "work": self._spent(work)}
+        if outcome.plan is None:
+            reason = f"nothing was inserted: {outcome.entries['reason']}"
+            self.record.write("warning", epoch=state.progress.epoch, step=number, message=reason)
+        _, test = self.record.write_scored("growth", state, **outcome.entries, **spent)
+        self.reporter.say(step_text(outcome, state, test))
+        if outcome.made is not None:
+            if problem := self.record.draw(outcome.made, number):
+                self.reporter.say(f"    not drawn: {problem}")
+            self._removal(number, outcome)
+            if twin is not None:
+                self._calibration(twin, number)
+        return state.progress.after_growth(self.task.spec, outcome.made is not None, outcome.places)
+
+    def _removal(self, number: int, outcome: StepOutcome) -> None:
+        """What follows an insertion, where the run file asks for it."""
+        started = time.perf_counter()
+        with counted() as work:
+            removal = removal_step(self.task, self.state, number, outcome.data)
+        if removal:
+            synchronize_weights(self.task, self.state, f"graph after the removal in growth step {number}")
+            seconds = round(time.perf_counter() - started, 3)
+            self.record.write_scored("removal", self.state, **removal.entries, seconds=seconds, work=self._spent(work))
+            self.reporter.say(removal_text(removal))
+
+    def _calibration(self, twin: Counterfactual, number: int) -> None:
+        """What the insertion is worth some steps later."""
+        started = time.perf_counter()
+        found = measure_later_gain(self.task, twin, self.state, number)
+        seconds = round(time.perf_counter() - started, 3)
+        self.record.write("calibration", epoch=self.state.progress.epoch, **found, seconds=seconds)
+        self.reporter.say(calibration_text(found))
+
+    def _spent(self, work: MacCounter) -> int:
+        """Multiply-adds of all processes."""
+        return int(self.task.processes.sums(work.multiply_adds)[0])
+
+    def _validate(self) -> None:
+        """Keeps the network if it is the best so far on the samples kept back for that."""
+        state, best, samples = self.state, self.state.best, self.task.held_out
+        if best is None or samples is None:
+            return
+        network = state.average.network(state.network)
+        # After training the schedule may have asked for this score already.
+        score, done = self.judged or self.task.score(network, samples), state.progress
+        self.judged = None
+        kept = best.note(network, score, done.epoch, done.step)
+        self.record.write("validation", epoch=done.epoch, step=done.step, **validation_entries(score, kept=kept))
+
+    def _hand_back(self) -> None:
+        """Ends with the averages where there are any; with the network that was best, where that is known."""
+        state, best = self.state, self.state.best
+        if best is None or best.graph is None:
+            state.average.put_into(state.network)
+            return
+        state.network = network_of(vars(best)).to(state.device)
+        classes = self.task.objective.loss.correct is not None
+        error = f"{best.error:.2%} wrong" if classes else f"loss {best.error:.4g}"
+        self.reporter.say(
+            f"best on validation samples, {error}: the network after {best.epoch} epochs and growth "
+            f"step {best.step} is handed back"
+        )
+
+    def _end(self) -> GrowthResult:
+        self._hand_back()
+        network = self.state.network.eval()
+        if not math.isfinite(loss := self.task.score(network, self.task.split.train).loss):
+            raise TrainingError(f"the training loss ended at {loss}: {advice(self.state.optimizer)}")
+        train, test = self.record.finish(self.state)
+        network = self.task.in_user_units(network)
+        out = None if self.record.directory is None else self.record.directory.path
+        preprocessing = self.task.split.preprocessing
+        return GrowthResult(network, train, test, tuple(self.record.journal.events), out, preprocessing)
+
+    def _check_weights(self) -> None:
+        """Stops before anything is kept that no run could go on from."""
+        network = self.state.network
+        if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+            raise TrainingError(f"the weights became infinite or NaN: {advice(self.state.optimizer)}")
+
+    def _enter(self, stage: str, units: int) -> None:
+        """Tells the reporter of a stage, once."""
+        if stage != self.stage:
+            self.stage = stage
+            self.reporter.stage(stage, units)

@@ -1,0 +1,27 @@
+"""How the candidate that was chosen is inserted. A new way is a function and a line in `INSERT`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dagrow.errors import GrowthError, lookup
+from dagrow.mutation import Change
+from dagrow.planner.simulated_change import Trial
+
+Insertion = Callable[[Trial, float], Change]
+"""``(what was measured, its best amplitude) -> what is made``."""
+
+INSERT: dict[str, Insertion] = {
+    "amplitude": lambda trial, amplitude: trial.scaled(amplitude),
+    "silent": lambda trial, amplitude: trial.scaled(amplitude, silent=True),
+    "zero_fan_out": lambda trial, amplitude: trial.scaled(amplitude, silent=True, trusted=True),
+}
+
+
+def find_insert(name: str) -> Insertion:
+    """The way of that name.
+
+    Raises:
+        GrowthError: with the nearest name, if there is none.
+    """
+    return lookup(INSERT, name, "insert", GrowthError)

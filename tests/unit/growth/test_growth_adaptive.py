@@ -1,0 +1,288 @@
+"""Growth by validation: when it trains, grows and ends, what it takes back, and in whose units it answers."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import dagrow
+from dagrow.build import build
+from dagrow.data import load_data
+from dagrow.graph import Dag
+from dagrow.growth import loop
+from dagrow.growth.final_training import LEAST_DECAY, TOO_HIGH, begin_finish, over_fit, set_rates, take_back
+from dagrow.methods import SiteMoments
+from dagrow.methods.moments import MethodRequest, Neurons
+from dagrow.methods.padding import deviation, padded
+from dagrow.objectives import LOSSES
+from dagrow.spec import FrozenDict
+from dagrow.spec.adaptive import TIMETABLE
+from dagrow.training.progress import Progress
+from dagrow.training.sample_sizes import settled
+from dagrow.training.schedules import Unit, next_unit
+from dagrow.training.state import RunContext, RunState
+from dagrow.training.targets import TargetUnits, begin_at_priors
+from dagrow.training.validation import split_held_out
+
+GRAPH = {
+    "inputs": {"x": {"shape": [4]}},
+    "nodes": {"h": {"size": 2, "activation": "selu"}, "y": {"size": 3}},
+    "edges": {"x -> h": "linear", "h -> y": "linear"},
+    "outputs": ["y"],
+}
+REGRESSION = {
+    "inputs": {"x": {"shape": [10]}},
+    "nodes": {"h": {"size": 2, "activation": "relu"}, "y": {"size": 1}},
+    "edges": {"x -> h": "linear", "h -> y": "linear"},
+    "outputs": ["y"],
+}
+SMALL = {"final_epochs": 2}
+
+
+def run(training=(), graph=GRAPH, data="iris", **growth):
+    sections = {"graph": graph, "data": {"dataset": data}, "training": dict(training), "growth": growth}
+    return dagrow.RunSpec.model_validate(sections)
+
+
+def of(events, *kinds):
+    return [event for event in events if event["event"] in kinds]
+
+
+@pytest.mark.parametrize("section", TIMETABLE)
+def test_a_timetable_is_kept_unless_growth_by_validation_is_asked_for(section):
+    values = {"units": {}, "rewind": {}, "penalty": {}, "scope": "all", "tryout": {}, "insert": "silent"}
+    for field in TIMETABLE[section]:
+        sections = {"graph": GRAPH, section: {field: values.get(field, 1)}}
+        assert dagrow.RunSpec.model_validate(sections).growth.schedule == "auto"
+    asked = dagrow.RunSpec.model_validate({"graph": GRAPH, "training": SMALL, "growth": {"schedule": "adaptive"}})
+    assert (asked.growth.schedule, asked.training.final_epochs, asked.training.optimizer.name) == (
+        "adaptive",
+        2,
+        "adamw",
+    )
+
+
+def test_a_resolved_run_is_the_same_run():
+    found = run()
+    assert dagrow.RunSpec.model_validate(found.model_dump(mode="json")) == found
+
+
+def test_a_round_ends_where_neither_loss_nor_error_falls():
+    spec, done = run(), Progress(started=True)
+    for loss, error in ((1.0, 0.5), (0.9, 0.5), (0.9, 0.4)):
+        done = done.after_training(spec, loss, error)
+        assert next_unit(spec, done) is Unit.EPOCH
+    done = done.after_training(spec, 0.895, 0.4)
+    assert (next_unit(spec, done), done.rounds, done.best_loss) == (Unit.GROWTH, 1, 0.895)
+
+
+def test_growth_ends_when_rounds_improve_nothing():
+    spec, done = run(), Progress(started=True)
+    for rounds in range(1, 4):
+        done = replace(done, since_growth=0, lowest=None, fewest=None, epochs_without_improvement=0)
+        done = done.after_training(spec, 0.5, 0.25).after_training(spec, 0.5, 0.25)
+        assert (done.rounds, done.growth_finished) == (rounds, rounds == 3)
+    assert next_unit(spec, done) is Unit.FINISH
+    done = replace(done, finishing=True, final_units=1, since_growth=0)
+    assert next_unit(spec, done) is Unit.EPOCH
+    assert next_unit(spec, done.after_training(spec, 0.5)) is Unit.END
+
+
+def test_places_grow_one_after_the_other_and_an_empty_round_ends_growth():
+    spec, done = run(), Progress(started=True, epochs_without_improvement=1)
+    done = done.after_growth(spec, gained=False, places=2)
+    assert next_unit(spec, done) is Unit.GROWTH
+    assert done.after_growth(spec, gained=True, places=2).growth_finished is False
+    assert done.after_growth(spec, gained=False, places=2).growth_finished is True
+
+
+def test_a_run_grows_by_its_width_finishes_on_all_samples_and_ends():
+    result = dagrow.grow(run(SMALL, schedule="adaptive", neurons=3, budget={"parameters": 200}), write=False)
+    events = result.events
+    widths = [
+        event["graph"]["nodes"]["h"]["size"] for event in of(events, "start", "growth") if event.get("inserted", 1)
+    ]
+    assert widths[:3] == [2, 5, 10]
+    (finish,) = of(events, "finish")
+    after = events[events.index(finish) + 1 :]
+    samples = sum(event["samples"] for event in of(after, "epoch", "taken_back"))
+    assert samples == finish["units"] * events[0]["samples"] / 0.8
+    assert of(after, "validation") == []
+    assert result.test.accuracy > 0.85
+
+
+def test_what_is_inserted_changes_nothing_at_once():
+    result = dagrow.grow(run(SMALL, schedule="adaptive", budget={"parameters": 200}), write=False)
+    before = None
+    for event in result.events:
+        if event["event"] == "growth":
+            assert event["test"]["loss"] == pytest.approx(event["before"]["loss"], rel=1e-5)
+            before = event
+    assert before is not None
+
+
+@pytest.fixture
+def begun():
+    spec = run(SMALL, schedule="adaptive")
+    spec = settled(spec, 120)
+    split, held_out = split_held_out(spec, load_data(spec.data, Dag.of(spec.graph), LOSSES["cross_entropy"], 0))
+    return RunContext.of(spec, split, held_out), RunState.fresh(spec, torch.device("cpu"))
+
+
+def test_a_unit_that_loses_what_was_learned_is_taken_back(begun):
+    task, state = begun
+    assert take_back(task, state, 0.5, state.progress) is None
+    good = {name: value.clone() for name, value in state.network.state_dict().items()}
+    with torch.no_grad():
+        for parameter in state.network.parameters():
+            parameter.add_(1.0)
+    before = state.progress
+    assert "taken back" in take_back(task, state, 0.5 * TOO_HIGH + 0.01, before)
+    assert all(torch.equal(good[name], value) for name, value in state.network.state_dict().items())
+    set_rates(task, state)
+    assert state.optimizer.param_groups[0]["lr"] == task.spec.training.optimizer.lr / 2
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_unit_of_the_loss_does_not_decide_what_is_taken_back(unit, begun):
+    task, state = begun
+    task = replace(task, objective=replace(task.objective, factor=unit))
+    assert take_back(task, state, 0.5 * unit, state.progress) is None
+    assert "taken back" in take_back(task, state, 0.5 * unit * (TOO_HIGH + 0.1), state.progress)
+
+
+def test_the_learning_rate_falls_to_nearly_nothing(begun):
+    task, state = begun
+    task = begin_finish(task, state)
+    rates = []
+    for unit in range(state.progress.final_units):
+        state.progress = replace(state.progress, since_growth=unit)
+        set_rates(task, state)
+        rates.append(state.optimizer.param_groups[0]["lr"])
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == task.spec.training.optimizer.lr
+    assert rates[-1] < 0.02 * rates[0]
+    assert len(task.split.train) == 120
+    assert task.held_out is None
+
+
+def test_samples_are_kept_back_class_by_class(begun):
+    task, _ = begun
+    counts = [torch.bincount(samples.targets[0]).tolist() for samples in (task.split.train, task.held_out)]
+    assert counts == [[32, 32, 32], [8, 8, 8]]
+
+
+@pytest.mark.parametrize("stop", [3, -1])
+def test_a_stopped_run_goes_on_to_the_same_end(stop, tmp_path, monkeypatch):
+    spec = run({**SMALL, "checkpoint": {"seconds": 0}}, schedule="adaptive", budget={"parameters": 100})
+    whole = dagrow.grow(spec, out=tmp_path / "whole")
+    trained, seen = len(of(whole.events, "epoch", "taken_back")), []
+    descend = loop.descend
+
+    def interrupted(*given):
+        seen.append(1)
+        if len(seen) == (stop if stop > 0 else trained + stop):
+            raise KeyboardInterrupt
+        return descend(*given)
+
+    monkeypatch.setattr(loop, "descend", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dagrow.grow(spec, out=tmp_path / "run")
+    monkeypatch.setattr(loop, "descend", descend)
+    again = dagrow.grow(spec, out=tmp_path / "run", resume=True)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+def test_a_regression_answers_in_the_units_of_its_targets(tmp_path):
+    spec = run({"loss": "mse"}, REGRESSION, "diabetes", schedule="adaptive", budget={"parameters": 100})
+    spec = spec.model_copy(update={"data": spec.data.model_copy(update={"standardize": True})})
+    result = dagrow.grow(spec, out=tmp_path / "run")
+    split = load_data(spec.data, Dag.of(spec.graph), LOSSES["mse"], 0)
+    x, y = split.test.xy()
+    with torch.no_grad():
+        error = torch.nn.functional.mse_loss(result.model(x), y).item()
+    assert error == pytest.approx(result.test.loss, rel=1e-4)
+    assert error < 0.75 * float(y.var())
+    saved = build(dagrow.load_graph(tmp_path / "run" / "graph.yaml"))
+    saved.load_state_dict(load_file(tmp_path / "run" / "weights.safetensors"))
+    with torch.no_grad():
+        assert torch.allclose(saved.eval()(x), result.model(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e3, 1e-3])
+def test_the_unit_of_targets_changes_nothing_but_the_answer(unit):
+    spec = run({"loss": "mse"}, REGRESSION, "diabetes")
+    dag = Dag.of(spec.graph)
+    split = load_data(spec.data, dag, LOSSES["mse"], 0)
+    scaled = replace(split.train, targets=(split.train.targets[0] * unit,))
+    one, other = (TargetUnits.of(spec, dag, replace_train(split, train)) for train in (split.train, scaled))
+    assert other.scale == pytest.approx(unit * one.scale)
+    network = build(spec.graph, seed=0)
+    x, _ = split.train.xy()
+    with torch.no_grad():
+        expected = network(x) * other.scale + other.shift.float()
+        assert torch.allclose(other.folded(network)(x), expected, rtol=1e-4, atol=1e-4 * other.scale)
+
+
+def replace_train(split, train):
+    return type(split)(train, split.test)
+
+
+def test_classes_begin_at_their_shares():
+    spec = run()
+    split = load_data(spec.data, Dag.of(spec.graph), LOSSES["cross_entropy"], 0)
+    kept = split.train.rows(torch.arange(len(split.train)) % 3 != 1)
+    network = build(spec.graph, seed=0)
+    begin_at_priors(spec, network, replace_train(split, kept))
+    shares = torch.bincount(kept.targets[0], minlength=3) / len(kept)
+    assert torch.allclose(network.y.from_h.bias.softmax(0), shares, atol=0.01)
+
+
+def moments(features=5, outputs=3):
+    generator = torch.Generator().manual_seed(0)
+    B = torch.randn(100, features, generator=generator, dtype=torch.float64) * 7
+    B = torch.cat([B, torch.ones(100, 1, dtype=torch.float64)], 1)
+    N = torch.zeros(features + 1, outputs, dtype=torch.float64)
+    return SiteMoments(B.T @ B / 100, N, N, None, B.mean(0), 1.0, torch.float64)
+
+
+def test_padding_completes_what_was_found_at_its_own_scale():
+    own = moments()
+    alpha = torch.eye(6, 2, dtype=torch.float64)
+    found = Neurons(alpha, torch.ones(2, 3, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+    made = padded(found, own, MethodRequest(neurons=6, pad=True))
+    assert made.count == 6
+    assert torch.equal(made.alpha[:, :2], alpha)
+    assert not made.omega[2:].any()
+    typical = float(deviation(alpha, own).square().mean().sqrt())
+    assert torch.allclose(deviation(made.alpha[:, 2:], own), torch.full((4,), typical, dtype=torch.float64))
+    assert padded(found, own, MethodRequest(neurons=6)) is found
+
+
+def test_padding_alone_keeps_the_function_with_pre_activations_of_about_one():
+    own = moments()
+    made = padded(Neurons.none(own, "none"), own, MethodRequest(neurons=4, pad=True))
+    assert made.still
+    assert not made.omega.any()
+    assert torch.allclose(deviation(made.alpha, own), torch.ones(4, dtype=torch.float64))
+    assert math.isclose(float(deviation(made.alpha * 2, own)[0]), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("training", "share"), [(1.0, 0.0), (1.2, 0.0), (0.85, 0.5), (0.7, 1.0), (0.1, 1.0), (None, 1.0)]
+)
+def test_remedies_are_as_strong_as_the_network_over_fits(training, share):
+    assert over_fit(training, 1.0) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1.0, 0.5), (0.4, 0.2), (0.0, 0.5 * LEAST_DECAY)])
+def test_the_weight_decay_follows(share, expected, begun):
+    task, state = begun
+    optimizer = task.spec.training.optimizer.model_copy(update={"options": FrozenDict({"weight_decay": 0.5})})
+    training = task.spec.training.model_copy(update={"optimizer": optimizer, "weight_decay": "auto"})
+    state.progress = replace(state.progress, over_fit=share)
+    set_rates(replace(task, spec=task.spec.model_copy(update={"training": training})), state)
+    assert [group["weight_decay"] for group in state.optimizer.param_groups] == pytest.approx([expected])
