@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dagrow.registry import Registry
 from dagrow.training.schedules.adaptive import Adaptive
 from dagrow.training.schedules.auto import auto
 from dagrow.training.schedules.epochs import epochs
@@ -11,13 +12,16 @@ from dagrow.training.schedules.scopes import SCOPES
 from dagrow.training.schedules.steps import steps
 from dagrow.training.schedules.timetable import Timetable
 
-SCHEDULES: dict[str, Schedule] = {
-    "adaptive": Adaptive(),
-    "auto": auto,
-    "epochs": epochs,
-    "steps": steps,
-    "plateau": plateau,
-    "validation": validation,
-}
+SCHEDULES: Registry[Schedule] = Registry(
+    "schedule",
+    {
+        "auto": auto,
+        "adaptive": Adaptive(),
+        "epochs": epochs,
+        "steps": steps,
+        "plateau": plateau,
+        "validation": validation,
+    },
+)
 
 __all__ = ["SCHEDULES", "SCOPES", "Schedule", "Timetable", "Unit"]
