@@ -8,7 +8,7 @@ hands back plain PyTorch.
 from dagrow.api import diff, export, replay, revert, show
 from dagrow.build import build
 from dagrow.compare import CompareSpec, Comparison, compare, load_comparison
-from dagrow.data import Preprocessing
+from dagrow.data import DataSource, Preprocessing, register_source
 from dagrow.errors import (
     DagrowError,
     DataError,
@@ -22,8 +22,9 @@ from dagrow.graph import Dag, cost, load_graph, load_run
 from dagrow.growth import grow
 from dagrow.methods import register_method
 from dagrow.ops import Op, register_op
-from dagrow.planner import Candidate, Plan, apply, warning_of_width
+from dagrow.planner import Candidate, Plan, apply, register_candidate_type, register_selection, warning_of_width
 from dagrow.planner import propose as _propose
+from dagrow.registry import load_plugins
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, RunSpec, save_graph
 
@@ -38,6 +39,7 @@ __all__ = [
     "Dag",
     "DagrowError",
     "DataError",
+    "DataSource",
     "ExportError",
     "GraphSpec",
     "GrowthError",
@@ -61,10 +63,14 @@ __all__ = [
     "load_comparison",
     "load_graph",
     "load_model",
+    "load_plugins",
     "load_run",
     "propose",
+    "register_candidate_type",
     "register_method",
     "register_op",
+    "register_selection",
+    "register_source",
     "replay",
     "revert",
     "save_graph",

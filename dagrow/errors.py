@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
-
-Found = TypeVar("Found")
 
 MOST_PROBLEMS = 50
 """Of one kind that are told of one file; that there are more is said."""
@@ -103,23 +100,6 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
         return ""
     near = difflib.get_close_matches(name, sorted(islice(allowed, _COMPARED)), n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else ""
-
-
-def lookup(table: Mapping[str, Found], name: str, what: str, error: type[DagrowError] = DagrowError) -> Found:
-    """The entry of that name in a table of what can be chosen.
-
-    Args:
-        table: by name.
-        name: what a person gave.
-        what: the table holds, in words for the message.
-        error: its class.
-
-    Raises:
-        DagrowError: ``error``, with the nearest name and all that are allowed, if there is none.
-    """
-    if name not in table:
-        raise error(f"unknown {what} '{name}'{did_you_mean(name, table)}; allowed: {listed(table)}")
-    return table[name]
 
 
 def listed(names: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dagrow.build.emit import edge_module
 from dagrow.graph import Dag, GrowableNode, site, span
+from dagrow.registry import Registry
 from dagrow.spec.graph import EdgeId
 
 
@@ -94,7 +95,7 @@ def fan_outs(dag: Dag) -> list[UnitWeights]:
     return found
 
 
-SIDES: dict[str, Callable[[Dag], list[UnitWeights]]] = {"fan_in": fan_ins, "fan_out": fan_outs}
+SIDES: Registry[Callable[[Dag], list[UnitWeights]]] = Registry("side", {"fan_in": fan_ins, "fan_out": fan_outs})
 
 
 def unit_axes(dag: Dag) -> dict[str, int]:

@@ -14,7 +14,9 @@ from rich.console import Console
 
 from dagrow.cli.ending import run_command
 from dagrow.errors import DagrowError, listed
+from dagrow.export import EXPORTERS
 from dagrow.files import replace_file
+from dagrow.registry import load_plugins
 from dagrow.report.output import echo
 
 if TYPE_CHECKING:
@@ -118,7 +120,9 @@ def compare(
 @app.command(epilog="Example: dagrow export runs/digits --to onnx --out digits.onnx")
 def export(
     directory: RunDir,
-    to: Annotated[str, typer.Option(help="python, pt2 or onnx.")] = "python",
+    to: Annotated[
+        str, typer.Option(help=f"Form to write: {listed(EXPORTERS)}, or what a plugin registers.")
+    ] = "python",
     out: Annotated[str | None, typer.Option(help="Directory (python) or file to write. [default: inside DIR]")] = None,
 ) -> None:
     """Write a grown network as plain PyTorch, torch.export or ONNX; it is loaded back and compared."""
@@ -251,6 +255,12 @@ def _reporter(quiet: bool = False) -> Iterator[Reporter]:
             yield bar
     else:
         yield PlainLines()
+
+
+@app.callback()
+def _plugins() -> None:
+    for sentence in load_plugins():
+        echo(f"dagrow: {sentence}", sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> None:

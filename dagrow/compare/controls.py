@@ -5,18 +5,22 @@ A new one is a function or a line here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from dagrow.compare.outcome import Outcome
 from dagrow.graph import Dag, training_macs
+from dagrow.registry import Registry
 from dagrow.spec import BudgetSpec, GraphSpec, GrowthSpec, RunSpec
 from dagrow.training.sample_sizes import training_batch
 
-GROWN: Mapping[str, tuple[str, ...]] = {
-    "random placement": ("growth.tryout=null", "growth.where=random"),
-    "smallest-gain placement": ("growth.tryout=null", "growth.where=smallest_gain"),
-    "random weights, same norm": ("growth.random_weights=true",),
-}
+GROWN: Registry[tuple[str, ...]] = Registry(
+    "control that grows",
+    {
+        "random placement": ("growth.tryout=null", "growth.where=random"),
+        "smallest-gain placement": ("growth.tryout=null", "growth.where=smallest_gain"),
+        "random weights, same norm": ("growth.random_weights=true",),
+    },
+)
 """Changes of a variant: it grows elsewhere, or what it inserts points elsewhere."""
 
 Epochs = Callable[[Outcome, GraphSpec], int]
@@ -34,15 +38,19 @@ def equal_multiply_adds(grown: Outcome, graph: GraphSpec) -> int:
     return max(1, round(grown.work / each))
 
 
-FROM_SCRATCH: Mapping[str, Epochs] = {
-    "from scratch, equal epochs": equal_epochs,
-    "from scratch, equal multiply-adds": equal_multiply_adds,
-}
+FROM_SCRATCH: Registry[Epochs] = Registry(
+    "control that is trained from scratch",
+    {
+        "from scratch, equal epochs": equal_epochs,
+        "from scratch, equal multiply-adds": equal_multiply_adds,
+    },
+)
 """The last graph of each variant, trained from first weights without growing."""
 
 
-CONTROLS = (*GROWN, *FROM_SCRATCH)
-"""All there are."""
+def controls() -> tuple[str, ...]:
+    """The names of all there are."""
+    return (*GROWN, *FROM_SCRATCH)
 
 
 def from_scratch(base: RunSpec, grown: Outcome, graph: GraphSpec, epochs: Epochs) -> RunSpec:

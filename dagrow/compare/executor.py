@@ -19,6 +19,7 @@ from dagrow.compare.directory import ComparisonDirectory
 from dagrow.compare.runs import Cell
 from dagrow.errors import DagrowError
 from dagrow.growth import grow
+from dagrow.registry import load_plugins, plugins_are_loaded
 from dagrow.report import Reporter, Silent
 
 _PROCESSES: ForkServerContext | SpawnContext = (
@@ -80,7 +81,9 @@ class Jobs:
         """Starts the run of a cell."""
         here, there = _PROCESSES.Pipe(duplex=False)
         threads = max(1, torch.get_num_threads() // self.count)
-        process = _PROCESSES.Process(target=_work, args=(self.directory, cell, self.device, threads, there))
+        process = _PROCESSES.Process(
+            target=_work, args=(self.directory, cell, self.device, threads, plugins_are_loaded(), there)
+        )
         process.start()
         there.close()
         self._running[here] = (cell, process)
@@ -100,11 +103,15 @@ class Jobs:
             yield cell, error
 
 
-def _work(directory: ComparisonDirectory, cell: Cell, device: str, threads: int, out: Connection) -> None:
+def _work(
+    directory: ComparisonDirectory, cell: Cell, device: str, threads: int, plugins: bool, out: Connection
+) -> None:
     """What the process of a cell does. It ends with the one that started it, which alone is interrupted."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    if plugins:
+        load_plugins()
     try:
         run_cell(directory, cell, device, Silent())
     except DagrowError as error:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dagrow.compare.controls import CONTROLS, FROM_SCRATCH, GROWN, from_scratch
+from dagrow.compare.controls import FROM_SCRATCH, GROWN, controls, from_scratch
 from dagrow.compare.load import varied
 from dagrow.compare.outcome import Outcome
 from dagrow.compare.spec import CompareSpec
@@ -60,7 +60,7 @@ def rows(spec: CompareSpec) -> tuple[ResultRow, ...]:
     found = []
     for variant in spec.variants():
         found.append(ResultRow(variant.label))
-        found += [ResultRow(control, variant.label) for control in CONTROLS if control in spec.controls]
+        found += [ResultRow(control, variant.label) for control in controls() if control in spec.controls]
     return tuple(found)
 
 

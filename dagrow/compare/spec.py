@@ -9,10 +9,11 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from dagrow.compare.controls import CONTROLS
+from dagrow.compare.controls import FROM_SCRATCH, GROWN, controls
 from dagrow.methods import METHODS
+from dagrow.registry import one_of
 from dagrow.spec import FrozenDict, RunSpec
-from dagrow.spec.graph import SpecFile, one_of
+from dagrow.spec.graph import SpecFile
 from dagrow.spec.growth import Schedule
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,59}$")]
@@ -47,7 +48,7 @@ class CompareSpec(SpecFile):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "comparison"
     base: RunSpec = Field(description="the run that is varied: the path of a run file, or its sections")
     methods: Annotated[
-        tuple[Annotated[str, one_of(METHODS, "method")], ...], BeforeValidator(_all_different), Field(min_length=1)
+        tuple[Annotated[str, one_of(METHODS)], ...], BeforeValidator(_all_different), Field(min_length=1)
     ] = Field(default=(), validate_default=False, description="growth methods; that of the base if left out")
     schedules: Annotated[tuple[Schedule, ...], BeforeValidator(_all_different), Field(min_length=1)] = Field(
         default=(), validate_default=False, description="when to grow; as in the base if left out"
@@ -55,8 +56,10 @@ class CompareSpec(SpecFile):
     settings: FrozenDict[Label, tuple[str, ...]] = Field(
         default=FrozenDict(), description="further changes by a label of their own, each as with --set"
     )
-    controls: Annotated[tuple[Annotated[str, one_of(CONTROLS, "control")], ...], BeforeValidator(_all_different)] = (
-        Field(default=CONTROLS, description="what is run beside what was asked for; all that there are, if left out")
+    controls: Annotated[
+        tuple[Annotated[str, one_of(GROWN, FROM_SCRATCH, what="control")], ...], BeforeValidator(_all_different)
+    ] = Field(
+        default_factory=controls, description="what is run beside what was asked for; all that there are, if left out"
     )
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_all_different), Field(min_length=1)] = Field(
         default=(0, 1, 2), description="every variant is run with each of them"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
+from pydantic import Field
+
+from dagrow.data.data_source import DataSource
 from dagrow.data.raw import Arrays, Raw, to_tensor
-from dagrow.errors import DataError, did_you_mean, listed
+from dagrow.errors import DataError
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
-from dagrow.spec.run import DataSpec
+from dagrow.registry import Registry, one_of
 
 
 @dataclass(frozen=True)
@@ -25,25 +29,40 @@ class Bundled:
     divisor: float = 1.0
 
 
-DATASETS: dict[str, Bundled] = {
-    "digits": Bundled("load_digits", divisor=16.0),  # grey levels 0..16
-    "wine": Bundled("load_wine"),
-    "breast_cancer": Bundled("load_breast_cancer"),
-    "iris": Bundled("load_iris"),
-    "diabetes": Bundled("load_diabetes"),
-}
+DATASETS: Registry[Bundled] = Registry(
+    "data set",
+    {
+        "digits": Bundled("load_digits", divisor=16.0),  # grey levels 0..16
+        "wine": Bundled("load_wine"),
+        "breast_cancer": Bundled("load_breast_cancer"),
+        "iris": Bundled("load_iris"),
+        "diabetes": Bundled("load_diabetes"),
+    },
+    error=DataError,
+)
 
 
-def read_builtin(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
-    """Reads the data set that ``spec.dataset`` names."""
-    name = str(spec.dataset)
-    if name not in DATASETS:
-        raise DataError(f"no such data set{did_you_mean(name, DATASETS)}; there are {listed(DATASETS)}")
-    # Importing scikit-learn takes a second, which runs on other data need not wait for.
-    loader = getattr(importlib.import_module("sklearn.datasets"), DATASETS[name].loader)
-    found = loader()
-    arrays = Arrays((to_tensor(found["data"], "x"),), (to_tensor(found["target"], "y"),))
-    # A regression on labels has no classes.
-    classes = found.get("target_names", ()) if loss.correct is not None else ()
-    columns = tuple(map(str, found["feature_names"]))
-    return Raw(arrays, classes=tuple(map(str, classes)), columns=columns, divisor=DATASETS[name].divisor)
+class BundledData(DataSource):
+    """A data set that scikit-learn carries."""
+
+    name: ClassVar[str] = "dataset"
+    main_field: ClassVar[str] = "which"
+
+    which: Annotated[str, one_of(DATASETS)] = Field(description="a named data set that scikit-learn carries")
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"data set '{self.which}'"
+
+    def read(self, dag: Dag, loss: Loss) -> Raw:
+        """All samples; it has no split of its own."""
+        bundled = DATASETS[self.which]
+        # Importing scikit-learn takes a second, which runs on other data need not wait for.
+        loader = getattr(importlib.import_module("sklearn.datasets"), bundled.loader)
+        found = loader()
+        arrays = Arrays((to_tensor(found["data"], "x"),), (to_tensor(found["target"], "y"),))
+        # A regression on labels has no classes.
+        classes = found.get("target_names", ()) if loss.correct is not None else ()
+        columns = tuple(map(str, found["feature_names"]))
+        return Raw(arrays, classes=tuple(map(str, classes)), columns=columns, divisor=bundled.divisor)

@@ -6,39 +6,56 @@ import csv
 import io
 from array import array
 from collections.abc import Collection, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from dagrow.data.data_source import DataSource
 from dagrow.data.raw import Arrays, Raw, to_tensor
 from dagrow.errors import DataError, did_you_mean, listed
 from dagrow.files import open_file
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
-from dagrow.spec.run import DataSpec
 
 Line = tuple[int, list[str]]
 
 
-def read_csv(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
-    """Reads the table that ``spec.csv`` names; ``spec.target`` is the column to learn."""
-    lines = _lines(str(spec.csv))
-    header = _header(lines)
-    column = _target_column(header, str(spec.target))
-    features = [name for i, name in enumerate(header) if i != column]
-    values = array("d")  # eight bytes per number, a list of floats would take four times that
-    target: list[tuple[int, str]] = []
-    for number, cells in lines:
-        _check_count(number, cells, header)
-        _check_filled(number, cells, header)
-        target.append((number, cells.pop(column).strip()))
-        values.extend(_numbers(number, cells, features))
-    if not target:
-        raise DataError("the table has a header but no samples")
-    inputs = to_tensor(np.array(values).reshape(len(target), len(features)), "inputs")
-    targets, classes = _targets(target, str(spec.target), text_allowed=loss.correct is not None)
-    return Raw(Arrays((inputs,), (targets,)), classes=classes, columns=tuple(features), target=str(spec.target))
+class CsvTable(DataSource):
+    """A table with a header line."""
+
+    name: ClassVar[str] = "csv"
+    main_field: ClassVar[str] = "path"
+    path_fields: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str = Field(description="table with a header line; 'target' names the column to learn")
+    target: str = Field(description="column of the csv to learn")
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return self.path
+
+    def read(self, dag: Dag, loss: Loss) -> Raw:
+        """Reads all lines of the table."""
+        lines = _lines(self.path)
+        header = _header(lines)
+        column = _target_column(header, self.target)
+        features = [name for i, name in enumerate(header) if i != column]
+        values = array("d")  # eight bytes per number, a list of floats would take four times that
+        target: list[tuple[int, str]] = []
+        for number, cells in lines:
+            _check_count(number, cells, header)
+            _check_filled(number, cells, header)
+            target.append((number, cells.pop(column).strip()))
+            values.extend(_numbers(number, cells, features))
+        if not target:
+            raise DataError("the table has a header but no samples")
+        inputs = to_tensor(np.array(values).reshape(len(target), len(features)), "inputs")
+        targets, classes = _targets(target, self.target, text_allowed=loss.correct is not None)
+        return Raw(Arrays((inputs,), (targets,)), classes=classes, columns=tuple(features), target=self.target)
 
 
 def read_columns(path: str, columns: Sequence[str], known: Collection[str]) -> tuple[Tensor, tuple[str, ...]]:

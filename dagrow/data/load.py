@@ -5,17 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dagrow.data.data_source import DataSource
 from dagrow.data.fit import fit
 from dagrow.data.preprocessing import InputPreprocessing, Preprocessing
 from dagrow.data.raw import Arrays, Raw
 from dagrow.data.samples import Samples, TrainTestSplit
 from dagrow.data.scaling import Scale, scale_of, settle
-from dagrow.data.sources import chosen_source
 from dagrow.data.splitting import split_rows
 from dagrow.errors import DataError
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
-from dagrow.spec.run import DataSpec
+from dagrow.spec.data import DataSpec
 
 _SHOWN_CLASSES = 10
 
@@ -34,13 +34,14 @@ def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit
     Raises:
         DataError: with the source first, then what is wrong with it.
     """
-    name, read = chosen_source(spec)
+    source = spec.source
+    assert isinstance(source, DataSource)  # as is every class in the registry
     try:
-        raw = read(spec, dag, loss)
+        raw = source.read(dag, loss)
         train, test = _fitted(raw, spec, dag, loss, seed)
         return _scaled(raw, train, test, dag, loss, standardize=spec.standardize)
     except DataError as error:
-        raise DataError(f"{name}: {error}") from error
+        raise DataError(f"{source.title}: {error}") from error
 
 
 def _fitted(raw: Raw, spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> tuple[Fitted, Fitted]:

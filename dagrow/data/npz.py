@@ -11,17 +11,18 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
+from pydantic import Field
 from torch import Tensor
 
+from dagrow.data.data_source import DataSource
 from dagrow.data.raw import Arrays, Raw, to_tensor
 from dagrow.errors import DataError, did_you_mean, listed
 from dagrow.files import open_file
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
-from dagrow.spec.run import DataSpec
 
 _ENDINGS = ("", "_test", "_train")
 _OBJECTS = "holds Python objects, which are never loaded; save numbers"
@@ -36,14 +37,28 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def read_npz(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
-    """Reads the file that ``spec.npz`` names."""
-    with _open(str(spec.npz)) as stored:
-        names = tuple(stored.files)
-        train = _names(dag, "train", names)
-        test = _names(dag, "test", names)
-        _check_there(train[0] + train[1], names)
-        return Raw(_arrays(stored, train), _arrays(stored, test) if _has_test(test, train, names) else None)
+class NpzFile(DataSource):
+    """Arrays in one file."""
+
+    name: ClassVar[str] = "npz"
+    main_field: ClassVar[str] = "path"
+    path_fields: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str = Field(description="file with x_train, y_train, x_test, y_test")
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return self.path
+
+    def read(self, dag: Dag, loss: Loss) -> Raw:
+        """Reads the arrays of each input and output."""
+        with _open(self.path) as stored:
+            names = tuple(stored.files)
+            train = _names(dag, "train", names)
+            test = _names(dag, "test", names)
+            _check_there(train[0] + train[1], names)
+            return Raw(_arrays(stored, train), _arrays(stored, test) if _has_test(test, train, names) else None)
 
 
 def read_npz_inputs(path: str, dag: Dag) -> tuple[Tensor, ...]:

@@ -16,15 +16,18 @@ from torch import Tensor
 
 from dagrow.data.scaling import Scale
 from dagrow.data.step import PreprocessingStep
-from dagrow.errors import DataError, lookup
+from dagrow.errors import DataError
 from dagrow.files import sha256
 from dagrow.graph import Dag
 from dagrow.objectives import LOSSES, Loss
+from dagrow.registry import Registry
 
 PREPROCESSING = "preprocessing.json"
 """The name of the file, in a run directory and in its export."""
 
-STEPS: dict[str, type[PreprocessingStep]] = {step.kind: step for step in (Scale,)}
+STEPS: Registry[type[PreprocessingStep]] = Registry(
+    "kind of step", {step.kind: step for step in (Scale,)}, error=DataError
+)
 
 _VERSION = 1
 _SUM = "sha256"
@@ -70,10 +73,7 @@ class InputPreprocessing:
     def from_entry(cls, entry: Mapping[str, Any]) -> InputPreprocessing:
         """From what `entry` gave; raises what `PreprocessingStep.from_entry` does."""
         shape = tuple(map(int, entry["shape"]))
-        steps = tuple(
-            lookup(STEPS, str(step["kind"]), "kind of step", DataError).from_entry(step, shape)
-            for step in entry["steps"]
-        )
+        steps = tuple(STEPS.find(str(step["kind"])).from_entry(step, shape) for step in entry["steps"])
         return cls(str(entry["name"]), shape, _DTYPES[entry["dtype"]], steps)
 
 
@@ -140,7 +140,7 @@ class Preprocessing:
                 raise DataError(f"version {entry['version']!r:.20} of the format; this dagrow reads {_VERSION}")
             found = cls(
                 tuple(map(InputPreprocessing.from_entry, entry["inputs"])),
-                lookup(LOSSES, str(entry["loss"]), "loss", DataError).name,
+                LOSSES.find(str(entry["loss"])).name,
                 _words(entry["columns"]),
                 _words([entry["target"]])[0],
                 _words(entry["classes"]),

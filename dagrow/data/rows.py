@@ -12,8 +12,9 @@ from dagrow.data.csv_table import read_columns
 from dagrow.data.fit import fit_inputs
 from dagrow.data.npz import read_npy, read_npz_inputs
 from dagrow.data.preprocessing import Preprocessing
-from dagrow.errors import DataError, lookup
+from dagrow.errors import DataError
 from dagrow.graph import Dag
+from dagrow.registry import Registry
 
 
 class Rows(NamedTuple):
@@ -40,7 +41,7 @@ def read_rows(path: str | Path, preprocessing: Preprocessing, dag: Dag) -> Rows:
         DataError: with the file first, then what is wrong with it.
     """
     try:
-        read = lookup(READERS, Path(path).suffix.lower(), "kind of file", DataError)
+        read = READERS.find(Path(path).suffix.lower())
         inputs, unknown = read(str(path), preprocessing, dag)
         return Rows(fit_inputs(inputs, dag), unknown)
     except DataError as error:
@@ -62,4 +63,6 @@ def _npy(path: str, preprocessing: Preprocessing, dag: Dag) -> Rows:
     return Rows((read_npy(path),))
 
 
-READERS: dict[str, Callable[[str, Preprocessing, Dag], Rows]] = {".csv": _csv, ".npz": _npz, ".npy": _npy}
+READERS: Registry[Callable[[str, Preprocessing, Dag], Rows]] = Registry(
+    "kind of file", {".csv": _csv, ".npz": _npz, ".npy": _npy}, error=DataError
+)

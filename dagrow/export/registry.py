@@ -10,7 +10,7 @@ import torch
 
 from dagrow.build import Network, drop_additions
 from dagrow.data import Preprocessing
-from dagrow.errors import ExportError, lookup
+from dagrow.errors import ExportError
 from dagrow.export.base import Exported, Exporter
 from dagrow.export.compare import largest_difference
 from dagrow.export.onnx import OnnxExporter
@@ -19,10 +19,13 @@ from dagrow.export.python import PythonExporter
 from dagrow.export.staging import check_destination, disk_errors, put_in_place, staged
 from dagrow.export.subject import ExportSubject
 from dagrow.randomness import torch_random_numbers_kept
+from dagrow.registry import Registry
 
-EXPORTERS: dict[str, Exporter] = {
-    exporter.name: exporter for exporter in (PythonExporter(), Pt2Exporter(), OnnxExporter())
-}
+EXPORTERS: Registry[Exporter] = Registry(
+    "export",
+    {exporter.name: exporter for exporter in (PythonExporter(), Pt2Exporter(), OnnxExporter())},
+    error=ExportError,
+)
 
 
 def export_network(
@@ -51,7 +54,7 @@ def export_network(
         ExportError: if the network cannot take this form, does not come back equal, or ``out`` cannot be
             written or is something else than an earlier export of this kind. Nothing is left there then.
     """
-    exporter = lookup(EXPORTERS, to, "export", ExportError)
+    exporter = EXPORTERS.find(to)
     exporter.require()
     given, target = Path(out), Path(os.path.realpath(out))
     with disk_errors(given), torch_random_numbers_kept():

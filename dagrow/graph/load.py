@@ -10,7 +10,6 @@ from dagrow.graph.dag import Dag
 from dagrow.graph.nonparametric import nonparametric_problems
 from dagrow.graph.sites import NotGrowable, site
 from dagrow.spec import GraphSpec, RunSpec, SourceFile, read_graph, read_run
-from dagrow.spec.run import DATASETS
 
 
 def load_graph(path: str | Path) -> GraphSpec:
@@ -39,7 +38,7 @@ def checked_run(run: RunSpec, source: SourceFile) -> RunSpec:
     Raises:
         SpecError: with every problem found, each where it was written.
     """
-    _check(run.graph, source, [*_unknown_dataset(run), *_unknown_growth_nodes(run), *_unwatched(run)])
+    _check(run.graph, source, [*_unknown_growth_nodes(run), *_unwatched(run)])
     if problems := [*_fixed_growth_nodes(run), *nonparametric_problems(run)]:
         raise source.error(problems)
     return run
@@ -52,14 +51,6 @@ def _check(spec: GraphSpec, source: SourceFile, problems: list[Problem]) -> None
         problems = [*error.problems, *problems]
     if problems:
         raise source.error(problems)
-
-
-def _unknown_dataset(run: RunSpec) -> list[Problem]:
-    name = run.data.dataset
-    if name is None or name in DATASETS:
-        return []
-    near = did_you_mean(name, DATASETS)
-    return [Problem(("data", "dataset"), f"unknown data set {name!r}{near}; allowed: {listed(DATASETS)}")]
 
 
 def _unwatched(run: RunSpec) -> list[Problem]:

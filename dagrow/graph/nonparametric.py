@@ -6,6 +6,7 @@ from dagrow.errors import Problem, listed
 from dagrow.graph.dag import Dag
 from dagrow.graph.sites import GrowableNode, site
 from dagrow.ops import ACTIVATIONS, NORMS
+from dagrow.registry import registry
 from dagrow.spec import RunSpec
 
 
@@ -14,7 +15,8 @@ def nonparametric_problems(run: RunSpec) -> list[Problem]:
     dag, found = Dag.of(run.graph), []
     if run.training.penalty is not None:
         found += [problem for name in dag.order for problem in _of_penalty(dag, name)]
-        if {"node", "layer"} & set(run.growth.candidates):
+        types = registry("kind of candidate")
+        if any(types[name].makes_nodes for name in run.growth.candidates):
             new, where = run.growth.new_node, ("growth", "new_node")
             found += [Problem((*where, "activation"), text) for each in new.activation if (text := _bent(each))]
             found += [Problem((*where, "norm"), text) for each in new.norm if (text := _scaled(each))]

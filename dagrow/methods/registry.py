@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dagrow.errors import DagrowError, lookup
+from dagrow.errors import DagrowError
 from dagrow.methods.firefly import firefly, firefly_edge
 from dagrow.methods.folding import folding
 from dagrow.methods.gradmax import gradmax
@@ -16,19 +16,25 @@ from dagrow.methods.north import north_activations, north_weights
 from dagrow.methods.padding import random_zero_fan_out
 from dagrow.methods.random import random
 from dagrow.methods.tiny import tiny
+from dagrow.registry import Registry
+from dagrow.registry.table import unknown
 
-METHODS: dict[str, Method] = {
-    "tiny": Method(tiny, completed=True),
-    "nonlinear": Method(nonlinear, searches=True),
-    "gradmax": Method(gradmax, needs=(GOAL, EXISTING, SILENCE)),
-    "north_weights": Method(north_weights, needs=(EXISTING,)),
-    "north_activations": Method(north_activations, needs=(EXISTING,)),
-    "firefly": Method(firefly, needs=(GOAL, EXISTING, SAMPLES), edge=firefly_edge),
-    "net2net": Method(net2net, needs=(EXISTING,), deepens=True, fills=False),
-    "folding": Method(folding, needs=(CHAIN,)),
-    "random": Method(random),
-    "random_zero_fan_out": Method(random_zero_fan_out),
-}
+METHODS: Registry[Method] = Registry(
+    "method",
+    {
+        "tiny": Method(tiny, completed=True),
+        "nonlinear": Method(nonlinear, searches=True),
+        "gradmax": Method(gradmax, needs=(GOAL, EXISTING, SILENCE)),
+        "north_weights": Method(north_weights, needs=(EXISTING,)),
+        "north_activations": Method(north_activations, needs=(EXISTING,)),
+        "firefly": Method(firefly, needs=(GOAL, EXISTING, SAMPLES), edge=firefly_edge),
+        "net2net": Method(net2net, needs=(EXISTING,), deepens=True, fills=False),
+        "folding": Method(folding, needs=(CHAIN,)),
+        "random": Method(random),
+        "random_zero_fan_out": Method(random_zero_fan_out),
+    },
+    reserved=("none",),
+)
 
 
 def _nothing(moments: SiteMoments, request: MethodRequest) -> Neurons:
@@ -43,16 +49,15 @@ class _Completions(Mapping[str, Method]):
     """All methods but `tiny` itself, as they are registered, and none."""
 
     def __getitem__(self, name: str) -> Method:
-        return self._now()[name]
+        if name == "tiny":
+            raise KeyError(name)
+        return NOTHING if name == "none" else METHODS[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._now())
+        return iter(["none", *(name for name in METHODS if name != "tiny")])
 
     def __len__(self) -> int:
-        return len(self._now())
-
-    def _now(self) -> dict[str, Method]:
-        return {"none": NOTHING} | {name: method for name, method in METHODS.items() if name != "tiny"}
+        return len(list(iter(self)))
 
 
 COMPLETIONS = _Completions()
@@ -72,9 +77,7 @@ def register_method(name: str, method: Method | Formula) -> None:
     if not callable(method):
         raise DagrowError(f"method '{name}' is not callable: give a function (moments, request) -> neurons")
     own = method if isinstance(method, Method) else Method(method)
-    if {"none": NOTHING, **METHODS}.get(name, own) != own:
-        raise DagrowError(f"a method named '{name}' is registered already")
-    METHODS[name] = own
+    METHODS.add(name, own)
 
 
 def find_method(name: str) -> Method:
@@ -83,7 +86,7 @@ def find_method(name: str) -> Method:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    return lookup(METHODS, name, "method")
+    return METHODS.find(name)
 
 
 def find_completion(name: str) -> Method:
@@ -92,4 +95,6 @@ def find_completion(name: str) -> Method:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    return lookup(COMPLETIONS, name, "completion")
+    if name not in COMPLETIONS:
+        raise DagrowError(unknown("completion", name, COMPLETIONS))
+    return COMPLETIONS[name]

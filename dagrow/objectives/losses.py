@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from dagrow.errors import DataError
 from dagrow.layout import Shape, TensorLayout
+from dagrow.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -105,32 +106,36 @@ def _by_sample(right: Tensor) -> Tensor:
     return right.double().reshape(len(right), -1).mean(1)
 
 
-LOSSES: dict[str, Loss] = {
-    loss.name: loss
-    for loss in (
-        Loss(
-            "cross_entropy",
-            functional.cross_entropy,
-            _labels,
-            _right_label,
-            "logits of the classes",
-            _likeliest,
-        ),
-        Loss(
-            "mse",
-            functional.mse_loss,
-            _values,
-            None,
-            "numbers in the units of the training targets",
-            error=torch.sub,
-        ),
-        Loss(
-            "binary_cross_entropy",
-            functional.binary_cross_entropy_with_logits,
-            _bits,
-            _right_bits,
-            "logits of label 1 against label 0",
-            _likelier_bits,
-        ),
-    )
-}
+LOSSES: Registry[Loss] = Registry(
+    "loss",
+    {
+        loss.name: loss
+        for loss in (
+            Loss(
+                "cross_entropy",
+                functional.cross_entropy,
+                _labels,
+                _right_label,
+                "logits of the classes",
+                _likeliest,
+            ),
+            Loss(
+                "mse",
+                functional.mse_loss,
+                _values,
+                None,
+                "numbers in the units of the training targets",
+                error=torch.sub,
+            ),
+            Loss(
+                "binary_cross_entropy",
+                functional.binary_cross_entropy_with_logits,
+                _bits,
+                _right_bits,
+                "logits of label 1 against label 0",
+                _likelier_bits,
+            ),
+        )
+    },
+    error=DataError,
+)

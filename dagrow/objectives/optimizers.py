@@ -6,19 +6,23 @@ import torch
 
 from dagrow.objectives.adarad import AdaRad
 from dagrow.objectives.adarad_m import AdaRadM
+from dagrow.registry import Registry
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "adagrad": torch.optim.Adagrad,
-    "adadelta": torch.optim.Adadelta,
-    "adamax": torch.optim.Adamax,
-    "nadam": torch.optim.NAdam,
-    "radam": torch.optim.RAdam,
-    "rmsprop": torch.optim.RMSprop,
-    "rprop": torch.optim.Rprop,
-    "asgd": torch.optim.ASGD,
-    "adarad": AdaRad,
-    "adarad_m": AdaRadM,
-}
+OPTIMIZERS: Registry[type[torch.optim.Optimizer]] = Registry(
+    "optimizer",
+    {
+        "sgd": torch.optim.SGD,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "adagrad": torch.optim.Adagrad,
+        "adadelta": torch.optim.Adadelta,
+        "adamax": torch.optim.Adamax,
+        "nadam": torch.optim.NAdam,
+        "radam": torch.optim.RAdam,
+        "rmsprop": torch.optim.RMSprop,
+        "rprop": torch.optim.Rprop,
+        "asgd": torch.optim.ASGD,
+        "adarad": AdaRad,
+        "adarad_m": AdaRadM,
+    },
+)

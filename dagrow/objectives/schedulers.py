@@ -7,6 +7,8 @@ from typing import Any
 
 from torch.optim import lr_scheduler
 
+from dagrow.registry import Registry
+
 
 @dataclass(frozen=True)
 class Scheduler:
@@ -21,14 +23,17 @@ class Scheduler:
     reads_loss: bool = False
 
 
-SCHEDULERS: dict[str, Scheduler] = {
-    "constant": Scheduler(lr_scheduler.ConstantLR),
-    "linear": Scheduler(lr_scheduler.LinearLR),
-    "step": Scheduler(lr_scheduler.StepLR),
-    "multi_step": Scheduler(lr_scheduler.MultiStepLR),
-    "exponential": Scheduler(lr_scheduler.ExponentialLR),
-    "polynomial": Scheduler(lr_scheduler.PolynomialLR),
-    "cosine": Scheduler(lr_scheduler.CosineAnnealingLR),
-    "cosine_restarts": Scheduler(lr_scheduler.CosineAnnealingWarmRestarts),
-    "plateau": Scheduler(lr_scheduler.ReduceLROnPlateau, reads_loss=True),
-}
+SCHEDULERS: Registry[Scheduler] = Registry(
+    "scheduler",
+    {
+        "constant": Scheduler(lr_scheduler.ConstantLR),
+        "linear": Scheduler(lr_scheduler.LinearLR),
+        "step": Scheduler(lr_scheduler.StepLR),
+        "multi_step": Scheduler(lr_scheduler.MultiStepLR),
+        "exponential": Scheduler(lr_scheduler.ExponentialLR),
+        "polynomial": Scheduler(lr_scheduler.PolynomialLR),
+        "cosine": Scheduler(lr_scheduler.CosineAnnealingLR),
+        "cosine_restarts": Scheduler(lr_scheduler.CosineAnnealingWarmRestarts),
+        "plateau": Scheduler(lr_scheduler.ReduceLROnPlateau, reads_loss=True),
+    },
+)

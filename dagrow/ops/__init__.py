@@ -5,12 +5,13 @@ from dagrow.ops.activation import ACTIVATIONS, Activation
 from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
 from dagrow.ops.norm import NORMS
 from dagrow.ops.norm_base import Norm
-from dagrow.ops.pool import Pool
+from dagrow.ops.pool import POOLS, Pool
 from dagrow.ops.registry import find_op, op_between, op_names, register_op
 
 __all__ = [
     "ACTIVATIONS",
     "NORMS",
+    "POOLS",
     "Activation",
     "Norm",
     "Op",

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dagrow.registry import Registry
+
 _SELU_SCALE = 1.0507009873554804934193349852946
 _SELU_ALPHA = 1.6732632423543772848170429916717
 
@@ -60,72 +62,71 @@ class Activation:
         return torch.where(z > 0, self.slope_right * z, self.slope_left * z)
 
 
-ACTIVATIONS: dict[str, Activation] = {
-    activation.name: activation
-    for activation in (
-        Activation("identity", lambda z: z, nn.Identity, "nn.Identity()", homogeneous=True, call="{}", line="exact"),
-        Activation(
-            "relu",
-            functional.relu,
-            nn.ReLU,
-            "nn.ReLU()",
-            slope_left=0.0,
-            homogeneous=True,
-            call="torch.relu({})",
-            line="pairs",
-        ),
-        Activation(
-            "leaky_relu",
-            functional.leaky_relu,
-            nn.LeakyReLU,
-            "nn.LeakyReLU()",
-            slope_left=0.01,
-            homogeneous=True,
-            call="nn.functional.leaky_relu({})",
-            line="pairs",
-        ),
-        Activation("elu", functional.elu, nn.ELU, "nn.ELU()", call="nn.functional.elu({})", line="shifted"),
-        Activation(
-            "selu",
-            functional.selu,
-            nn.SELU,
-            "nn.SELU()",
-            slope_left=_SELU_SCALE * _SELU_ALPHA,
-            slope_right=_SELU_SCALE,
-            call="torch.selu({})",
-            line="shifted",
-        ),
-        Activation(
-            "gelu",
-            functional.gelu,
-            nn.GELU,
-            "nn.GELU()",
-            slope_left=0.5,
-            slope_right=0.5,
-            call="nn.functional.gelu({})",
-            line="pairs",
-        ),
-        Activation(
-            "silu",
-            functional.silu,
-            nn.SiLU,
-            "nn.SiLU()",
-            slope_left=0.5,
-            slope_right=0.5,
-            call="nn.functional.silu({})",
-            line="pairs",
-        ),
-        Activation("tanh", torch.tanh, nn.Tanh, "nn.Tanh()", call="torch.tanh({})"),
-        Activation(
-            "softplus",
-            functional.softplus,
-            nn.Softplus,
-            "nn.Softplus()",
-            slope_left=0.5,
-            slope_right=0.5,
-            at_zero=0.6931471805599453,
-            call="nn.functional.softplus({})",
-            line="pairs",
-        ),
-    )
-}
+_BUILT_IN = (
+    Activation("identity", lambda z: z, nn.Identity, "nn.Identity()", homogeneous=True, call="{}", line="exact"),
+    Activation(
+        "relu",
+        functional.relu,
+        nn.ReLU,
+        "nn.ReLU()",
+        slope_left=0.0,
+        homogeneous=True,
+        call="torch.relu({})",
+        line="pairs",
+    ),
+    Activation(
+        "leaky_relu",
+        functional.leaky_relu,
+        nn.LeakyReLU,
+        "nn.LeakyReLU()",
+        slope_left=0.01,
+        homogeneous=True,
+        call="nn.functional.leaky_relu({})",
+        line="pairs",
+    ),
+    Activation("elu", functional.elu, nn.ELU, "nn.ELU()", call="nn.functional.elu({})", line="shifted"),
+    Activation(
+        "selu",
+        functional.selu,
+        nn.SELU,
+        "nn.SELU()",
+        slope_left=_SELU_SCALE * _SELU_ALPHA,
+        slope_right=_SELU_SCALE,
+        call="torch.selu({})",
+        line="shifted",
+    ),
+    Activation(
+        "gelu",
+        functional.gelu,
+        nn.GELU,
+        "nn.GELU()",
+        slope_left=0.5,
+        slope_right=0.5,
+        call="nn.functional.gelu({})",
+        line="pairs",
+    ),
+    Activation(
+        "silu",
+        functional.silu,
+        nn.SiLU,
+        "nn.SiLU()",
+        slope_left=0.5,
+        slope_right=0.5,
+        call="nn.functional.silu({})",
+        line="pairs",
+    ),
+    Activation("tanh", torch.tanh, nn.Tanh, "nn.Tanh()", call="torch.tanh({})"),
+    Activation(
+        "softplus",
+        functional.softplus,
+        nn.Softplus,
+        "nn.Softplus()",
+        slope_left=0.5,
+        slope_right=0.5,
+        at_zero=0.6931471805599453,
+        call="nn.functional.softplus({})",
+        line="pairs",
+    ),
+)
+
+ACTIVATIONS: Registry[Activation] = Registry("activation", {entry.name: entry for entry in _BUILT_IN})

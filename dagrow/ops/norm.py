@@ -11,6 +11,7 @@ from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.base import ShapeError
 from dagrow.ops.cap_norm import CapNorm
 from dagrow.ops.norm_base import Norm, batch_norm_of
+from dagrow.registry import Registry
 
 
 class BatchNorm(Norm):
@@ -60,4 +61,6 @@ class LayerNorm(Norm):
         return nn.GroupNorm(1, layout.channels) if grouped else nn.LayerNorm(layout.channels)
 
 
-NORMS: dict[str, Norm] = {norm.name: norm for norm in (BatchNorm(), LayerNorm(), CapNorm())}
+NORMS: Registry[Norm] = Registry(
+    "norm", {norm.name: norm for norm in (BatchNorm(), LayerNorm(), CapNorm())}, reserved=("none",)
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.base import ShapeError
+from dagrow.registry import Registry, one_of
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ class Pool(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["max", "average", "global_average", "upsample"]
+    kind: Annotated[str, one_of("kind of pool")]
     kernel: Extent = Field(default=2, description="extent of the window along every axis")
     stride: Extent | None = Field(default=None, description="step between windows; the kernel if left out")
     padding: Margin = Field(default=0, description="margin around the map, at most half the kernel")
@@ -45,7 +46,17 @@ class Pool(BaseModel):
 
     @property
     def _rules(self) -> _PoolType:
-        return _KINDS[self.kind]
+        return POOLS[self.kind]
+
+    @property
+    def has_window(self) -> bool:
+        """Whether there is anything to say beside its kind."""
+        return bool(self._rules.fields)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the pool is its own linear stand-in."""
+        return self._rules.is_linear
 
     @property
     def step(self) -> int:
@@ -63,7 +74,7 @@ class Pool(BaseModel):
     @property
     def plain(self) -> str:
         """The spec as a person writes it, for labels: ``max 2`` or ``global_average``."""
-        return f"{self.kind} {self.kernel}" if self._rules.fields else self.kind
+        return f"{self.kind} {self.kernel}" if self.has_window else self.kind
 
     def module(self, shape: Shape) -> nn.Module | None:
         """The ``nn`` layer for maps, or None where a mean over tokens does it."""
@@ -87,6 +98,8 @@ class _PoolType(ABC):
 
     fields: ClassVar[tuple[str, ...]] = ()
     refused: ClassVar[str] = "kernel, stride or padding"
+    is_linear: ClassVar[bool] = True
+    """Whether `averaged` is what `run` does."""
 
     @abstractmethod
     def output_shape(self, pool: Pool, shape: TensorLayout) -> TensorLayout: ...
@@ -160,6 +173,10 @@ class _Windows(_PoolType):
         return kinds[len(shape.positions) - 1]
 
 
+class _Largest(_Windows):
+    is_linear = False
+
+
 class _Upsample(_PoolType):
     """Each pixel becomes a square of equal ones."""
 
@@ -187,12 +204,15 @@ def _map(pool: Pool, shape: TensorLayout) -> TensorLayout:
 
 _AVERAGES = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
 
-_KINDS: dict[str, _PoolType] = {
-    "max": _Windows(
-        (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d),
-        (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d),
-    ),
-    "average": _Windows((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _AVERAGES),
-    "global_average": _GlobalAverage(),
-    "upsample": _Upsample(),
-}
+POOLS: Registry[_PoolType] = Registry(
+    "kind of pool",
+    {
+        "max": _Largest(
+            (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d),
+            (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d),
+        ),
+        "average": _Windows((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _AVERAGES),
+        "global_average": _GlobalAverage(),
+        "upsample": _Upsample(),
+    },
+)

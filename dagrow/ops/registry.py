@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagrow.errors import DagrowError, listed, lookup
+from dagrow.errors import DagrowError, listed
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.base import Op
 from dagrow.ops.conv1d import Conv1d
@@ -11,8 +11,11 @@ from dagrow.ops.conv3d import Conv3d
 from dagrow.ops.conv_transpose2d import ConvTranspose2d
 from dagrow.ops.identity import Identity
 from dagrow.ops.linear import Linear
+from dagrow.registry import Registry
 
-_OPS: dict[str, type[Op]] = {op.name: op for op in (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose2d, Identity)}
+_OPS: Registry[type[Op]] = Registry(
+    "op", {op.name: op for op in (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose2d, Identity)}
+)
 
 
 def register_op(op: type[Op]) -> type[Op]:
@@ -27,10 +30,7 @@ def register_op(op: type[Op]) -> type[Op]:
     missing = sorted(getattr(op, "__abstractmethods__", ()))
     if missing:
         raise DagrowError(f"op '{name}' lacks {listed(missing)}")
-    if _OPS.get(name, op) is not op:
-        raise DagrowError(f"an op named '{name}' is registered already")
-    _OPS[name] = op
-    return op
+    return _OPS.add(name, op)
 
 
 def op_names() -> tuple[str, ...]:
@@ -44,7 +44,7 @@ def find_op(name: str) -> type[Op]:
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    return lookup(_OPS, name, "op")
+    return _OPS.find(name)
 
 
 def op_between(source: Shape, target: Shape, kernel: int) -> Op | None:

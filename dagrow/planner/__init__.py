@@ -2,12 +2,12 @@
 
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.insertion_modes import INSERT
-from dagrow.planner.kinds import KINDS
+from dagrow.planner.kinds import KINDS, CandidateType, register_candidate_type
 from dagrow.planner.locations import find_locations
 from dagrow.planner.method_requirements import check_growth, check_needs
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.propose import apply, propose
-from dagrow.planner.selection import WHERE, promise, rounding
+from dagrow.planner.selection import WHERE, Selection, Turn, promise, register_selection, rounding
 from dagrow.planner.size_warning import size_warning, warning_of_width
 
 __all__ = [
@@ -15,14 +15,19 @@ __all__ = [
     "KINDS",
     "WHERE",
     "Candidate",
+    "CandidateType",
     "Plan",
+    "Selection",
     "Stages",
+    "Turn",
     "apply",
     "check_growth",
     "check_needs",
     "find_locations",
     "promise",
     "propose",
+    "register_candidate_type",
+    "register_selection",
     "rounding",
     "size_warning",
     "warning_of_width",

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dagrow.errors import GrowthError, lookup
+from dagrow.errors import GrowthError
 from dagrow.mutation import Change
 from dagrow.planner.simulated_change import Trial
+from dagrow.registry import Registry
 
 Insertion = Callable[[Trial, float], Change]
 """``(what was measured, its best amplitude) -> what is made``."""
 
-INSERT: dict[str, Insertion] = {
-    "amplitude": lambda trial, amplitude: trial.scaled(amplitude),
-    "silent": lambda trial, amplitude: trial.scaled(amplitude, silent=True),
-    "zero_fan_out": lambda trial, amplitude: trial.scaled(amplitude, silent=True, trusted=True),
-}
+INSERT: Registry[Insertion] = Registry(
+    "insert",
+    {
+        "amplitude": lambda trial, amplitude: trial.scaled(amplitude),
+        "silent": lambda trial, amplitude: trial.scaled(amplitude, silent=True),
+        "zero_fan_out": lambda trial, amplitude: trial.scaled(amplitude, silent=True, trusted=True),
+    },
+    error=GrowthError,
+)
 
 
 def find_insert(name: str) -> Insertion:
@@ -24,4 +29,4 @@ def find_insert(name: str) -> Insertion:
     Raises:
         GrowthError: with the nearest name, if there is none.
     """
-    return lookup(INSERT, name, "insert", GrowthError)
+    return INSERT.find(name)

@@ -15,14 +15,11 @@ from dagrow.planner.evaluate import Evaluator
 from dagrow.planner.kinds import KINDS, Proposal, Solution
 from dagrow.planner.outcome import Result, nothing
 from dagrow.planner.pairs import Asked, best_pairs
-from dagrow.planner.selection import COSTED, promise, rounding
+from dagrow.planner.selection import WHERE, promise, rounding
 from dagrow.planner.sign_selection import SignChoice
 from dagrow.planner.simulated_change import Trial
 from dagrow.statistics import ActivationCache
 from dagrow.ties import best_first
-
-RANKED_BY_GAIN = frozenset({"gain", *COSTED})
-"""Strategies under which what promises little may fall out before its gain is known."""
 
 
 @dataclass
@@ -163,7 +160,7 @@ def _steepest(
     without a slope have no part in it.
     """
     slopes: dict[str, dict[int, float]] = {}
-    for track in tracks if where in RANKED_BY_GAIN else ():
+    for track in tracks if WHERE[where].by_gain else ():
         draft = drafts[track.draft]
         if track.first_order.slope is not None and not KINDS[draft.kind].screened:
             own = slopes.setdefault(draft.kind, {})
@@ -179,7 +176,7 @@ def _steepest(
 
 def _front(tracks: list[_Track], finalists: int, where: str) -> tuple[list[_Track], dict[int, str]]:
     """The most promising tracks, in their order, and why the others go no further."""
-    if where not in RANKED_BY_GAIN or len(tracks) <= finalists:
+    if not WHERE[where].by_gain or len(tracks) <= finalists:
         return tracks, {}
 
     front = _most_gained(tracks, where)[:finalists]

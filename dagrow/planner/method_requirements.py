@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from dagrow.errors import GrowthError, listed, lookup
+from dagrow.errors import GrowthError, listed
 from dagrow.graph import Dag, GrowableNode, NoChain, relu_chain, sites
 from dagrow.methods import (
     CHAIN,
@@ -22,6 +22,7 @@ from dagrow.methods import (
 )
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.existing import existing_neurons
+from dagrow.registry import Registry
 from dagrow.spec.growth import GrowthSpec
 from dagrow.statistics import ActivationCache, SiteLayout, Statistics, chain_of, judged, labels_problem
 
@@ -65,7 +66,7 @@ def check_needs(makers: Mapping[str, Method], dag: Dag, kinds: Sequence[str], ta
     """
     for name, method in makers.items():
         for need in method.needs:
-            if reason := lookup(NEEDS, need, "need", GrowthError).missing(dag, kinds, target):
+            if reason := NEEDS.find(need).missing(dag, kinds, target):
                 raise GrowthError(f"method '{name}' {reason}")
 
 
@@ -134,11 +135,15 @@ def _supply_chain(snapshots: ActivationCache) -> Supply:
     return supply
 
 
-NEEDS: dict[str, Need] = {
-    GOAL: Need(),
-    SAMPLES: Need(),
-    EXISTING: Need(supply=_supply_existing),
-    CHAIN: Need(_no_chain, _supply_chain),
-    SILENCE: Need(_no_silence),
-}
+NEEDS: Registry[Need] = Registry(
+    "need",
+    {
+        GOAL: Need(),
+        SAMPLES: Need(),
+        EXISTING: Need(supply=_supply_existing),
+        CHAIN: Need(_no_chain, _supply_chain),
+        SILENCE: Need(_no_silence),
+    },
+    error=GrowthError,
+)
 """By the name that methods use."""

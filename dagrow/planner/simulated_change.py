@@ -192,7 +192,7 @@ class Trial:
         return not self.fan_in_fixed and any(
             not ACTIVATIONS[node.activation].smooth_at_zero
             or (node.norm != "none" and node.activation != "identity")
-            or (node.pool is not None and node.pool.kind == "max")
+            or (node.pool is not None and not node.pool.is_linear)
             for node in nodes
         )
 

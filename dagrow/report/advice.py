@@ -57,7 +57,8 @@ ADVICE: tuple[Advice, ...] = (
         lambda run: (
             _trains(run)
             and run.growth.candidates == ("widen",)
-            and (run.growth.method, run.growth.completion) == ("tiny", "nonlinear")
+            and run.growth.method == "tiny"
+            and run.growth.completion == "nonlinear"
         ),
         "nodes only widen: 'growth.completion: none' is as good mostly, at a tenth of the work of growth and less",
     ),

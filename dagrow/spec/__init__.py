@@ -1,5 +1,6 @@
 """What a graph and a run are: frozen data, from YAML and back."""
 
+from dagrow.spec.data import DataSourceSpec, DataSpec
 from dagrow.spec.document import Document, read_document
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
@@ -10,7 +11,6 @@ from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 from dagrow.spec.patch import GraphPatch, TablePatch
 from dagrow.spec.run import (
     CheckpointSpec,
-    DataSpec,
     OptimizerSpec,
     RunSpec,
     TrainingSpec,
@@ -22,6 +22,7 @@ from dagrow.spec.writing import dump_graph, dump_run, plain_graph, save_graph, w
 __all__ = [
     "BudgetSpec",
     "CheckpointSpec",
+    "DataSourceSpec",
     "DataSpec",
     "Document",
     "EdgeId",

@@ -18,9 +18,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from dagrow.errors import did_you_mean, listed
+from dagrow.errors import listed
 from dagrow.layout import ChannelOrder, TensorLayout
 from dagrow.ops import ACTIVATIONS, NORMS, Op, Pool, find_op, op_names
+from dagrow.registry import one_of
 from dagrow.spec.frozen import FrozenDict
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -33,25 +34,25 @@ class SpecPart(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @classmethod
+    def allowed_fields(cls, data: Any = None) -> list[str]:
+        """The fields that an entry may have, for messages; ``data`` is the entry as written."""
+        return list(cls.model_fields)
+
+    @classmethod
+    def annotation_of(cls, field: str) -> Any:
+        """What a field holds; None if there is no such field."""
+        found = cls.model_fields.get(field)
+        return None if found is None else found.annotation
+
 
 class SpecFile(SpecPart):
     """Base of what a whole file describes, which may say the ``version`` of its format."""
 
-
-def one_of(table: Any, what: str) -> BeforeValidator:
-    """A validator that takes the keys of ``table`` and names the nearest one otherwise."""
-
-    def check(value: Any) -> Any:
-        if not isinstance(value, str) or value not in table:
-            near = did_you_mean(value, table) if isinstance(value, str) else ""
-            raise PydanticCustomError(
-                "unknown_name",
-                "unknown {what} {value}{near}; allowed: {allowed}",
-                {"what": what, "value": repr(value), "near": near, "allowed": listed(table)},
-            )
-        return value
-
-    return BeforeValidator(check)
+    @classmethod
+    def allowed_fields(cls, data: Any = None) -> list[str]:
+        """As of every entry, and the version."""
+        return ["version", *super().allowed_fields(data)]
 
 
 def _check_name(value: Any) -> Any:
@@ -105,6 +106,9 @@ class EdgeId(NamedTuple):
         return {"type": "string", "pattern": "->"}
 
 
+_OP = one_of("op")
+
+
 def _read_op(value: Any) -> Any:
     if isinstance(value, Op):
         return value
@@ -115,15 +119,7 @@ def _read_op(value: Any) -> Any:
             "an edge is an op name or a mapping with 'op: name'; ops: {allowed}",
             {"allowed": listed(op_names())},
         )
-    name = fields["op"]
-    if not isinstance(name, str) or name not in op_names():
-        near = did_you_mean(name, op_names()) if isinstance(name, str) else ""
-        raise PydanticCustomError(
-            "unknown_name",
-            "unknown op {value}{near}; allowed: {allowed}",
-            {"value": repr(name), "near": near, "allowed": listed(op_names())},
-        )
-    return find_op(name).model_validate(fields)
+    return find_op(_OP.check(fields["op"])).model_validate(fields)
 
 
 def _write_op(op: Op) -> Any:
@@ -135,7 +131,7 @@ Edge = Annotated[SerializeAsAny[Op], BeforeValidator(_read_op), PlainSerializer(
 
 
 def _write_pool(pool: Pool | None) -> Any:
-    if pool is None or pool.kind == "global_average":
+    if pool is None or not pool.has_window:
         return pool and pool.kind
     return pool.model_dump(exclude_defaults=True)
 
@@ -171,12 +167,10 @@ class NodeSpec(SpecPart):
 
     size: Size | None = Field(default=None, description="features (channels); may be left out where the edges fix it")
     merge: Literal["sum", "concat"] = Field(default="sum", description="how incoming edges are joined")
-    norm: Annotated[str, one_of(("none", *NORMS), "norm")] = Field(
+    norm: Annotated[str, one_of(NORMS, also=("none",))] = Field(
         default="none", description="normalisation of the merged values"
     )
-    activation: Annotated[str, one_of(ACTIVATIONS, "activation")] = Field(
-        default="identity", description="pointwise function"
-    )
+    activation: Annotated[str, one_of(ACTIVATIONS)] = Field(default="identity", description="pointwise function")
     pool: Annotated[Pool | None, PlainSerializer(_write_pool)] = Field(
         default=None,
         description="pooling after the activation: {kind, kernel, stride, padding} or global_average",

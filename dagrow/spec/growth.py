@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BeforeValidator,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -17,19 +17,19 @@ from pydantic_core import PydanticCustomError
 from dagrow.errors import listed
 from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.ops import ACTIVATIONS, NORMS
-from dagrow.spec.graph import SpecPart, one_of
+from dagrow.registry import one_of, registry
+from dagrow.spec.graph import SpecPart
 from dagrow.spec.nonparametric import UnitsSpec
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
-Where = Literal["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac", "smallest_gain", "random"]
-Schedule = Literal["auto", "adaptive", "epochs", "steps", "plateau", "validation"]
-Scope = Literal["best", "in_turn", "all"]
-Insert = Literal["auto", "amplitude", "silent", "zero_fan_out"]
-Kind = Literal["widen", "edge", "node", "layer"]
 
-TRIED_OUT = ("gain", "gain_per_parameter", "gain_per_mac")
-"""Strategies that a tryout can follow."""
+# Names of entries that parts above this one register.
+Where = Annotated[str, one_of("strategy")]
+Schedule = Annotated[str, one_of("schedule")]
+Scope = Annotated[str, one_of("scope")]
+Insert = Annotated[str, one_of("insert", also=("auto",))]
+Kind = Annotated[str, one_of("kind of candidate", only=lambda kind: kind.grows)]
 
 
 class BudgetSpec(SpecPart):
@@ -55,22 +55,29 @@ def _shorter(value: tuple[Any, ...]) -> Any:
     return value[0] if len(value) == 1 else value
 
 
-def _several(kind: str) -> tuple[Any, ...]:
-    """One entry or a list of them, in files; always a tuple here."""
-    schema = {"anyOf": [{"type": kind}, {"type": "array", "items": {"type": kind}, "minItems": 1}]}
-    return (BeforeValidator(_one_or_more), Field(min_length=1), PlainSerializer(_shorter), WithJsonSchema(schema))
+class _OneOrMore:
+    """In the schema of a list, that an entry may stand for a list of one."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(core: Any, handler: GetJsonSchemaHandler) -> Any:
+        schema = handler(core)
+        return {"anyOf": [schema["items"], schema]}
+
+
+_SEVERAL = (Field(min_length=1), BeforeValidator(_one_or_more), PlainSerializer(_shorter), _OneOrMore)
+"""One entry or a list of them, in files; always a tuple here."""
 
 
 class NewNodeSpec(SpecPart):
     """What new nodes and edges are like; of a list, each is tried."""
 
-    activation: Annotated[tuple[Annotated[str, one_of(ACTIVATIONS, "activation")], ...], *_several("string")] = Field(
+    activation: Annotated[tuple[Annotated[str, one_of(ACTIVATIONS)], ...], *_SEVERAL] = Field(
         default=("selu",), description="of new nodes"
     )
-    norm: Annotated[tuple[Annotated[str, one_of(("none", *NORMS), "norm")], ...], *_several("string")] = Field(
+    norm: Annotated[tuple[Annotated[str, one_of(NORMS, also=("none",))], ...], *_SEVERAL] = Field(
         default=("none",), description="of new nodes"
     )
-    kernel: Annotated[tuple[Annotated[int, Field(ge=1, le=63)], ...], *_several("integer")] = Field(
+    kernel: Annotated[tuple[Annotated[int, Field(ge=1, le=63)], ...], *_SEVERAL] = Field(
         default=(3,), description="height and width of new convolutions"
     )
 
@@ -92,8 +99,8 @@ class TryoutSpec(SpecPart):
 class GrowthSpec(SpecPart):
     """How the network grows."""
 
-    method: Annotated[str, one_of(METHODS, "method")] = "tiny"
-    completion: Annotated[str, one_of(COMPLETIONS, "completion")] = "nonlinear"
+    method: Annotated[str, one_of(METHODS)] = "tiny"
+    completion: Annotated[str, one_of(COMPLETIONS, what="completion")] = "nonlinear"
     noise: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         default=0.01, description="on the fan-in of copied neurons, relative to their own; 0 keeps the function exactly"
     )
@@ -195,6 +202,8 @@ class GrowthSpec(SpecPart):
                 f"method '{self.method}' puts in layers that keep the function exactly, "
                 f"which new_node activation '{bent[0]}' cannot"
             )
-        if self.tryout is not None and self.where not in TRIED_OUT:
-            raise ValueError(f"'tryout' chooses by what was gained: 'where' must be {listed(TRIED_OUT)}")
+        if self.tryout is not None and not registry("strategy")[self.where].by_gain:
+            strategies = registry("strategy")
+            fit = listed(name for name, strategy in strategies.items() if strategy.by_gain)
+            raise ValueError(f"'tryout' chooses by what was gained: 'where' must be {fit}")
         return self

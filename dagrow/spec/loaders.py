@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from dagrow.errors import Problem, SpecError, did_you_mean, listed
 from dagrow.files import open_file
+from dagrow.spec.data import source_paths
 from dagrow.spec.document import MAX_BYTES, Document, read_document
 from dagrow.spec.edges import tidy_edges
 from dagrow.spec.graph import GraphSpec, SpecPart
@@ -121,13 +122,13 @@ def _absolute_data(data: dict[str, Any], folder: Path, source: SourceFile) -> No
     section = data.get("data")
     if not isinstance(section, dict):
         return
-    for name in ("npz", "csv"):
-        value = section.get(name)
+    for entry, key, path in source_paths(section):
+        value = entry[key]
         if isinstance(value, str) and "\0" not in value:
-            base = Path() if source.option(("data", name)) else folder
+            base = Path() if source.option(("data", *path)) else folder
             given = base / value
             # The folder is resolved and the name kept: it may be a link whose target has no suffix.
-            section[name] = str(Path(os.path.realpath(given.parent)) / given.name)
+            entry[key] = str(Path(os.path.realpath(given.parent)) / given.name)
 
 
 def _content(path: Path) -> bytes:

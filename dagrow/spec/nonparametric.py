@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from dagrow.registry import one_of
 from dagrow.spec.graph import SpecPart
 
 
 class PenaltySpec(SpecPart):
     """Shrinks the fan-in or the fan-out of every unit; a unit that is left with none is removed."""
 
-    side: Literal["fan_in", "fan_out"] = Field(default="fan_in", description="the weights of a unit that are shrunk")
+    side: Annotated[str, one_of("side")] = Field(default="fan_in", description="the weights of a unit that are shrunk")
     p: int = Field(default=2, ge=1, le=2, description="of the p-norm: 1 shrinks each weight, 2 a side as a whole")
     strength: float = Field(default=0.001, gt=0.0, le=1e6, allow_inf_nan=False, description="lambda")
 

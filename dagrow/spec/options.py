@@ -18,7 +18,7 @@ class NamedClass(SpecPart):
     """A name, and options that the class of that name takes.
 
     Attributes:
-        classes: by name, what is called with the options.
+        classes: the registry of the names.
         own: arguments of the classes that are no options: they are given otherwise.
     """
 
@@ -31,11 +31,23 @@ class NamedClass(SpecPart):
         options: FrozenDict[str, Any]
 
     @classmethod
+    def called(cls, entry: Any) -> Any:
+        """What is called with the options of an entry."""
+        return entry
+
+    @classmethod
+    def allowed_fields(cls, data: Any = None) -> list[str]:
+        """The fields, and the options of the class that is named."""
+        default = cls.model_fields["name"].default
+        name = data.get("name", default) if isinstance(data, dict) else default
+        return [*(field for field in super().allowed_fields(data) if field != "options"), *cls.option_names(name)]
+
+    @classmethod
     def option_names(cls, name: Any = None) -> tuple[str, ...]:
         """The options of one class; those of all classes if there is none of that name."""
         known = isinstance(name, str) and name in cls.classes
-        called: Iterable[Any] = [cls.classes[name]] if known else cls.classes.values()
-        names = [option for each in called for option in inspect.signature(each).parameters]
+        entries: Iterable[Any] = [cls.classes[name]] if known else cls.classes.values()
+        names = [option for entry in entries for option in inspect.signature(cls.called(entry)).parameters]
         return tuple(option for option in dict.fromkeys(names) if option not in cls.own)
 
     @model_validator(mode="before")

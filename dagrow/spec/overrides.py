@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagrow.errors import Problem, SpecError
+from dagrow.spec.data import drop_other_sources, sources
 from dagrow.spec.document import Path, read_value
 from dagrow.spec.edges import EDGES, tidy_edge
-
-SOURCES = ("dataset", "npz", "csv")
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,9 @@ def _set(data: dict[str, Any], override: Override) -> Path:
         _put(here, part, inner, override)
         here = inner
     _put(here, path[-1], override.value, override)
-    if path[0] == "data" and path[1:] in [(source,) for source in SOURCES] and override.value is not None:
-        _drop_other_sources(here, path[1])
+    if path[0] == "data" and len(path) > 1 and path[1] in sources() and override.value is not None:
+        drop_other_sources(data["data"], path[1])
     return made
-
-
-def _drop_other_sources(section: dict[str, Any], kept: str) -> None:
-    others = [source for source in SOURCES if source != kept]
-    for name in others if kept == "csv" else [*others, "target"]:
-        section.pop(name, None)
 
 
 def _entry(here: Any, part: str, override: Override) -> Any:

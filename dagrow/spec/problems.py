@@ -14,8 +14,7 @@ from dagrow.errors import Problem, did_you_mean, listed
 from dagrow.ops import Op, find_op, op_names
 from dagrow.spec.document import MAX_PROBLEMS, Path
 from dagrow.spec.frozen import FrozenDict
-from dagrow.spec.graph import SpecFile
-from dagrow.spec.options import NamedClass
+from dagrow.spec.graph import SpecPart
 
 _CUT = 60
 
@@ -166,11 +165,9 @@ def _allowed(model: type[BaseModel], data: Any, path: Path) -> list[str]:
         if _model_in(at) is Op and isinstance(data, dict) and data.get("op") in op_names():
             at = find_op(data["op"])
     owner = _model_in(at)
-    fields = list(owner.model_fields) if owner else []
-    if owner is not None and issubclass(owner, NamedClass):
-        name = data.get("name", owner.model_fields["name"].default)
-        return [*(field for field in fields if field != "options"), *owner.option_names(name)]
-    return ["version", *fields] if owner is not None and issubclass(owner, SpecFile) else fields
+    if owner is not None and issubclass(owner, SpecPart):
+        return owner.allowed_fields(data)
+    return list(owner.model_fields) if owner else []
 
 
 def _inside(annotation: Any, part: str) -> Any:
@@ -178,6 +175,8 @@ def _inside(annotation: Any, part: str) -> Any:
     if get_origin(annotation) is FrozenDict:
         return get_args(annotation)[1]
     owner = _model_in(annotation)
+    if owner is not None and issubclass(owner, SpecPart):
+        return owner.annotation_of(part)
     field = owner.model_fields.get(part) if owner else None
     return None if field is None else field.annotation
 

@@ -7,54 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from dagrow.errors import listed
 from dagrow.objectives import LOSSES, OPTIMIZERS, SCHEDULERS
+from dagrow.registry import one_of
 from dagrow.spec.adaptive import with_adaptive_defaults
+from dagrow.spec.data import DataSpec, default_data
 from dagrow.spec.frozen import FrozenDict
-from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart, one_of
+from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart
 from dagrow.spec.growth import Count, Epochs, GrowthSpec, number_or_auto
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec
 from dagrow.spec.options import NamedClass
 
 Dtype = Literal["float32", "float64"]
-
-DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
-"""The named data sets; `dagrow.data` reads each of them."""
-
-
-class DataSpec(SpecPart):
-    """Where samples come from: exactly one of ``dataset``, ``npz`` and ``csv``."""
-
-    dataset: str | None = Field(default=None, description="a named data set that scikit-learn carries")
-    npz: str | None = Field(default=None, description="file with x_train, y_train, x_test, y_test")
-    csv: str | None = Field(default=None, description="table with a header line; 'target' names the column to learn")
-    target: str | None = Field(default=None, description="column of the csv to learn")
-    test_share: float = Field(
-        default=0.2,
-        gt=0.0,
-        lt=1.0,
-        description="share kept for testing where the source has no split of its own",
-    )
-    standardize: bool = Field(
-        default=False,
-        description="shift and scale each feature (channel) to mean 0, deviation 1 of the training set",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_source(cls, value: Any) -> Any:
-        if isinstance(value, dict) and not value.keys() & {"dataset", "npz", "csv"}:
-            return {"dataset": "digits", **value}
-        return value
-
-    @model_validator(mode="after")
-    def _one_source(self) -> DataSpec:
-        given = [name for name in ("dataset", "npz", "csv") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give one source of dataset, npz and csv, not {listed(given) or 'none'}")
-        if (self.csv is None) != (self.target is None):
-            raise ValueError("'csv' and 'target' go together: the table and its column to learn")
-        return self
 
 
 class OptimizerSpec(NamedClass):
@@ -63,7 +26,7 @@ class OptimizerSpec(NamedClass):
     classes: ClassVar[Mapping[str, Any]] = OPTIMIZERS
     own: ClassVar[frozenset[str]] = frozenset({"params", "lr"})
 
-    name: Annotated[str, one_of(OPTIMIZERS, "optimizer")] = "adam"
+    name: Annotated[str, one_of(OPTIMIZERS)] = "adam"
     lr: float = Field(default=0.001, gt=0.0, le=1e6, allow_inf_nan=False, description="learning rate")
     options: FrozenDict[str, float | int | bool | tuple[float, float]] = Field(
         default=FrozenDict(), description="further options of the torch.optim class, by their names there"
@@ -73,13 +36,18 @@ class OptimizerSpec(NamedClass):
 class SchedulerSpec(NamedClass):
     """The learning rate over time: a name, and any option of its ``torch.optim.lr_scheduler`` class."""
 
-    classes: ClassVar[Mapping[str, Any]] = {name: entry.kind for name, entry in SCHEDULERS.items()}
+    classes: ClassVar[Mapping[str, Any]] = SCHEDULERS
     own: ClassVar[frozenset[str]] = frozenset({"optimizer", "last_epoch", "mode", "threshold_mode"})
 
-    name: Annotated[str, one_of(SCHEDULERS, "scheduler")]
+    name: Annotated[str, one_of(SCHEDULERS)]
     options: FrozenDict[str, float | int | bool | tuple[int, ...]] = Field(
         default=FrozenDict(), description="options of the torch.optim.lr_scheduler class, by their names there"
     )
+
+    @classmethod
+    def called(cls, entry: Any) -> Any:
+        """The class of the scheduler."""
+        return entry.kind
 
 
 class CheckpointSpec(SpecPart):
@@ -99,7 +67,7 @@ class CheckpointSpec(SpecPart):
 class TrainingSpec(SpecPart):
     """How weights are trained between and after insertions."""
 
-    loss: Annotated[str, one_of(LOSSES, "loss")] = "cross_entropy"
+    loss: Annotated[str, one_of(LOSSES)] = "cross_entropy"
     optimizer: OptimizerSpec = OptimizerSpec()
     penalty: PenaltySpec | None = Field(default=None, description="on the fan-in or fan-out of units")
     scheduler: SchedulerSpec | None = Field(default=None, description="of the learning rate, pass by pass")
@@ -161,7 +129,7 @@ class RunSpec(SpecFile):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"
     graph: GraphSpec
-    data: DataSpec = DataSpec(dataset="digits")
+    data: DataSpec = Field(default_factory=default_data)
     training: TrainingSpec = TrainingSpec()
     growth: GrowthSpec = GrowthSpec()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

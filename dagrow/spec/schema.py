@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any
 
-from dagrow.methods import COMPLETIONS, METHODS
-from dagrow.objectives import LOSSES
-from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
+from dagrow.ops import find_op, op_names
+from dagrow.registry import load_plugins
+from dagrow.spec.data import sources
 from dagrow.spec.loaders import VERSION
 from dagrow.spec.options import NamedClass
-from dagrow.spec.run import DATASETS, OptimizerSpec, RunSpec, SchedulerSpec
+from dagrow.spec.run import OptimizerSpec, RunSpec, SchedulerSpec
 
 _NAME = "[A-Za-z][A-Za-z0-9_]*"
 _EDGE = rf"^\s*{_NAME}\s*->\s*{_NAME}\s*$"
@@ -19,18 +18,15 @@ Schema = dict[str, Any]
 
 
 def run_schema() -> Schema:
-    """JSON schema (draft 2020-12) of a run file, with the ops, methods and names registered now."""
+    """JSON schema (draft 2020-12) of a run file, with all names that are registered now, those of plugins too."""
+    load_plugins()
     schema: Schema = _plain(RunSpec.model_json_schema())
     parts: dict[str, Schema] = schema["$defs"]
-    del parts["Op"]
+    del parts["Op"], parts["DataSourceSpec"]
     for name in op_names():
-        parts[f"op_{name}"] = _op(name)
+        parts[f"op_{name}"] = _op(name, parts)
     _graph(parts)
-    _node(parts["NodeSpec"]["properties"])
-    _names(parts["TrainingSpec"], "loss", LOSSES)
-    _names(parts["GrowthSpec"], "method", METHODS)
-    _names(parts["GrowthSpec"], "completion", COMPLETIONS)
-    parts["DataSpec"]["properties"]["dataset"]["examples"] = list(DATASETS)
+    _data(parts)
     for model in (OptimizerSpec, SchedulerSpec):
         _options(parts, model)
     schema["properties"] = {"version": {"const": VERSION}, **schema["properties"]}
@@ -44,24 +40,42 @@ def _graph(parts: dict[str, Schema]) -> None:
     ops = [{"$ref": f"#/$defs/op_{name}"} for name in op_names()]
     fields["edges"] = _mapping(_EDGE, {"oneOf": [{"enum": list(op_names())}, *ops]})
     fields["outputs"] = {"anyOf": [{"type": "string"}, fields["outputs"]]}
+    # A kind of pool alone is short for a mapping.
+    parts["NodeSpec"]["properties"]["pool"]["anyOf"].insert(0, {"enum": parts["Pool"]["properties"]["kind"]["enum"]})
 
 
-def _node(fields: dict[str, Schema]) -> None:
-    fields["norm"]["enum"] = ["none", *NORMS]
-    fields["activation"]["enum"] = list(ACTIVATIONS)
-    fields["pool"]["anyOf"].insert(0, {"enum": list(get_args(Pool.model_fields["kind"].annotation))})
+def _data(parts: dict[str, Schema]) -> None:
+    """A source stands by its name, with its fields in it; with a short form, beside it."""
+    section = parts["DataSpec"]
+    common = section["properties"]
+    del common["source"], section["required"]
+    found: dict[str, Schema] = {}
+    for name, source in sources().items():
+        whole = _own(_plain(source.model_json_schema()), parts)
+        if source.main_field:
+            value, short = {**whole, "required": [source.main_field]}, whole["properties"][source.main_field]
+            found[name] = {"anyOf": [short, value]}
+            found.update({field: whole["properties"][field] for field in source.beside()})
+        else:
+            found[name] = whole
+    section["properties"] = {**found, **common}
 
 
 def _options(parts: dict[str, Schema], model: type[NamedClass]) -> None:
     """The options of a class stand beside its name."""
     part, option = parts[model.__name__], f"{model.__name__}Option"
-    _names(part, "name", model.classes)
     parts[option] = part["properties"].pop("options")["additionalProperties"]
     part["properties"].update({name: {"$ref": f"#/$defs/{option}"} for name in model.option_names()})
 
 
-def _op(name: str) -> Schema:
-    part: Schema = _pairs(_plain(find_op(name).model_json_schema()))
+def _own(schema: Schema, parts: dict[str, Schema]) -> Schema:
+    """A schema without definitions of its own: they go to all others."""
+    parts.update(schema.pop("$defs", {}))
+    return schema
+
+
+def _op(name: str, parts: dict[str, Schema]) -> Schema:
+    part: Schema = _own(_pairs(_plain(find_op(name).model_json_schema())), parts)
     return {**part, "required": ["op", *part.get("required", [])]}
 
 
@@ -72,10 +86,6 @@ def _mapping(pattern: str, entry: Schema) -> Schema:
         "patternProperties": {pattern: entry},
         "additionalProperties": False,
     }
-
-
-def _names(part: Schema, field: str, table: Iterable[str]) -> None:
-    part["properties"][field]["enum"] = list(table)
 
 
 def _plain(value: Any) -> Any:

@@ -3,18 +3,15 @@
 import pytest
 import torch
 
-from dagrow.methods import METHODS
-from dagrow.ops import registry
+from dagrow.registry import rollback_on_error
 
 
 @pytest.fixture
-def unregistered(monkeypatch):
-    """The tables of ops and methods as they were before, after the test."""
-    monkeypatch.setattr(registry, "_OPS", dict(registry._OPS))
-    before = dict(METHODS)
-    yield
-    METHODS.clear()
-    METHODS.update(before)
+def unregistered():
+    """The registries as they were before, after the test."""
+    with rollback_on_error() as restore:
+        yield
+        restore()
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_the_two_commands_have_the_documented_form():
     for found in (first, second):
         assert len(set(found.groups()[:3])) == 1
         assert found[1].startswith(".venv")  # which git ignores
-    assert dagrow.load_run(ROOT / first[4]).data.dataset is not None
+    assert dagrow.load_run(ROOT / first[4]).data.source.name == "dataset"
     assert ".venv*/" in (ROOT / ".gitignore").read_text().splitlines()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {"test", "onnx", "plots"} <= set(extras)

@@ -1,6 +1,7 @@
 """docs/run-file.md says what the code does: every field, default and name, and every block loads."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Literal, get_args, get_origin
 
@@ -10,11 +11,10 @@ from docs_pages import README, ROOT, blocks, code, tables
 from pydantic import BaseModel
 
 import dagrow
-from dagrow.data.builtin import DATASETS as BUNDLED
+from dagrow.data import DATASETS, SOURCES
 from dagrow.methods import COMPLETIONS, METHODS
-from dagrow.objectives import LOSSES, OPTIMIZERS, SCHEDULERS
-from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
-from dagrow.planner import KINDS, WHERE
+from dagrow.ops import Pool, find_op, op_names
+from dagrow.registry import OneOf
 from dagrow.spec import (
     BudgetSpec,
     CheckpointSpec,
@@ -35,7 +35,7 @@ from dagrow.spec import (
 )
 from dagrow.spec.document import read_value
 from dagrow.spec.loaders import VERSION
-from dagrow.spec.run import DATASETS, OptimizerSpec, SchedulerSpec
+from dagrow.spec.run import OptimizerSpec, SchedulerSpec
 
 PAGE = ROOT / "docs" / "run-file.md"
 TABLES = tables(PAGE)
@@ -62,17 +62,26 @@ MODELS: dict[str, type[BaseModel]] = {
     "New node": NewNodeSpec,
     "Budget": BudgetSpec,
 }
-NAMES: dict[tuple[str, str], Any] = {
-    ("Nodes", "activation"): ACTIVATIONS,
-    ("Nodes", "norm"): ("none", *NORMS),
-    ("data", "dataset"): DATASETS,
-    ("training", "loss"): LOSSES,
-    ("Optimizer", "name"): OPTIMIZERS,
-    ("Scheduler", "name"): SCHEDULERS,
-    ("growth", "method"): METHODS,
-    ("growth", "completion"): COMPLETIONS,
-    ("growth", "where"): WHERE,
+
+
+def choices(annotation: Any, metadata: Sequence[Any] = ()) -> Iterator[OneOf]:
+    """What a field takes from registries, entries of lists too."""
+    yield from (part for part in metadata if isinstance(part, OneOf))
+    for part in get_args(annotation):
+        if isinstance(part, OneOf):
+            yield part
+        else:
+            yield from choices(part)
+
+
+CHOICES = {
+    (heading, name): choice
+    for heading, model in MODELS.items()
+    for name, field in model.model_fields.items()
+    for choice in choices(field.annotation, field.metadata)
+    if heading != "New node"
 }
+CHOICES["data", "dataset"] = next(choices(None, SOURCES["dataset"].model_fields["which"].metadata))
 COMPLETE = [block for block in blocks(PAGE, "yaml") if not block.mark]
 FRAGMENTS = [block for block in blocks(PAGE, "yaml") if block.mark == "fragment"]
 
@@ -105,16 +114,22 @@ def test_every_part_of_a_run_has_a_table():
 @pytest.mark.parametrize("heading", MODELS)
 def test_fields_and_defaults_are_those_of_the_code(heading):
     fields, found = MODELS[heading].model_fields, rows(heading)
+    if heading == "data":
+        common = {name: field for name, field in fields.items() if name != "source"}
+        assert list(found) == DataSpec.allowed_fields()
+        assert {found[name]["default"] for name in found.keys() - common.keys()} == {"left out"}
+        fields, found = common, {name: found[name] for name in common}
     assert list(found) == [*(["version"] if heading == "The file" else []), *fields]
     for name, field in fields.items():
         cell = found[name]["default"]
         if field.is_required():
             assert cell == "required", name
-        elif field.default is None:
+        elif field.get_default(call_default_factory=True) is None:
             assert cell == "left out", name
         else:
             # An op writes equal numbers for all axes as one.
-            default = MODELS[heading]().model_dump()[name] if heading.startswith("Edge op") else field.default
+            usual = field.get_default(call_default_factory=True)
+            default = MODELS[heading]().model_dump()[name] if heading.startswith("Edge op") else usual
             expected = plain(default)
             assert (cell if expected == "its defaults" else read_value(code(cell)[0])) == expected, name
         assert found[name]["meaning"], name
@@ -127,9 +142,17 @@ def test_the_version_is_that_of_the_code():
     )
 
 
-@pytest.mark.parametrize(("heading", "field"), NAMES)
+def test_every_field_with_a_registry_is_found():
+    found = {name for _, name in CHOICES}
+    assert found >= {"norm", "activation", "kind", "loss", "name", "method", "completion", "candidates", "where"}
+    assert found >= {"schedule", "scope", "insert", "side", "dataset"}
+
+
+@pytest.mark.parametrize(("heading", "field"), CHOICES)
 def test_registered_names_are_all_there_and_no_others(heading, field):
-    assert code(rows(heading)[field]["allowed"]) == list(NAMES[heading, field])
+    allowed = rows(heading)[field]["allowed"]
+    # A name in its own meaning, such as `edge` (between any two nodes), is followed by what it means.
+    assert code(re.sub(r"\([^)]*\)", "", allowed)) == list(CHOICES[heading, field].names())
 
 
 def test_every_method_has_its_row():
@@ -144,7 +167,6 @@ def test_literal_values_are_all_there():
             for kind in (field.annotation, *get_args(field.annotation)):
                 if get_origin(kind) is Literal:
                     assert set(get_args(kind)) <= set(code(rows(heading)[name]["allowed"])), name
-    assert code(rows("growth")["candidates"]["allowed"]) == [kind for kind in KINDS if kind not in ("update", "remove")]
 
 
 def test_options_of_optimizers_and_schedulers_exist():
@@ -162,7 +184,7 @@ def test_the_table_of_data_sets_is_right():
     told = {code(row["dataset"])[0]: row for row in TABLES["Data sets"]}
     assert list(told) == list(DATASETS)
     for name, row in told.items():
-        x, y = getattr(import_module("sklearn.datasets"), BUNDLED[name].loader)(return_X_y=True)
+        x, y = getattr(import_module("sklearn.datasets"), DATASETS[name].loader)(return_X_y=True)
         assert row["inputs"].startswith(str(x.shape[1]))
         assert row["to learn"].startswith(f"{len(set(y.tolist()))} classes" if name != "diabetes" else "one number")
 
@@ -197,4 +219,4 @@ def test_what_the_page_says_about_overrides(tmp_path):
     file.write_text(yaml.safe_dump({"graph": example["graph"]}))
     run = dagrow.load_run(file, ["growth.neurons=8", "growth.budget.steps=0", "training.optimizer.lr=0.1"])
     assert (run.growth.neurons, run.growth.budget.steps, run.training.optimizer.lr) == (8, 0, 0.1)
-    assert run.data.dataset == "digits"
+    assert run.data.source == SOURCES["dataset"](which="digits")

@@ -9,19 +9,19 @@ import pytest
 from command_tools import ROOT
 
 import dagrow
-from dagrow.data import DATASETS as READ_DATASETS
+from dagrow.data import DATASETS
 from dagrow.methods import METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS
 from dagrow.ops import ACTIVATIONS, NORMS, op_names
 from dagrow.planner import WHERE
+from dagrow.registry import registries
 from dagrow.spec import run_schema
-from dagrow.spec.run import DATASETS
 
 PACKAGE = ROOT / "dagrow"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors", "layout", "randomness", "ties", "flop_counter"},
-    {"files", "serialization"},
+    {"registry", "files", "serialization"},
     {"distributed"},
     {"methods", "ops", "objectives"},
     {"spec"},
@@ -120,7 +120,8 @@ def test_the_public_names():
     }  # fmt: skip
     more = {
         "Dag", "Op", "cost", "DataError", "ExportError", "GrowthError", "OptimizerError", "RunError", "SpecError",
-        "load_model", "TrainedModel", "Prediction", "Preprocessing",
+        "load_model", "TrainedModel", "Prediction", "Preprocessing", "DataSource",
+        "load_plugins", "register_candidate_type", "register_selection", "register_source",
     }  # fmt: skip
     assert set(dagrow.__all__) == contract | more
     assert list(dagrow.__all__) == sorted(dagrow.__all__)
@@ -135,8 +136,23 @@ def test_the_schema_names_everything_that_can_be_named():
         assert f'"{name}"' in text, name
 
 
-def test_the_named_data_sets_are_those_that_can_be_read():
-    assert tuple(READ_DATASETS) == DATASETS
+def displayed(node: ast.AST) -> set[str]:
+    """The texts that stand side by side in a tuple, list, set, mapping or Literal."""
+    parts = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else getattr(node, "keys", [])
+    return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def test_names_of_registries_stand_in_their_registries_only():
+    """Who needs to know several of them asks the registry, or a property of its entries."""
+    assert displayed(ast.parse("x: Literal['gain', 'naive']").body[0].annotation.slice) == {"gain", "naive"}
+    repeated = []
+    for file in FILES:
+        text = file.read_text()
+        for node in ast.walk(ast.parse(text)):
+            for what, entries in registries().items():
+                if len(displayed(node) & set(entries)) > 1 and not re.search(rf'Registry\(\s*"{what}"', text):
+                    repeated.append(f"{file}:{node.lineno}: {what}")
+    assert not repeated
 
 
 RANK = re.compile(

@@ -11,8 +11,7 @@ from torch.nn import functional
 
 import dagrow
 from dagrow.methods import Neurons
-from dagrow.methods import registry as method_registry
-from dagrow.ops import registry as op_registry
+from dagrow.registry import rollback_on_error
 
 RUN = """\
 graph:
@@ -39,14 +38,11 @@ def model(run_file):
 
 
 @pytest.fixture(autouse=True)
-def registries(monkeypatch):
-    """Both tables are put back at the end."""
-    monkeypatch.setattr(op_registry, "_OPS", dict(op_registry._OPS))
-    monkeypatch.setattr(method_registry, "METHODS", method_registry.METHODS)
-    methods = dict(method_registry.METHODS)
-    yield
-    method_registry.METHODS.clear()
-    method_registry.METHODS.update(methods)
+def registries():
+    """All are put back at the end."""
+    with rollback_on_error() as restore:
+        yield
+        restore()
 
 
 def batch():

@@ -1,6 +1,6 @@
 """The kinds of candidates: one file each, and a line in the table below."""
 
-from dagrow.errors import GrowthError, lookup
+from dagrow.errors import DagrowError, GrowthError
 from dagrow.planner.kinds.base import CandidateType, Location, Proposal, Solution, SolveOptions
 from dagrow.planner.kinds.edge import NewEdge
 from dagrow.planner.kinds.layer import NewLayer
@@ -8,11 +8,28 @@ from dagrow.planner.kinds.node import NewNode
 from dagrow.planner.kinds.remove import Remove
 from dagrow.planner.kinds.update import Update
 from dagrow.planner.kinds.widen import Widen
+from dagrow.registry import Registry
 
-KINDS: dict[str, CandidateType] = {
-    kind.name: kind for kind in (Widen(), NewEdge(), NewNode(), NewLayer(), Update(), Remove())
-}
+KINDS: Registry[CandidateType] = Registry(
+    "kind of candidate",
+    {kind.name: kind for kind in (Widen(), NewEdge(), NewNode(), NewLayer(), Update(), Remove())},
+    error=GrowthError,
+)
 """By name."""
+
+
+def register_candidate_type(kind: CandidateType) -> CandidateType:
+    """Makes a kind of candidate known by its ``name``: in run files, where it `grows`, and in `propose`.
+
+    Args:
+        kind: an instance of a complete subclass of `CandidateType`.
+
+    Raises:
+        DagrowError: if it is none, or the name is taken by another one.
+    """
+    if not isinstance(kind, CandidateType):
+        raise DagrowError("register_candidate_type takes an instance of a subclass of dagrow.planner.kinds.Kind")
+    return KINDS.add(getattr(kind, "name", ""), kind)
 
 
 def find_kind(name: str) -> CandidateType:
@@ -21,7 +38,16 @@ def find_kind(name: str) -> CandidateType:
     Raises:
         GrowthError: with the nearest name, if there is none.
     """
-    return lookup(KINDS, name, "kind of candidate", GrowthError)
+    return KINDS.find(name)
 
 
-__all__ = ["KINDS", "CandidateType", "Location", "Proposal", "Solution", "SolveOptions", "find_kind"]
+__all__ = [
+    "KINDS",
+    "CandidateType",
+    "Location",
+    "Proposal",
+    "Solution",
+    "SolveOptions",
+    "find_kind",
+    "register_candidate_type",
+]

@@ -173,6 +173,10 @@ class CandidateType(ABC):
     """One kind of insertion or removal. A new one is a file here and a line in the registry."""
 
     name: ClassVar[str]
+    grows: ClassVar[bool] = True
+    """Whether it is an insertion, which a run file may list in ``growth.candidates``."""
+    makes_nodes: ClassVar[bool] = False
+    """Whether it makes nodes, which are as ``growth.new_node`` says."""
     screened: ClassVar[bool] = False
     """Whether its places are pairs of nodes, so many that a cheap bound must choose among them first."""
     competes: ClassVar[bool] = False

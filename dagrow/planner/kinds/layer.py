@@ -34,6 +34,7 @@ class NewLayer(CandidateType):
     """
 
     name = "layer"
+    makes_nodes = True
     screened = True
 
     def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Location | NotGrowable]:

@@ -15,6 +15,7 @@ class NewNode(CandidateType):
     """A new node ``u -> h -> v``, beside whatever leads from u to v already."""
 
     name = "node"
+    makes_nodes = True
     screened = True
     joins = True
 

@@ -37,6 +37,7 @@ class Remove(CandidateType):
     """
 
     name = "remove"
+    grows = False
 
     def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Location | NotGrowable]:
         edges = [edge for edge, op in dag.spec.edges.items() if op.parametrised]

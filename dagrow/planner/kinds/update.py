@@ -16,6 +16,7 @@ class Update(CandidateType):
     """The best update of the existing weights into a node; adds nothing."""
 
     name = "update"
+    grows = False
 
     def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Location | NotGrowable]:
         return [self._place(dag, node) for node in dag.order]

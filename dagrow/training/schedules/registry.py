@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dagrow.registry import Registry
 from dagrow.training.schedules.adaptive import Adaptive
 from dagrow.training.schedules.auto import auto
 from dagrow.training.schedules.epochs import epochs
@@ -9,11 +10,14 @@ from dagrow.training.schedules.plateau import plateau, validation
 from dagrow.training.schedules.schedule import Schedule
 from dagrow.training.schedules.steps import steps
 
-SCHEDULES: dict[str, Schedule] = {
-    "adaptive": Adaptive(),
-    "auto": auto,
-    "epochs": epochs,
-    "steps": steps,
-    "plateau": plateau,
-    "validation": validation,
-}
+SCHEDULES: Registry[Schedule] = Registry(
+    "schedule",
+    {
+        "auto": auto,
+        "adaptive": Adaptive(),
+        "epochs": epochs,
+        "steps": steps,
+        "plateau": plateau,
+        "validation": validation,
+    },
+)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dagrow.registry import Registry
+
 
 class Scope(NamedTuple):
     """Which places a growth step is about.
@@ -17,4 +19,6 @@ class Scope(NamedTuple):
     at_once: bool = False
 
 
-SCOPES: dict[str, Scope] = {"best": Scope(), "in_turn": Scope(in_turn=True), "all": Scope(in_turn=True, at_once=True)}
+SCOPES: Registry[Scope] = Registry(
+    "scope", {"best": Scope(), "in_turn": Scope(in_turn=True), "all": Scope(in_turn=True, at_once=True)}
+)

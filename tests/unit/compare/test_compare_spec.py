@@ -98,7 +98,7 @@ def test_it_is_frozen(load):
         (BASE + "methods: [tiny, rndom]\n", 8, "unknown method 'rndom' (did you mean 'random'?)"),
         (BASE + "methods: [tiny, tiny]\n", 8, "'tiny' is given twice"),
         (BASE + "methods: []\n", 8, "expected at least 1 entry"),
-        (BASE + "schedules: [sometimes]\n", 8, "unknown value 'sometimes'"),
+        (BASE + "schedules: [sometimes]\n", 8, "unknown schedule 'sometimes'"),
         (BASE + "seeds: [0, -1]\n", 8, "at least 0"),
         (BASE + "sedes: [0]\n", 8, "unknown field 'sedes' (did you mean 'seeds'?)"),
         (BASE + "settings:\n  a: [growth.neurons=1]\n  b: [growth.neuron=2]\n", 10, "unknown field 'neuron'"),

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 from data_graphs import shaped_dag, vector_dag
+from pydantic import ValidationError
 
 from dagrow.data import DATASETS, load_data
-from dagrow.errors import DataError
 from dagrow.objectives import LOSSES
 from dagrow.spec.run import DataSpec
 
@@ -32,9 +32,8 @@ def test_digits_lie_between_0_and_1_and_may_be_images():
 
 
 def test_unknown_name_names_the_nearest():
-    message = r"^data set 'digit': no such data set \(did you mean 'digits'\?\); there are digits, wine"
-    with pytest.raises(DataError, match=message):
-        load_data(DataSpec(dataset="digit"), vector_dag(64, 10), LOSSES["cross_entropy"], 0)
+    with pytest.raises(ValidationError, match=r"data set .digit. \(did you mean 'digits'\?\); allowed: digits, w"):
+        DataSpec(dataset="digit")
 
 
 def test_seeds_beyond_32_bits():

@@ -21,7 +21,7 @@ from dagrow.errors import ExportError
 from dagrow.export import EXPORTERS, export_network
 from dagrow.export import staging as staging_module
 from dagrow.ops import Op, register_op
-from dagrow.ops import registry as op_registry
+from dagrow.registry import rollback_on_error
 
 MLP = ZOO["mlp"]
 
@@ -32,9 +32,11 @@ def network():
 
 
 @pytest.fixture
-def ops(monkeypatch):
+def ops():
     """A table of ops that is put back at the end."""
-    monkeypatch.setattr(op_registry, "_OPS", dict(op_registry._OPS))
+    with rollback_on_error() as restore:
+        yield
+        restore()
 
 
 class Doubling(nn.Module):

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from dagrow.build import build
 from dagrow.errors import DagrowError, SpecError
 from dagrow.graph import Dag, cost
-from dagrow.ops import Op, Shape, ShapeError, find_op, op_names, register_op, registry
+from dagrow.ops import Op, Shape, ShapeError, find_op, op_names, register_op
 from dagrow.ops.linear import Linear
+from dagrow.registry import rollback_on_error
 from dagrow.spec.graph import GraphSpec
 
 
@@ -53,9 +54,11 @@ class Scaled(Op):
 
 
 @pytest.fixture
-def table(monkeypatch):
+def table():
     """Registrations end with the test."""
-    monkeypatch.setattr(registry, "_OPS", dict(registry._OPS))
+    with rollback_on_error() as restore:
+        yield
+        restore()
 
 
 def spec(op="scaled", shape=(3,)):

@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from json_schema import accepts
 
+from dagrow.data import DATASETS
 from dagrow.errors import DagrowError, Problem, SpecError
 from dagrow.ops import ACTIVATIONS, find_op
 from dagrow.spec import (
+    DataSpec,
     GraphSpec,
     RunSpec,
     dump_graph,
@@ -175,7 +177,9 @@ run_sections = st.fixed_dictionaries(
         "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,9}", fullmatch=True)
         | st.sampled_from(["1e3", "12", "true", "null", "0x1", "1.", "2020-01-01"]),
         "data": st.one_of(
-            st.fixed_dictionaries({"dataset": st.text(max_size=9)}, optional={"test_share": st.floats(0.01, 0.99)}),
+            st.fixed_dictionaries(
+                {"dataset": st.sampled_from(list(DATASETS))}, optional={"test_share": st.floats(0.01, 0.99)}
+            ),
             st.builds(lambda column: {"csv": "/a/b.csv", "target": column}, st.text(max_size=9)),
         ),
         "training": st.fixed_dictionaries(
@@ -321,7 +325,7 @@ def test_bad_override_names_the_option(sample, override, said):
 def test_bad_overrides_and_bad_lines_are_told_together(sample):
     sample.write_text(SAMPLE.replace("where: gain", "where: best"))
     lines = message(sample, "seed=-1", "growth.budgett.steps=1").splitlines()
-    assert lines[0].startswith(f"{sample}:17: growth / where: unknown value 'best'")
+    assert lines[0].startswith(f"{sample}:17: growth / where: unknown strategy 'best'")
     assert sorted(line.split(": ", 2)[1] for line in lines[1:]) == [
         "--set growth.budgett.steps=1",
         "--set seed=-1",
@@ -347,27 +351,30 @@ def test_source_places_later_problems(sample):
 
 def test_paths_in_a_file_start_at_its_folder(sample, tmp_path, monkeypatch):
     sample.write_text(SAMPLE.replace("{dataset: digits}", "{npz: ../x.npz}"))
-    assert read_run(sample)[0].data.npz == str(tmp_path / "x.npz")
+    assert read_run(sample)[0].data.source.path == str(tmp_path / "x.npz")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert read_run("../specs/digits.yaml")[0].data.npz == str(tmp_path / "x.npz")
-    assert read_run(sample, ["data.npz=y.npz"])[0].data.npz == str(tmp_path / "here" / "y.npz")
-    assert read_run(sample, ["data={csv: ../y.csv, target: t}"])[0].data.csv == str(tmp_path / "y.csv")
-    assert read_run(sample, ["data.npz=/z.npz"])[0].data.npz == "/z.npz"
+    assert read_run("../specs/digits.yaml")[0].data.source.path == str(tmp_path / "x.npz")
+    assert read_run(sample, ["data.npz=y.npz"])[0].data.source.path == str(tmp_path / "here" / "y.npz")
+    assert read_run(sample, ["data={csv: ../y.csv, target: t}"])[0].data.source.path == str(tmp_path / "y.csv")
+    assert read_run(sample, ["data.npz=/z.npz"])[0].data.source.path == "/z.npz"
+    sample.write_text(SAMPLE.replace("{dataset: digits}", "{npz: {path: ../x.npz}}"))
+    assert read_run(sample)[0].data.source.path == str(tmp_path / "x.npz")
+    assert read_run(sample, ["data.npz.path=y.npz"])[0].data.source.path == str(tmp_path / "here" / "y.npz")
 
 
 def test_a_source_on_the_command_line_replaces_the_others(sample):
     data = read_run(sample, ["data.npz=x.npz"])[0].data
-    assert (data.dataset, data.csv, Path(str(data.npz)).name) == (None, None, "x.npz")
+    assert (data.source.name, Path(data.source.path).name) == ("npz", "x.npz")
     data = read_run(sample, ["data.npz=x.npz", "data.dataset=null"])[0].data
-    assert (data.dataset, Path(str(data.npz)).name) == (None, "x.npz")
+    assert (data.source.name, Path(data.source.path).name) == ("npz", "x.npz")
     sample.write_text(SAMPLE.replace("{dataset: digits}", "{csv: a.csv, target: t, test_share: 0.5}"))
     data = read_run(sample, ["data.dataset=wine"])[0].data
-    assert (data.dataset, data.csv, data.target, data.test_share) == ("wine", None, None, 0.5)
-    assert read_run(sample, ["data.csv=b.csv"])[0].data.target == "t"
-    assert read_run(sample, ["data.target=u", "data.csv=b.csv"])[0].data.target == "u"
+    assert data == DataSpec(dataset="wine", test_share=0.5)
+    assert read_run(sample, ["data.csv=b.csv"])[0].data.source.target == "t"
+    assert read_run(sample, ["data.target=u", "data.csv=b.csv"])[0].data.source.target == "u"
     sample.write_text(SAMPLE.replace("data: ", "# "))
-    assert read_run(sample, ["data.npz=x.npz"])[0].data.dataset is None
+    assert read_run(sample, ["data.npz=x.npz"])[0].data.source.name == "npz"
 
 
 # Files that are not there
@@ -429,7 +436,7 @@ def test_any_value_anywhere(folder, value, path):
 
 def test_schema_is_json_and_small():
     text = json.dumps(run_schema(), allow_nan=False)
-    assert len(text) < 30_000
+    assert len(text) < 32_000
     assert json.loads(text)["$schema"].startswith("https://json-schema.org/")
 
 

@@ -129,7 +129,7 @@ NODE_FIELDS = "size, merge, norm, activation, pool, flatten, dropout"
             "pool: maxx",
             9,
             "graph.nodes.y.pool",
-            "unknown value 'maxx' (did you mean 'max'?); allowed: max, average, global_average",
+            "unknown kind of pool 'maxx' (did you mean 'max'?); allowed: max, average, global_average",
         ),
         (
             "flatten: true",
@@ -245,7 +245,7 @@ NODE_FIELDS = "size, merge, norm, activation, pool, flatten, dropout"
             "where: gainn",
             19,
             "growth.where",
-            "unknown value 'gainn' (did you mean 'gain'?); allowed: naive, eigenvalue, gain",
+            "unknown strategy 'gainn' (did you mean 'gain'?); allowed: naive, eigenvalue, gain",
         ),
         ("lr: 0.1", "lr: 0", 16, "training.optimizer.lr", "expected more than 0.0, found 0"),
         ("lr: 0.1", "lr: fast", 16, "training.optimizer.lr", "expected a number, found 'fast'"),
@@ -328,7 +328,7 @@ def test_text_of_the_error(tmp_path):
         read_run(file)
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"{file}:8: graph / nodes / h / actvation: unknown field 'actvation' (did you mean")
-    assert second.startswith(f"{file}:19: growth / where: unknown value 'best'; allowed: naive")
+    assert second.startswith(f"{file}:19: growth / where: unknown strategy 'best'; allowed: naive")
 
 
 def test_long_values_and_long_lists_of_problems_are_cut(tmp_path):
