@@ -25,7 +25,7 @@ from dagrow.ops import Op, register_op
 from dagrow.planner import Candidate, Plan, apply, warning_of_width
 from dagrow.planner import propose as _propose
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
-from dagrow.spec import GraphSpec, RunSpec, save_graph
+from dagrow.spec import GraphSpec, ProposalOptions, RunSpec, save_graph
 
 propose = warning_of_width(_propose)
 
@@ -47,6 +47,7 @@ __all__ = [
     "Plan",
     "Prediction",
     "Preprocessing",
+    "ProposalOptions",
     "RunError",
     "RunSpec",
     "SpecError",

@@ -118,7 +118,7 @@ def test_the_public_names():
     }  # fmt: skip
     more = {
         "Dag", "Op", "cost", "DataError", "ExportError", "GrowthError", "OptimizerError", "RunError", "SpecError",
-        "load_model", "TrainedModel", "Prediction", "Preprocessing",
+        "load_model", "TrainedModel", "Prediction", "Preprocessing", "ProposalOptions",
     }  # fmt: skip
     assert set(dagrow.__all__) == contract | more
     assert list(dagrow.__all__) == sorted(dagrow.__all__)
