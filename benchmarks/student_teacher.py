@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 import dagrow
-from dagrow.methods import EXISTING, GOAL, Method, MethodRequest, Neurons, SiteMoments
+from dagrow.methods import EXISTING, GOAL, Method, MethodRequest, Neurons, SiteMoments, ZeroFanIn
 from dagrow.report import table
 from dagrow.spec import GraphSpec
 
@@ -48,7 +48,7 @@ def random_fan_out(moments: SiteMoments, request: MethodRequest) -> Neurons:
     omega = omega * (moments.existing.fan_out.mean() / omega.norm(dim=1, keepdim=True))
     alpha = torch.zeros(len(moments.N_goal), request.neurons, dtype=torch.float64)
     scores = torch.ones(request.neurons, dtype=torch.float64)
-    return Neurons(alpha, omega, scores, still=True, towards=moments.N_goal @ omega.T)
+    return Neurons(alpha, omega, scores, mode=ZeroFanIn(moments.N_goal @ omega.T))
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from dagrow.planner import Candidate, Plan, apply, register_candidate_type, regi
 from dagrow.planner import propose as _propose
 from dagrow.registry import load_plugins
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
-from dagrow.spec import GraphSpec, RunSpec, save_graph
+from dagrow.spec import GraphSpec, ProposalOptions, RunSpec, save_graph
 
 propose = warning_of_width(_propose)
 
@@ -49,6 +49,7 @@ __all__ = [
     "Plan",
     "Prediction",
     "Preprocessing",
+    "ProposalOptions",
     "RunError",
     "RunSpec",
     "SpecError",

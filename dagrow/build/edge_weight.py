@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from dagrow.build.emit import edge_module
@@ -35,9 +36,33 @@ class EdgeWeight(NamedTuple):
         weight = {f"{layer}.weight": op.stored(self.weight)}
         return weight if self.bias is None else {**weight, f"{layer}.bias": self.bias}
 
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> EdgeWeight:
+        """What a function makes of both."""
+        return EdgeWeight(function(self.weight), None if self.bias is None else function(self.bias))
+
     def scaled(self, factor: float) -> EdgeWeight:
         """Both multiplied."""
-        return EdgeWeight(self.weight * factor, None if self.bias is None else self.bias * factor)
+        return self.mapped(lambda values: values * factor)
 
     def __neg__(self) -> EdgeWeight:
-        return EdgeWeight(-self.weight, None if self.bias is None else -self.bias)
+        return self.mapped(torch.neg)
+
+    def to(self, dtype: torch.dtype) -> EdgeWeight:
+        """Both in a dtype."""
+        return self.mapped(lambda values: values.to(dtype))
+
+    def per_output(self, factors: Tensor) -> EdgeWeight:
+        """Each output feature multiplied by its factor."""
+        return self.mapped(lambda values: values * factors.view(-1, *[1] * (values.dim() - 1)))
+
+    def followed_by(self, other: EdgeWeight) -> EdgeWeight:
+        """The output features of both, those of ``other`` last; it has a bias if this one does."""
+        bias = None
+        if self.bias is not None:
+            assert other.bias is not None
+            bias = torch.cat([self.bias, other.bias])
+        return EdgeWeight(torch.cat([self.weight, other.weight]), bias)
+
+
+EdgeWeights = dict[EdgeId, EdgeWeight]
+"""By edge."""

@@ -15,7 +15,7 @@ from dagrow.growth.counterfactual import choose_by_training
 from dagrow.growth.insertion_mode import insert
 from dagrow.journal.writer import candidate_entry, plan_entry
 from dagrow.planner import Candidate, Plan, apply, find_locations, propose
-from dagrow.spec import GrowthSpec, RunSpec
+from dagrow.spec import GrowthSpec, ProposalOptions, RunSpec
 from dagrow.training.sample_sizes import batch_that_fits, samples_needed
 from dagrow.training.schedules import SCOPES, schedule_of
 from dagrow.training.state import RunContext, RunState
@@ -121,33 +121,17 @@ def _look(task: RunContext, state: RunState) -> Batches:
 
 
 def _propose(task: RunContext, state: RunState, data: Batches, number: int, subject: Subject) -> Plan:
-    growth = task.spec.growth
-    return propose(
-        state.network,
-        task.objective,
-        data,
+    options = ProposalOptions.of_run(
+        task.spec.growth,
         method=subject.method,
-        completion=growth.completion,
-        noise=growth.noise,
-        pad=schedule_of(task.spec).by_width,
         candidates=subject.candidates,
         nodes=subject.nodes,
         neurons=subject.neurons,
-        where=growth.where,
-        shrinkage=growth.shrinkage,
-        held_out=growth.held_out,
-        significance=growth.significance,
-        fill=growth.fill,
-        fan_out=growth.fan_out,
-        new_node=growth.new_node,
-        keep=growth.keep,
-        max_parameters=growth.budget.parameters,
-        max_multiply_adds=growth.budget.multiply_adds,
-        price=growth.price,
+        pad=schedule_of(task.spec).by_width,
         turn=number - 1,
         seed=derived_seed(task.spec.seed, f"method {number}"),
-        processes=task.processes,
     )
+    return propose(state.network, task.objective, data, options=options, processes=task.processes)
 
 
 def _update(task: RunContext, state: RunState, data: Batches) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def insert(
         How: the entry of `INSERT`.
     """
     growth = task.spec.growth
-    searched = candidate.trial is not None and candidate.trial.searched
+    searched = candidate.trial is not None and candidate.trial.scaling.searched
     way = way_to_insert(task.spec, len(task.split.train), network, searched=searched)
     apply(network, candidate, optimizer, insert=way, random_weights=growth.random_weights, averages=averages)
     return way

@@ -5,6 +5,17 @@ from dagrow.methods.decision_plot_data import Scene, Straight
 from dagrow.methods.folding import Fold, fold
 from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, SILENCE, EdgeFormula, Formula, Method
 from dagrow.methods.metric import CONSTANT, Metric, mean_squares
+from dagrow.methods.modes import (
+    FixedScale,
+    FunctionPreserving,
+    InsertionMode,
+    SearchedAmplitude,
+    SearchedFanOut,
+    SmallFanOut,
+    SplitNeurons,
+    ZeroFanIn,
+    ZeroFanOut,
+)
 from dagrow.methods.moments import (
     EdgeMoments,
     ExistingNeurons,
@@ -35,8 +46,11 @@ __all__ = [
     "EdgeMoments",
     "ExistingNeurons",
     "Explanation",
+    "FixedScale",
     "Fold",
     "Formula",
+    "FunctionPreserving",
+    "InsertionMode",
     "LabelledPredictions",
     "Method",
     "MethodRequest",
@@ -45,10 +59,16 @@ __all__ = [
     "NewWeights",
     "ReluChain",
     "Scene",
+    "SearchedAmplitude",
+    "SearchedFanOut",
     "Segment",
     "SiteMoments",
     "SiteSamples",
+    "SmallFanOut",
+    "SplitNeurons",
     "Straight",
+    "ZeroFanIn",
+    "ZeroFanOut",
     "best_update",
     "explained",
     "find_completion",

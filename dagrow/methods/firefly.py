@@ -26,6 +26,7 @@ from torch import Tensor
 
 from dagrow.flop_counter import product
 from dagrow.methods.decision_plot_data import Scene
+from dagrow.methods.modes import FixedScale
 from dagrow.methods.moments import EdgeMoments, MethodRequest, Neurons, NewWeights, SiteMoments
 from dagrow.methods.trust_region import EPSILON, STEPS, BallSearchResult, TrustRegion
 from dagrow.ties import best_first
@@ -65,9 +66,7 @@ def firefly(moments: SiteMoments, request: MethodRequest) -> Neurons:
     splits = splits[chosen]
     own = splits if bool((splits >= 0).any()) else None
     why = None if own is None else SplitReport(tuple(sorted(j for j in splits.tolist() if j >= 0)))
-    return Neurons(
-        alpha[:, chosen], omega[chosen], scores[chosen], fan_in_fixed=True, bounded=True, splits=own, why=why
-    )
+    return Neurons(alpha[:, chosen], omega[chosen], scores[chosen], mode=FixedScale(own), why=why)
 
 
 def firefly_edge(moments: EdgeMoments, request: MethodRequest) -> NewWeights | None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dagrow.methods.decision_plot_data import Scene, Straight
+from dagrow.methods.modes import SmallFanOut
 from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.methods.relu_chain import LabelledPredictions, ReluChain, Segment
 from dagrow.methods.representative_error import typical
@@ -128,8 +129,7 @@ def folding(moments: SiteMoments, request: MethodRequest) -> Neurons:
         alpha=found.fan_in.unsqueeze(1),
         omega=found.fan_out.unsqueeze(0),
         scores=found.fan_in.new_tensor([found.reach]),
-        fan_in_fixed=True,
-        still=True,
+        mode=SmallFanOut(),
         why=found,
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 
+from dagrow.methods.modes import ZeroFanIn
 from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 
 
@@ -30,6 +31,5 @@ def gradmax(moments: SiteMoments, request: MethodRequest) -> Neurons:
         alpha=N.new_zeros(N.shape[0], count),
         omega=omega,
         scores=length * values[:count],
-        still=True,
-        towards=N / lengths.square() @ omega.T,
+        mode=ZeroFanIn(N / lengths.square() @ omega.T),
     )

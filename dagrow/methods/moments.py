@@ -8,8 +8,9 @@ the existing weights cannot do of it. ``E`` sums over positions and averages ove
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from dagrow.methods.decision_plot_data import Scene
 from dagrow.methods.metric import CONSTANT, Metric, unit_lengths
+from dagrow.methods.modes import InsertionMode, SearchedAmplitude, mode_of_flags
 from dagrow.methods.relu_chain import ChainSamples
 from dagrow.methods.samples import SiteSamples
 
@@ -160,7 +162,10 @@ class Explanation(Protocol):
         """What there is to be drawn, where the inputs are a plane."""
 
 
-@dataclass(frozen=True)
+_SEARCHED = SearchedAmplitude()
+
+
+@dataclass(frozen=True, init=False)
 class Neurons:
     """New neurons in matrix form, best first.
 
@@ -169,37 +174,45 @@ class Neurons:
         omega: ``[K, M]`` fan-out, in the layout of the columns of N_proj.
         scores: ``[K]`` what the method ranks them by; singular values for TINY.
         noise_level: what scores would be without signal, 0 where the method has no such level.
-        updates: per child ``[M, R]``, the update of its existing weights that goes with the neurons, in the order
-            of `SiteSamples.children`; none where the method leaves those weights to the best update.
-        fan_in_fixed: the amplitude scales omega and the updates only, not alpha: the neurons were chosen at this
-            very scale of their pre-activations.
-        two_sided: amplitudes below 0 are searched as well (thesis eq. 5.6): the neurons do not point downhill.
-        still: they change nothing, or as good as nothing, when they enter, so there is no amplitude to search and no
-            gain to measure. They are inserted as they are made, and places are compared by the sum of their squared
-            scores.
-        towards: ``[F, K]`` where a first gradient step would move fan-ins that are 0, at any length; None where they
-            are not. An activation whose derivative is 0 at 0 would keep such neurons dead for ever.
-        bounded: they enter as they are made, at no other amplitude, and their gain is measured there.
-        splits: ``[K]`` which existing neuron each is a copy of; the two then share its fan-out, whatever omega says,
-            and alpha is what is added to the fan-in of the copy. None for neurons of their own. Of bounded neurons -1
-            marks those of their own, and what is added to a copy is taken off its original.
+        mode: how they enter.
         why: what there is to tell about them, if anything.
         reason: why there are none.
+
+    Older keyword arguments (``still=True`` and the like) are still understood, see `mode_of_flags`.
     """
 
     alpha: Tensor
     omega: Tensor
     scores: Tensor
     noise_level: float = 0.0
-    updates: tuple[Tensor, ...] = ()
-    fan_in_fixed: bool = False
-    allow_negative_amplitude: bool = False
-    still: bool = False
-    bounded: bool = False
-    towards: Tensor | None = None
-    splits: Tensor | None = None
+    mode: InsertionMode = _SEARCHED
     why: Explanation | None = None
     reason: str = "no singular value above the noise"
+
+    def __init__(
+        self,
+        alpha: Tensor,
+        omega: Tensor,
+        scores: Tensor,
+        noise_level: float = 0.0,
+        mode: InsertionMode | None = None,
+        why: Explanation | None = None,
+        reason: str = reason,
+        **flags: Any,
+    ) -> None:
+        own = _SEARCHED if mode is None else mode
+        if flags:
+            own = mode_of_flags(alpha, flags)
+            warnings.warn("Neurons(still=..., bounded=...): renamed to mode=, see dagrow.methods.modes", stacklevel=2)
+        values = (alpha, omega, scores, noise_level, own, why, reason)
+        for field, value in zip(fields(self), values, strict=True):
+            object.__setattr__(self, field.name, value)
+
+    @property
+    def alternatives(self) -> tuple[Neurons, ...]:
+        """The neurons, and where they may point either way those with the opposite fan-out."""
+        either = isinstance(self.mode, SearchedAmplitude) and self.mode.allow_negative
+        return (self, replace(self, omega=-self.omega)) if either else (self,)
 
     @property
     def count(self) -> int:

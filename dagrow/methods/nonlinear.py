@@ -18,6 +18,7 @@ from dagrow.flop_counter import product
 from dagrow.methods.batched_lbfgs import ascend
 from dagrow.methods.fan_in import FanIn
 from dagrow.methods.initial_fan_ins import AT_ONCE, starts
+from dagrow.methods.modes import SearchedFanOut
 from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.methods.residual_fit import ResidualFit
 from dagrow.ties import agreeing, first_best
@@ -80,13 +81,13 @@ def nonlinear(moments: SiteMoments, request: MethodRequest) -> Neurons:
         alpha = fan_in.alpha(W)
         if search.homogeneous:
             alpha, omega = _balanced(alpha, omega, fan_in.lengths)
-    return Neurons(alpha, omega, scores * removal.size, noise_level * removal.size, updates, fan_in_fixed=True)
+    return Neurons(alpha, omega, scores * removal.size, noise_level * removal.size, SearchedFanOut(updates))
 
 
 def _none(moments: SiteMoments, noise_level: float = 0.0) -> Neurons:
     F, M = moments.N_proj.shape
     empty = moments.N_proj.double().new_empty
-    return Neurons(empty(F, 0), empty(0, M), empty(0), noise_level, fan_in_fixed=True)
+    return Neurons(empty(F, 0), empty(0, M), empty(0), noise_level, SearchedFanOut())
 
 
 def _noise(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dagrow.methods.modes import ZeroFanOut
 from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.ties import first_best
 
@@ -70,7 +71,7 @@ def _projected(moments: SiteMoments, request: MethodRequest, root: Tensor, taken
         # As long as those that are there.
         alpha = alpha * (there.norm(dim=0).mean() / (lengths * alpha).norm(dim=0))
     omega = alpha.new_zeros(len(found), moments.N_proj.shape[1])
-    return Neurons(alpha, omega, alpha.new_tensor(shares), still=True)
+    return Neurons(alpha, omega, alpha.new_tensor(shares), mode=ZeroFanOut())
 
 
 def _basis(columns: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from dagrow.methods.modes import ZeroFanOut
 from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.methods.random import gaussian_fan_ins
 
@@ -18,14 +19,14 @@ from dagrow.methods.random import gaussian_fan_ins
 def padded(neurons: Neurons, moments: SiteMoments, request: MethodRequest) -> Neurons:
     """As many neurons as were asked for, those that were found first."""
     missing = request.neurons - neurons.count
-    if not request.pad or missing < 1 or (neurons.count and (neurons.still or neurons.bounded or neurons.updates)):
+    if not request.pad or missing < 1 or (neurons.count and not neurons.mode.may_be_completed):
         return neurons
     drawn = gaussian_fan_ins(moments, missing, torch.Generator().manual_seed(request.seed))
     spread = deviation(neurons.alpha, moments).square().mean().sqrt() if neurons.count else drawn.new_ones(())
     drawn = drawn * (spread / deviation(drawn, moments).clamp(min=torch.finfo(drawn.dtype).tiny))
     silent = drawn.new_zeros(missing, moments.N_proj.shape[1])
     if not neurons.count:
-        return Neurons(drawn, silent, drawn.new_zeros(missing), still=True)
+        return Neurons(drawn, silent, drawn.new_zeros(missing), mode=ZeroFanOut())
     return replace(
         neurons,
         alpha=torch.cat([neurons.alpha, drawn], 1),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dagrow.methods.modes import SearchedAmplitude
 from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 
 
@@ -18,7 +19,7 @@ def random(moments: SiteMoments, request: MethodRequest) -> Neurons:
     generator = torch.Generator().manual_seed(request.seed)
     alpha = gaussian_fan_ins(moments, request.neurons, generator)
     omega = torch.randn(len(alpha.T), moments.N_proj.shape[1], generator=generator, dtype=torch.float64)
-    return Neurons(alpha, omega.to(alpha), alpha.new_ones(request.neurons), allow_negative_amplitude=True)
+    return Neurons(alpha, omega.to(alpha), alpha.new_ones(request.neurons), mode=SearchedAmplitude(allow_negative=True))
 
 
 def gaussian_fan_ins(moments: SiteMoments, count: int, generator: torch.Generator) -> Tensor:

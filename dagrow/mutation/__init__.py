@@ -2,7 +2,7 @@
 
 from dagrow.mutation.add_units import add_units
 from dagrow.mutation.apply import apply_change
-from dagrow.mutation.change import Change, Constant, EdgeWeights, NewFeatures, WeightUpdate
+from dagrow.mutation.change import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.mutation.frozen import frozen_problem
 from dagrow.mutation.randomized_control import redirected
 from dagrow.mutation.remove_units import remove_units
@@ -11,7 +11,6 @@ from dagrow.mutation.widen import columns_of, widened_spec
 __all__ = [
     "Change",
     "Constant",
-    "EdgeWeights",
     "NewFeatures",
     "WeightUpdate",
     "add_units",

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
-from dagrow.build.edge_weight import EdgeWeight
+from dagrow.build.edge_weight import EdgeWeight, EdgeWeights
 from dagrow.errors import GrowthError
 from dagrow.graph import NotGrowable, site, span
 from dagrow.mutation.apply import apply_change
-from dagrow.mutation.change import Change, EdgeWeights, NewFeatures
+from dagrow.mutation.change import Change, NewFeatures
 from dagrow.spec.graph import EdgeId
 
 
@@ -53,7 +53,7 @@ def add_units(
     for edge in edges:
         op, source = dag.op(edge), dag.output(edge.source)
         rows = torch.randn(count, op.feature_count(source), generator=draw) / width**0.5
-        fan_in[edge] = (op.weight(rows, source), torch.zeros(count) if op.has_bias else None)
+        fan_in[edge] = EdgeWeight(op.weight(rows, source), torch.zeros(count) if op.has_bias else None)
     fan_out: dict[EdgeId, Tensor] = {}
     statistics = {node: (torch.zeros(count), torch.ones(count))}
     for reading in place.readings:

@@ -21,7 +21,7 @@ from dagrow.mutation.operations import Transaction
 from dagrow.mutation.tensor_edits import Edit, added
 from dagrow.mutation.transaction import prepare
 from dagrow.mutation.widen import widen_edits, widened_spec
-from dagrow.ops import NORMS, Op
+from dagrow.ops import NORMS
 from dagrow.spec.graph import EdgeId
 
 
@@ -64,7 +64,7 @@ def _prepared(network: Network, change: Change, optimizers: Sequence[torch.optim
     for update in change.all_updates:
         for edge, weights in update.weights.items():
             if edge in structure.edges:
-                fresh.update(_layer(structure.edges[edge], edge, weights))
+                fresh.update(weights.entries(structure.edges[edge], edge))
             elif edge not in gone:
                 for edit in _update_edits(state, dag, edge, weights):
                     # An edit is made from the updated values, so the last one of a tensor has them all.
@@ -79,13 +79,11 @@ def _prepared(network: Network, change: Change, optimizers: Sequence[torch.optim
     return prepare(network, after, list(edits.values()), optimizers, fresh)
 
 
-def _update_edits(
-    state: dict[str, Tensor], dag: Dag, edge: EdgeId, weights: tuple[Tensor, Tensor | None]
-) -> list[Edit]:
+def _update_edits(state: dict[str, Tensor], dag: Dag, edge: EdgeId, weights: EdgeWeight) -> list[Edit]:
     if edge not in dag.spec.edges:
         raise GrowthError(f"the change was made for another network: the edge {edge} does not fit")
     edits = []
-    for name, change in _layer(dag.op(edge), edge, weights).items():
+    for name, change in weights.entries(dag.op(edge), edge).items():
         if name not in state or state[name].shape != change.shape:
             raise GrowthError(f"the change was made for another network: {name} does not fit")
         if not bool((change != 0).any()):
@@ -95,18 +93,13 @@ def _update_edits(
     return edits
 
 
-def _layer(op: Op, edge: EdgeId, weights: tuple[Tensor, Tensor | None]) -> dict[str, Tensor]:
-    """The tensors of an edge by their keys."""
-    return EdgeWeight(*weights).entries(op, edge)
-
-
 def _new_node(features: NewFeatures, after: Dag) -> dict[str, Tensor]:
     """The tensors of a new node: edges into it and out of it, and its norm."""
     fresh: dict[str, Tensor] = {}
     for edge, weights in features.fan_in.items():
-        fresh.update(_layer(after.op(edge), edge, weights))
+        fresh.update(weights.entries(after.op(edge), edge))
     for edge, weight in features.fan_out.items():
-        fresh.update(_layer(after.op(edge), edge, (weight, None)))
+        fresh.update(EdgeWeight(weight, None).entries(after.op(edge), edge))
     norm = after.node(features.node).norm
     if norm != "none":
         entries = NORMS[norm].new_entries(*features.statistics[features.node])

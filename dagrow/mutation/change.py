@@ -11,12 +11,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from dagrow.build.edge_weight import EdgeWeight
+from dagrow.build.edge_weight import EdgeWeights
 from dagrow.graph import Structure
 from dagrow.spec.graph import EdgeId
-
-EdgeWeights = dict[EdgeId, tuple[Tensor, Tensor | None]]
-"""Per edge, a weight and, where it carries one, a bias."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +39,19 @@ class NewFeatures:
     @property
     def count(self) -> int:
         """How many features."""
-        return next(iter(self.fan_in.values()))[0].shape[0]
+        return len(next(iter(self.fan_in.values())).weight)
 
     def scaled(self, fan_in: float, fan_out: float) -> NewFeatures:
         """The same features with both sides multiplied."""
         return replace(
             self,
-            fan_in=_scaled(self.fan_in, fan_in),
+            fan_in={edge: weights.scaled(fan_in) for edge, weights in self.fan_in.items()},
             fan_out={edge: weight * fan_out for edge, weight in self.fan_out.items()},
         )
 
     def mirrored(self, signs: Tensor) -> NewFeatures:
         """``(alpha, omega)`` times a sign per feature; the effect at first order is the same where act is smooth."""
-        fan_in: EdgeWeights = {
-            edge: (weight * signs.view(-1, *[1] * (weight.dim() - 1)), None if bias is None else bias * signs)
-            for edge, (weight, bias) in self.fan_in.items()
-        }
+        fan_in = {edge: weights.per_output(signs) for edge, weights in self.fan_in.items()}
         fan_out = {}
         for edge, weight in self.fan_out.items():
             columns = signs.repeat_interleave(weight.shape[1] // signs.numel())
@@ -78,7 +72,7 @@ class WeightUpdate:
 
     def scaled(self, factor: float) -> WeightUpdate:
         """The same update, multiplied."""
-        return replace(self, weights=_scaled(self.weights, factor))
+        return replace(self, weights={edge: weights.scaled(factor) for edge, weights in self.weights.items()})
 
 
 @dataclass(frozen=True)
@@ -118,10 +112,7 @@ class Change:
         first, second = self.constant.features, self.features
         if first is None or second is None:
             return second if first is None else first
-        fan_in: EdgeWeights = {
-            e: (torch.cat([w, second.fan_in[e][0]]), None if b is None else torch.cat([b, _bias(second, e)]))
-            for e, (w, b) in first.fan_in.items()
-        }
+        fan_in = {e: weights.followed_by(second.fan_in[e]) for e, weights in first.fan_in.items()}
         fan_out = {e: torch.cat([w, second.fan_out[e]], dim=1) for e, w in first.fan_out.items()}
         return replace(first, fan_in=fan_in, fan_out=fan_out)
 
@@ -129,13 +120,3 @@ class Change:
     def all_updates(self) -> tuple[WeightUpdate, ...]:
         """The updates, those that are not scaled first."""
         return (*self.constant.updates, *self.updates)
-
-
-def _bias(features: NewFeatures, edge: EdgeId) -> Tensor:
-    bias = features.fan_in[edge][1]
-    assert bias is not None
-    return bias
-
-
-def _scaled(weights: EdgeWeights, factor: float) -> EdgeWeights:
-    return {edge: EdgeWeight(*weight).scaled(factor) for edge, weight in weights.items()}

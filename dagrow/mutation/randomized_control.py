@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.mutation.change import Change, NewFeatures, WeightUpdate
 from dagrow.spec.graph import EdgeId
 
@@ -38,7 +39,7 @@ def _update(update: WeightUpdate) -> WeightUpdate:
     for edge, (weight, bias) in update.weights.items():
         together = weight.flatten() if bias is None else torch.cat([weight.flatten(), bias])
         row = _drawn(together.unsqueeze(0)).squeeze(0)
-        drawn[edge] = (row[: weight.numel()].view_as(weight), None if bias is None else row[weight.numel() :])
+        drawn[edge] = EdgeWeight(row[: weight.numel()].view_as(weight), None if bias is None else row[weight.numel() :])
     return replace(update, weights=drawn)
 
 
@@ -48,7 +49,7 @@ def _features(features: NewFeatures) -> NewFeatures:
         parts += [weight.flatten(1), *([] if bias is None else [bias.unsqueeze(1)])]
     rows = iter(torch.split(_drawn(torch.cat(parts, 1)), [part.shape[1] for part in parts], dim=1))
     fan_in = {
-        edge: (next(rows).reshape(weight.shape), None if bias is None else next(rows).squeeze(1))
+        edge: EdgeWeight(next(rows).reshape(weight.shape), None if bias is None else next(rows).squeeze(1))
         for edge, (weight, bias) in features.fan_in.items()
     }
     outs = [_by_feature(weight, count) for weight in features.fan_out.values()]

@@ -51,11 +51,10 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
     place = _growing(dag, node)
     _check_edges(dag, place, features)
     edits: list[Edit] = []
-    for edge, (weight, bias) in features.fan_in.items():
-        layer, op = edge_module(edge), dag.op(edge)
-        edits.append(_inserted(state, f"{layer}.weight", op.weight_axes[0], at, op.stored(weight)))
-        if bias is not None:
-            edits.append(_inserted(state, f"{layer}.bias", 0, at, bias))
+    for edge, weights in features.fan_in.items():
+        op = dag.op(edge)
+        for name, tensor in weights.entries(op, edge).items():
+            edits.append(_inserted(state, name, op.weight_axes[0] if tensor.dim() > 1 else 0, at, tensor))
     edits += _norm_edits(state, dag, features, node, at)
     seen: set[str] = set()
     for reading in place.readings:

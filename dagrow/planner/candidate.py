@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dagrow.build import WeightsFingerprint
 from dagrow.graph import Cost
 from dagrow.methods import Explanation
+from dagrow.planner.origin import Origin
 from dagrow.planner.simulated_change import Trial
-from dagrow.spec.graph import GraphSpec
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,7 @@ class Candidate:
         cost: parameters and multiply-adds it adds.
         rejected: why it is not to be inserted; empty if it may be.
         trial: the change itself.
-        spec: the graph that it was measured on.
-        measured_on: the weights that it was measured on.
+        measured_on: the network that it was measured on.
         still: whether it changes nothing when it enters, so that its gain says nothing about it.
         why: what its method has to tell about it, if anything.
     """
@@ -53,8 +51,7 @@ class Candidate:
     rejected: str = ""
     bottleneck: float | None = None
     trial: Trial | None = None
-    spec: GraphSpec | None = None
-    measured_on: WeightsFingerprint | None = None
+    measured_on: Origin | None = None
     still: bool = False
     why: Explanation | None = None
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dagrow.build import WeightsFingerprint
 from dagrow.mutation import WeightUpdate
 from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import Evaluator
 from dagrow.planner.kinds import KINDS, Proposal, Solution
-from dagrow.planner.outcome import Result, nothing
+from dagrow.planner.origin import Origin
+from dagrow.planner.outcome import measured, nothing
 from dagrow.planner.pairs import Asked, best_pairs
+from dagrow.planner.scaling import AtBound, Gains
 from dagrow.planner.selection import WHERE, promise, rounding
 from dagrow.planner.sign_selection import SignChoice
 from dagrow.planner.simulated_change import Trial
@@ -46,7 +47,7 @@ class _Track:
     def companions(self) -> tuple[WeightUpdate, ...]:
         """The updates that go with new features at an amplitude of their own."""
         trial = self.variant.trial
-        return () if trial.change.features is None or trial.fan_in_fixed else trial.change.updates
+        return () if trial.change.features is None or trial.scaling.fan_in_fixed else trial.change.updates
 
     def finished(self) -> tuple[Trial, float | None]:
         """The change as found, for one amplitude, and its slope."""
@@ -112,35 +113,37 @@ def measure(
     constant = {
         i: draft.variants[0]
         for i, draft in enumerate(drafts)
-        if draft.variants and not draft.variants[0].trial.searched
+        if draft.variants and not draft.variants[0].trial.scaling.searched
     }
     winners.update({i: (_ready(evaluator, variant.trial), 1.0) for i, variant in constant.items()})
-    bounded = [i for i in constant if winners[i][0].bounded]
-    slopes = {i: o.slope for i, o in zip(bounded, evaluator.orient([winners[i][0] for i in bounded]), strict=True)}
+    with_slope = [i for i in constant if isinstance(winners[i][0].scaling, AtBound)]
+    oriented = evaluator.orient([winners[i][0] for i in with_slope])
+    slopes = {i: each.slope for i, each in zip(with_slope, oriented, strict=True)}
     if evaluator.held_out or constant or not winners:
         before, after = evaluator.measure(list(winners.values()))
         start, held = before.everywhere, before.held_out if evaluator.held_out else None
         gains = {
-            i: (start - m.everywhere, before.held_out - m.held_out, significance * m.error)
+            i: Gains(
+                start - m.everywhere, None if held is None else before.held_out - m.held_out, significance * m.error
+            )
             for i, m in zip(winners, after, strict=True)
         }
     else:
         # The search saw every sample already.
         held, start = None, next(iter(final[i].start for i in winners))
-        gains = {i: (start - final[i].loss, math.nan, 0.0) for i in winners}
+        gains = {i: Gains(start - final[i].loss) for i in winners}
     candidates = []
     for i, draft in enumerate(drafts):
-        result = Result(winners.get(i), gains.get(i), held is not None)
         entry = final.get(i)
         if i in constant:
-            candidates.append(result.candidate(draft, constant[i], slopes.get(i)))
+            candidates.append(measured(draft, constant[i], winners.get(i), gains.get(i), slopes.get(i)))
         elif entry is not None:
-            candidates.append(result.candidate(draft, entry.track.variant, entry.slope))
+            candidates.append(measured(draft, entry.track.variant, winners.get(i), gains.get(i), entry.slope))
         else:
             candidates.append(nothing(draft, behind.get(i, draft.reason)))
-    spec, weights = evaluator.dag.spec, WeightsFingerprint.of(evaluator.network)
+    origin = Origin.of(evaluator.network)
     failed = tuple(i for i in sorted(final) if candidates[i].rejected)
-    known = [replace(candidate, spec=spec, measured_on=weights) for candidate in candidates]
+    known = [replace(candidate, measured_on=origin) for candidate in candidates]
     return Findings(known, start, held, len(final) + len(constant), failed)
 
 
@@ -234,12 +237,14 @@ class _Final:
 
 def _tracks(evaluator: Evaluator, drafts: list[Proposal], glance: bool) -> list[_Track]:
     """A search for each variant, its neurons turned to their better side, which a glance at a part may tell."""
-    variants = [(i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if variant.trial.searched]
+    variants = [
+        (i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if variant.trial.scaling.searched
+    ]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
     tracks = []
     for (index, variant), oriented in zip(variants, evaluator.orient(ready, glance), strict=True):
         trial = oriented.trial
-        if trial.change.features is not None and not trial.fan_in_fixed:
+        if trial.change.features is not None and not trial.scaling.fan_in_fixed:
             trial = trial.without_updates()
         # All samples will decide where these are a pilot only: one point less there.
         parabolas = 1 if evaluator.may_use_pilot else PARABOLAS

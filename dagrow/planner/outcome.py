@@ -2,65 +2,47 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 from dagrow.graph import Cost
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.kinds import Proposal, Solution
+from dagrow.planner.scaling import Gains
 from dagrow.planner.simulated_change import Trial
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a draft came out.
+def measured(
+    draft: Proposal, variant: Solution, winner: tuple[Trial, float] | None, gains: Gains | None, slope: float | None
+) -> Candidate:
+    """The candidate of a draft.
 
-    Attributes:
+    Args:
+        draft: what was tried.
+        variant: the way in which it was.
         winner: the change and its amplitude; None where no amplitude gains.
-        gains: over all samples and over the held-out ones, and what the latter must exceed; None where not measured.
-        held: whether there are held-out samples.
+        gains: of it.
+        slope: of the loss at amplitude 0, see `Candidate`.
     """
-
-    winner: tuple[Trial, float] | None
-    gains: tuple[float, float, float] | None
-    held: bool
-
-    def candidate(self, draft: Proposal, variant: Solution, slope: float | None) -> Candidate:
-        """The candidate of the draft: with its gains, or with the reason why it is rejected."""
-        (gain, held_gain, needed), rejected = self.gains or (0.0, 0.0, 0.0), ""
-        if self.winner is None:
-            rejected = "no amplitude lowers the loss"
-        elif variant.trial.fixed:
-            worst = min(gain, held_gain) if self.held else gain
-            kept = math.isfinite(gain + worst) and worst >= -draft.limit
-            rejected = "" if kept else f"the loss would rise by {-worst:.3g}"
-        elif self.held and not math.isfinite(held_gain):
-            rejected = "the loss of held-out samples would be no number"
-        elif variant.trial.bounded and not gain > 0:
-            rejected = f"the loss would rise by {-gain:.3g}"
-        elif not gain > 0:
-            rejected = "gains only on held-out samples" if self.held else "gains only on a part of the samples"
-        elif self.held and variant.cost.parameters > 0 and not held_gain > needed:
-            rejected = "its held-out gain may be chance"
-        trial, amplitude = (None, 0.0) if rejected or self.winner is None else self.winner
-        return Candidate(
-            kind=draft.kind,
-            place=draft.place,
-            neurons=variant.neurons,
-            gain=0.0 if rejected else gain,
-            held_out_gain=held_gain if self.held and not rejected else None,
-            amplitude=amplitude,
-            slope=slope,
-            scores=variant.scores,
-            still=variant.trial.still,
-            noise_level=variant.noise_level,
-            bottleneck=variant.bottleneck,
-            shrinkage=variant.shrinkage,
-            cost=variant.cost,
-            rejected=rejected,
-            trial=trial,
-            why=variant.why,
-        )
+    rejected = "no amplitude lowers the loss"
+    if gains is not None:
+        rejected = variant.trial.scaling.objection(gains, variant.cost.parameters)
+    made = winner is not None and not rejected
+    return Candidate(
+        kind=draft.kind,
+        place=draft.place,
+        neurons=variant.neurons,
+        gain=gains.everywhere if gains is not None and made else 0.0,
+        held_out_gain=gains.held_out if gains is not None and made else None,
+        amplitude=winner[1] if winner is not None and made else 0.0,
+        slope=slope,
+        scores=variant.scores,
+        still=variant.trial.scaling.function_preserving,
+        noise_level=variant.noise_level,
+        bottleneck=variant.bottleneck,
+        shrinkage=variant.shrinkage,
+        cost=variant.cost,
+        rejected=rejected,
+        trial=winner[0] if winner is not None and made else None,
+        why=variant.why,
+    )
 
 
 def nothing(draft: Proposal, reason: str) -> Candidate:

@@ -42,7 +42,7 @@ def best_pairs(asked: Sequence[Asked], run: Run) -> list[Pair]:
     both = [AmplitudeSearch(one.first_order.joint_scale, start=one.neurons.start) for one in asked]
     alone = [AmplitudeSearch(one.first_order.update_scale, start=one.neurons.start) for one in asked]
     trials = [one.trial for one in asked]
-    updates_only = [replace(trial, pinned=0.0) for trial in trials]
+    updates_only = [trial.with_fixed(features=0.0) for trial in trials]
     run([*zip(trials, both, strict=True), *zip(updates_only, alone, strict=True)])
     pairs = []
     for one, together, update in zip(asked, both, alone, strict=True):
@@ -53,7 +53,7 @@ def best_pairs(asked: Sequence[Asked], run: Run) -> list[Pair]:
         ]
         pairs.append(min(found, key=lambda pair: pair.loss))
     searches = [
-        (replace(one.trial, pinned=pair.neurons), AmplitudeSearch(one.first_order.update_scale, start=pair.loss))
+        (one.trial.with_fixed(features=pair.neurons), AmplitudeSearch(one.first_order.update_scale, start=pair.loss))
         for one, pair in zip(asked, pairs, strict=True)
     ]
     run(searches)
@@ -62,7 +62,7 @@ def best_pairs(asked: Sequence[Asked], run: Run) -> list[Pair]:
         for pair, (_, search) in zip(pairs, searches, strict=True)
     ]
     searches = [
-        (replace(one.trial, pinned_updates=pair.updates), AmplitudeSearch(one.neurons.scale, start=pair.loss))
+        (one.trial.with_fixed(updates=pair.updates), AmplitudeSearch(one.neurons.scale, start=pair.loss))
         for one, pair in zip(asked, pairs, strict=True)
     ]
     run(searches)

@@ -35,22 +35,21 @@ class SignChoice:
     @property
     def scale(self) -> float:
         """The amplitude at which the first-order gain would be the whole loss; the method's own without a slope."""
-        return _whole_loss(self.loss, self.slope, self.trial.scale)
+        return self._whole_loss(self.slope)
 
     @property
     def update_scale(self) -> float:
         """The same for the updates."""
-        return _whole_loss(self.loss, self.update_slope, self.trial.scale)
+        return self._whole_loss(self.update_slope)
 
     @property
     def joint_scale(self) -> float:
         """The same for both at one amplitude."""
-        return _whole_loss(self.loss, None if self.slope is None else self.slope + self.update_slope, self.trial.scale)
+        return self._whole_loss(None if self.slope is None else self.slope + self.update_slope)
 
-
-def _whole_loss(loss: float, slope: float | None, otherwise: float) -> float:
-    scale = abs(loss) / slope if slope is not None and slope > 0 else 0.0
-    return scale if 0.0 < scale < math.inf else otherwise
+    def _whole_loss(self, slope: float | None) -> float:
+        scale = abs(self.loss) / slope if slope is not None and slope > 0 else 0.0
+        return scale if 0.0 < scale < math.inf else self.trial.scaling.scale
 
 
 class DirectionalDerivatives:
@@ -98,7 +97,7 @@ class DirectionalDerivatives:
                 trial = self._with_sides(flip, signs)
                 self.kept = {number: trial.flipped(z, signs) for number, z in self.kept.items()}
             # Updates that share the amplitude share the slope.
-            total = float(best.sum()) + (self.update if trial.fan_in_fixed else 0.0)
+            total = float(best.sum()) + (self.update if trial.scaling.fan_in_fixed else 0.0)
         slope = total / loss.count if trial.has_slope else None
         return SignChoice(trial, slope, self.update / loss.count, loss.value)
 

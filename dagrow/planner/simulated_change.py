@@ -6,24 +6,21 @@ added to the child's pre-activation; the suffix of the graph does the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dagrow.build import Network, output_of
-from dagrow.flop_counter import layer_output, spend
-from dagrow.graph import Consumer, Dag, GrowableNode
+from dagrow.build import Network
+from dagrow.flop_counter import spend
+from dagrow.graph import Dag, GrowableNode
 from dagrow.mutation import Change, NewFeatures, WeightUpdate
-from dagrow.ops import ACTIVATIONS, NORMS, Activation
+from dagrow.ops import Activation
 from dagrow.planner.batch_response import Deltas, Response, Values, add_delta, total
-from dagrow.planner.norm_statistics_of_copies import with_norms
-from dagrow.stages import NodeTail, run_stages
-
-TRUSTED = (0.5, 2.0)
-"""Root mean square of new pre-activations that training can live with: where activations bend, and not far out."""
+from dagrow.planner.feature_path import FeaturePath, edge_output, placed
+from dagrow.planner.scaling import BOTH_SIDES, BothSides, Scaling
 
 
 @dataclass(frozen=True)
@@ -35,30 +32,14 @@ class Trial:
         dag: the graph with the change's new nodes and edges in it.
         change: at unit size.
         site: where the change's features go; None without features.
-        scale: amplitude at which the method itself would insert; the search starts around it.
-        fan_in_fixed: whether the features keep their fan-in, so that amplitude acts on fan-out alone.
-        still: it is inserted as it is made: there is no amplitude to search.
-        bounded: likewise, at amplitude 1, but it changes something, and its gain is measured.
-        made: what is inserted in place of the change, where that is the same function in fewer new features.
-        copied: ``[K]`` which neuron each new feature is a copy of, and has the norm of; -1 for none, None if none is.
-        pinned: amplitude at which the features stay while that of the updates is searched; None if they move.
-        pinned_updates: amplitude at which the updates stay while that of the features is searched.
-        spread: root mean square of the new pre-activations at unit size; None where it is not known.
+        scaling: how its size is set.
     """
 
     network: Network
     dag: Dag
     change: Change
     site: GrowableNode | None = None
-    scale: float = 1.0
-    fan_in_fixed: bool = False
-    still: bool = False
-    bounded: bool = False
-    made: Change | None = None
-    copied: Tensor | None = None
-    pinned: float | None = None
-    pinned_updates: float | None = None
-    spread: float | None = None
+    scaling: Scaling = BOTH_SIDES
 
     @cached_property
     def changed(self) -> tuple[str, ...]:
@@ -69,57 +50,44 @@ class Trial:
         return tuple(name for name in self.dag.order if name in names)
 
     @cached_property
-    def _tails(self) -> tuple[str, ...]:
-        """Nodes whose norm, activation and pool the new features pass."""
-        if self.site is None:
-            return ()
-        return (self.site.node, *self.site.passed)
+    def _path(self) -> FeaturePath:
+        """The way of the new features."""
+        assert self.site is not None
+        return FeaturePath(self.network, self.dag, self.site)
+
+    @cached_property
+    def _activations(self) -> list[Activation]:
+        """What the new features pass."""
+        return [] if self.site is None else self._path.activations
 
     @cached_property
     def normed(self) -> tuple[str, ...]:
-        """Of those, the nodes with a norm."""
-        return tuple(name for name in self._tails if self.dag.node(name).norm != "none")
+        """Nodes with a norm that the new features pass."""
+        return () if self.site is None else self._path.normed
 
     @property
     def fan_out_only(self) -> bool:
         """Whether amplitude acts on fan-out alone: where the fan-in is fixed, or a norm sets the scale."""
-        return self.fan_in_fixed or bool(self.normed)
+        return self.scaling.fan_in_fixed or bool(self.normed)
 
     @cached_property
     def linear(self) -> bool:
         """Whether the effect is proportional to the amplitude."""
-        acts = [ACTIVATIONS[self.dag.node(name).activation] for name in self._tails]
-        return self.fan_out_only or all(act.homogeneous for act in acts)
+        return self.fan_out_only or all(act.homogeneous for act in self._activations)
 
     @cached_property
     def has_slope(self) -> bool:
         """Whether the loss has a derivative at amplitude 0: not where act(0) lets a constant through."""
-        acts = [ACTIVATIONS[self.dag.node(name).activation] for name in self._tails]
-        return self.fan_out_only or all(act.at_zero == 0.0 for act in acts)
+        return self.fan_out_only or all(act.at_zero == 0.0 for act in self._activations)
 
-    @property
-    def fixed(self) -> bool:
-        """Whether there is nothing to be scaled: all is done as it stands, and need not gain."""
-        return self.still or (self.change.features is None and not self.change.updates)
-
-    @property
-    def searched(self) -> bool:
-        """Whether there is an amplitude to be searched; what has none enters as its method made it."""
-        return not self.fixed and not self.bounded
-
-    @property
-    def kept_silent(self) -> bool:
-        """Whether ``silent`` has nothing to do: what is still has an empty side already, and needs the other one.
-
-        Not where the fan-in is what was chosen: then there is a small fan-out, which can be left at 0.
-        """
-        return self.still and not self.fan_in_fixed
+    @cached_property
+    def has_sides(self) -> bool:
+        """Whether it makes a difference, at first order, to mirror neurons, see `mirrored`."""
+        return self.site is not None and not self.scaling.fan_in_fixed and self._path.has_sides
 
     def factors(self, amplitude: float) -> tuple[float, float]:
-        """What fan-in and fan-out are multiplied by: the square root each, or fan-out alone behind a norm."""
-        if self.still:
-            return 1.0, 1.0
-        return (1.0, amplitude) if self.fan_out_only else (amplitude**0.5, amplitude**0.5)
+        """What fan-in and fan-out are multiplied by."""
+        return self.scaling.factors(amplitude, bool(self.normed))
 
     def scaled(self, amplitude: float, silent: bool = False, trusted: bool = False) -> Change:
         """The change as it is inserted.
@@ -130,31 +98,22 @@ class Trial:
             trusted: keeps pre-activations of new features within `TRUSTED`, whatever the amplitude.
         """
         fan_in, fan_out = self.factors(amplitude)
-        if trusted and self.spread and self.searched and not self.fan_out_only:
-            low, high = TRUSTED
-            fan_in = min(max(fan_in * self.spread, low), high) / self.spread
-        loud = 0.0 if silent and not self.kept_silent else 1.0
-        change = self.made or self.change
+        if trusted and not self.fan_out_only:
+            fan_in = self.scaling.trusted(fan_in)
+        kept = 0.0 if silent and self.scaling.may_be_silenced else 1.0
+        change = self.scaling.written(self.change)
         return replace(
             change,
-            features=change.features and change.features.scaled(fan_in, loud * fan_out),
-            updates=tuple(update.scaled(loud * amplitude) for update in change.updates),
+            features=change.features and change.features.scaled(fan_in, kept * fan_out),
+            updates=tuple(update.scaled(kept * amplitude) for update in change.updates),
         )
 
     def with_statistics(self, statistics: dict[str, tuple[Tensor, Tensor]]) -> Trial:
         """The same trial, knowing mean and variance of the new features before each norm; copies have those there."""
-        features, made = self.change.features, self.made
-        if features is None:
+        if self.change.features is None or self.site is None:
             return self
-        features = replace(features, statistics=statistics)
-        if self.copied is not None and self.site is not None:
-            if made is not None and made.features is not None:
-                # They are the first of those that are tried.
-                own = replace(made.features, statistics=statistics)
-                copied = self.copied[: own.count]
-                made = replace(made, features=with_norms(self.network, self.site, own, copied))
-            features = with_norms(self.network, self.site, features, self.copied)
-        return replace(self, change=replace(self.change, features=features), made=made)
+        scaling, change = self.scaling.with_statistics(self.change, statistics, self.network, self.site)
+        return replace(self, change=change, scaling=scaling)
 
     def prepare(self, values: Values, z: Tensor | None = None, updates: Deltas | None = None) -> Response:
         """Does once per batch what no amplitude changes.
@@ -166,35 +125,25 @@ class Trial:
         """
         updates = self.update_slope(values) if updates is None else updates
         constant = self._constant(values)
-        if self.pinned_updates is not None:
-            constant = total((constant, {node: delta * self.pinned_updates for node, delta in updates.items()}))
+        features_at, updates_at = self.scaling.fixed_amplitudes
+        if updates_at is not None:
+            constant = total((constant, {node: delta * updates_at for node, delta in updates.items()}))
             updates = {}
         features = self.change.features
         if features is None:
             return Response(updates, None, constant)
         z = self.fan_in_response(values) if z is None else z
-        if self.pinned is not None:
-            fan_in, fan_out = self.factors(self.pinned)
-            return Response(updates, None, total((constant, self._respond(features, z * fan_in, fan_out))))
+        if features_at is not None:
+            fan_in, fan_out = self.factors(features_at)
+            return Response(updates, None, total((constant, self._path.respond(features, z * fan_in, fan_out))))
         if self.linear:
-            return Response(total((updates, self._respond(features, z, 1.0))), None, constant)
+            return Response(total((updates, self._path.respond(features, z, 1.0))), None, constant)
 
         def bent(amplitude: float) -> Deltas:
             fan_in, fan_out = self.factors(amplitude)
-            return self._respond(features, z * fan_in, fan_out)
+            return self._path.respond(features, z * fan_in, fan_out)
 
         return Response(updates, bent, constant, z)
-
-    @cached_property
-    def has_sides(self) -> bool:
-        """Whether a neuron and its mirror image ``(-alpha, -omega)`` differ at first order: kinks, norms, pools."""
-        nodes = [self.dag.node(name) for name in self._tails]
-        return not self.fan_in_fixed and any(
-            not ACTIVATIONS[node.activation].smooth_at_zero
-            or (node.norm != "none" and node.activation != "identity")
-            or (node.pool is not None and not node.pool.is_linear)
-            for node in nodes
-        )
 
     def mirrored(self, signs: Tensor) -> Trial:
         """The same trial with some neurons replaced by their mirror images.
@@ -220,6 +169,11 @@ class Trial:
         scaled = updates if factor == 1.0 else tuple(update.scaled(factor) for update in updates)
         return replace(self, change=replace(self.change, updates=scaled))
 
+    def with_fixed(self, features: float | None = None, updates: float | None = None) -> Trial:
+        """The same trial with the amplitude of one part fixed, while that of the other is searched."""
+        assert isinstance(self.scaling, BothSides)
+        return replace(self, scaling=replace(self.scaling, fixed_amplitudes=(features, updates)))
+
     def update_slope(self, values: Values) -> Deltas:
         """Derivative by the amplitude of what the updates do."""
         return self._updated(self.change.updates, values)
@@ -227,11 +181,11 @@ class Trial:
     def _updated(self, updates: Iterable[WeightUpdate], values: Values) -> Deltas:
         deltas: Deltas = {}
         for update in updates:
-            for edge, (weight, bias) in update.weights.items():
+            for edge, weights in update.weights.items():
                 # An edge that goes is in the old graph, one that comes in the new.
                 dag = self.dag if edge in self.dag.spec.edges else self.network.dag
-                part = layer_output(dag.op(edge).run(output_of(values, dag, edge.source), weight, bias), weight)
-                add_delta(deltas, update.node, self._placed(update.node, dag.slots(update.node)[edge], part))
+                part, slot = edge_output(dag, edge, weights, values), dag.slots(update.node)[edge]
+                add_delta(deltas, update.node, placed(self.dag, update.node, slot, part))
         return deltas
 
     def _constant(self, values: Values) -> Deltas:
@@ -240,7 +194,7 @@ class Trial:
         deltas = self._updated(constant.updates, values)
         if constant.features is None:
             return deltas
-        kept = self._respond(constant.features, self._fan_in(constant.features, values), 1.0)
+        kept = self._path.respond(constant.features, self._fan_in(constant.features, values), 1.0)
         for edge, bias in constant.biases.items():
             delta = kept[edge.target]
             kept[edge.target] = delta + self.dag.merged(edge.target).per_channel(bias)
@@ -257,12 +211,12 @@ class Trial:
         Returns:
             ``[K]`` float64 per trial; their sum is its ``-dL/dg``.
         """
-        features = self.change.features
-        assert features is not None
-        images = [(1.0, self, z)] if mirror is None else [(1.0, self, z), (-1.0, mirror, -z)]
+        features = self._features
+        images = [(1.0, features, z)] if mirror is None else [(1.0, features, z), (-1.0, mirror._features, -z)]
         activation = None if self.fan_out_only else Activation.infinitesimal
         totals = [torch.zeros(features.count, dtype=torch.float64, device=z.device) for _ in images]
-        for reached in zip(*(image._reached(own, activation) for _, image, own in images), strict=True):
+        ways = (self._path.reached(image, own, activation) for _, image, own in images)
+        for reached in zip(*ways, strict=True):
             (reading, b), *_ = reached
             edge = reading.edge
             weight, slot = features.fan_out[edge], self.dag.slots(edge.target)[edge]
@@ -277,78 +231,19 @@ class Trial:
                 share += sign * inner.sum(1, dtype=torch.float64)
         return totals
 
+    @property
+    def _features(self) -> NewFeatures:
+        assert self.change.features is not None
+        return self.change.features
+
     def fan_in_response(self, values: Values) -> Tensor:
         """Pre-activations of the new features at unit size."""
-        assert self.change.features is not None
-        return self._fan_in(self.change.features, values)
+        return self._fan_in(self._features, values)
 
     def _fan_in(self, features: NewFeatures, values: Values) -> Tensor:
-        parts = [
-            layer_output(self.dag.op(edge).run(output_of(values, self.dag, edge.source), weight, bias), weight)
-            for edge, (weight, bias) in features.fan_in.items()
-        ]
+        parts = [edge_output(self.dag, edge, weights, values) for edge, weights in features.fan_in.items()]
         return sum(parts[1:], start=parts[0])
 
     def before_norm(self, values: Values, name: str) -> Tensor:
         """The new features as they come to the norm of a node; norms before it must be known."""
-        assert self.site is not None
-        z = self.fan_in_response(values)
-        if name == self.site.node:
-            return z
-        reading = next(r for r in self.site.readings if name in r.through)
-        for passed in (self.site.node, *reading.through):
-            if passed == name:
-                return z
-            z = self._tail(passed, z, None)
-        raise AssertionError(f"'{name}' is not passed")
-
-    def _respond(self, features: NewFeatures, z: Tensor, fan_out: float) -> Deltas:
-        """What the children get of new features with pre-activations ``z``."""
-        deltas: Deltas = {}
-        for reading, b in self._reached(z, None):
-            target, weight = reading.edge.target, features.fan_out[reading.edge]
-            part = layer_output(self.dag.op(reading.edge).run(b, weight * fan_out, None), weight)
-            add_delta(deltas, target, self._placed(target, self.dag.slots(target)[reading.edge], part))
-        return deltas
-
-    def _reached(
-        self, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None
-    ) -> Iterator[tuple[Consumer, Tensor]]:
-        """Each edge that reads the new features, with what comes to it of their pre-activations ``z``."""
-        assert self.site is not None
-        reached: dict[tuple[str, ...], Tensor] = {(): self._tail(self.site.node, z, activation)}
-        for reading in self.site.readings:
-            for index, name in enumerate(reading.through):
-                path = reading.through[: index + 1]
-                if path not in reached:
-                    reached[path] = self._tail(name, reached[path[:-1]], activation)
-            yield reading, reached[reading.through]
-
-    def _tail(self, name: str, z: Tensor, activation: Callable[[Activation, Tensor], Tensor] | None) -> Tensor:
-        """All stages of a node, on its new features alone."""
-        how = NodeTail(self._normalised, activation, self.network.training)
-        return run_stages(name, self.dag.node(name), self.dag.merged(name), z, how)
-
-    def _normalised(self, name: str, z: Tensor) -> Tensor:
-        """The new features as the norm of a node will make them."""
-        norm, features = NORMS[self.dag.node(name).norm], self.change.features
-        assert features is not None
-        z = norm.normalise(z, *features.statistics[name], self._norm(name))
-        return norm.scaled(z, *features.learned[name]) if name in features.learned else z
-
-    def _norm(self, name: str) -> nn.Module:
-        """The norm layer of a node; of a new node, one like it will be."""
-        if name in self.network.spec.nodes:
-            return self.network.get_submodule(f"{name}.norm")
-        return NORMS[self.dag.node(name).norm].module(self.dag.merged(name)).train(self.network.training)
-
-    def _placed(self, target: str, slot: slice, part: Tensor) -> Tensor:
-        """Puts what an edge writes into its slot of a concat; the rest does not change."""
-        size, axis = self.dag.size(target), self.dag.merged(target).batch_axis
-        if slot.stop - slot.start == size:
-            return part
-        shape = list(part.shape)
-        shape[axis] = size
-        whole = part.new_zeros(shape)
-        whole.narrow(axis, slot.start, slot.stop - slot.start).copy_(part)
-        return whole
+        return self._path.before_norm(self._features, self.fan_in_response(values), name)

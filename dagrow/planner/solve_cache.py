@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dagrow.distributed import Processes
 from dagrow.methods import Neurons
+from dagrow.methods.modes import MODES
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,25 @@ class SolveCache:
             device: where tensors are to be.
         """
         # What there is to tell about neurons is no plain data: each process finds those itself.
-        plain = {name: vars(found) for name, found in self._neurons.items() if found.why is None}
+        plain = {name: _plain(found) for name, found in self._neurons.items() if found.why is None}
         for weights, neurons in processes.exchange((self._weights, plain)):
             for name, found in weights.items():
                 self._weights.setdefault(name, found.to(device))
-            for name, parts in neurons.items():
-                self._neurons.setdefault(name, Neurons(**{key: _moved(part, device) for key, part in parts.items()}))
+            for name, (mode, own, parts) in neurons.items():
+                made = MODES[mode](**_moved(own, device))
+                self._neurons.setdefault(name, Neurons(**_moved(parts, device), mode=made))
+
+
+def _plain(neurons: Neurons) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Neurons as plain data: the name of their mode, what it holds, and the rest."""
+    parts = {name: part for name, part in vars(neurons).items() if name != "mode"}
+    return type(neurons.mode).__name__, dict(vars(neurons.mode)), parts
 
 
 def _moved(part: Any, device: torch.device) -> Any:
-    """A tensor, or all of a tuple of tensors, on a device."""
+    """A tensor, or all of a tuple or mapping of tensors, on a device."""
+    if isinstance(part, dict):
+        return {name: _moved(each, device) for name, each in part.items()}
     if isinstance(part, tuple):
         return tuple(_moved(each, device) for each in part)
     return part.to(device) if isinstance(part, Tensor) else part

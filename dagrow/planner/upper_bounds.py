@@ -10,18 +10,18 @@ noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dagrow.build import Value, merged, output
 from dagrow.errors import NumbersError
-from dagrow.flop_counter import product, spend
+from dagrow.flop_counter import product
 from dagrow.graph import leading_op
 from dagrow.methods import Metric, orthonormal
 from dagrow.ops import ACTIVATIONS, Op, Pool
+from dagrow.planner.explained import RIDGE, Columns, Residual, explained_shares, feature_rows, position_rows
 from dagrow.planner.kinds.base import Location
 from dagrow.statistics import (
     ActivationCache,
@@ -37,10 +37,6 @@ from dagrow.statistics import (
 SAMPLES, MOST_SAMPLES = 512, 1024
 """Looked at: so many, and `PER_FEATURE` for each feature that a node reads already, up to the second number."""
 PER_FEATURE = 6
-ROWS = 4096
-"""Samples times positions that enter a fit, at most."""
-AT_ONCE = 2**24
-"""Entries of features that are held on the way there."""
 NEURONS = 32
 """Random neurons that stand for all that a new node could compute."""
 STEPS = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -49,47 +45,10 @@ TRIED = 64
 """Samples on which the search along v_proj is done, at most."""
 WIDEST = 384
 """Features of one node that enter a fit, at most."""
-WIDTHS = 16
-"""Columns are compared in groups of one width: of multiples of this."""
-RIDGE = 1e-4
-FRESH = 1e-4
-"""Part of a feature's square that must be new at a target: less than this is rounding, or as good as there."""
 
 
 _Key = tuple[object, ...]
 """Names what some sources offer."""
-
-
-@dataclass(frozen=True)
-class _Residual:
-    """What is to be gained at one node.
-
-    Attributes:
-        basis: ``[rows, rank]`` orthonormal, of what the node reads already.
-        both: ``[rank + M, rows]``, the basis and v_proj, one below the other.
-        squared: of v_proj, summed.
-        gain: drop of the loss if v_proj could be had in full.
-    """
-
-    basis: Tensor
-    both: Tensor
-    squared: float
-    gain: float
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """What some sources offer: ``[rows, any]`` and its Gram matrix; 0 fills up to one of few widths."""
-
-    values: Tensor
-    gram: Tensor
-
-    @staticmethod
-    def of(parts: Sequence[Tensor]) -> _Columns:
-        """Of several sources, side by side."""
-        values = torch.cat(list(parts), 1)
-        values = nn.functional.pad(values, (0, -values.shape[1] % WIDTHS))
-        return _Columns(values, product(values.T, values))
 
 
 class UpperBoundScreen:
@@ -102,11 +61,11 @@ class UpperBoundScreen:
 
     def __init__(self, snapshots: ActivationCache, seed: int) -> None:
         self.dag, self.snapshots, self.seed = snapshots.dag, snapshots, seed
-        self._residuals: dict[str, _Residual] = {}
+        self._residuals: dict[str, Residual] = {}
         self._features: dict[object, Tensor] = {}
         self._ways: list[tuple[Op, Pool | None]] = []
         self._numbers: dict[object, int | None] = {}
-        self._columns: dict[_Key, _Columns] = {}
+        self._columns: dict[_Key, Columns] = {}
         self._shares: dict[tuple[_Key, str], float] = {}
 
     @torch.no_grad()
@@ -134,10 +93,10 @@ class UpperBoundScreen:
                 self._shares[known, target] = 0.0
                 continue
             if known not in self._columns:
-                self._columns[known] = _Columns.of([self._features[key] for key in known])
+                self._columns[known] = Columns.of([self._features[key] for key in known])
             groups.setdefault((target, self._columns[known].values.shape[1]), []).append(known)
         for (target, _), keys in groups.items():
-            found = _shares([self._columns[known] for known in keys], self._residual(target))
+            found = explained_shares([self._columns[known] for known in keys], self._residual(target))
             self._shares.update({(known, target): share for known, share in zip(keys, found, strict=True)})
 
     def _sources(self, place: Location) -> tuple[str, ...]:
@@ -169,16 +128,16 @@ class UpperBoundScreen:
         )
         return whole
 
-    def _residual(self, node: str) -> _Residual:
+    def _residual(self, node: str) -> Residual:
         if node not in self._residuals:
             try:
                 self._residuals[node] = self._wanted(node)
             except NumbersError:
                 nothing = torch.zeros(0, 0)
-                self._residuals[node] = _Residual(nothing, nothing, 0.0, 0.0)
+                self._residuals[node] = Residual(nothing, nothing, 0.0, 0.0)
         return self._residuals[node]
 
-    def _wanted(self, node: str) -> _Residual:
+    def _wanted(self, node: str) -> Residual:
         values, goals, _ = self._sample
         v = self.dag.merged(node).to_positions(goals[node])
         sources = {edge.source: values[output(edge.source)] for edge in weighted_edges(self.dag, node)}
@@ -187,15 +146,15 @@ class UpperBoundScreen:
             # What a frozen weight reads is left to new ones.
             blocks = movable(self.dag, weighted_edges(self.dag, node), blocks, frozen)
         B = torch.cat([b.expand(*v.shape[:2], -1) for b in blocks], 2)
-        Q, mixing = orthonormal(_rows(B))
-        V = _rows(v)
+        Q, mixing = orthonormal(position_rows(B))
+        V = position_rows(v)
         effect = product(Q.T, V)
         V = V - product(Q, effect)
         # The residual at all positions: for the search along it.
         direction = v - B @ (mixing.to(B) @ effect)
         gain = self._potential(node, direction)
         both = torch.cat([Q, V], 1).T.contiguous()
-        return _Residual(Q, both, float(V.square().sum(dtype=torch.float64)), gain)
+        return Residual(Q, both, float(V.square().sum(dtype=torch.float64)), gain)
 
     def _potential(self, node: str, direction: Tensor) -> float:
         """What the loss gains along a direction given sample by sample."""
@@ -244,7 +203,7 @@ class UpperBoundScreen:
         if key not in self._features:
             values = self._sample[0][output(source)]
             plain = self._narrow(
-                _feature_rows(op, values if pool is None else pool.run(values, self.dag.output(source)))
+                feature_rows(op, values if pool is None else pool.run(values, self.dag.output(source)))
             )
             self._features[key] = plain if activation is None else self._neurons(plain, activation)
         return key
@@ -277,46 +236,3 @@ class UpperBoundScreen:
         shift = torch.randn(NEURONS, generator=generator, dtype=torch.float64).to(plain)
         z = product(plain, metric.unwhiten(draw / max(1, metric.rank) ** 0.5).to(plain)) + shift
         return ACTIVATIONS[activation].function(z)
-
-
-def _rows(x: Tensor) -> Tensor:
-    """``[n, positions, any]`` to rows, a fixed part of them where they are many."""
-    flat = x.flatten(0, 1)
-    return flat[:: -(-len(flat) // ROWS)]
-
-
-def _feature_rows(op: Op, x: Tensor) -> Tensor:
-    """The same rows of the features of many samples, of which few are held at a time."""
-    positions, width = op.features(x[:1]).shape[1:]
-    step, at_once = -(-len(x) * positions // ROWS), max(1, AT_ONCE // (positions * width))
-    parts = []
-    for start in range(0, len(x), at_once):
-        flat = op.features(x[start : start + at_once]).flatten(0, 1)
-        # A view would keep all of them.
-        parts.append(flat[-start * positions % step :: step].clone())
-    return torch.cat(parts)
-
-
-def _shares(columns: Sequence[_Columns], residual: _Residual) -> list[float]:
-    """The share of v_proj that each of some columns explain beyond what is there, adjusted for their number."""
-    size, rank = residual.basis.shape
-    values = torch.stack([c.values for c in columns])
-    spend(residual.both.shape[0] * values.numel())
-    known, explained = (residual.both @ values).tensor_split([rank], dim=1)
-    gram = torch.stack([c.gram for c in columns])
-    # What is there already is taken off; v_proj has nothing of it.
-    left = gram - known.transpose(1, 2) @ known
-    squares = left.diagonal(dim1=1, dim2=2)
-    fresh = squares > FRESH * gram.diagonal(dim1=1, dim2=2)
-    scale = torch.where(fresh, squares.rsqrt(), 0.0)
-    correlation = left * scale.unsqueeze(1) * scale.unsqueeze(2)
-    # The rows of those that are not fresh are 0.
-    correlation.diagonal(dim1=1, dim2=2).add_(torch.where(fresh, RIDGE, 1.0))
-    L, _ = torch.linalg.cholesky_ex(correlation)
-    whitened = torch.linalg.solve_triangular(L, (explained * scale.unsqueeze(1)).transpose(1, 2), upper=False)
-    share = (whitened.square().sum((1, 2)) / residual.squared).nan_to_num(0.0, 1.0).clamp(max=1.0)
-    count = fresh.sum(1)
-    free = size - rank - 1
-    adjusted = 1 - (1 - share) * free / (free - count).clamp(min=1)
-    found: list[float] = torch.where(count < free, adjusted.clamp(min=0), share / 2).tolist()
-    return found

@@ -9,6 +9,7 @@ from dagrow.spec.hashing import graph_hash
 from dagrow.spec.loaders import read_graph, read_run
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 from dagrow.spec.patch import GraphPatch, TablePatch
+from dagrow.spec.proposal import ProposalOptions
 from dagrow.spec.run import (
     CheckpointSpec,
     OptimizerSpec,
@@ -35,6 +36,7 @@ __all__ = [
     "NodeSpec",
     "OptimizerSpec",
     "PenaltySpec",
+    "ProposalOptions",
     "RewindSpec",
     "RunSpec",
     "SourceFile",

@@ -96,14 +96,52 @@ class TryoutSpec(SpecPart):
     steps: Count | None = Field(default=None, description="gradient steps; as many as between growth steps if left out")
 
 
-class GrowthSpec(SpecPart):
-    """How the network grows."""
+class ProposalSettings(SpecPart):
+    """What a growth step looks for and how it measures it: the same in a run file and for `dagrow.propose`."""
 
     method: Annotated[str, one_of(METHODS)] = "tiny"
     completion: Annotated[str, one_of(COMPLETIONS, what="completion")] = "nonlinear"
     noise: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         default=0.01, description="on the fan-in of copied neurons, relative to their own; 0 keeps the function exactly"
     )
+    candidates: tuple[str, ...] = Field(default=("widen",), description="which kinds of insertion")
+    where: str = Field(default="gain", description="which candidate is the best")
+    nodes: tuple[str, ...] | None = Field(default=None, description="the only nodes that may grow; all if left out")
+    neurons: Annotated[int, Field(ge=1, le=100_000)] = Field(default=4, description="new neurons per step, at most")
+    shrinkage: Annotated[
+        Literal["auto"] | Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)],
+        BeforeValidator(number_or_auto),
+    ] = Field(
+        default="auto",
+        description="ridge on the metric, relative to its mean diagonal; 0 is the papers' method",
+    )
+    fan_out: Literal["full", "pointwise"] = Field(
+        default="full", description="fan-out of a new channel: the whole kernel, or its centre"
+    )
+    held_out: float = Field(
+        default=0.2, ge=0.0, lt=1.0, description="share of these samples that chooses shrinkage and amplitude"
+    )
+    significance: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
+        default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
+    )
+    fill: bool = Field(
+        default=True,
+        description="where the best singular value stands out, make all neurons asked for, those in the noise too",
+    )
+    price: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
+        default=0.0, description="of a parameter, in units of the loss: what gains less than it costs is not inserted"
+    )
+    new_node: NewNodeSpec = NewNodeSpec()
+    keep: tuple[Count, Count] = Field(
+        default=(16, 8),
+        description="places that are solved where pairs of nodes are among them (else, that have a first look), and "
+        "candidates searched to the end",
+    )
+
+
+class GrowthSpec(ProposalSettings):
+    """How the network grows."""
+
     candidates: tuple[Kind, ...] = Field(default=("widen",), min_length=1, description="which kinds of insertion")
     where: Where = Field(default="gain", description="which candidate is the best")
     schedule: Schedule = Field(
@@ -121,20 +159,11 @@ class GrowthSpec(SpecPart):
     in_a_row: Count = Field(
         default=1, description="growth steps without training in between, each on what the one before has made"
     )
-    nodes: tuple[str, ...] | None = Field(default=None, description="the only nodes that may grow; all if left out")
-    neurons: Annotated[int, Field(ge=1, le=100_000)] = Field(default=4, description="new neurons per step, at most")
     share: float = Field(
         default=0.0,
         ge=0.0,
         le=100.0,
         description="new neurons per step relative to the width that is there, where that is more than 'neurons'",
-    )
-    shrinkage: Annotated[
-        Literal["auto"] | Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)],
-        BeforeValidator(number_or_auto),
-    ] = Field(
-        default="auto",
-        description="ridge on the metric, relative to its mean diagonal; 0 is the papers' method",
     )
     insert: Insert = Field(
         default="auto",
@@ -144,33 +173,11 @@ class GrowthSpec(SpecPart):
     random_weights: bool = Field(
         default=False, description="as a control: in place of the computed weights, random ones of the same norms"
     )
-    fan_out: Literal["full", "pointwise"] = Field(
-        default="full", description="fan-out of a new channel: the whole kernel, or its centre"
-    )
     samples: Annotated[Literal["auto"] | Count, BeforeValidator(number_or_auto)] = Field(
         default="auto", description="samples for the statistics; auto is the thesis' rule (S W)^2 / P, within bounds"
     )
-    held_out: float = Field(
-        default=0.2, ge=0.0, lt=1.0, description="share of these samples that chooses shrinkage and amplitude"
-    )
-    significance: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
-        default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
-    )
-    fill: bool = Field(
-        default=True,
-        description="where the best singular value stands out, make all neurons asked for, those in the noise too",
-    )
-    price: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
-        default=0.0, description="of a parameter, in units of the loss: what gains less than it costs is not inserted"
-    )
     patience: Count = Field(default=3, description="growth steps in a row without gain before growth ends")
     units: UnitsSpec | None = Field(default=None, description="units added while training, unmeasured")
-    new_node: NewNodeSpec = NewNodeSpec()
-    keep: tuple[Count, Count] = Field(
-        default=(16, 8),
-        description="places that are solved where pairs of nodes are among them (else, that have a first look), and "
-        "candidates searched to the end",
-    )
     removal: float | None = Field(
         default=None,
         ge=0.0,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dagrow.build.edge_weight import EdgeWeight, EdgeWeights
 from dagrow.build.emit import edge_module
 from dagrow.flop_counter import layer_output, spend
 from dagrow.graph import Dag, feature_units
@@ -218,7 +219,7 @@ def split_update(
     dtype: torch.dtype,
     edges: Sequence[EdgeId] | None = None,
     frozen: Container[str] = (),
-) -> dict[EdgeId, tuple[Tensor, Tensor | None]]:
+) -> EdgeWeights:
     """Cuts ``dW [M, F]`` into a weight and a bias per edge.
 
     The constant is counted once: edges that carry a bias that is not frozen share its update.
@@ -236,7 +237,7 @@ def split_update(
     carriers = torch.zeros(dW.shape[0], dtype=dW.dtype, device=dW.device)
     for edge in widths:
         carriers[slots[edge]] += bias_is_trained(dag, edge, frozen)
-    parts: dict[EdgeId, tuple[Tensor, Tensor | None]] = {}
+    parts: EdgeWeights = {}
     start = 0
     for edge, width in widths.items():
         op, slot = dag.op(edge), slots[edge]
@@ -246,7 +247,7 @@ def split_update(
         bias = dW.new_zeros(slot.stop - slot.start).to(dtype) if op.has_bias else None
         if bias_is_trained(dag, edge, frozen):
             bias = (dW[slot, -1] / carriers[slot]).to(dtype)
-        parts[edge] = (op.weight(rows.to(dtype), dag.output(edge.source)), bias)
+        parts[edge] = EdgeWeight(op.weight(rows.to(dtype), dag.output(edge.source)), bias)
         start += width
     return parts
 

@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from dagrow.build.edge_weight import EdgeWeight, EdgeWeights
 from dagrow.graph import Consumer, Dag, GrowableNode
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics.gram import add_gram
@@ -168,19 +169,19 @@ class SiteLayout:
                 parts.append(op.fan_out_moment(block, v, source, self.pointwise, weights))
         return torch.cat(parts, dim=1)
 
-    def split_fan_in(self, alpha: Tensor, dtype: torch.dtype) -> dict[EdgeId, tuple[Tensor, Tensor | None]]:
+    def split_fan_in(self, alpha: Tensor, dtype: torch.dtype) -> EdgeWeights:
         """Cuts ``alpha [F, K]`` into the weight rows and bias entries of each incoming edge.
 
         Edges that carry a bias share the constant's weight.
         """
         carriers = sum(self.dag.op(edge).has_bias for edge in self.widths)
-        parts: dict[EdgeId, tuple[Tensor, Tensor | None]] = {}
+        parts: EdgeWeights = {}
         start = 0
         for edge, width in self.widths.items():
             op = self.dag.op(edge)
             rows = alpha[start : start + width].T.to(dtype)
             bias = (alpha[-1] / carriers).to(dtype) if op.has_bias else None
-            parts[edge] = (op.weight(rows, self.dag.output(edge.source)), bias)
+            parts[edge] = EdgeWeight(op.weight(rows, self.dag.output(edge.source)), bias)
             start += width
         return parts
 

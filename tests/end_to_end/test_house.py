@@ -121,6 +121,7 @@ def test_the_public_names():
     more = {
         "Dag", "Op", "cost", "DataError", "ExportError", "GrowthError", "OptimizerError", "RunError", "SpecError",
         "load_model", "TrainedModel", "Prediction", "Preprocessing", "DataSource",
+        "ProposalOptions",
         "load_plugins", "register_candidate_type", "register_selection", "register_source",
     }  # fmt: skip
     assert set(dagrow.__all__) == contract | more

@@ -128,7 +128,7 @@ def left_with(samples, neurons):
     n, left = len(samples.B), 0.0
     outputs = samples.activate(samples.B.double() @ neurons.alpha)
     at = 0
-    for child, dW in zip(samples.children, neurons.updates, strict=True):
+    for child, dW in zip(samples.children, neurons.mode.updates, strict=True):
         X = child.read(outputs)
         fan_out, M = X.shape[3], child.v_proj.shape[2]
         omega = neurons.omega[:, at : at + fan_out * M].view(-1, fan_out, M)

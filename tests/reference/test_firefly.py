@@ -13,7 +13,7 @@ from reference_zoo import ZOO, conv, node
 from test_promised_gains import setting
 
 from dagrow.graph import GrowableNode, cost, site
-from dagrow.methods import METHODS, EdgeMoments, ExistingNeurons, MethodRequest, Neurons
+from dagrow.methods import METHODS, EdgeMoments, ExistingNeurons, FixedScale, MethodRequest, Neurons
 from dagrow.methods.firefly import EPSILON, Ball, firefly_edge
 from dagrow.planner import apply, propose
 from dagrow.planner.kinds.existing import existing_neurons
@@ -78,9 +78,9 @@ def test_scores_are_what_loops_find(name):
     """Of new neurons and of splits, each within its bound."""
     samples, moments = site_of(name)
     neurons = firefly(moments, MethodRequest(neurons=40))
-    assert neurons.bounded
+    assert isinstance(neurons.mode, FixedScale)
     ball = Ball.of(moments, samples)
-    splits = torch.full((neurons.count,), -1) if neurons.splits is None else neurons.splits
+    splits = torch.full((neurons.count,), -1) if neurons.mode.parents is None else neurons.mode.parents
     assert bool((splits < 0).any())
     assert neurons.scores.tolist() == sorted(neurons.scores.tolist(), reverse=True)
     lengths = (neurons.alpha / ball.unit.unsqueeze(1)).norm(dim=0)
@@ -159,11 +159,11 @@ def test_few_steps_find_what_no_random_neuron_within_the_bound_does(name):
 def test_a_neuron_is_split_once_and_new_ones_are_no_copies_of_each_other():
     samples, moments = site_of("triangle", neurons=6)
     neurons = firefly(moments, MethodRequest(neurons=200))
-    chosen = [j for j in neurons.splits.tolist() if j >= 0]
+    chosen = [j for j in neurons.mode.parents.tolist() if j >= 0]
     assert len(chosen) == len(set(chosen)) > 0
     assert neurons.why.entry == {"split": sorted(chosen)}
     assert "split" in str(neurons.why)
-    own = neurons.splits < 0
+    own = neurons.mode.parents < 0
     outputs = samples.activate(samples.B @ neurons.alpha[:, own]).flatten(0, 1)
     outputs, omega = outputs / outputs.norm(dim=0), neurons.omega[own]
     omega = omega / omega.norm(dim=1, keepdim=True)
@@ -186,7 +186,7 @@ def test_units_change_no_choice():
     one, two = (firefly(m, MethodRequest(neurons=5)) for m in (moments, scaled))
     close(two.scores, 2.0**-10 * one.scores, tolerance=1e-6)
     close(two.alpha * unit, one.alpha, tolerance=1e-4)
-    assert torch.equal(one.splits, two.splits) if one.splits is not None else two.splits is None
+    assert torch.equal(one.mode.parents, two.mode.parents) if one.mode.parents is not None else two.mode.parents is None
 
 
 def test_nothing_to_gain_nothing_to_split_and_no_samples():
@@ -196,10 +196,10 @@ def test_nothing_to_gain_nothing_to_split_and_no_samples():
     assert (found.count, found.reason) == (0, "nothing within the bound lowers the loss")
     assert firefly(replace(moments, samples=None), MethodRequest(neurons=3)).count == 0
     assert firefly(moments, MethodRequest(neurons=0)).count == 0
-    assert firefly(replace(moments, existing=None), MethodRequest(neurons=99)).splits is None
+    assert firefly(replace(moments, existing=None), MethodRequest(neurons=99)).mode.parents is None
     linear = replace(samples, activate=lambda z: z)
     # Both halves of a linear neuron together are the neuron.
-    assert firefly(replace(moments, samples=lambda: linear), MethodRequest(neurons=99)).splits is None
+    assert firefly(replace(moments, samples=lambda: linear), MethodRequest(neurons=99)).mode.parents is None
 
 
 def test_the_same_seed_gives_the_same_neurons_and_the_global_generator_is_left_alone():
@@ -290,7 +290,7 @@ def test_a_split_by_hand():
     layout = collected(model, squared, stream(model, (x,), y), sites=["h"]).layouts["h"]
     step = torch.tensor([[0.5], [-0.2], [0.1]]).double()
     omega = existing_neurons(model, layout).omega
-    neurons = Neurons(step, omega / 2, torch.ones(1).double(), bounded=True, splits=torch.tensor([0]))
+    neurons = Neurons(step, omega / 2, torch.ones(1).double(), mode=FixedScale(torch.tensor([0])))
     made = inserted(model, bounded_trial(model, layout, neurons).scaled(1.0))
     w, b = model.h.from_x.weight.detach(), model.h.from_x.bias.detach()
     u, c = model.y.from_h.weight.detach(), model.y.from_h.bias.detach()

@@ -15,11 +15,13 @@ from test_promised_gains import setting
 from dagrow.graph import GrowableNode, site
 from dagrow.methods import METHODS, MethodRequest
 from dagrow.methods.firefly import EPSILON, Ball
+from dagrow.methods.modes import FixedScale
 from dagrow.methods.moments import Neurons
 from dagrow.planner import apply, propose
 from dagrow.planner.evaluate import Evaluator
 from dagrow.planner.kinds.existing import existing_neurons
 from dagrow.planner.kinds.fixed_scale import bounded_trial
+from dagrow.planner.scaling import SplitAtBound
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import ActivationCache, watched
 
@@ -63,12 +65,12 @@ def test_chosen_splits_are_worth_their_scores_and_keep_the_bound(name):
         model, x, v, moments = case(name, pointwise)
         neurons = METHODS["firefly"](moments, MethodRequest(neurons=99))
         ball = Ball.of(moments, moments.samples())
-        chosen = [k for k, j in enumerate(neurons.splits.tolist()) if j >= 0]
+        chosen = [k for k, j in enumerate(neurons.mode.parents.tolist()) if j >= 0]
         assert chosen
         for k in chosen:
             step = neurons.alpha[:, k]
             assert float((step / ball.unit).norm()) <= EPSILON * ball.radius * (1 + 1e-12)
-            expected = worth(model, x, v, int(neurons.splits[k]), step.tolist(), train=False)
+            expected = worth(model, x, v, int(neurons.mode.parents[k]), step.tolist(), train=False)
             assert float(neurons.scores[k]) == pytest.approx(expected, rel=1e-8)
 
 
@@ -117,7 +119,7 @@ def test_what_is_made_and_what_is_tried_are_one_function(name, train):
         for factor in (1.0, 0.0):
             # Nothing changes where the neuron of its own writes nothing either.
             scores = torch.ones(len(splits)).double()
-            neurons = Neurons(factor * steps, factor * omega, scores, fan_in_fixed=True, bounded=True, splits=splits)
+            neurons = Neurons(factor * steps, factor * omega, scores, mode=FixedScale(splits))
             trial = evaluator.with_norm_statistics(bounded_trial(model, layout, neurons))
             made, tried = inserted(model, trial.scaled(1.0)), inserted(model, trial.change)
             assert (made.dag.size(own), tried.dag.size(own)) == (size + len(splits), size + 2 * len(splits) - 1)
@@ -146,11 +148,11 @@ def test_scores_of_splits_add_up_to_the_slope_of_the_real_loss(name):
     data = batches((x,), normal(30, *model.dag.output("y"), seed=3), [30])
     layout, moments, evaluator = place(model, "h", data, pointwise=True)
     neurons = METHODS["firefly"](moments, MethodRequest(neurons=99))
-    own = (neurons.splits >= 0).nonzero().squeeze(1)
+    own = (neurons.mode.parents >= 0).nonzero().squeeze(1)
     assert len(own) > 0
     neurons = replace(
         neurons, alpha=neurons.alpha[:, own], omega=neurons.omega[own], scores=neurons.scores[own],
-        splits=neurons.splits[own],
+        mode=FixedScale(neurons.mode.parents[own]),
     )  # fmt: skip
     (found,) = evaluator.orient([evaluator.with_norm_statistics(bounded_trial(model, layout, neurons))])
     assert found.slope == pytest.approx(float(neurons.scores.sum()), rel=1e-6)
@@ -173,7 +175,7 @@ def test_the_promised_gain_of_splits_is_the_drop_of_the_loss(name, train, fan_ou
     with_norms(model).train(train)
     options = {"neurons": 16, "shrinkage": 0, "significance": 0, "fan_out": fan_out, "nodes": ["h", "k"]}
     plan = propose(model, squared, data, method="firefly", **options)
-    split = [c for c in plan.candidates if not c.rejected and c.trial.made is not None]
+    split = [c for c in plan.candidates if not c.rejected and isinstance(c.trial.scaling, SplitAtBound)]
     assert split
     before = mean_loss(copy.deepcopy(model), squared, data)
     for candidate in split:
@@ -200,7 +202,7 @@ def test_splits_are_chosen_where_they_pay(norm):
     (best,) = propose(
         model.eval(), squared, batches((x,), y, [200]), method="firefly", neurons=200, shrinkage=0, significance=0
     ).candidates
-    assert best.trial.made is not None
+    assert isinstance(best.trial.scaling, SplitAtBound)
     assert "neuron 0 is split" in str(best.why)
 
 
@@ -238,7 +240,8 @@ def test_units_of_what_a_norm_undoes_change_no_choice():
         moments = collected(model, squared, stream(model, (x,), y), sites=["h"])
         moments = replace(moments.sites["h"], existing=existing_neurons(model, moments.layouts["h"]))
         neurons = METHODS["firefly"](moments, MethodRequest(neurons=99))
-        splits = {j: float(score) for j, score in zip(neurons.splits.tolist(), neurons.scores, strict=True) if j >= 0}
+        parents = neurons.mode.parents.tolist()
+        splits = {j: float(score) for j, score in zip(parents, neurons.scores, strict=True) if j >= 0}
         found.append(dict(sorted(splits.items())))
     close(list(found[0]), list(found[1]))
     assert found[0]

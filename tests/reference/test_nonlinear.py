@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from dagrow.methods import METHODS, ChildSamples, MethodRequest, Metric, SiteSamples
 from dagrow.methods.initial_fan_ins import gaussian, main_directions
+from dagrow.methods.modes import SearchedAmplitude, SearchedFanOut
 from dagrow.methods.nonlinear import UPDATE_RIDGE
 from dagrow.methods.residual_fit import ResidualFit
 
@@ -32,8 +33,9 @@ def test_they_remove_the_sum_of_squares(name):
     samples = SITES[name]
     neurons = nonlinear(moments_of(samples), MethodRequest(neurons=3, **ANY))
     assert neurons.count == 3
-    assert neurons.fan_in_fixed
-    assert [dW.shape for dW in neurons.updates] == [(c.v_proj.shape[2], c.existing.shape[2]) for c in samples.children]
+    assert isinstance(neurons.mode, SearchedFanOut)
+    shapes = [(child.v_proj.shape[2], child.existing.shape[2]) for child in samples.children]
+    assert [dW.shape for dW in neurons.mode.updates] == shapes
     promised = float(neurons.scores.square().sum())
     assert promised > 0.01 * bottleneck(samples)
     assert bottleneck(samples) - left_with(samples, neurons) == pytest.approx(promised, rel=1e-7)
@@ -84,7 +86,7 @@ def test_a_planted_neuron_is_found_behind_a_direct_edge(activation, dtype, seed)
     assert abs(cosine) > 0.95
     # Completed TINY: the same neurons where the linear ones are empty.
     completed = METHODS["tiny"](moments, MethodRequest(neurons=1, seed=seed))
-    assert completed.fan_in_fixed
+    assert isinstance(completed.mode, SearchedFanOut)
     close(completed.alpha, neurons.alpha)
 
 
@@ -94,8 +96,7 @@ def test_tiny_keeps_its_linear_neurons_where_there_are_some():
     samples = triangle(x, v, torch.relu, torch.ones(200, 1).double())
     neurons = METHODS["tiny"](moments_of(samples), MethodRequest(neurons=2))
     assert neurons.count == 2
-    assert not neurons.fan_in_fixed
-    assert neurons.updates == ()
+    assert isinstance(neurons.mode, SearchedAmplitude)
 
 
 def noise_of(kind, n, seed):
@@ -220,8 +221,9 @@ def test_few_samples_and_dependent_features(samples, features, rank, outputs, ac
     site = SiteSamples(B.to(dtype), (child,), activation)
     for significance in (0.0, 1.0):
         neurons = nonlinear(moments_of(site), MethodRequest(neurons=3, significance=significance))
-        assert all(bool(t.isfinite().all()) for t in (neurons.alpha, neurons.omega, neurons.scores, *neurons.updates))
-        assert all(t.dtype == torch.float64 for t in (neurons.alpha, neurons.omega, neurons.scores, *neurons.updates))
+        tensors = (neurons.alpha, neurons.omega, neurons.scores, *neurons.mode.updates)
+        assert all(bool(t.isfinite().all()) for t in tensors)
+        assert all(t.dtype == torch.float64 for t in tensors)
         promised, whole = float(neurons.scores.square().sum()), bottleneck(site)
         assert promised <= whole * (1 + 1e-4) + 1e-12
         if neurons.count:
@@ -287,7 +289,7 @@ def test_the_update_that_goes_along_does_not_ruin_other_samples(monkeypatch):
     for ridge in (0.0, UPDATE_RIDGE):
         monkeypatch.setattr("dagrow.methods.nonlinear.UPDATE_RIDGE", ridge)
         neurons = nonlinear(moments_of(triangle(x, v, torch.relu)), MethodRequest(neurons=3, shrinkage=1.0, **ANY))
-        effect = torch.relu(others @ neurons.alpha) @ neurons.omega + others @ neurons.updates[0].T
+        effect = torch.relu(others @ neurons.alpha) @ neurons.omega + others @ neurons.mode.updates[0].T
         amplitude = max(0.0, float((left * effect).sum() / effect.square().sum()))
         found.append(1 - float((left - amplitude * effect).square().sum() / left.square().sum()))
     assert found[1] > 1.2 * found[0]

@@ -10,6 +10,7 @@ from test_promised_gains import setting
 
 from dagrow.methods import METHODS, Method, MethodRequest, Neurons, SiteMoments
 from dagrow.planner import propose
+from dagrow.planner.scaling import AtBound
 from dagrow.planner.solve_candidates import SHRINKAGES
 
 
@@ -75,7 +76,7 @@ def test_tiny_is_completed_where_it_finds_nothing(completion):
 def test_tiny_is_completed_by_firefly():
     model, data = triangle()
     plan = propose(model, squared, data, completion="firefly", neurons=1, shrinkage=0, significance=0)
-    assert plan.best is None or plan.best.trial.bounded
+    assert plan.best is None or isinstance(plan.best.trial.scaling, AtBound)
     assert "noise" not in plan.candidates[0].rejected
 
 
@@ -85,7 +86,7 @@ def test_tiny_is_completed_by_random_neurons():
         replace(moments(), N_proj=0 * moments().N_proj), MethodRequest(2, completion=METHODS["random"])
     )
     assert isinstance(found, Neurons)
-    assert found.allow_negative_amplitude
+    assert found.mode.allow_negative
     assert found.count == 2
     assert propose(model, squared, data, completion="random", shrinkage=0).best.scores != (1.0, 1.0)
 

@@ -12,6 +12,7 @@ from reference_samples import left_with, removed, sites, triangle, with_constant
 from dagrow.methods import ChildSamples, Neurons, SiteSamples
 from dagrow.methods import residual_fit as removal
 from dagrow.methods.batched_lbfgs import ascend
+from dagrow.methods.modes import SearchedFanOut
 from dagrow.methods.residual_fit import ResidualFit, orthonormal
 
 SITES = sites()
@@ -91,7 +92,7 @@ def test_picks_add_up_to_joint_least_squares(name):
         drops.append(drop * own.size**2)
         assert sum(drops) == pytest.approx(removed(samples, alpha[:, : k + 1]), rel=1e-8)
     omega, updates = start.solve(samples.B @ alpha)
-    neurons = Neurons(alpha, omega, torch.ones(3), updates=updates)
+    neurons = Neurons(alpha, omega, torch.ones(3), mode=SearchedFanOut(updates))
     assert start.size**2 - left_with(samples, neurons) == pytest.approx(sum(drops), rel=1e-7)
 
 

@@ -208,7 +208,7 @@ def test_nothing_changes_when_they_enter(name, method, train):
         for parameter_name, parameter in model.named_parameters():
             if ".norm." in parameter_name:
                 parameter.add_(0.3 * normal(*parameter.shape, seed=len(parameter_name)))
-    plan = propose(model.train(train), squared, data, method=method, neurons=3, shrinkage=0)
+    plan = propose(model.train(train), squared, data, method=method, neurons=3, shrinkage=0, noise=0)
     assert any(not candidate.rejected for candidate in plan.candidates)
     for candidate in plan.candidates:
         if candidate.rejected:
@@ -236,7 +236,7 @@ def test_copies_share_a_fan_out_whatever_their_number():
     """Five new neurons of two: some neuron is there three times or more, and each copy writes as much."""
     model, data = setting(ZOO["mlp"])
     old = model.get_parameter("k.from_h.weight").detach().clone()
-    apply(model, propose(model, squared, data, method="net2net", nodes=["h"], neurons=5).best)
+    apply(model, propose(model, squared, data, method="net2net", nodes=["h"], neurons=5, noise=0).best)
     rows, columns = fan_ins(model, "h"), model.get_parameter("k.from_h.weight").detach()
     for j in range(2):
         same = (rows == rows[j]).all(1)

@@ -15,6 +15,7 @@ from test_moments_conv import conv, convolutions, fitting, maps
 from test_moments_linear import GRAPHS as LINEAR
 
 from dagrow.methods import METHODS, MethodRequest, Metric, SiteMoments
+from dagrow.methods.modes import SearchedFanOut
 from dagrow.methods.tiny import canonical_signs
 from dagrow.mutation import Change, NewFeatures
 
@@ -190,7 +191,7 @@ def test_a_triangle_leaves_nothing_to_find(weights):
     assert METHODS["tiny"](replace(moments, samples=None), ALL).count == 0
     # With the samples at hand, the non-linear neurons step in.
     assert neurons.count > 0
-    assert neurons.fan_in_fixed
+    assert isinstance(neurons.mode, SearchedFanOut)
 
 
 def test_no_more_neurons_than_asked_and_the_best_first():

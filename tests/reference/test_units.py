@@ -52,7 +52,7 @@ def same_decisions(plan, other, factor):
     assert plan.best is not None
     assert other.loss == pytest.approx(factor * plan.loss, rel=1e-9)
     for one, two in zip(plan.candidates, other.candidates, strict=True):
-        if one.trial is not None and one.trial.fan_in_fixed:
+        if one.trial is not None and one.trial.scaling.fan_in_fixed:
             # Found by ascent: rounding may lead to another of many optima; their units are tested by powers of two.
             assert two.gain == pytest.approx(factor * one.gain, rel=0.2)
             continue

@@ -16,6 +16,7 @@ from dagrow.methods import SAMPLES, Explanation, Method, MethodRequest
 from dagrow.planner.simulated_change import Trial
 from dagrow.planner.solve_cache import SolveCache
 from dagrow.spec.graph import EdgeId
+from dagrow.spec.proposal import ProposalOptions
 from dagrow.statistics import SiteLayout, Statistics, UpdateTarget, solve_update
 
 
@@ -27,10 +28,8 @@ class SolveOptions:
         method: makes the neurons.
         request: how many, and what counts as significant.
         shrinkages: each is tried; the held-out loss chooses.
-        with_update: new neurons bring the best updates of their children's weights along.
-        pointwise: fan-out of new convolution channels only at the centre of the kernel.
+        options: what the proposal is asked for.
         room: parameters and multiply-adds that may still be added; infinite for no limit.
-        removal: what a removal may add to the loss.
         samples: whether methods may search on samples where moments say nothing, or have to do with moments.
         solves: that are known.
         frozen: names of the parameters that must not move.
@@ -39,10 +38,8 @@ class SolveOptions:
     method: Method
     request: MethodRequest
     shrinkages: tuple[float, ...]
-    with_update: bool = False
-    pointwise: bool = False
+    options: ProposalOptions
     room: tuple[float, float] = (float("inf"), float("inf"))
-    removal: float = 0.0
     samples: bool = True
     solves: SolveCache = field(default_factory=SolveCache)
     frozen: frozenset[str] = frozenset()
@@ -76,7 +73,6 @@ class Proposal:
         place: node or edge.
         variants: ways to make it; empty when there is nothing to try.
         reason: why there is nothing to try.
-        limit: what it may add to the loss; 0 for what must gain, infinite for what a method takes upon itself.
         open: whether samples could tell more than the moments did.
         completed: whether the neurons are those of what completes the method.
     """
@@ -85,7 +81,6 @@ class Proposal:
     place: str
     variants: tuple[Solution, ...]
     reason: str = ""
-    limit: float = 0.0
     open: bool = False
     completed: bool = False
 

@@ -13,6 +13,7 @@ from dagrow.graph import Dag, NodeTemplate, NotGrowable, new_edge
 from dagrow.methods import EdgeFormula, EdgeMoments
 from dagrow.mutation import Change, WeightUpdate
 from dagrow.planner.kinds.base import CandidateType, Location, Proposal, Solution, SolveOptions, best_update
+from dagrow.planner.scaling import AtBound
 from dagrow.planner.simulated_change import Trial
 from dagrow.statistics import (
     NodeMoments,
@@ -108,7 +109,7 @@ class NewEdge(CandidateType):
         dW[slot, own] = found.weight
         weights = split_update(place.dag, place.node, dW, next(iter(network.parameters())).dtype)
         change = Change(updates=(WeightUpdate(place.node, {edge: weights[edge]}),), structure=place.structure)
-        trial = Trial(network, place.dag, change, bounded=True)
+        trial = Trial(network, place.dag, change, scaling=AtBound())
         return Proposal(self.name, place.label, (Solution(trial, 0.0, (found.score,), 0.0, 0, place.cost()),))
 
     @staticmethod

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
-from dagrow.methods import Neurons
+from dagrow.build.edge_weight import EdgeWeight, EdgeWeights
+from dagrow.methods import FixedScale, Neurons
 from dagrow.mutation import Change, NewFeatures, WeightUpdate, columns_of
-from dagrow.mutation.change import EdgeWeights
 from dagrow.planner.kinds.existing import weights_of
 from dagrow.planner.kinds.features import new_features
+from dagrow.planner.scaling import AtBound, SplitAtBound
 from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout
@@ -20,11 +21,11 @@ from dagrow.statistics import SiteLayout
 
 def bounded_trial(network: Network, layout: SiteLayout, neurons: Neurons) -> Trial:
     """Neurons in matrix form as a change of one amplitude, 1."""
+    assert isinstance(neurons.mode, FixedScale)
     features = new_features(layout, neurons.alpha, neurons.omega, next(iter(network.parameters())).dtype)
-    trial = Trial(network, layout.dag, Change(features), layout.site, fan_in_fixed=True, bounded=True)
-    if neurons.splits is None:
-        return trial
-    return _with_splits(trial, layout, features, neurons.splits)
+    trial = Trial(network, layout.dag, Change(features), layout.site, AtBound())
+    parents = neurons.mode.parents
+    return trial if parents is None else _with_splits(trial, layout, features, parents)
 
 
 def _with_splits(trial: Trial, layout: SiteLayout, features: NewFeatures, splits: Tensor) -> Trial:
@@ -50,7 +51,7 @@ def _with_splits(trial: Trial, layout: SiteLayout, features: NewFeatures, splits
         weight, bias = weights_of(layout, state, edge)
         rows = _apart(added, weight, copies, originals)
         entries = (None, None, None) if more is None or bias is None else _apart(more, bias, copies, originals)
-        fan_in[edge], moved[edge], steps[edge] = zip(rows, entries, strict=True)
+        fan_in[edge], moved[edge], steps[edge] = map(EdgeWeight, rows, entries)
     fan_out: dict[EdgeId, Tensor] = {}
     both: dict[EdgeId, Tensor] = {}
     halved: list[WeightUpdate] = []
@@ -63,14 +64,11 @@ def _with_splits(trial: Trial, layout: SiteLayout, features: NewFeatures, splits
         fan_out[reading.edge], both[reading.edge] = own, torch.cat([own, half], 1)
         less = torch.zeros_like(weight)
         less[:, columns.flatten()] = -half
-        halved.append(WeightUpdate(reading.edge.target, {reading.edge: (less, None)}))
+        halved.append(WeightUpdate(reading.edge.target, {reading.edge: EdgeWeight(less, None)}))
     made = Change(replace(features, fan_in=fan_in, fan_out=fan_out), (*halved, WeightUpdate(node, steps)))
-    together: EdgeWeights = {
-        e: (torch.cat([w, moved[e][0]]), None if b is None else torch.cat([b, _entries(moved[e])]))
-        for e, (w, b) in fan_in.items()
-    }
+    together = {edge: weights.followed_by(moved[edge]) for edge, weights in fan_in.items()}
     shown = Change(replace(features, fan_in=together, fan_out=both), tuple(update.scaled(2.0) for update in halved))
-    return replace(trial, change=shown, made=made, copied=torch.cat([splits, originals]))
+    return replace(trial, change=shown, scaling=SplitAtBound(made, torch.cat([splits, originals])))
 
 
 def _apart(added: Tensor, there: Tensor, copies: Tensor, originals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,8 +77,3 @@ def _apart(added: Tensor, there: Tensor, copies: Tensor, originals: Tensor) -> t
     new[copies] += there[originals]
     step[originals] = -added[copies]
     return new, there[originals] - added[copies], step
-
-
-def _entries(weights: tuple[Tensor, Tensor | None]) -> Tensor:
-    assert weights[1] is not None
-    return weights[1]

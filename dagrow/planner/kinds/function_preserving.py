@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
+from dagrow.build.edge_weight import EdgeWeight, EdgeWeights
 from dagrow.build.norm_entries import norm_entries, norm_entries_of
-from dagrow.methods import Neurons
+from dagrow.methods import Neurons, SmallFanOut, SplitNeurons, ZeroFanIn
 from dagrow.mutation import Change, NewFeatures, WeightUpdate, columns_of
-from dagrow.mutation.change import EdgeWeights
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.planner.kinds.existing import weights_of
 from dagrow.planner.kinds.features import new_features
+from dagrow.planner.scaling import Preserved, PreservedFanIn
 from dagrow.planner.simulated_change import Trial
 from dagrow.statistics import SiteLayout
 
@@ -29,12 +30,15 @@ LIFT = 1e-12
 
 def still_trial(network: Network, layout: SiteLayout, neurons: Neurons) -> Trial:
     """Neurons in matrix form as a change without an amplitude."""
-    dtype = next(iter(network.parameters())).dtype
-    if neurons.splits is None:
-        change = Change(_as_they_are(layout, neurons, dtype))
+    dtype, mode, scaling = next(iter(network.parameters())).dtype, neurons.mode, Preserved()
+    if isinstance(mode, SplitNeurons):
+        change = _copies(network, layout, neurons, mode.parents, dtype)
+    elif isinstance(mode, ZeroFanIn) and mode.initial_gradient is not None:
+        change = Change(_lifted(layout, neurons, mode.initial_gradient, dtype))
     else:
-        change = _copies(network, layout, neurons, neurons.splits, dtype)
-    return Trial(network, layout.dag, change, layout.site, fan_in_fixed=neurons.fan_in_fixed, still=True)
+        change = Change(new_features(layout, neurons.alpha, neurons.omega, dtype))
+        scaling = PreservedFanIn() if isinstance(mode, SmallFanOut) else scaling
+    return Trial(network, layout.dag, change, layout.site, scaling)
 
 
 def loud(layout: SiteLayout, neurons: Neurons) -> str:
@@ -42,7 +46,7 @@ def loud(layout: SiteLayout, neurons: Neurons) -> str:
 
     Empty if they do not, or have a fan-in.
     """
-    if neurons.splits is not None or bool(neurons.alpha.any()):
+    if isinstance(neurons.mode, SplitNeurons) or bool(neurons.alpha.any()):
         return ""
     for name in (layout.site.node, *layout.site.passed):
         activation = layout.dag.node(name).activation
@@ -51,8 +55,8 @@ def loud(layout: SiteLayout, neurons: Neurons) -> str:
     return ""
 
 
-def _as_they_are(layout: SiteLayout, neurons: Neurons, dtype: torch.dtype) -> NewFeatures:
-    """The neurons as they are, lifted off the kink of their activations where their fan-in is 0.
+def _lifted(layout: SiteLayout, neurons: Neurons, towards: Tensor, dtype: torch.dtype) -> NewFeatures:
+    """Neurons with a fan-in of 0, lifted off the kink of their activations, if they have one.
 
     By the norm's bias if there is a norm, by the neuron's own if it has one, else by a fan-in of no size in the
     direction that its gradient will take.
@@ -60,7 +64,7 @@ def _as_they_are(layout: SiteLayout, neurons: Neurons, dtype: torch.dtype) -> Ne
     alpha, learned = neurons.alpha, {}
     nodes = {name: layout.dag.node(name) for name in (layout.site.node, *layout.site.passed)}
     lifted = [name for name, node in nodes.items() if ACTIVATIONS[node.activation].needs_lift]
-    if neurons.towards is not None and lifted:
+    if lifted:
         for name in lifted:
             norm = nodes[name].norm
             if norm != "none" and NORMS[norm].parameters_per_feature:
@@ -69,7 +73,7 @@ def _as_they_are(layout: SiteLayout, neurons: Neurons, dtype: torch.dtype) -> Ne
         if layout.has_bias:
             alpha = torch.cat([alpha[:-1], alpha[-1:] + LIFT])
         else:
-            alpha = alpha + LIFT * neurons.towards / neurons.towards.norm(dim=0)
+            alpha = alpha + LIFT * towards / towards.norm(dim=0)
     return replace(new_features(layout, alpha, neurons.omega, dtype), learned=learned)
 
 
@@ -86,7 +90,7 @@ def _copies(network: Network, layout: SiteLayout, neurons: Neurons, splits: Tens
     for edge, (added, more) in layout.split_fan_in(neurons.alpha, dtype).items():
         weight, bias = weights_of(layout, state, edge)
         both = None if bias is None or more is None else bias[splits] + more
-        fan_in[edge] = (weight[splits] + added, both)
+        fan_in[edge] = EdgeWeight(weight[splits] + added, both)
     count = torch.bincount(splits, minlength=dag.size(node))
     share = (1.0 / (1.0 + count.double())).to(dtype)
     fan_out, updates = {}, []
@@ -101,7 +105,7 @@ def _copies(network: Network, layout: SiteLayout, neurons: Neurons, splits: Tens
         lost[:, columns.flatten()] = _columns(
             weight, columns.flatten(), (share[split] - 1).repeat_interleave(columns.shape[1])
         )
-        updates.append(WeightUpdate(reading.edge.target, {reading.edge: (lost, None)}))
+        updates.append(WeightUpdate(reading.edge.target, {reading.edge: EdgeWeight(lost, None)}))
     norms = norm_entries(network, layout.site, splits)
     statistics = {name: own.statistics for name, own in norms.items()}
     learned = {name: own.learned for name, own in norms.items() if own.learned is not None}

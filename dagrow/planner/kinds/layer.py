@@ -15,6 +15,7 @@ from dagrow.mutation import Change, Constant, NewFeatures, WeightUpdate
 from dagrow.ops import ACTIVATIONS, Activation
 from dagrow.planner.kinds.base import CandidateType, Location, Proposal, Solution, SolveOptions
 from dagrow.planner.kinds.neurons import draft_neurons
+from dagrow.planner.scaling import Preserved
 from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, UpdateTarget
@@ -75,8 +76,8 @@ def _identity(
     assert place.structure is not None
     layout = statistics.layouts[place.label]
     change = Change(structure=place.structure.with_size(place.node, place.kept), constant=constant)
-    trial = Trial(network, layout.dag, change, layout.site, still=True)
-    return Proposal(kind, place.label, (Solution(trial, 0.0, (), 0.0, 0, added),), limit=float("inf"))
+    trial = Trial(network, layout.dag, change, layout.site, Preserved())
+    return Proposal(kind, place.label, (Solution(trial, 0.0, (), 0.0, 0, added),))
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,8 @@ def _same_function(network: Network, place: EdgeSplit, statistics: Statistics) -
     fan_out = torch.cat([columns * (sign * gain / scale).view(1, -1, *[1] * (columns.dim() - 2)) for sign in signs], 1)
     if place.early:
         constant = constant - shift
-    features = NewFeatures(
-        place.node, {into: (fan_in, fan_in_bias if place.dag.op(into).has_bias else None)}, {out: fan_out}
-    )
+    weights = EdgeWeight(fan_in, fan_in_bias if place.dag.op(into).has_bias else None)
+    features = NewFeatures(place.node, {into: weights}, {out: fan_out})
     removal = WeightUpdate(place.edge.target, {place.edge: -replaced})
     return Constant(features, (removal,), {out: constant} if place.dag.op(out).has_bias else {})
 

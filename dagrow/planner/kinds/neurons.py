@@ -11,7 +11,16 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag
-from dagrow.methods import NOTHING, Method, MethodRequest, Neurons, SiteMoments
+from dagrow.methods import (
+    NOTHING,
+    FixedScale,
+    FunctionPreserving,
+    Method,
+    MethodRequest,
+    Neurons,
+    SearchedFanOut,
+    SiteMoments,
+)
 from dagrow.methods.padding import deviation, padded
 from dagrow.mutation import Change, Constant, WeightUpdate
 from dagrow.ops import ACTIVATIONS
@@ -19,6 +28,7 @@ from dagrow.planner.kinds.base import Location, Proposal, Solution, SolveOptions
 from dagrow.planner.kinds.features import new_features
 from dagrow.planner.kinds.fixed_scale import bounded_trial
 from dagrow.planner.kinds.function_preserving import loud, still_trial
+from dagrow.planner.scaling import BothSides, FanOut
 from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import SiteLayout, Statistics, lasting_edges, solve_update, split_update
@@ -66,22 +76,26 @@ def draft_neurons(
             completed = True
     variants = []
     for shrinkage, neurons in found:
-        if neurons.still and (reason := loud(layout, neurons)):
-            return Proposal(kind, place.label, (), reason)
-        if neurons.still:
-            trial = still_trial(network, layout, neurons)
-        elif neurons.bounded:
-            trial = bounded_trial(network, layout, neurons)
-        else:
-            updates = _updates(place, layout, neurons, statistics, ask)
-            trial = neuron_trial(network, layout, neurons, moments.lengths, updates, _spread(neurons, moments))
+        match neurons.mode:
+            case FunctionPreserving():
+                if reason := loud(layout, neurons):
+                    return Proposal(kind, place.label, (), reason)
+                trial = still_trial(network, layout, neurons)
+            case FixedScale():
+                trial = bounded_trial(network, layout, neurons)
+            case SearchedFanOut(updates=own):
+                updates = _own_updates(place, layout, own, ask)
+                trial = fan_out_trial(network, layout, neurons, moments.lengths, updates)
+            case _:
+                updates = _best_updates(place, layout, statistics, ask) if ask.options.with_update else ()
+                trial = neuron_trial(network, layout, neurons, moments.lengths, updates, _spread(neurons, moments))
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores, count = tuple(neurons.scores.tolist()), neurons.count
         level, bottleneck = neurons.noise_level, moments.v_proj_squared
         variants.append(Solution(trial, shrinkage, scores, level, count, added(count), neurons.why, bottleneck))
-    if any(variant.trial.still for variant in variants):
-        return Proposal(kind, place.label, (variants[0],), limit=float("inf"))
+    if any(variant.trial.scaling.function_preserving for variant in variants):
+        return Proposal(kind, place.label, (variants[0],))
     reason = "" if variants else reason
     open_ = can_search and not ask.may_search and not variants
     return Proposal(kind, place.label, tuple(variants), reason, open=open_, completed=completed)
@@ -101,10 +115,8 @@ def _made(
         same = [other for _, other in found if torch.equal(other.alpha, neurons.alpha)]
         if neurons.count == 0 or any(torch.equal(other.omega, neurons.omega) for other in same):
             continue
-        found.append((shrinkage, neurons))
-        if neurons.allow_negative_amplitude:
-            found.append((shrinkage, replace(neurons, omega=-neurons.omega)))
-        if neurons.still or neurons.bounded:
+        found += [(shrinkage, each) for each in neurons.alternatives]
+        if not neurons.mode.searched:
             break
     return found, reason
 
@@ -122,33 +134,37 @@ def _affordable(ask: SolveOptions, added: CostOf) -> int:
     return min((ask.request.neurons, *counts))
 
 
-def _updates(
-    place: Location, layout: SiteLayout, neurons: Neurons, statistics: Statistics, ask: SolveOptions
+def _own_updates(
+    place: Location, layout: SiteLayout, own: tuple[Tensor, ...], ask: SolveOptions
 ) -> tuple[WeightUpdate, ...]:
-    """What goes with the neurons: the updates that the method asks for, or the best ones.
+    """The updates that the method asks for, one for each reading.
 
-    The method's own only at children that no other child feeds, where what they read stays as it was. The best ones at
-    all children: below another child they are those of the edges that do not read it.
+    Only at children that no other child feeds, where what they read stays as it was.
     """
     children = [reading.edge.target for reading in layout.site.readings]
-    if neurons.fan_in_fixed:
-        first = _uppermost(place.base, children)
-        pairs = zip(children, neurons.updates, strict=True)
-        kept = [(child, dW) for child, dW in pairs if child in first and place.base.node(child).merge == "sum"]
-        found = [(child, _lasting(place, child), dW) for child, dW in kept]
-    elif ask.with_update:
-        steady = {child: _steady(place, child, children) for child in dict.fromkeys(children)}
-        found = [
-            (child, edges, _best_update(place, child, edges, statistics, ask))
-            for child, edges in steady.items()
-            if edges
-        ]
-    else:
-        found = []
+    first = _uppermost(place.base, children)
     return tuple(
-        WeightUpdate(child, split_update(place.base, child, dW, torch.float64, edges, ask.frozen))
-        for child, edges, dW in found
+        _update(place, child, _lasting(place, child), dW, ask)
+        for child, dW in zip(children, own, strict=True)
+        if child in first and place.base.node(child).merge == "sum"
     )
+
+
+def _best_updates(
+    place: Location, layout: SiteLayout, statistics: Statistics, ask: SolveOptions
+) -> tuple[WeightUpdate, ...]:
+    """The best updates at all children: below another child they are those of the edges that do not read it."""
+    children = [reading.edge.target for reading in layout.site.readings]
+    steady = {child: _steady(place, child, children) for child in dict.fromkeys(children)}
+    return tuple(
+        _update(place, child, edges, _best_update(place, child, edges, statistics, ask), ask)
+        for child, edges in steady.items()
+        if edges
+    )
+
+
+def _update(place: Location, child: str, edges: tuple[EdgeId, ...], dW: Tensor, ask: SolveOptions) -> WeightUpdate:
+    return WeightUpdate(child, split_update(place.base, child, dW, torch.float64, edges, ask.frozen))
 
 
 def _steady(place: Location, child: str, children: Sequence[str]) -> tuple[EdgeId, ...]:
@@ -189,19 +205,16 @@ def neuron_trial(
     The length of a fan-in is that on features of root mean square 1 (``lengths``, see `SiteMoments.lengths`), so that
     the unit of the features does not say how an amplitude is shared out between the sides.
 
-    With updates along, the unit is the method's own scale instead: the update's size is part of it. Where the
-    fan-in is fixed, each neuron's two sides get the same norm if the activation lets them.
+    With updates along, the unit is the method's own scale instead: the update's size is part of it.
     """
     dtype, alpha, omega = next(iter(network.parameters())).dtype, neurons.alpha, neurons.omega
-    if neurons.fan_in_fixed:
-        return _fixed_trial(network, layout, alpha, omega, lengths, updates, dtype)
     K = omega.shape[0]
     a, w = (float(x.square().sum() / K) ** 0.5 or 1.0 for x in (lengths.unsqueeze(1) * alpha, omega))
     scale = a * w
     features = new_features(layout, alpha / a, omega / w, dtype)
     scaled = tuple(_cast(update.scaled(1 / scale), dtype) for update in updates)
     own = None if spread is None else spread / a
-    return Trial(network, layout.dag, Change(features, scaled), layout.site, scale, spread=own)
+    return Trial(network, layout.dag, Change(features, scaled), layout.site, BothSides(scale, own))
 
 
 def _spread(neurons: Neurons, moments: SiteMoments) -> float:
@@ -209,15 +222,14 @@ def _spread(neurons: Neurons, moments: SiteMoments) -> float:
     return float(deviation(neurons.alpha, moments).square().mean().sqrt())
 
 
-def _fixed_trial(
-    network: Network,
-    layout: SiteLayout,
-    alpha: Tensor,
-    omega: Tensor,
-    lengths: Tensor,
-    updates: tuple[WeightUpdate, ...],
-    dtype: torch.dtype,
+def fan_out_trial(
+    network: Network, layout: SiteLayout, neurons: Neurons, lengths: Tensor, updates: tuple[WeightUpdate, ...] = ()
 ) -> Trial:
+    """Neurons whose fan-in is fixed, as a change of unit size.
+
+    Each neuron's two sides get the same norm if the activation lets them.
+    """
+    dtype, alpha, omega = next(iter(network.parameters())).dtype, neurons.alpha, neurons.omega
     nodes = [layout.dag.node(name) for name in (layout.site.node, *layout.site.passed)]
     # A norm makes up for the scale of the fan-in: only the other side would change.
     if all(ACTIVATIONS[node.activation].homogeneous and node.norm == "none" for node in nodes):
@@ -226,9 +238,8 @@ def _fixed_trial(
         alpha, omega = alpha * balance, omega / balance.unsqueeze(1)
     features = new_features(layout, alpha, omega, dtype)
     change = Change(features, tuple(_cast(update, dtype) for update in updates))
-    return Trial(network, layout.dag, change, layout.site, 1.0, fan_in_fixed=True)
+    return Trial(network, layout.dag, change, layout.site, FanOut())
 
 
 def _cast(update: WeightUpdate, dtype: torch.dtype) -> WeightUpdate:
-    weights = {e: (w.to(dtype), None if b is None else b.to(dtype)) for e, (w, b) in update.weights.items()}
-    return replace(update, weights=weights)
+    return replace(update, weights={edge: weights.to(dtype) for edge, weights in update.weights.items()})

@@ -15,6 +15,7 @@ from dagrow.graph import Dag, NodeTemplate, NotGrowable, Structure
 from dagrow.methods import Metric
 from dagrow.mutation import Change, Constant, WeightUpdate
 from dagrow.planner.kinds.base import CandidateType, Location, Proposal, Solution, SolveOptions
+from dagrow.planner.scaling import Removed
 from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
 from dagrow.statistics import (
@@ -33,7 +34,7 @@ class Remove(CandidateType):
     """An edge with weights, or a node with all its edges.
 
     The remaining edges into each child take over what they can of what it loses (least squares). The loss may rise
-    by `SolveOptions.removal` at most.
+    by `ProposalOptions.removal` at most.
     """
 
     name = "remove"
@@ -58,14 +59,13 @@ class Remove(CandidateType):
             W, bias = lost
             solve = partial(_compensation, place, edge, moments.S, W, bias, shrinkage, ask.frozen)
             dW = ask.solves.weights(f"compensation of {edge} without {place.label} at {shrinkage}", solve)
-            weights = {
-                e: (w.to(W.dtype), None if b is None else b.to(W.dtype))
-                for e, (w, b) in split_update(place.dag, edge.target, dW, torch.float64, frozen=ask.frozen).items()
-            }
+            found = split_update(place.dag, edge.target, dW, torch.float64, frozen=ask.frozen)
+            weights = {other: own.to(W.dtype) for other, own in found.items()}
             updates.append(WeightUpdate(edge.target, {edge: -lost, **weights}))
-        trial = Trial(network, place.dag, Change(structure=place.structure, constant=Constant(updates=tuple(updates))))
+        change = Change(structure=place.structure, constant=Constant(updates=tuple(updates)))
+        trial = Trial(network, place.dag, change, scaling=Removed(ask.options.removal))
         variant = Solution(trial, shrinkage, (), 0.0, 0, place.cost())
-        return Proposal(self.name, place.label, (variant,), limit=ask.removal)
+        return Proposal(self.name, place.label, (variant,))
 
 
 def _lost(place: Location) -> tuple[EdgeId, ...]:

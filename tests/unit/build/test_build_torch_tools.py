@@ -6,6 +6,7 @@ from build_zoo import ZOO, inputs_of, zoo_network
 from torch import nn
 
 from dagrow.build import build
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.mutation import Change, NewFeatures, apply_change
 from dagrow.spec.graph import EdgeId
 
@@ -15,7 +16,7 @@ def grow(model, count=2):
     weight = model.h.from_x.weight
     features = NewFeatures(
         "h",
-        {EdgeId("x", "h"): (torch.ones(count, 4).to(weight), torch.ones(count).to(weight))},
+        {EdgeId("x", "h"): EdgeWeight(torch.ones(count, 4).to(weight), torch.ones(count).to(weight))},
         {EdgeId("h", "y"): torch.ones(2, count).to(weight)},
     )
     apply_change(model, Change(features))

@@ -14,6 +14,7 @@ from dagrow.graph import Dag
 from dagrow.growth import loop
 from dagrow.growth.final_training import LEAST_DECAY, TOO_HIGH, begin_finish, over_fit, set_rates, take_back
 from dagrow.methods import SiteMoments
+from dagrow.methods.modes import ZeroFanOut
 from dagrow.methods.moments import MethodRequest, Neurons
 from dagrow.methods.padding import deviation, padded
 from dagrow.objectives import LOSSES
@@ -265,7 +266,7 @@ def test_padding_completes_what_was_found_at_its_own_scale():
 def test_padding_alone_keeps_the_function_with_pre_activations_of_about_one():
     own = moments()
     made = padded(Neurons.none(own, "none"), own, MethodRequest(neurons=4, pad=True))
-    assert made.still
+    assert isinstance(made.mode, ZeroFanOut)
     assert not made.omega.any()
     assert torch.allclose(deviation(made.alpha, own), torch.ones(4, dtype=torch.float64))
     assert math.isclose(float(deviation(made.alpha * 2, own)[0]), 2.0)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dagrow.build import Network, build
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.graph import Dag, GrowableNode, site
 from dagrow.mutation import Change, NewFeatures, widened_spec
 from dagrow.mutation.operations import Operation, Transaction
@@ -49,7 +50,7 @@ def random_change(model: Network, node: str, count: int, fan_out: float = 1.0, s
     for edge in dag.incoming[node]:
         key = f"{node}.from_{edge.source}"
         rows = draw(count, *old[f"{key}.weight"].shape[1:])
-        fan_in[edge] = (rows, draw(count) if f"{key}.bias" in old else None)
+        fan_in[edge] = EdgeWeight(rows, draw(count) if f"{key}.bias" in old else None)
     blocks = {}
     for edge in (reading.edge for reading in place.readings):
         key = f"{edge.target}.from_{edge.source}.weight"

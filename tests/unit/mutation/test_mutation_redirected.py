@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.graph import Structure
 from dagrow.mutation import Change, NewFeatures, WeightUpdate, redirected
 from dagrow.ops import find_op
@@ -16,7 +17,7 @@ def drawn(*shape):
 
 
 def features(*kernel, positions=1):
-    fan_in = {A: (drawn(3, 5, *kernel), drawn(3)), B: (drawn(3, 2, *kernel), None)}
+    fan_in = {A: EdgeWeight(drawn(3, 5, *kernel), drawn(3)), B: EdgeWeight(drawn(3, 2, *kernel), None)}
     return NewFeatures("h", fan_in, {C: drawn(4, 3 * positions, *kernel)})
 
 
@@ -42,7 +43,7 @@ def test_each_new_feature_keeps_its_norms(kernel, positions):
 
 
 def test_new_edges_keep_their_norm_and_updates_of_old_weights_go():
-    weights = {A: (drawn(3, 5), drawn(3)), B: (drawn(3, 2), None)}
+    weights = {A: EdgeWeight(drawn(3, 5), drawn(3)), B: EdgeWeight(drawn(3, 2), None)}
     change = Change(
         updates=(WeightUpdate("h", weights),), structure=Structure(edges={B: find_op("linear")(bias=False)})
     )

@@ -19,6 +19,7 @@ from mutation_cases import (
 )
 
 from dagrow.build import build
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.errors import DagrowError, GrowthError
 from dagrow.graph import Cost
 from dagrow.mutation import Change, WeightUpdate, apply_change
@@ -52,7 +53,8 @@ def grown():
     x = torch.randn(16, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for _ in range(2):
         losses_step(model, x, optimizer)
-    update = {edge("h -> y"): (torch.ones(2, 3, dtype=torch.float64), torch.ones(2, dtype=torch.float64))}
+    ones = EdgeWeight(torch.ones(2, 3, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+    update = {edge("h -> y"): ones}
     change = replace(random_change(model, "h", 2), updates=(WeightUpdate("y", update),))
     return model, optimizer, change, x
 
@@ -192,7 +194,7 @@ def test_an_update_for_another_network_is_refused():
     before = Picture(model)
     for where, weight in (("x -> h", torch.zeros(3, 5)), ("x -> k", torch.zeros(2, 4))):
         with pytest.raises(GrowthError, match=r"the change was made for another network: .* does not fit"):
-            apply_change(model, Change(updates=(WeightUpdate("h", {edge(where): (weight, None)}),)))
+            apply_change(model, Change(updates=(WeightUpdate("h", {edge(where): EdgeWeight(weight, None)}),)))
         before.assert_unchanged()
 
 

@@ -3,8 +3,8 @@
 import torch
 
 from dagrow.distributed import Processes
-from dagrow.methods import Neurons
-from dagrow.planner.solve_cache import SolveCache
+from dagrow.methods import Neurons, SearchedFanOut
+from dagrow.planner.solve_cache import SolveCache, _plain
 from dagrow.serialization import from_bytes, to_bytes
 
 
@@ -30,7 +30,8 @@ class Two(Processes):
 
 
 def neurons(why=None):
-    return Neurons(torch.ones(3, 1), torch.ones(1, 2), torch.ones(1), updates=(torch.full((2, 3), 0.1),), why=why)
+    mode = SearchedFanOut((torch.full((2, 3), 0.1),))
+    return Neurons(torch.ones(3, 1), torch.ones(1, 2), torch.ones(1), mode=mode, why=why)
 
 
 def test_only_what_is_asked_for_again_is_kept():
@@ -48,11 +49,11 @@ def test_what_another_process_has_found_is_not_solved_again():
     solves, never = SolveCache(keeping=True), Counted(None)
     mine = Counted(torch.ones(2))
     solves.weights("mine", mine)
-    solves.share(Two(({"theirs": torch.tensor([0.1])}, {"their neurons": vars(found)})), torch.device("cpu"))
+    solves.share(Two(({"theirs": torch.tensor([0.1])}, {"their neurons": _plain(found)})), torch.device("cpu"))
     assert solves.weights("theirs", never).tolist() == torch.tensor([0.1]).tolist()
     told = solves.neurons("their neurons", never)
-    assert torch.equal(told.updates[0], found.updates[0])
-    assert (told.reason, told.still, told.noise_level) == (found.reason, found.still, found.noise_level)
+    assert torch.equal(told.mode.updates[0], found.mode.updates[0])
+    assert (told.reason, type(told.mode), told.noise_level) == (found.reason, SearchedFanOut, found.noise_level)
     assert never.calls == 0
     assert solves.weights("mine", mine) is mine.answer
     assert mine.calls == 1

@@ -1,0 +1,127 @@
+"""The options of a proposal: those that a run file has too, with the same defaults, and those of a single call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from dagrow.errors import GrowthError, Problem, SpecError, did_you_mean, listed
+from dagrow.spec.growth import GrowthSpec, ProposalSettings
+from dagrow.spec.problems import problems_of
+
+_NUMBER = "{field} is a number from 0, not {value}"
+_SENTENCES = {
+    "neurons": "neurons must be at least 1, not {value}",
+    "shrinkage": "shrinkage is 'auto' or a number from 0, not {value!r}",
+    "held_out": "held_out is a share of the samples, from 0 to less than 1, not {value}",
+    "keep": "keep is two whole numbers from 1 (how many are solved, and searched to the end), not {value}",
+    "fan_out": "fan_out is 'full' or 'pointwise', not '{value}'",
+    **dict.fromkeys(("removal", "significance", "noise", "price"), _NUMBER),
+}
+"""What is allowed, for callers in Python, by field."""
+
+
+class ProposalOptions(ProposalSettings):
+    """All that a proposal is asked for.
+
+    Attributes:
+        method: how new neurons are made, see `METHODS`.
+        completion: what makes them where ``tiny`` finds none, or none that gain, see `COMPLETIONS`.
+        noise: on the fan-in of copied neurons (``net2net``), relative to their own.
+        candidates: kinds of change, see `KINDS`: ``widen`` a node; a new ``edge``, ``node`` or ``layer``;
+            ``update`` existing weights; ``remove`` an edge or node.
+        where: which candidate is best, see `WHERE`.
+        nodes: the only places to consider: nodes that would grow, or into which something new would lead.
+        neurons: new features per place, at most.
+        shrinkage: ridge on the metric, relative to its mean diagonal; 0 is the papers' method, ``auto`` lets
+            held-out samples choose.
+        fan_out: of new convolution channels: the full kernel, or its centre.
+        held_out: share of the samples kept from the statistics, which chooses shrinkage and amplitude; left out, it is
+            0 beside a number as ``shrinkage``, which leaves nothing to choose.
+        significance: singular values must exceed this multiple of their noise level, and a held-out gain this
+            multiple of its standard error; 0 keeps all.
+        fill: where the best singular value does, the others may lie below: all neurons that were asked for are made.
+        price: of a parameter, in units of the loss: what gains less than its parameters cost is rejected.
+        new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
+        keep: how many places are solved where pairs of nodes are among them (else, how many of a kind have a first
+            look, those of the greatest slope), and how many candidates are searched to the end, after that look.
+        with_update: new neurons bring along the best updates of all their children (of a child below another, those of
+            the edges that do not read it); the amplitudes of neurons and updates are searched together.
+        removal: what a removal may add to the loss.
+        max_parameters: the network may have no more afterwards.
+        max_multiply_adds: likewise, for one sample.
+        turn: where the ``naive`` strategy starts.
+        seed: for methods that draw.
+        pad: where a method finds fewer neurons than were asked for, others with random fan-ins and a fan-out of 0
+            complete them; where it finds none, these are the candidate.
+    """
+
+    with_update: bool = False
+    removal: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    max_parameters: int | None = None
+    max_multiply_adds: int | None = None
+    turn: int = 0
+    seed: int = 0
+    pad: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_held_out_for_nothing(cls, value: Any) -> Any:
+        fixed = isinstance(value, dict) and value.get("shrinkage", "auto") != "auto"
+        return {"held_out": 0.0, **value} if fixed else value
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], base: ProposalOptions | None = None) -> ProposalOptions:
+        """Options from the arguments of a call in Python.
+
+        Args:
+            given: by field; None stands for the default, and one text for a list of it.
+            base: what holds where nothing is given.
+
+        Raises:
+            GrowthError: if there is no such option, or a value is not allowed.
+            SpecError: if an entry of ``new_node`` is not.
+        """
+        if base is not None and not isinstance(base, ProposalOptions):
+            raise GrowthError(f"options are given as ProposalOptions, not {type(base).__name__}")
+        fields = {
+            **({} if base is None else dict(base)),
+            **{name: _plain(name, value) for name, value in given.items()},
+        }
+        fields = {name: value for name, value in fields.items() if value is not None}
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise _refused(problems_of(error, cls, fields, lambda path: None), fields) from error
+
+    @classmethod
+    def of_run(cls, growth: GrowthSpec, **own: Any) -> ProposalOptions:
+        """What a run file says, but for what one growth step says itself."""
+        said = {name: getattr(growth, name) for name in ProposalSettings.model_fields}
+        limits = {"max_parameters": growth.budget.parameters, "max_multiply_adds": growth.budget.multiply_adds}
+        return cls.model_validate({**said, **limits, **own})
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A number of numpy or torch as Python's, and one name as a list of it."""
+    if isinstance(value, str) and name in ("candidates", "nodes"):
+        return (value,)
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+
+
+def _refused(problems: list[Problem], fields: Mapping[str, Any]) -> GrowthError | SpecError:
+    """The first problem, in a sentence; of new nodes, all of them with their paths."""
+    first = problems[0]
+    field = first.path[0]
+    if field == "new_node":
+        return SpecError([problem for problem in problems if problem.path[0] == field])
+    if field not in ProposalOptions.model_fields:
+        known = tuple(ProposalOptions.model_fields)
+        return GrowthError(
+            f"unknown option '{field}' of a proposal{did_you_mean(field, known)}; allowed: {listed(known)}"
+        )
+    if "at most" not in first.message and field in _SENTENCES:
+        return GrowthError(_SENTENCES[field].format(field=field, value=fields[field]))
+    return GrowthError(first.message if first.message.startswith("unknown ") else first.render())
