@@ -35,9 +35,10 @@ class DataSpec(SpecPart):
         lt=1.0,
         description="share kept for testing where the source has no split of its own",
     )
-    standardize: bool = Field(
+    standardize: Literal["auto"] | bool = Field(
         default=False,
-        description="shift and scale each feature (channel) to mean 0, deviation 1 of the training set",
+        description="shift and scale each feature (channel) to mean 0, deviation 1 of the training set; auto: those of "
+        "vectors, unless they are bytes or a data set has a unit of its own",
     )
 
     @model_validator(mode="before")

@@ -23,6 +23,7 @@ from dagrow.spec import GraphSpec, RunSpec, TrainingSpec, plain_graph
 from dagrow.training.annealing_phases import Phase, RewindState
 from dagrow.training.dtype import dtype_of
 from dagrow.training.epochs import make_optimizer
+from dagrow.training.inputs import InputUnits
 from dagrow.training.progress import Progress
 from dagrow.training.state import RunState
 from dagrow.training.targets import TargetUnits
@@ -30,6 +31,8 @@ from dagrow.training.validation import Best
 
 _NO_CHECKPOINT = (DagrowError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What comes of data that pretend to be a checkpoint."""
+
+UNITS: Mapping[str, type[InputUnits] | type[TargetUnits]] = {"targets": TargetUnits, "inputs": InputUnits}
 
 
 @dataclass(frozen=True)
@@ -185,8 +188,10 @@ def kept_network(checkpoint: Checkpoint, folder: Path) -> Network:
         CheckpointError: if its parts do not belong together.
     """
     try:
-        network, units = network_of(checkpoint.parts), checkpoint.parts.get("units")
-        return network if units is None else TargetUnits.from_entry(units).folded(network)
+        network = network_of(checkpoint.parts)
+        for name, units in (checkpoint.parts.get("units") or {}).items():
+            network = UNITS[name].from_entry(units).folded(network)
+        return network
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
 
