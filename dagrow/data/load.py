@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from dagrow.data.fit import fit
 from dagrow.data.preprocessing import InputPreprocessing, Preprocessing
 from dagrow.data.raw import Arrays, Raw
 from dagrow.data.samples import Samples, TrainTestSplit
-from dagrow.data.scaling import Scale, scale_of, settle
+from dagrow.data.scaling import Scale, scale_of, settle, standardized
 from dagrow.data.splitting import split_rows
 from dagrow.errors import DataError
 from dagrow.graph import Dag
@@ -63,7 +65,9 @@ def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
         raise DataError(f"{part}{error}{classes}") from error
 
 
-def _scaled(raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, standardize: bool) -> TrainTestSplit:
+def _scaled(
+    raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, standardize: Literal["auto"] | bool
+) -> TrainTestSplit:
     for x, other in zip(train[0], test[0], strict=True):
         if (x.dtype == torch.uint8) != (other.dtype == torch.uint8):
             raise DataError(
@@ -72,7 +76,7 @@ def _scaled(raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, stan
             )
     layouts = [entry.values for entry in dag.spec.inputs.values()]
     steps = [
-        scale_of(x, layout, standardize=standardize, divisor=raw.divisor)
+        scale_of(x, layout, standardize=standardized(standardize, x, layout, raw.divisor), divisor=raw.divisor)
         for x, layout in zip(train[0], layouts, strict=True)
     ]
 

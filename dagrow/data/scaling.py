@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -90,11 +90,29 @@ def scale_of(train: Tensor, layout: TensorLayout, *, standardize: bool, divisor:
         divisor: of the values, where the source has a unit of its own.
     """
     if standardize:
-        mean, deviation = (layout.per_channel(moment) for moment in _moments(train, layout))
+        found = moments(train, layout)
+        mean, deviation = layout.per_channel(found.mean), layout.per_channel(found.deviation)
         dtype = torch.float32 if train.dtype in (torch.uint8, torch.float32) else torch.float64
         return Scale(mean.to(dtype), deviation.to(dtype))
     divisor = _BYTES if train.dtype == torch.uint8 else divisor
     return None if divisor == 1.0 else Scale(torch.tensor(0.0), torch.tensor(divisor))
+
+
+def standardized(wanted: Literal["auto"] | bool, train: Tensor, layout: TensorLayout, divisor: float) -> bool:
+    """Whether the features of an input are standardized.
+
+    ``auto`` is for the columns of a table, whose units are any. Pixels and grey levels share one unit, and so do the
+    positions of a map, a series or tokens: these keep it.
+
+    Args:
+        wanted: what the run file says.
+        train: training inputs as stored.
+        layout: of one sample.
+        divisor: of the values; not 1 where the source has a unit of its own.
+    """
+    if wanted == "auto":
+        return not layout.positions and train.dtype != torch.uint8 and divisor == 1.0
+    return wanted
 
 
 def settle(stored: Tensor, step: PreprocessingStep | None) -> tuple[Tensor, PreprocessingStep | None]:
@@ -116,8 +134,24 @@ def _replaced(value: Any, old: float | None, new: float | None) -> Any:
     return new if value == old else value
 
 
-def _moments(x: Tensor, layout: TensorLayout) -> tuple[Tensor, Tensor]:
-    """Mean and deviation per feature, in float64; the deviation of a constant feature is infinite.
+class Moments(NamedTuple):
+    """What the values of each feature are like, ``[features]`` in float64.
+
+    Attributes:
+        mean: over samples and positions.
+        deviation: root mean square, from the mean; infinite for a constant feature.
+        low: the smallest.
+        high: the largest.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    low: Tensor
+    high: Tensor
+
+
+def moments(x: Tensor, layout: TensorLayout) -> Moments:
+    """Of samples as stored.
 
     Two passes, since the difference of two large sums would lose a small variance.
     """
@@ -133,4 +167,4 @@ def _moments(x: Tensor, layout: TensorLayout) -> tuple[Tensor, Tensor]:
     for _, part in pieces(x):
         squares += (layout.to_positions(part).flatten(0, 1).double() - mean).square_().sum(0)
     # Rounding of the mean may leave a constant feature a tiny variance, so that is not what is asked.
-    return mean, (squares / count).sqrt().masked_fill(low == high, torch.inf)
+    return Moments(mean, (squares / count).sqrt().masked_fill(low == high, torch.inf), low, high)

@@ -24,7 +24,7 @@ def split_rows(targets: tuple[Tensor, ...], loss: Loss, share: float, seed: int)
         DataError: if a class, or the whole, has too few samples.
     """
     order = torch.randperm(len(targets[0]), generator=torch.Generator().manual_seed(seed))
-    labels = next((found for target in targets if (found := _labels(target, loss)) is not None), None)
+    labels = labels_of(targets, loss)
     groups = torch.zeros_like(order) if labels is None else labels
     drawn = groups[order]
     test = torch.zeros(len(order), dtype=torch.bool)
@@ -35,6 +35,11 @@ def split_rows(targets: tuple[Tensor, ...], loss: Loss, share: float, seed: int)
             raise DataError(f"{whole} has 1 sample; a split takes 2, one to learn from and one to test with")
         test[members[: min(max(round(len(members) * share), 1), len(members) - 1)]] = True
     return order[~test], order[test]
+
+
+def labels_of(targets: tuple[Tensor, ...], loss: Loss) -> Tensor | None:
+    """One whole number per sample, of the first target that holds such; None where none does."""
+    return next((found for target in targets if (found := _labels(target, loss)) is not None), None)
 
 
 def _labels(target: Tensor, loss: Loss) -> Tensor | None:

@@ -6,7 +6,7 @@ import copy
 import math
 from dataclasses import replace
 
-from dagrow.training.epochs import make_optimizer
+from dagrow.training.epochs import Objective, make_optimizer
 from dagrow.training.learning_rate import LearningRate
 from dagrow.training.progress import Progress
 from dagrow.training.sample_sizes import training_batch
@@ -19,6 +19,9 @@ TOO_HIGH = 2.0
 """A training loss that is so many times the lowest one so far: what has been learned is being lost."""
 FEW = 1e-3
 """Training losses below this are small whatever they do; of a regression, in units of its targets' variance."""
+CERTAIN, EXACT = 1e-3, 1e-5
+"""Validation losses below which a network can hardly get better: of classes; of a regression, relative to the variance
+of its targets."""
 OVER_FITTED, LEAST_DECAY = 0.3, 0.05
 """A training loss that is lower than the validation loss by this part of it calls for all of the weight decay; the
 least that is left of it otherwise."""
@@ -26,6 +29,10 @@ LONGER = 3
 """Times the length of the final training of a network that does not over-fit at all."""
 MOST_TAKEN_BACK = 5
 """Units in a row; after that training ends."""
+MOST_AT_FIRST = 2
+"""Likewise where the final training begins: with a norm, the score to compare with is not that of training."""
+RISING = 0.1
+"""Share of the final training in which its learning rate rises: a new optimizer takes its longest steps at first."""
 
 
 def begin_finish(task: RunContext, state: RunState) -> RunContext:
@@ -51,10 +58,23 @@ def begin_finish(task: RunContext, state: RunState) -> RunContext:
     if spec.training.weight_decay == "auto":
         # What does not over-fit may be trained for longer.
         units = round(units * (1 + (LONGER - 1) * (1 - share)))
-    state.best = state.kept = None
     fresh = replace(state.progress, finishing=True, final_units=units, since_growth=0, taken_back=0, scale=1.0)
     state.progress = replace(fresh, lowest_training=None, over_fit=share)
+    if any(node.dropout for node in spec.graph.nodes.values()):
+        # Its training loss is that of a thinned network, which no score says.
+        state.kept = None
+    else:
+        _keep(state, task.score(state.network, task.split.train).loss)
     return task
+
+
+def ends_worse(task: RunContext, state: RunState) -> bool:
+    """Whether the final training has ended worse than it began, on samples that it could even learn from."""
+    best, samples = state.best, task.returned
+    if best is None or best.graph is None or samples is None:
+        return False
+    loss = task.score(state.average.network(state.network), samples).loss
+    return not loss <= best.loss
 
 
 def over_fit(training_loss: float | None, validation_loss: float | None) -> float:
@@ -69,11 +89,21 @@ def over_fit(training_loss: float | None, validation_loss: float | None) -> floa
     return min(max((1 - training_loss / validation_loss) / OVER_FITTED, 0.0), 1.0)
 
 
+def floor(objective: Objective, constant: float | None) -> float:
+    """The validation loss below which differences say nothing.
+
+    Args:
+        objective: the loss.
+        constant: the loss of the best constant answer, if it is known.
+    """
+    return EXACT * (constant or 0.0) if objective.loss.correct is None else CERTAIN * objective.factor
+
+
 def set_rates(task: RunContext, state: RunState) -> None:
     """Learning rate and weight decay of the next unit.
 
-    The rate falls to 0 by half a cosine in the final training, if no scheduler says otherwise. A weight decay that was
-    chosen here is there as far as the network over-fits.
+    The rate rises for a tenth of the final training and falls to 0 by half a cosine, if no scheduler says otherwise. A
+    weight decay that was chosen here is there as far as the network over-fits.
     """
     done = state.progress
     if task.spec.training.weight_decay == "auto":
@@ -83,9 +113,15 @@ def set_rates(task: RunContext, state: RunState) -> None:
             group["weight_decay"] = decay * max(done.over_fit, LEAST_DECAY)
     if task.spec.training.scheduler is not None:
         return
-    falling = 0.5 * (1 + math.cos(math.pi * done.since_growth / max(1, done.final_units))) if done.finishing else 1.0
+    share = _share(done.since_growth, done.final_units) if done.finishing else 1.0
     for group in state.optimizer.param_groups:
-        group["lr"] = task.spec.training.optimizer.lr * done.scale * falling
+        group["lr"] = task.spec.training.optimizer.lr * done.scale * share
+
+
+def _share(unit: int, units: int) -> float:
+    """Of the learning rate, in the final training: it rises for a tenth of it, and falls by half a cosine."""
+    falling = 0.5 * (1 + math.cos(math.pi * unit / max(1, units)))
+    return falling * min(1.0, (unit + 1) / max(1.0, RISING * units))
 
 
 def take_back(task: RunContext, state: RunState, loss: float, before: Progress) -> str | None:
@@ -102,12 +138,12 @@ def take_back(task: RunContext, state: RunState, loss: float, before: Progress) 
     """
     lowest = before.lowest_training
     if lowest is None or state.kept is None or loss <= max(TOO_HIGH * lowest, FEW * task.objective.factor):
-        least = loss if lowest is None else min(loss, lowest)
-        state.progress = replace(state.progress, lowest_training=least, taken_back=0)
-        parts = {**network_parts(state.network, state.optimizer), "average": state.average.state_dict()}
-        state.kept = copy.deepcopy(parts)
+        _keep(state, loss if lowest is None else min(loss, lowest))
         return None
-    kept = copy.deepcopy(state.kept)
+    if before.finishing and before.since_growth == before.taken_back >= MOST_AT_FIRST:
+        _keep(state, loss)
+        return None
+    kept = copy.deepcopy(dict(state.kept))
     state.network, state.optimizer = restored_network(kept, task.spec.training, state.device)
     state.average = WeightEMA(state.network, task.spec.training.average)
     state.average.load_state_dict(kept["average"])
@@ -121,3 +157,10 @@ def take_back(task: RunContext, state: RunState, loss: float, before: Progress) 
         training_finished=before.finishing and ended,
     )
     return f"training loss {loss:.4g}, it has been {lowest:.4g}: taken back, with half the learning rate"
+
+
+def _keep(state: RunState, loss: float) -> None:
+    """A unit of training that stays: what a later one may have to go back to."""
+    state.progress = replace(state.progress, lowest_training=loss, taken_back=0)
+    parts = {**network_parts(state.network, state.optimizer), "average": state.average.state_dict()}
+    state.kept = copy.deepcopy(parts)

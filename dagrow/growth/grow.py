@@ -8,12 +8,10 @@ from typing import Literal
 import torch
 
 from dagrow.build.network import derived_seed
-from dagrow.data import load_data
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import ExportError, RunError, SpecError
 from dagrow.graph import Dag, load_run, nonparametric_problems
 from dagrow.growth.loop import Loop
-from dagrow.objectives import LOSSES
 from dagrow.ops import NORMS
 from dagrow.planner import check_growth, find_locations, size_warning
 from dagrow.randomness import random_numbers_kept
@@ -27,6 +25,7 @@ from dagrow.spec import RunSpec
 from dagrow.training.device import find_device
 from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import TrainingError
+from dagrow.training.inputs import load_samples
 from dagrow.training.memory_estimate import check_memory, memory_errors
 from dagrow.training.replicas import check_exact, check_same
 from dagrow.training.sample_sizes import settled, training_batch
@@ -173,7 +172,7 @@ def _task(spec: RunSpec, device: torch.device, processes: Processes) -> RunConte
     find_locations(dag, growth.candidates, growth.nodes, growth.new_node)
     if problems := nonparametric_problems(spec):
         raise SpecError(problems)
-    split = load_data(spec.data, dag, LOSSES[spec.training.loss], spec.seed)
+    split, inputs = load_samples(spec, dag)
     check_growth(growth, dag, split.train.targets[0])
     spec = settled(spec, len(split.train))
     _check_batches(dag, min(training_batch(spec, dag), len(split.train)))
@@ -181,7 +180,7 @@ def _task(spec: RunSpec, device: torch.device, processes: Processes) -> RunConte
     units = TargetUnits.of(spec, dag, split)
     split = split if units is None else units.split(split)
     split, held_out = split_held_out(spec, split.to(device, DTYPES[spec.training.dtype]))
-    task = RunContext.of(spec, split, held_out, processes, units)
+    task = RunContext.of(spec, split, held_out, processes, units, inputs)
     check_same(task)
     return task
 

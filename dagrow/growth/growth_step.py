@@ -56,9 +56,10 @@ def growth_step(task: RunContext, state: RunState, number: int) -> StepOutcome:
     except NumbersError as error:
         nothing = {"step": number, "plan": None, "inserted": None, "reason": str(error)}
         return StepOutcome(None, None, nothing, data, places)
-    if plan.best is None and schedule_of(task.spec).by_width and subject.candidates == ("widen",):
+    if plan.best is None and schedule_of(task.spec).by_width and (kind := _left_to_training(subject, places)):
         # Nothing gains at once: that says little of what training will make of more neurons.
-        plan = _propose(task, state, data, number, replace(subject, method="random_zero_fan_out"))
+        subject = replace(subject, candidates=(kind,), method="random_zero_fan_out")
+        plan = _propose(task, state, data, number, subject)
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     best, reason = plan.best, "nothing gains"
     if best is not None and growth.tryout is not None:
@@ -81,6 +82,13 @@ class Subject:
     nodes: tuple[str, ...] | None
     neurons: int
     method: str
+
+
+def _left_to_training(subject: Subject, places: int) -> str | None:
+    """The kind of insertion that is made though nothing gains: a wider node, or the first one to widen."""
+    if subject.candidates == ("widen",):
+        return "widen"
+    return "node" if places == 1 and "node" in subject.candidates else None
 
 
 def _subject(run: RunSpec, state: RunState) -> tuple[Subject, int]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 from dagrow.flop_counter import MacCounter, counted
 from dagrow.growth.counterfactual import Counterfactual, measure_later_gain
-from dagrow.growth.final_training import begin_finish, over_fit, set_rates, take_back
+from dagrow.growth.final_training import begin_finish, ends_worse, floor, over_fit, set_rates, take_back
 from dagrow.growth.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.growth.messages import calibration_text, removal_text, step_text
 from dagrow.journal.events import SCHEMA
@@ -17,6 +17,7 @@ from dagrow.runs.recorder import RunRecorder
 from dagrow.runs.result import GrowthResult
 from dagrow.training.annealing import after_pass
 from dagrow.training.epochs import Score, TrainingError, advice
+from dagrow.training.prior import LEARNED, constant_loss
 from dagrow.training.progress import Progress
 from dagrow.training.replicas import synchronize_weights
 from dagrow.training.schedules import (
@@ -57,6 +58,7 @@ class Loop:
             self._take_all_samples(task.with_all_samples())
         self.stage = ""
         self.judged: Score | None = None
+        self.constant: float | None = None
 
     def run(self) -> GrowthResult:
         """Unit by unit to the end.
@@ -115,8 +117,13 @@ class Loop:
         if not schedule_of(self.task.spec).by_validation or samples is None:
             return training_loss, training_loss
         self.judged = self.task.score(state.average.network(state.network), samples)
-        state.progress = replace(state.progress, over_fit=over_fit(training_loss, self.judged.loss))
-        return self.judged.loss, error_of(self.judged)
+        loss, done = self.judged.loss, state.progress
+        if self.constant is None:
+            self.constant = constant_loss(self.task.objective, state.network.dag, self.task.split.train, samples)
+        best = min(x for x in (loss, done.lowest, done.best_loss) if x is not None)
+        unlearned = self.constant is not None and best > LEARNED * self.constant
+        state.progress = replace(done, over_fit=over_fit(training_loss, loss), unlearned=unlearned)
+        return max(loss, floor(self.task.objective, self.constant)), error_of(self.judged)
 
     def _finish(self) -> Progress:
         """The final training begins."""
@@ -191,7 +198,8 @@ class Loop:
     def _hand_back(self) -> None:
         """Ends with the averages where there are any; with the network that was best, where that is known."""
         state, best = self.state, self.state.best
-        if best is None or best.graph is None:
+        finished = state.progress.finishing and not ends_worse(self.task, state)
+        if finished or best is None or best.graph is None:
             state.average.put_into(state.network)
             return
         state.network = network_of(vars(best)).to(state.device)

@@ -28,6 +28,8 @@ class Loss:
         meaning: what the outputs of a network that was trained on it are, in words.
         decide: ``output -> (label, its probability)``, each ``[n, ...]``; None for regression.
         error: ``(output, target) -> [n, ...]``, by how much a regression is wrong; None for classes.
+        constant: ``(targets, shape of one output) -> output``, the one that is best for all samples alike; None where
+            nobody says.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Loss:
     meaning: str
     decide: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     error: Callable[[Tensor, Tensor], Tensor] | None = None
+    constant: Callable[[Tensor, Shape], Tensor] | None = None
 
 
 def _no_tokens(loss: str, output: Shape) -> None:
@@ -102,6 +105,20 @@ def _likelier_bits(output: Tensor) -> tuple[Tensor, Tensor]:
     return (output > 0).long(), output.abs().sigmoid()
 
 
+def _log_shares(labels: Tensor, output: Shape) -> Tensor:
+    # One more of each: a class that has not been seen is rare, not impossible.
+    counts = torch.bincount(labels.flatten(), minlength=output[0]).double() + 1
+    return (counts / counts.sum()).log().reshape(-1, *(1 for _ in output[1:])).expand(output)
+
+
+def _mean(values: Tensor, output: Shape) -> Tensor:
+    return values.double().mean(0)
+
+
+def _log_odds(bits: Tensor, output: Shape) -> Tensor:
+    return ((bits.double().sum(0) + 1) / (len(bits) + 2)).logit()
+
+
 def _by_sample(right: Tensor) -> Tensor:
     return right.double().reshape(len(right), -1).mean(1)
 
@@ -118,6 +135,7 @@ LOSSES: Registry[Loss] = Registry(
                 _right_label,
                 "logits of the classes",
                 _likeliest,
+                constant=_log_shares,
             ),
             Loss(
                 "mse",
@@ -126,6 +144,7 @@ LOSSES: Registry[Loss] = Registry(
                 None,
                 "numbers in the units of the training targets",
                 error=torch.sub,
+                constant=_mean,
             ),
             Loss(
                 "binary_cross_entropy",
@@ -134,6 +153,7 @@ LOSSES: Registry[Loss] = Registry(
                 _right_bits,
                 "logits of label 1 against label 0",
                 _likelier_bits,
+                constant=_log_odds,
             ),
         )
     },

@@ -124,8 +124,7 @@ class RunRecorder:
     def keep(self, directory: RunDirectory, state: RunState) -> None:
         """Writes a checkpoint, and graph and weights as they are."""
         run = self.task.spec
-        units = None if self.task.units is None else self.task.units.entry()
-        self._store.write(capture(run, self._samples, self.journal.position, state, units).files())
+        self._store.write(capture(run, self._samples, self.journal.position, state, self.task.units_entry()).files())
         self.kept, self._time = state.progress, time.monotonic()
         directory.save(self.task.in_user_units(state.network))
 

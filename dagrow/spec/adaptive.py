@@ -18,6 +18,7 @@ TIMETABLE: Mapping[str, frozenset[str]] = {
 """Fields that only a timetable has: a file that sets one of them keeps to it, unless it asks for ``adaptive``."""
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "data": {"standardize": "auto"},
     "training": {"batch_size": "auto", "final_epochs": 30, "validation": 0.2, "standardize_targets": True},
     "growth": {
         "schedule": "adaptive",

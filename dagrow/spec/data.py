@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import (
     BeforeValidator,
@@ -89,9 +89,10 @@ class DataSpec(SpecPart):
         lt=1.0,
         description="share kept for testing where the source has no split of its own",
     )
-    standardize: bool = Field(
+    standardize: Literal["auto"] | bool = Field(
         default=False,
-        description="shift and scale each feature (channel) to mean 0, deviation 1 of the training set",
+        description="shift and scale each feature (channel) to mean 0, deviation 1 of the training set; auto: those of "
+        "vectors, unless they are bytes or a data set has a unit of its own",
     )
 
     @classmethod

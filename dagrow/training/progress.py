@@ -32,6 +32,7 @@ class Progress:
         taken_back: units of training that were taken back since the last one that was kept.
         scale: of the learning rate.
         over_fit: how much of the remedies for over-fitting the network needs, from 0 to 1.
+        unlearned: next to nothing has been learned from the inputs yet.
     """
 
     started: bool = False
@@ -56,6 +57,7 @@ class Progress:
     taken_back: int = 0
     scale: float = 1.0
     over_fit: float = 1.0
+    unlearned: bool = False
 
     def after_start(self) -> Progress:
         """The start is on record."""

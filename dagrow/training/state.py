@@ -17,6 +17,7 @@ from dagrow.spec import RunSpec
 from dagrow.training.annealing_phases import RewindState
 from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
+from dagrow.training.inputs import InputUnits
 from dagrow.training.learning_rate import LearningRate
 from dagrow.training.progress import Progress
 from dagrow.training.sample_sizes import batch_that_fits
@@ -39,6 +40,8 @@ class RunContext:
         held_out: training samples kept back, where the run rewinds or validates.
         processes: that do it together.
         units: of the targets, where samples and network have others than the user's; losses are the user's always.
+        inputs: units of the inputs, likewise.
+        returned: samples that were held out and are for training now.
     """
 
     spec: RunSpec
@@ -47,6 +50,8 @@ class RunContext:
     held_out: Samples | None = None
     processes: Processes = ALONE
     units: TargetUnits | None = None
+    inputs: InputUnits | None = None
+    returned: Samples | None = None
 
     @classmethod
     def of(
@@ -56,20 +61,29 @@ class RunContext:
         held_out: Samples | None = None,
         processes: Processes = ALONE,
         units: TargetUnits | None = None,
+        inputs: InputUnits | None = None,
     ) -> RunContext:
         """With the loss that the run file names."""
         factor = 1.0 if units is None else units.scale**2
-        return cls(spec, split, Objective(LOSSES[spec.training.loss], factor), held_out, processes, units)
+        return cls(spec, split, Objective(LOSSES[spec.training.loss], factor), held_out, processes, units, inputs)
 
     def in_user_units(self, network: Network) -> Network:
-        """The network, or one that puts out the user's units where it was trained in others."""
-        return network if self.units is None else self.units.folded(network)
+        """The network, or one that reads and puts out the user's units where it was trained in others."""
+        for units in (self.units, self.inputs):
+            network = network if units is None else units.folded(network)
+        return network
+
+    def units_entry(self) -> dict[str, Any]:
+        """The units as plain data."""
+        both = {"targets": self.units, "inputs": self.inputs}
+        return {name: units.entry() for name, units in both.items() if units is not None}
 
     def with_all_samples(self) -> RunContext:
         """The same with the samples that were held out among those for training."""
         if self.held_out is None:
             return self
-        return replace(self, split=replace(self.split, train=self.split.train.joined(self.held_out)), held_out=None)
+        split = replace(self.split, train=self.split.train.joined(self.held_out))
+        return replace(self, split=split, held_out=None, returned=self.held_out)
 
     def score(self, network: Network, samples: Samples) -> Score:
         """How good the network is on these samples, in eval mode."""

@@ -12,8 +12,7 @@ import torch
 from dagrow.build import Network
 from dagrow.build.network import derived_seed
 from dagrow.data import Samples, TrainTestSplit
-from dagrow.data.splitting import split_rows
-from dagrow.errors import DataError
+from dagrow.data.splitting import labels_of
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec, plain_graph
 from dagrow.training.epochs import Score, TrainingError
@@ -44,15 +43,20 @@ def split_held_out(run: RunSpec, split: TrainTestSplit) -> tuple[TrainTestSplit,
 
 
 def _drawn_by_class(run: RunSpec, split: TrainTestSplit, share: float) -> tuple[TrainTestSplit, Samples | None]:
-    """Of each class its share; none where there are too few samples to judge by."""
+    """Of each class its share; none of a class that has one sample; none at all where there are too few to judge by."""
     train, seed = split.train, derived_seed(run.seed, "held-out samples")
     targets = tuple(target.cpu() for target in train.targets)
-    try:
-        kept, held_out = split_rows(targets, LOSSES[run.training.loss], share, seed)
-    except DataError:
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    held = torch.zeros(len(order), dtype=torch.bool)
+    classes = labels_of(targets, LOSSES[run.training.loss])
+    drawn = torch.zeros_like(order) if classes is None else classes[order]
+    for group in sorted(set(drawn.tolist())):
+        members = (drawn == group).nonzero().squeeze(1)
+        held[members[: min(max(round(len(members) * share), 1), len(members) - 1)]] = True
+    if not held.any():
         return split, None
     device = train.inputs[0].device
-    return replace(split, train=train.rows(kept.to(device))), train.rows(held_out.to(device))
+    return replace(split, train=train.rows(order[~held].to(device))), train.rows(order[held].to(device))
 
 
 def error_of(score: Score) -> float:

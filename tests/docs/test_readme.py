@@ -188,3 +188,15 @@ def test_every_promise_names_tests_that_are_there():
     assert len(names) > 15
     assert not {name for name in names if f"def {name}(" not in source}
     assert not {file for file in files if not (ROOT / file).is_file()}
+
+
+def test_the_table_of_peers_is_that_of_its_page():
+    def rows(page):
+        lines = [line.strip("|").split("|") for line in page.read_text(encoding="utf-8").splitlines()]
+        return [[cell.strip() for cell in line] for line in lines]
+
+    own = [row for row in rows(README) if len(row) == 7 and row[0] not in ("set", "---")]
+    measured = {row[0]: [row[2], row[3], *row[5:9]] for row in rows(ROOT / "docs" / "versus.md") if len(row) == 10}
+    assert len(own) >= 13
+    for row in own:
+        assert row[1:] == measured[row[0]], row[0]

@@ -21,6 +21,7 @@ from dagrow.serialization import pack, unpack
 from dagrow.spec import RunSpec
 from dagrow.training.annealing_phases import Phase, RewindState
 from dagrow.training.epochs import make_optimizer
+from dagrow.training.inputs import InputUnits
 from dagrow.training.optimizer_snapshot import check_step, set_optimizer_state
 from dagrow.training.progress import Progress
 from dagrow.training.snapshot import network_of, network_parts
@@ -40,6 +41,8 @@ _RENAMED = {
     "quiet": "epochs_since_best",
 }
 """Names of entries in checkpoints of earlier versions, which are read until 0.2."""
+
+UNITS: Mapping[str, type[InputUnits] | type[TargetUnits]] = {"targets": TargetUnits, "inputs": InputUnits}
 
 
 @dataclass(frozen=True)
@@ -172,8 +175,10 @@ def kept_network(checkpoint: Checkpoint, folder: Path) -> Network:
         CheckpointError: if its parts do not belong together.
     """
     try:
-        network, units = network_of(checkpoint.parts), checkpoint.parts.get("units")
-        return network if units is None else TargetUnits.from_entry(units).folded(network)
+        network = network_of(checkpoint.parts)
+        for name, units in (checkpoint.parts.get("units") or {}).items():
+            network = UNITS[name].from_entry(units).folded(network)
+        return network
     except _NO_CHECKPOINT as error:
         raise _foreign(folder, error) from error
 

@@ -24,6 +24,9 @@ STEPS = (20, 200)
 """Gradient steps of a unit while the network grows: a pass over a small set says little, over a large one is long."""
 FEWEST_FINAL_STEPS = 600
 """Gradient steps of the final training, at least."""
+PERSISTENCE = 4
+"""Times the patience, and the units of training without progress, while next to nothing has been learned: the loss is
+flat around a start, and what is right may still be far away."""
 LOSS, ERROR = 0.005, 0.01
 """Relative improvements of a round that count."""
 
@@ -40,7 +43,7 @@ class Adaptive(Schedule):
             if not done.finishing:
                 return Unit.FINISH
             return Unit.EPOCH if not done.training_finished and done.since_growth < done.final_units else Unit.END
-        stalled = done.epochs_without_improvement >= STALLED or done.since_growth >= LONGEST_ROUND
+        stalled = self._stalled(done)
         return Unit.GROWTH if done.queued_steps or stalled else Unit.EPOCH
 
     def growth_is_over(self, run: RunSpec, done: Progress) -> bool:
@@ -69,8 +72,12 @@ class Adaptive(Schedule):
             fewest=min(error, fewest),
             epochs_without_improvement=0 if falls else done.epochs_without_improvement + 1,
         )
-        ended = more.epochs_without_improvement >= STALLED or more.since_growth >= LONGEST_ROUND
-        return self._round_ended(run, more) if ended else more
+        return self._round_ended(run, more) if self._stalled(more) else more
+
+    @staticmethod
+    def _stalled(done: Progress) -> bool:
+        units = STALLED * (PERSISTENCE if done.unlearned else 1)
+        return done.epochs_without_improvement >= units or done.since_growth >= LONGEST_ROUND
 
     def _round_ended(self, run: RunSpec, done: Progress) -> Progress:
         """Compares the round with those before it."""
@@ -79,11 +86,12 @@ class Adaptive(Schedule):
         better = loss < (1 - LOSS) * best or error < (1 - ERROR) * least
         steps_without_gain = 0 if better else done.steps_without_gain + 1
         lowest = replace(done, best_loss=min(loss, best), best_error=min(error, least))
+        patience = run.growth.patience * (PERSISTENCE if done.unlearned else 1)
         return replace(
             lowest,
             steps_without_gain=steps_without_gain,
             rounds=done.rounds + 1,
-            growth_finished=steps_without_gain >= run.growth.patience,
+            growth_finished=steps_without_gain >= patience,
         )
 
     def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int) -> Progress:

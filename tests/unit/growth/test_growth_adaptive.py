@@ -3,26 +3,42 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import dagrow
 from dagrow.build import build
-from dagrow.data import load_data
+from dagrow.data import Samples, load_data
 from dagrow.graph import Dag
 from dagrow.growth import loop
-from dagrow.growth.final_training import LEAST_DECAY, TOO_HIGH, begin_finish, over_fit, set_rates, take_back
+from dagrow.growth.final_training import (
+    LEAST_DECAY,
+    MOST_AT_FIRST,
+    TOO_HIGH,
+    begin_finish,
+    ends_worse,
+    floor,
+    over_fit,
+    set_rates,
+    take_back,
+)
 from dagrow.methods import SiteMoments
 from dagrow.methods.modes import ZeroFanOut
 from dagrow.methods.moments import MethodRequest, Neurons
 from dagrow.methods.padding import deviation, padded
 from dagrow.objectives import LOSSES
+from dagrow.report import Silent
+from dagrow.runs.recorder import RunRecorder
 from dagrow.spec import FrozenDict
 from dagrow.spec.adaptive import TIMETABLE
+from dagrow.training.epochs import Objective
+from dagrow.training.prior import constant_loss
 from dagrow.training.progress import Progress
 from dagrow.training.sample_sizes import settled
 from dagrow.training.schedules import Unit, after_growth, after_training, next_unit
+from dagrow.training.schedules.adaptive import PERSISTENCE
 from dagrow.training.state import RunContext, RunState
 from dagrow.training.targets import TargetUnits, begin_at_priors
 from dagrow.training.validation import split_held_out
@@ -126,7 +142,10 @@ def test_what_is_inserted_changes_nothing_at_once():
 
 @pytest.fixture
 def begun():
-    spec = run(SMALL, schedule="adaptive")
+    return begun_of(run(SMALL, schedule="adaptive"))
+
+
+def begun_of(spec):
     spec = settled(spec, 120)
     split, held_out = split_held_out(spec, load_data(spec.data, Dag.of(spec.graph), LOSSES["cross_entropy"], 0))
     return RunContext.of(spec, split, held_out), RunState.fresh(spec, torch.device("cpu"))
@@ -162,11 +181,55 @@ def test_the_learning_rate_falls_to_nearly_nothing(begun):
         state.progress = replace(state.progress, since_growth=unit)
         set_rates(task, state)
         rates.append(state.optimizer.param_groups[0]["lr"])
-    assert rates == sorted(rates, reverse=True)
-    assert rates[0] == task.spec.training.optimizer.lr
-    assert rates[-1] < 0.02 * rates[0]
+    highest = rates.index(max(rates))
+    assert rates == [*sorted(rates[: highest + 1]), *sorted(rates[highest + 1 :], reverse=True)]
+    assert highest < 0.15 * len(rates)
+    assert 0.9 * task.spec.training.optimizer.lr < rates[highest] <= task.spec.training.optimizer.lr
+    assert rates[0] < 0.5 * rates[highest]
+    assert rates[-1] < 0.02 * rates[highest]
     assert len(task.split.train) == 120
     assert task.held_out is None
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_first_unit_of_the_final_training_that_loses_what_was_learned_is_taken_back(dropout):
+    graph = {**GRAPH, "nodes": {**GRAPH["nodes"], "h": {"size": 2, "activation": "selu", "dropout": dropout}}}
+    task, state = begun_of(run(SMALL, graph, schedule="adaptive"))
+    task = begin_finish(task, state)
+    loss, before = task.score(state.network, task.split.train).loss, state.progress
+    told = take_back(task, state, loss * (TOO_HIGH + 0.1), before)
+    assert bool(told) == (not dropout)
+    if told:
+        assert state.progress.scale == 0.5
+
+
+def test_what_smaller_steps_do_not_mend_at_once_is_not_their_fault(begun):
+    task, state = begun
+    task = begin_finish(task, state)
+    loss = (TOO_HIGH + 0.1) * task.score(state.network, task.split.train).loss
+    told = []
+    for _ in range(MOST_AT_FIRST + 1):
+        before = state.progress
+        told.append(take_back(task, state, loss, before))
+        state.progress = replace(state.progress, since_growth=before.since_growth + 1)
+    assert [bool(each) for each in told] == [True] * MOST_AT_FIRST + [False]
+    assert state.progress.lowest_training == loss
+
+
+@pytest.mark.parametrize("worse", [False, True])
+def test_a_final_training_that_ends_above_the_best_validation_loss_is_not_handed_back(worse, begun):
+    task, state = begun
+    score = task.score(state.network, task.held_out)
+    state.best.note(state.network, score, 0, 0)
+    best = {name: value.clone() for name, value in state.network.state_dict().items()}
+    task = begin_finish(task, state)
+    with torch.no_grad():
+        state.network.y.from_h.bias.add_(torch.tensor([9.0, -9.0, 0.0]) if worse else 0.0)
+    assert ends_worse(task, state) == worse
+    found = loop.Loop(task, state, RunRecorder(task, None), Silent())
+    found._hand_back()
+    same = [torch.equal(best[name], value) for name, value in state.network.state_dict().items()]
+    assert all(same)
 
 
 def test_samples_are_kept_back_class_by_class(begun):
@@ -287,3 +350,79 @@ def test_the_weight_decay_follows(share, expected, begun):
     state.progress = replace(state.progress, over_fit=share)
     set_rates(replace(task, spec=task.spec.model_copy(update={"training": training})), state)
     assert [group["weight_decay"] for group in state.optimizer.param_groups] == pytest.approx([expected])
+
+
+def test_where_nothing_is_learned_yet_growth_has_more_patience():
+    spec, done = run(), Progress(started=True, unlearned=True)
+    rounds, units = 0, 0
+    while not done.growth_finished:
+        done = replace(done, since_growth=0, lowest=None, fewest=None, epochs_without_improvement=0).after_training(
+            spec, 0.69, 0.5
+        )
+        while next_unit(spec, done) is Unit.EPOCH:
+            done, units = done.after_training(spec, 0.69, 0.5), units + 1
+        rounds += 1
+    assert rounds == 1 + PERSISTENCE * spec.growth.patience
+    assert units == rounds * PERSISTENCE
+    learned = replace(done, growth_finished=False, unlearned=False)
+    assert next_unit(spec, replace(learned, epochs_without_improvement=1)) is Unit.GROWTH
+
+
+@pytest.mark.parametrize(
+    ("loss", "train", "judged", "expected"),
+    [
+        ("cross_entropy", [0, 0, 1], [0, 1], -(math.log(3 / 5) + math.log(2 / 5)) / 2),
+        ("mse", [[1.0], [3.0]], [[2.0], [4.0]], 2.0),
+        ("binary_cross_entropy", [[1.0], [1.0], [0.0]], [[1.0]], -math.log(3 / 5)),
+    ],
+)
+def test_the_loss_of_the_best_constant_answer(loss, train, judged, expected):
+    size = 2 if loss == "cross_entropy" else 1
+    dag = Dag.of(run(graph={**GRAPH, "nodes": {**GRAPH["nodes"], "y": {"size": size}}}).graph)
+    train, judged = (Samples((torch.zeros(len(y), 4),), (torch.tensor(y),)) for y in (train, judged))
+    assert constant_loss(Objective(LOSSES[loss]), dag, train, judged) == pytest.approx(expected)
+    assert constant_loss(Objective(LOSSES[loss], 9.0), dag, train, judged) == pytest.approx(9 * expected)
+
+
+def test_differences_of_tiny_losses_say_nothing():
+    assert floor(Objective(LOSSES["cross_entropy"]), 0.7) == 1e-3
+    assert floor(Objective(LOSSES["mse"], 4.0), 400.0) == pytest.approx(4e-3)
+    assert floor(Objective(LOSSES["mse"]), None) == 0.0
+
+
+def test_a_class_of_one_sample_is_learned_from_and_does_not_make_the_network_large(tmp_path):
+    x = np.random.default_rng(0).normal(size=(150, 4)).astype("f4")
+    y = np.arange(150) == 7
+    np.savez(tmp_path / "t.npz", x_train=x, y_train=y.astype(int), x_test=x, y_test=y.astype(int))
+    graph = {**GRAPH, "nodes": {**GRAPH["nodes"], "y": {"size": 2}}}
+    sections = {"graph": graph, "data": {"npz": str(tmp_path / "t.npz")}, "training": SMALL}
+    spec = dagrow.RunSpec.model_validate({**sections, "growth": {"schedule": "adaptive"}})
+    split, held_out = split_held_out(spec, load_data(spec.data, Dag.of(spec.graph), LOSSES["cross_entropy"], 0))
+    assert int(split.train.targets[0].sum()) == 1
+    assert (len(held_out), int(held_out.targets[0].sum())) == (30, 0)
+    result = dagrow.grow(spec, write=False)
+    assert sum(p.numel() for p in result.model.parameters()) < 1000
+
+
+def test_a_free_graph_gets_its_first_node_though_nothing_gains(tmp_path):
+    x = np.random.default_rng(0).choice([-1.0, 1.0], size=(160, 3)).astype("f4")
+    y = (x.prod(1) > 0).astype(int)
+    np.savez(tmp_path / "t.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    nodes, edges = {"y": {"size": 2}}, {"x -> y": "linear"}
+    spec = dagrow.RunSpec.model_validate(
+        {
+            "graph": {"inputs": {"x": {"shape": [3]}}, "nodes": nodes, "edges": edges, "outputs": ["y"]},
+            "data": {"npz": str(tmp_path / "t.npz")},
+            "training": {"final_epochs": 0},
+            "growth": {
+                "schedule": "adaptive",
+                "candidates": ["node"],
+                "significance": 9,
+                "held_out": 0.2,
+                "budget": {"steps": 1},
+            },
+        }
+    )
+    (growth,) = of(dagrow.grow(spec, write=False).events, "growth")
+    assert (growth["inserted"]["kind"], growth["inserted"]["neurons"]) == ("node", 8)
+    assert growth["inserted"]["gain"] == 0
