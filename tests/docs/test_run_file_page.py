@@ -1,4 +1,4 @@
-"""docs/run-file.md says what the code does: every field, default and name, and every block loads."""
+"""docs/reference/run-file.md says what the code does: every field, default and name, and every block loads."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
-from docs_pages import README, ROOT, blocks, code, tables
+from docs_pages import README, blocks, code, page, tables
 from pydantic import BaseModel
 
 import dagrow
@@ -37,7 +37,7 @@ from dagrow.spec.document import read_value
 from dagrow.spec.loaders import VERSION
 from dagrow.spec.run import DATASETS, OptimizerSpec, SchedulerSpec
 
-PAGE = ROOT / "docs" / "run-file.md"
+PAGE = page("run-file")
 TABLES = tables(PAGE)
 MODELS: dict[str, type[BaseModel]] = {
     "The file": RunSpec,
@@ -133,7 +133,7 @@ def test_registered_names_are_all_there_and_no_others(heading, field):
 
 
 def test_every_method_has_its_row():
-    (table,) = tables(ROOT / "docs" / "methods.md").values()
+    (table,) = tables(page("methods")).values()
     assert [code(row["method"])[0] for row in table] == list(METHODS)
     assert set(COMPLETIONS) - {"none"} == set(METHODS) - {"tiny"}
 
