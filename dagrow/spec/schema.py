@@ -33,17 +33,20 @@ def run_schema() -> Schema:
     parts["DataSpec"]["properties"]["dataset"]["examples"] = list(DATASETS)
     for model in (OptimizerSpec, SchedulerSpec):
         _options(parts, model)
-    schema["properties"] = {"version": {"const": VERSION}, **schema["properties"]}
+    version = {"const": VERSION, "default": VERSION, "description": "the version of this format"}
+    schema["properties"] = {"version": version, **schema["properties"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _graph(parts: dict[str, Schema]) -> None:
     fields = parts["GraphSpec"]["properties"]
     for section, part in (("inputs", "InputSpec"), ("nodes", "NodeSpec")):
-        fields[section] = _mapping(f"^{_NAME}$", {"$ref": f"#/$defs/{part}"})
+        fields[section] = _mapping(fields[section], f"^{_NAME}$", {"$ref": f"#/$defs/{part}"})
     ops = [{"$ref": f"#/$defs/op_{name}"} for name in op_names()]
-    fields["edges"] = _mapping(_EDGE, {"oneOf": [{"enum": list(op_names())}, *ops]})
-    fields["outputs"] = {"anyOf": [{"type": "string"}, fields["outputs"]]}
+    fields["edges"] = _mapping(fields["edges"], _EDGE, {"oneOf": [{"enum": list(op_names())}, *ops]})
+    outputs = fields["outputs"]
+    described = {"description": outputs.pop("description")}
+    fields["outputs"] = {"anyOf": [{"type": "string"}, outputs], **described}
 
 
 def _node(fields: dict[str, Schema]) -> None:
@@ -65,8 +68,9 @@ def _op(name: str) -> Schema:
     return {**part, "required": ["op", *part.get("required", [])]}
 
 
-def _mapping(pattern: str, entry: Schema) -> Schema:
+def _mapping(field: Schema, pattern: str, entry: Schema) -> Schema:
     return {
+        "description": field["description"],
         "type": "object",
         "minProperties": 1,
         "patternProperties": {pattern: entry},
@@ -85,7 +89,7 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "$ref" in value:
-        return {"$ref": value["$ref"]}
+        return {key: value[key] for key in ("$ref", "description") if key in value}
     kept = {key: _plain(entry) for key, entry in value.items() if not _is_noise(key, entry)}
     match kept.get("anyOf"):
         case [{"type": str(kind), **limits}, {"type": "null"}]:

@@ -1,12 +1,14 @@
 """docs/reference/run-file.md says what the code does: every field, default and name, and every block loads."""
 
+import importlib.util
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
-from docs_pages import README, blocks, code, page, tables
+from docs_pages import README, ROOT, blocks, code, page, tables
 from pydantic import BaseModel
 
 import dagrow
@@ -198,3 +200,16 @@ def test_what_the_page_says_about_overrides(tmp_path):
     run = dagrow.load_run(file, ["growth.neurons=8", "growth.budget.steps=0", "training.optimizer.lr=0.1"])
     assert (run.growth.neurons, run.growth.budget.steps, run.training.optimizer.lr) == (8, 0, 0.1)
     assert run.data.dataset == "digits"
+
+
+def test_its_tables_are_those_of_the_schema():
+    """``python docs/hooks/run_file.py`` writes them."""
+    spec = importlib.util.spec_from_file_location("run_file_hook", ROOT / "docs" / "hooks" / "run_file.py")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    text = PAGE.read_text(encoding="utf-8")
+    assert hook.filled(text) == text
+    parts = re.findall(r"^<!-- fields: (\w+) -->$", text, re.M)
+    definitions = {name for name, part in run_schema()["$defs"].items() if part.get("type") == "object"}
+    assert sorted(parts) == sorted({"RunSpec", *definitions})
+    assert hook.filled(text.replace("`patience`", "`patients`")) == text
