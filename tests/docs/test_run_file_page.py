@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
-from docs_pages import README, ROOT, blocks, code, page, tables
+from docs_pages import ROOT, blocks, code, page, tables
 from pydantic import BaseModel
 
 import dagrow
@@ -171,12 +171,14 @@ def test_the_table_of_data_sets_is_right():
 
 def test_there_is_a_complete_example_and_all_marks_are_known():
     assert COMPLETE
-    assert {block.mark for page in (README, PAGE) for block in blocks(page, "yaml")} <= {"", "fragment"}
+    assert {block.mark for page in (page("first-network"), PAGE) for block in blocks(page, "yaml")} <= {"", "fragment"}
     example = yaml.safe_load(COMPLETE[0].text)
     assert list(example) == ["version", *RunSpec.model_fields]
 
 
-@pytest.mark.parametrize("block", [*COMPLETE, *(b for b in blocks(README, "yaml") if not b.mark)], ids=lambda b: b.line)
+@pytest.mark.parametrize(
+    "block", [*COMPLETE, *(b for b in blocks(page("first-network"), "yaml") if not b.mark)], ids=lambda b: b.line
+)
 def test_complete_blocks_load(tmp_path, block):
     file = tmp_path / "run.yaml"
     file.write_text(block.text)
@@ -212,4 +214,4 @@ def test_its_tables_are_those_of_the_schema():
     parts = re.findall(r"^<!-- fields: (\w+) -->$", text, re.M)
     definitions = {name for name, part in run_schema()["$defs"].items() if part.get("type") == "object"}
     assert sorted(parts) == sorted({"RunSpec", *definitions})
-    assert hook.filled(text.replace("`patience`", "`patients`")) == text
+    assert hook.filled(text.replace("| `patience` |", "| `patients` |")) == text
