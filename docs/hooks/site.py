@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 KINDS = {"Tutorials": "tutorials", "How to ...": "how-to", "Reference": "reference", "Explanation": "explanation"}
 FIRST = {
     "tutorials": ("first-network", "your-own-loop"),
-    "how-to": ("your-own-data", "training", "other-loops", "extending", "resume", "exports", "compare", "journal"),
+    "how-to": ("own-data", "training", "other-loops", "extending", "resume", "exports", "compare", "journal"),
     "reference": ("run-file", "command-line", "api"),
     "explanation": ("mathematics", "methods", "generalisation", "versus", "benchmarks", "decisions"),
 }

@@ -4,7 +4,6 @@ import re
 import sys
 import types
 
-import numpy as np
 import pytest
 import torch
 from docs_pages import DOCS, PAGES, ROOT, blocks, page
@@ -67,18 +66,6 @@ def test_what_the_extra_installs_is_what_the_site_needs():
     assert "fonts.googleapis" not in site
     assert "font: false" in site
     assert "https://" not in site
-
-
-def test_own_arrays_are_read(elsewhere):
-    data = page("your-own-data")
-    space = {"__name__": "page"}
-    for block in blocks(data, "python"):
-        exec(compile("\n" * block.line + block.text, str(data), "exec"), space)
-    (run,) = [block for block in blocks(data, "yaml") if not block.mark]
-    (elsewhere / "run.yaml").write_text(run.text)
-    result = dagrow.grow(dagrow.load_run("run.yaml", ["growth.budget.steps=1", "training.final_epochs=1"]), write=False)
-    assert result.model.spec.inputs["x"].shape == (2,)
-    assert np.load("quadrants.npz")["x_train"].shape == (200, 2)
 
 
 def test_growth_inside_a_loop_that_is_not_ours(elsewhere, monkeypatch):

@@ -9,8 +9,9 @@ import torch
 from reference_checks import close, collected
 from reference_network import batches, graph, inserted, mean_loss, network, normal, squared, stream
 from reference_samples import moments_of, sites
-from reference_zoo import ZOO, conv, node
 from test_promised_gains import setting
+from zoo import GROWING as ZOO
+from zoo import conv, node
 
 from dagrow.graph import GrowableNode, cost, site
 from dagrow.methods import METHODS, EdgeMoments, ExistingNeurons, MethodRequest, Neurons

@@ -9,8 +9,9 @@ import torch
 from reference_checks import close, collected
 from reference_network import batches, graph, inputs_for, inserted, mean_loss, network, normal, squared, stream
 from reference_splits import CASES, EPS, with_norms, worth
-from reference_zoo import ZOO, node
 from test_promised_gains import setting
+from zoo import GROWING as ZOO
+from zoo import node
 
 from dagrow.graph import GrowableNode, site
 from dagrow.methods import METHODS, MethodRequest
