@@ -7,6 +7,7 @@ draw without a script. Tables of the run file are made anew. Links to files of t
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 from html import unescape
@@ -17,6 +18,7 @@ import run_file
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
+LOG = logging.getLogger("mkdocs.hooks.site")
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
@@ -81,8 +83,11 @@ def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
     """Turns formulas into MathML."""
 
     def formula(found: re.Match[str]) -> str:
-        text = unescape(found[2]).strip()
-        return convert(text[2:-2].strip(), display="block" if found[1] == "div" else "inline")
+        text = unescape(found[2]).strip()[2:-2].strip()
+        made: str = convert(text, display="block" if found[1] == "div" else "inline")
+        if "\\" in made:
+            LOG.warning("%s: a command of this formula is unknown: %s", page.file.src_uri, text)
+        return made
 
     return _FORMULA.sub(formula, html)
 
