@@ -48,7 +48,7 @@ class BundledData(DataSource):
     name: ClassVar[str] = "dataset"
     main_field: ClassVar[str] = "which"
 
-    which: Annotated[str, one_of(DATASETS)] = Field(description="a named data set that scikit-learn carries")
+    which: Annotated[str, one_of(DATASETS)] = Field(description="a data set that comes with scikit-learn, no download")
 
     @property
     def title(self) -> str:

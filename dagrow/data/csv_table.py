@@ -30,8 +30,8 @@ class CsvTable(DataSource):
     main_field: ClassVar[str] = "path"
     path_fields: ClassVar[tuple[str, ...]] = ("path",)
 
-    path: str = Field(description="table with a header line; 'target' names the column to learn")
-    target: str = Field(description="column of the csv to learn")
+    path: str = Field(description="a table with a header line, one sample per line")
+    target: str = Field(description="the column of the csv to learn; all others are inputs. Goes with `csv`")
 
     @property
     def title(self) -> str:

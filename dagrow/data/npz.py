@@ -44,7 +44,9 @@ class NpzFile(DataSource):
     main_field: ClassVar[str] = "path"
     path_fields: ClassVar[tuple[str, ...]] = ("path",)
 
-    path: str = Field(description="file with x_train, y_train, x_test, y_test")
+    path: str = Field(
+        description="a NumPy file with `x_train`, `y_train` and, if it has a split of its own, `x_test`, `y_test`"
+    )
 
     @property
     def title(self) -> str:

@@ -49,9 +49,9 @@ def way_to_insert(run: RunSpec, samples: int, network: Network, *, searched: boo
 
     ``auto`` is ``silent`` for vectors where enough training follows each insertion: it ends with a lower test loss
     there than insertion at the amplitude that is best at once; not for maps, where it ends with a higher one
-    (docs/generalisation.md). It is ``amplitude``, too, where silent neurons would stay so and be found again, for
-    little or no training follows, or a closed-form update, or the next step of a row; where they would be taken away
-    as useless, by ``growth.removal`` or ``training.penalty``; and for what enters as its method made it.
+    (docs/explanation/generalisation.md). It is ``amplitude``, too, where silent neurons would stay so and be found
+    again, for little or no training follows, or a closed-form update, or the next step of a row; where they would be
+    taken away as useless, by ``growth.removal`` or ``training.penalty``; and for what enters as its method made it.
 
     Args:
         run: the run file.

@@ -22,5 +22,7 @@ class Conv1d(Convolution):
     op: Literal["conv1d"] = "conv1d"
     kernel: One = Field(default=(3,), description="length of the kernel")
     stride: One = Field(default=(1,), description="step between output positions")
-    padding: Padding = Field(default=(0,), description="zeros around the series: a number or 'same'")
+    padding: Padding = Field(
+        default=(0,), description="zeros around the series; `same` keeps its length (odd kernel, stride 1)"
+    )
     dilation: One = Field(default=(1,), description="step between kernel positions")

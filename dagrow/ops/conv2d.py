@@ -20,7 +20,9 @@ class Conv2d(Convolution):
     layer: ClassVar[type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = nn.Conv2d
 
     op: Literal["conv2d"] = "conv2d"
-    kernel: Pair = Field(default=(3, 3), description="height and width, or one number for both")
+    kernel: Pair = Field(default=(3, 3), description="height and width of the kernel")
     stride: Pair = Field(default=(1, 1), description="step between output positions")
-    padding: Padding = Field(default=(0, 0), description="zeros around the map: a number, a pair, or 'same'")
+    padding: Padding = Field(
+        default=(0, 0), description="zeros around the map; `same` keeps height and width (odd kernel, stride 1)"
+    )
     dilation: Pair = Field(default=(1, 1), description="step between kernel positions")

@@ -20,7 +20,9 @@ class Conv3d(Convolution):
     layer: ClassVar[type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = nn.Conv3d
 
     op: Literal["conv3d"] = "conv3d"
-    kernel: Triple = Field(default=(3, 3, 3), description="depth, height and width, or one number for all")
+    kernel: Triple = Field(default=(3, 3, 3), description="depth, height and width of the kernel")
     stride: Triple = Field(default=(1, 1, 1), description="step between output positions")
-    padding: Padding = Field(default=(0, 0, 0), description="zeros around it: a number, three, or 'same'")
+    padding: Padding = Field(
+        default=(0, 0, 0), description="zeros around the volume; `same` keeps its extents (odd kernel, stride 1)"
+    )
     dilation: Triple = Field(default=(1, 1, 1), description="step between kernel positions")

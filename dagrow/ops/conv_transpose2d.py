@@ -30,12 +30,14 @@ class ConvTranspose2d(Op):
     weight_axes: ClassVar[tuple[int, int]] = (1, 0)
 
     op: Literal["conv_transpose2d"] = "conv_transpose2d"
-    kernel: Pair = Field(default=(2, 2), description="height and width, or one number for both")
-    stride: Pair = Field(default=(2, 2), description="step between input positions on the output map")
+    kernel: Pair = Field(default=(2, 2), description="height and width of the kernel")
+    stride: Pair = Field(default=(2, 2), description="step, on the output map, between what neighbouring pixels write")
     padding: Margins = Field(default=(0, 0), description="what is cut off around the output map")
-    output_padding: Margins = Field(default=(0, 0), description="rows and columns added below and right")
+    output_padding: Margins = Field(
+        default=(0, 0), description="rows and columns that the output map has more, below and right; below the stride"
+    )
     dilation: Pair = Field(default=(1, 1), description="step between kernel positions")
-    bias: bool = Field(default=True, description="add a learned constant per output channel")
+    bias: bool = Field(default=True, description="add a learned constant per channel")
     size: int | None = Field(
         default=None, ge=1, description="channels this edge writes; only for an edge into a concat node"
     )

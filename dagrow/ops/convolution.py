@@ -62,8 +62,13 @@ class Convolution(Op):
     stride: Extents
     padding: Extents | Literal["same"]
     dilation: Extents
-    groups: int = Field(default=1, ge=1, description="independent groups of channels")
-    bias: bool = Field(default=True, description="add a learned constant per output channel")
+    groups: int = Field(
+        default=1,
+        ge=1,
+        description="channels fall into that many groups, each read by itself; the ends of such an edge do not grow; "
+        "a divisor of both sizes",
+    )
+    bias: bool = Field(default=True, description="add a learned constant per channel")
     size: int | None = Field(
         default=None, ge=1, description="channels this edge writes; only for an edge into a concat node"
     )

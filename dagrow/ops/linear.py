@@ -20,9 +20,12 @@ class Linear(Op):
     channel_order: ClassVar[ChannelOrder | None] = "channels_last"
 
     op: Literal["linear"] = "linear"
-    bias: bool = Field(default=True, description="add a learned constant per output feature")
+    bias: bool = Field(default=True, description="add a learned constant per feature")
     size: int | None = Field(
-        default=None, ge=1, description="features this edge writes; only for an edge into a concat node"
+        default=None,
+        ge=1,
+        description="features this edge writes; only for an edge into a concat node. Left out, such edges share the "
+        "rest of the node's size equally",
     )
 
     @classmethod

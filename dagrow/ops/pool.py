@@ -26,10 +26,15 @@ class Pool(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Annotated[str, one_of("kind of pool")]
+    kind: Annotated[str, one_of("kind of pool")] = Field(
+        description="what is taken of each window; `upsample` makes a window of each pixel"
+    )
     kernel: Extent = Field(default=2, description="extent of the window along every axis")
-    stride: Extent | None = Field(default=None, description="step between windows; the kernel if left out")
-    padding: Margin = Field(default=0, description="margin around the map, at most half the kernel")
+    stride: Extent | None = Field(
+        default=None,
+        description="step between windows; the kernel if left out. For `max` and `average` only, like `padding`",
+    )
+    padding: Margin = Field(default=0, description="margin around the map, half the kernel at most")
 
     @model_validator(mode="before")
     @classmethod

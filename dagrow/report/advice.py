@@ -1,4 +1,4 @@
-"""What experience says about the settings of a run; the evidence is in docs/generalisation.md.
+"""What experience says about the settings of a run; the evidence is in docs/explanation/generalisation.md.
 
 A new piece of advice is a line of `ADVICE`.
 """

@@ -1,7 +1,7 @@
 """The defaults of a run whose file sets no timetable: it grows by validation.
 
 Chosen on moons, quantiles, clusters, rings, friedman1, friedman2, digits, wine and diabetes as drawn or shipped by
-scikit-learn; docs/versus.md says which rules came later, and what other sets say.
+scikit-learn; docs/explanation/versus.md says which rules came later, and what other sets say.
 """
 
 from __future__ import annotations

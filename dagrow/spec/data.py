@@ -87,12 +87,15 @@ class DataSpec(SpecPart):
         default=0.2,
         gt=0.0,
         lt=1.0,
-        description="share kept for testing where the source has no split of its own",
+        description=(
+            "share of the samples kept for testing where the source has no split of its own; class by class "
+            "where there are labels"
+        ),
     )
     standardize: Literal["auto"] | bool = Field(
         default=False,
-        description="shift and scale each feature (channel) to mean 0, deviation 1 of the training set; auto: those of "
-        "vectors, unless they are bytes or a data set has a unit of its own",
+        description="shift and scale each feature (channel) to mean 0 and deviation 1 over the training set. `auto`: "
+        "those of vectors, unless they are bytes or a data set has a unit of its own",
     )
 
     @classmethod

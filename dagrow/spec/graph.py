@@ -142,12 +142,13 @@ class InputSpec(SpecPart):
     shape: tuple[Size, ...] = Field(
         min_length=1,
         max_length=4,
-        description="one sample: [features], [tokens, features], [channels, length], [channels, height, width] "
-        "or [channels, depth, height, width]",
+        description="one sample, without the batch: `[features]`, `[tokens, features]`, `[channels, length]`, "
+        "`[channels, height, width]` or `[channels, depth, height, width]`",
     )
     layout: ChannelOrder | None = Field(
         default=None,
-        description="which axis holds the channels; left out: the last of two (tokens), else the first",
+        description="which axis holds the channels (features); the others are positions, which share the weights. "
+        "Left out, it is the last of two, the first of three or four. Not for a vector",
     )
 
     @model_validator(mode="after")
@@ -165,27 +166,59 @@ class InputSpec(SpecPart):
 class NodeSpec(SpecPart):
     """One node: merges its incoming edges, then norm, activation, pool, flatten, dropout, in that order."""
 
-    size: Size | None = Field(default=None, description="features (channels); may be left out where the edges fix it")
-    merge: Literal["sum", "concat"] = Field(default="sum", description="how incoming edges are joined")
-    norm: Annotated[str, one_of(NORMS, also=("none",))] = Field(
-        default="none", description="normalisation of the merged values"
+    size: Size | None = Field(
+        default=None,
+        description=(
+            "how many features (channels) the node has; growth adds to it. May be left out where the edges "
+            "fix it: only identity edges, or a concat of known sizes"
+        ),
     )
-    activation: Annotated[str, one_of(ACTIVATIONS)] = Field(default="identity", description="pointwise function")
+    merge: Literal["sum", "concat"] = Field(
+        default="sum",
+        description=(
+            "how incoming edges are joined: added up (equal shapes), or side by side in the order of the file"
+        ),
+    )
+    norm: Annotated[str, one_of(NORMS, also=("none",))] = Field(
+        default="none",
+        description=(
+            "normalisation of the merged values. `batch`: each feature over the samples (vectors, maps). "
+            "`layer`: all features of a sample together. `cap`: as `batch`, but without learned numbers, and"
+            " only where the deviation exceeds 1 (docs/explanation/nonparametric.md)"
+        ),
+    )
+    activation: Annotated[str, one_of(ACTIVATIONS)] = Field(
+        default="identity", description="the function applied to each value"
+    )
     pool: Annotated[Pool | None, PlainSerializer(_write_pool)] = Field(
         default=None,
-        description="pooling after the activation: {kind, kernel, stride, padding} or global_average",
+        description="pooling of maps after the activation: `{kind: ...}` or `global_average`",
     )
-    flatten: bool = Field(default=False, description="turn maps or tokens into one vector")
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of values dropped in training")
+    flatten: bool = Field(
+        default=False, description="maps or tokens become one vector, so that linear edges can follow"
+    )
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of values set to 0 in training")
 
 
 class GraphSpec(SpecPart):
     """A whole network: inputs, nodes, edges and outputs."""
 
-    inputs: FrozenDict[Name, InputSpec] = Field(min_length=1)
-    nodes: FrozenDict[Name, NodeSpec] = Field(min_length=1)
-    edges: FrozenDict[EdgeId, Edge] = Field(min_length=1)
-    outputs: tuple[str, ...] = Field(min_length=1)
+    inputs: FrozenDict[Name, InputSpec] = Field(
+        min_length=1, description="what the network reads, by name: `name: {shape: [...]}`, one or more"
+    )
+    nodes: FrozenDict[Name, NodeSpec] = Field(
+        min_length=1, description="the layers' values, by name: `name: {fields of a node}`, one or more"
+    )
+    edges: FrozenDict[EdgeId, Edge] = Field(
+        min_length=1,
+        description="what leads from where to where: `source -> target: op`, or `source -> target: {op: ..., fields "
+        "of the op}`",
+    )
+    outputs: tuple[str, ...] = Field(
+        min_length=1,
+        description="the nodes whose values are the answer; several outputs give a tuple, and their losses are "
+        "added; a node or a list of nodes",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -35,9 +35,9 @@ Kind = Annotated[str, one_of("kind of candidate", only=lambda kind: kind.grows)]
 class BudgetSpec(SpecPart):
     """Where growth ends."""
 
-    parameters: Count = Field(default=20_000, description="the network never has more parameters than this")
-    multiply_adds: Count | None = Field(default=None, description="multiply-adds of one sample, likewise")
-    steps: Epochs = Field(default=20, description="growth steps at most")
+    parameters: Count = Field(default=20_000, description="the network never grows beyond so many parameters")
+    multiply_adds: Count | None = Field(default=None, description="likewise for multiply-adds of one sample")
+    steps: Epochs = Field(default=20, description="growth steps, at most; 0 trains without growing")
 
 
 def number_or_auto(value: Any) -> Any:
@@ -72,13 +72,13 @@ class NewNodeSpec(SpecPart):
     """What new nodes and edges are like; of a list, each is tried."""
 
     activation: Annotated[tuple[Annotated[str, one_of(ACTIVATIONS)], ...], *_SEVERAL] = Field(
-        default=("selu",), description="of new nodes"
+        default=("selu",), description="of new nodes; those of a node"
     )
     norm: Annotated[tuple[Annotated[str, one_of(NORMS, also=("none",))], ...], *_SEVERAL] = Field(
-        default=("none",), description="of new nodes"
+        default=("none",), description="of new nodes; those of a node"
     )
     kernel: Annotated[tuple[Annotated[int, Field(ge=1, le=63)], ...], *_SEVERAL] = Field(
-        default=(3,), description="height and width of new convolutions"
+        default=(3,), description="height and width of new convolutions; from 1 to 63"
     )
 
     @property
@@ -93,107 +93,231 @@ class TryoutSpec(SpecPart):
     candidates: Annotated[int, Field(ge=2, le=1000)] = Field(
         default=3, description="how many at most: the best of each kind, then the next best of each"
     )
-    steps: Count | None = Field(default=None, description="gradient steps; as many as between growth steps if left out")
+    steps: Count | None = Field(
+        default=None,
+        description="gradient steps that they train for; as many as between growth steps, at least a pass, if left out",
+    )
 
 
 class ProposalSettings(SpecPart):
     """What a growth step looks for and how it measures it: the same in a run file and for `dagrow.propose`."""
 
-    method: Annotated[str, one_of(METHODS)] = "tiny"
-    completion: Annotated[str, one_of(COMPLETIONS, what="completion")] = "nonlinear"
-    noise: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
-        default=0.01, description="on the fan-in of copied neurons, relative to their own; 0 keeps the function exactly"
+    method: Annotated[str, one_of(METHODS)] = Field(
+        default="tiny",
+        description=(
+            "how new neurons are made, see docs/explanation/methods.md: `tiny` solves for those that remove "
+            "most of the expressivity bottleneck; `nonlinear` searches for the same on samples; `gradmax` "
+            "takes fan-outs that make the new weights learn fastest; `north_weights` and `north_activations`"
+            " draw what no existing neuron sees; `firefly` takes the best of new neurons, splits and new "
+            "edges within a small bound; `net2net` copies neurons; `folding` bends a relu classifier where "
+            "it makes its typical mistake (docs/explanation/folding.md); `random` draws them, as a control; "
+            "`random_zero_fan_out` draws fan-ins and leaves the rest to training"
+        ),
     )
-    candidates: tuple[str, ...] = Field(default=("widen",), description="which kinds of insertion")
-    where: str = Field(default="gain", description="which candidate is the best")
-    nodes: tuple[str, ...] | None = Field(default=None, description="the only nodes that may grow; all if left out")
+    completion: Annotated[str, one_of(COMPLETIONS, what="completion")] = Field(
+        default="nonlinear", description="what makes neurons where `tiny` finds none"
+    )
+    noise: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
+        default=0.01,
+        description=(
+            "on the fan-in of neurons that are copies (`net2net`), relative to their own; with 0 the "
+            "function stays exactly as it is, and the copies stay equal"
+        ),
+    )
+    candidates: tuple[str, ...] = Field(
+        default=("widen",),
+        description=(
+            "which kinds of insertion are considered: `widen` (more features at a node), `edge` (between any"
+            " two nodes that have none), `node` (between any two nodes, or several, beside what is there), "
+            "`layer` (an edge becomes a node that keeps its function, with new neurons in it)"
+        ),
+    )
+    where: str = Field(
+        default="gain",
+        description=(
+            "which candidate is taken: largest drop of the loss (`gain`), that per new parameter or per "
+            "multiply-add, largest singular value (`eigenvalue`), or each place in turn (`naive`). As "
+            "controls: the smallest drop among those that gain (`smallest_gain`), or one of them by lot "
+            "(`random`). Of those that agree up to rounding, the one with fewer parameters, then the kind in"
+            " the order widen, edge, node, layer, update, remove, then the first place"
+        ),
+    )
+    nodes: tuple[str, ...] | None = Field(
+        default=None, description="the only nodes that may grow; all that can if left out"
+    )
     neurons: Annotated[int, Field(ge=1, le=100_000)] = Field(default=4, description="new neurons per step, at most")
     shrinkage: Annotated[
         Literal["auto"] | Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)],
         BeforeValidator(number_or_auto),
     ] = Field(
         default="auto",
-        description="ridge on the metric, relative to its mean diagonal; 0 is the papers' method",
+        description=(
+            "caution against directions in which the inputs hardly vary: what is added to the metric's "
+            "diagonal, relative to the mean square of the features of one input or node. `auto` tries 0 to "
+            "100, for searches on samples 0.1 to 10, and lets held-out samples choose; such searches shrink "
+            "the update of existing weights that goes with the neurons likewise, by 0.1 at most"
+        ),
     )
     fan_out: Literal["full", "pointwise"] = Field(
-        default="full", description="fan-out of a new channel: the whole kernel, or its centre"
+        default="full",
+        description="of new convolution channels: the whole kernel of the next layer, or only its centre",
     )
     held_out: float = Field(
-        default=0.2, ge=0.0, lt=1.0, description="share of these samples that chooses shrinkage and amplitude"
+        default=0.2,
+        ge=0.0,
+        lt=1.0,
+        description=(
+            "share of these samples that is kept from the statistics, to choose shrinkage and amplitude; the"
+            " gain that candidates are ranked by is measured there"
+        ),
     )
     significance: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
-        default=1.0, description="singular values must exceed this multiple of their noise level; 0 keeps all"
+        default=1.0,
+        description=(
+            "a neuron counts if its singular value exceeds this multiple of what noise alone would give; 0 keeps all"
+        ),
     )
     fill: bool = Field(
         default=True,
-        description="where the best singular value stands out, make all neurons asked for, those in the noise too",
+        description=(
+            "where the best neuron stands out of the noise, make all that were asked for: training will see "
+            "to the others. Without training, `false`"
+        ),
     )
     price: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
-        default=0.0, description="of a parameter, in units of the loss: what gains less than it costs is not inserted"
+        default=0.0,
+        description=(
+            "of a parameter, in units of the loss: what gains less than its new parameters cost is not "
+            "inserted, and growth ends by `patience` when nothing is worth its price any more"
+        ),
     )
-    new_node: NewNodeSpec = NewNodeSpec()
+    new_node: NewNodeSpec = Field(default=NewNodeSpec(), description="what new nodes and edges are like")
     keep: tuple[Count, Count] = Field(
         default=(16, 8),
-        description="places that are solved where pairs of nodes are among them (else, that have a first look), and "
-        "candidates searched to the end",
+        description=(
+            "where new edges, nodes or layers are candidates: how many places are solved, after a cheap "
+            "bound; where they are not, how many nodes to widen have a first look at their amplitudes, by "
+            "their slope; and, always, how many candidates are searched to the end, after that look"
+        ),
     )
 
 
 class GrowthSpec(ProposalSettings):
     """How the network grows."""
 
-    candidates: tuple[Kind, ...] = Field(default=("widen",), min_length=1, description="which kinds of insertion")
-    where: Where = Field(default="gain", description="which candidate is the best")
+    candidates: tuple[Kind, ...] = Field(
+        default=("widen",),
+        min_length=1,
+        description=(
+            "which kinds of insertion are considered: `widen` (more features at a node), `edge` (between any"
+            " two nodes that have none), `node` (between any two nodes, or several, beside what is there), "
+            "`layer` (an edge becomes a node that keeps its function, with new neurons in it)"
+        ),
+    )
+    where: Where = Field(
+        default="gain",
+        description=(
+            "which candidate is taken: largest drop of the loss (`gain`), that per new parameter or per "
+            "multiply-add, largest singular value (`eigenvalue`), or each place in turn (`naive`). As "
+            "controls: the smallest drop among those that gain (`smallest_gain`), or one of them by lot "
+            "(`random`). Of those that agree up to rounding, the one with fewer parameters, then the kind in"
+            " the order widen, edge, node, layer, update, remove, then the first place"
+        ),
+    )
     schedule: Schedule = Field(
         default="auto",
-        description="when growth steps come: adaptive trains until validation stalls and grows while that helps; "
-        "auto is adaptive where the file sets no timetable",
+        description="when growth steps come: after `epochs_between_growth` passes (`epochs`), or that many parts of "
+        "a pass, of `steps_between_growth` gradient steps, where a pass has more and no `units` are "
+        "given (`auto`), after `steps_between_growth` gradient steps (`steps`), or after "
+        "`epochs_between_growth` passes in a row that did not bring down the training loss (`plateau`) "
+        "or the loss on the samples that `training.validation` keeps back (`validation`: growth comes "
+        "when over-fitting begins). `adaptive`: by validation throughout, see "
+        "docs/reference/run-file.md#growth-by-validation. `auto` is `adaptive` where the file sets no "
+        "timetable",
     )
     plateau: float = Field(
         default=0.01,
         ge=0.0,
         lt=1.0,
-        description="relative fall of the loss that counts, with 'plateau' and 'validation'",
+        description="by what share the loss must fall below its lowest since the last growth step, for a pass to "
+        "count as progress",
     )
-    scope: Scope = Field(default="best", description="the best place, one in turn, or all of them in a row")
+    scope: Scope = Field(
+        default="best",
+        description="what a growth step is about: the best place of all, as `where` has it (`best`); the next place "
+        "in the order of the graph (`in_turn`); each place, one growth step after the other without "
+        "training in between (`all`). `patience` counts rounds then",
+    )
     in_a_row: Count = Field(
-        default=1, description="growth steps without training in between, each on what the one before has made"
+        default=1,
+        description="growth steps that follow each other without training in between, each about what the one before "
+        "has made of the network: `neurons: 1` with `in_a_row: 8` gives eight neurons to whichever "
+        "places gain most, one at a time",
+    )
+    nodes: tuple[str, ...] | None = Field(
+        default=None, description="the only nodes that may grow; all that can if left out"
     )
     share: float = Field(
         default=0.0,
         ge=0.0,
         le=100.0,
-        description="new neurons per step relative to the width that is there, where that is more than 'neurons'",
+        description="new neurons per step relative to the width that is there, where that is more than `neurons`",
     )
     insert: Insert = Field(
         default="auto",
-        description="amplitude: at the measured optimum; silent: fan-out 0, training does the rest; zero_fan_out: "
-        "likewise, with pre-activations of about 1; auto: silent of vectors where 100 gradient steps or more follow",
+        description="`amplitude`: at the measured optimum, the gain is there at once. `silent`: the same fan-in and "
+        "a fan-out of 0, nothing jumps and training does the rest. `auto`: `silent` for networks of "
+        "vectors where 100 gradient steps or more come before the next growth step; `amplitude` for "
+        "networks with maps or tokens, where fewer do, or `best_updates`, or the next step of a row, "
+        "where `removal` or a `penalty` would take silent neurons away, and for what enters as its "
+        "method made it (`gradmax`, `firefly`, ...). `zero_fan_out`: as `silent`, with fan-ins of such a "
+        "length that new pre-activations have a root mean square between 0.5 and 2",
     )
     random_weights: bool = Field(
         default=False, description="as a control: in place of the computed weights, random ones of the same norms"
     )
     samples: Annotated[Literal["auto"] | Count, BeforeValidator(number_or_auto)] = Field(
-        default="auto", description="samples for the statistics; auto is the thesis' rule (S W)^2 / P, within bounds"
+        default="auto",
+        description="training samples that each step looks at, drawn anew each time. `auto` is the square of the "
+        "features that a new neuron reads over the positions that share its weights, as far as a growth "
+        "step can keep all values in memory (512 MB), and at least 4000",
     )
-    patience: Count = Field(default=3, description="growth steps in a row without gain before growth ends")
-    units: UnitsSpec | None = Field(default=None, description="units added while training, unmeasured")
+    patience: Count = Field(
+        default=3,
+        description=(
+            "growth steps in a row without gain before growth ends; without training in between, the first "
+            "such step ends it"
+        ),
+    )
+    units: UnitsSpec | None = Field(
+        default=None,
+        description="units that every node gets while training, unmeasured: docs/explanation/nonparametric.md",
+    )
     removal: float | None = Field(
         default=None,
         ge=0.0,
         le=1e12,
         allow_inf_nan=False,
-        description="after each insertion, remove the edge or node that the loss misses least, up to so much",
+        description="after each insertion, the edge or node that the loss misses least is taken away, if the loss "
+        "rises by so much at most; nothing is if left out",
     )
     tryout: TryoutSpec | None = Field(
-        default=None, description="train copies with the best candidates for a while, and insert what has gained most"
+        default=None,
+        description="before each insertion, copies of the network train with one of the best candidates each, and "
+        "what has gained most by then is inserted. With `where` `gain`, `gain_per_parameter` or "
+        "`gain_per_mac`",
     )
     calibrate: bool = Field(
         default=False,
-        description="after each insertion, train a copy, and one that did not grow, to see what it was worth later",
+        description="after each insertion, a copy of the network and a twin that did not grow train side by side, as "
+        "long as the run does between growth steps: the journal and `dagrow log` tell what the insertion "
+        "was worth by then. The run itself is not changed",
     )
-    warm_up: Epochs = Field(default=0, description="gradient steps in which the learning rate of new weights rises")
-    budget: BudgetSpec = BudgetSpec()
+    warm_up: Epochs = Field(
+        default=0,
+        description="gradient steps in which the learning rate of new weights rises from 0; old ones keep theirs",
+    )
+    budget: BudgetSpec = Field(default=BudgetSpec(), description="where growth ends")
 
     @model_validator(mode="after")
     def _fits_together(self) -> GrowthSpec:

@@ -26,10 +26,23 @@ class OptimizerSpec(NamedClass):
     classes: ClassVar[Mapping[str, Any]] = OPTIMIZERS
     own: ClassVar[frozenset[str]] = frozenset({"params", "lr"})
 
-    name: Annotated[str, one_of(OPTIMIZERS)] = "adam"
-    lr: float = Field(default=0.001, gt=0.0, le=1e6, allow_inf_nan=False, description="learning rate")
+    name: Annotated[str, one_of(OPTIMIZERS)] = Field(
+        default="adam",
+        description=(
+            "its class in `torch.optim`; `adarad` and `adarad_m` are those of docs/explanation/nonparametric.md"
+        ),
+    )
+    lr: float = Field(
+        default=0.001,
+        gt=0.0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="learning rate; of `adarad` and `adarad_m` the angular one",
+    )
     options: FrozenDict[str, float | int | bool | tuple[float, float]] = Field(
-        default=FrozenDict(), description="further options of the torch.optim class, by their names there"
+        default=FrozenDict(),
+        description="further options of that class, by their names there. They may also stand beside `lr`: `{name: "
+        "sgd, lr: 0.1, momentum: 0.9}`",
     )
 
 
@@ -39,9 +52,11 @@ class SchedulerSpec(NamedClass):
     classes: ClassVar[Mapping[str, Any]] = SCHEDULERS
     own: ClassVar[frozenset[str]] = frozenset({"optimizer", "last_epoch", "mode", "threshold_mode"})
 
-    name: Annotated[str, one_of(SCHEDULERS)]
+    name: Annotated[str, one_of(SCHEDULERS)] = Field(description="its class in `torch.optim.lr_scheduler`")
     options: FrozenDict[str, float | int | bool | tuple[int, ...]] = Field(
-        default=FrozenDict(), description="options of the torch.optim.lr_scheduler class, by their names there"
+        default=FrozenDict(),
+        description="options of that class, by their names there. They may also stand beside the name: `{name: "
+        "cosine, T_max: 40}`",
     )
 
     @classmethod
@@ -58,62 +73,104 @@ class CheckpointSpec(SpecPart):
         ge=0.0,
         le=1e9,
         allow_inf_nan=False,
-        description="time after which the end of a pass is kept; 0 keeps every one. Each growth step is always kept",
+        description="time since it was last kept; 0 keeps it after every pass",
     )
-    epochs: Count | None = Field(default=None, description="passes after which the end of a pass is kept")
-    steps: bool = Field(default=True, description="whether the state after each growth step is kept for good")
+    epochs: Count | None = Field(default=None, description="passes since it was last kept")
+    steps: bool = Field(
+        default=True,
+        description="whether the state after each growth step stays, so that `dagrow revert` can go back to it: "
+        "docs/how-to/journal.md",
+    )
 
 
 class TrainingSpec(SpecPart):
     """How weights are trained between and after insertions."""
 
-    loss: Annotated[str, one_of(LOSSES)] = "cross_entropy"
-    optimizer: OptimizerSpec = OptimizerSpec()
-    penalty: PenaltySpec | None = Field(default=None, description="on the fan-in or fan-out of units")
-    scheduler: SchedulerSpec | None = Field(default=None, description="of the learning rate, pass by pass")
+    loss: Annotated[str, one_of(LOSSES)] = Field(
+        default="cross_entropy",
+        description=(
+            "what is minimised: `cross_entropy` for classes numbered from 0 (one output feature per class; "
+            "an output of maps takes a class per pixel), `mse` for numbers (targets in the shape of the "
+            "output), `binary_cross_entropy` for yes or no (one output feature per question, as a logit, "
+            "targets 0 to 1)"
+        ),
+    )
+    optimizer: OptimizerSpec = Field(default=OptimizerSpec(), description="what makes the gradient steps")
+    penalty: PenaltySpec | None = Field(
+        default=None,
+        description=(
+            "shrinks the fan-in or the fan-out of units after each gradient step: docs/explanation/nonparametric.md"
+        ),
+    )
+    scheduler: SchedulerSpec | None = Field(
+        default=None,
+        description="what sets the learning rate, pass by pass; it stays as it is if left out. Not with `rewind`",
+    )
     average: float | None = Field(
         default=None,
         gt=0.0,
         lt=1.0,
         allow_inf_nan=False,
-        description="the run ends with the moving average of the weights, of which each gradient step keeps so much",
+        description="the run ends with the moving average of the weights (EMA), of which each gradient step keeps "
+        "this part; growth is measured on the weights themselves, and the average grows along",
     )
     dtype: Dtype = Field(
         default="float32",
-        description="numbers the network computes with; with float64, runs differ less by the order of additions",
+        description="numbers that the network computes with. With `float64`, runs that differ by nothing but the "
+        "order of additions (more processes, another machine) stay together for much longer, see "
+        "docs/how-to/training.md; exported networks are float32 in any case",
     )
     batch_size: Annotated[Literal["auto"] | Count, BeforeValidator(number_or_auto)] = Field(
-        default=128, description="samples per gradient step; auto: a sixteenth of the training set, 16 to 128"
+        default=128,
+        description="samples per gradient step; `auto` is a power of 2 near a sixteenth of the training set, from 16 "
+        "to 128. From 2 with a `batch` or `cap` norm on vectors",
     )
-    batch_size_grows: bool = Field(default=False, description="with the root of the number of parameters")
-    epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
+    batch_size_grows: bool = Field(
+        default=False, description="samples per gradient step grow with the square root of the number of parameters"
+    )
+    epochs_between_growth: Epochs = Field(
+        default=1, description="passes over the training set before each growth step; see `growth.schedule`"
+    )
     steps_between_growth: Count = Field(
         default=100,
-        description="gradient steps before each growth step, with the schedule 'steps'; with 'auto', of a pass at most",
+        description="gradient steps before each growth step, with `schedule: steps`; with `auto`, that a pass "
+        "between growth steps has at most",
     )
     final_epochs: Epochs = Field(default=10, description="passes after the last growth step")
     best_updates: bool = Field(
         default=False,
-        description="after each insertion, take the closed-form best update of the existing weights",
+        description="after each insertion, take the closed-form best update of the existing weights of every layer "
+        "in turn, each measured first",
     )
     validation: float | None = Field(
         default=None,
         gt=0.0,
         lt=1.0,
         allow_inf_nan=False,
-        description="share of the training samples kept back; the run ends with the network that was best on them",
+        description="share of the training samples that neither training nor growth sees; the run ends with the "
+        "network, graph and weights, that made the fewest errors on them after any pass or growth step, "
+        "of equal ones that of the lowest loss. Not with `rewind`",
     )
     weight_decay: Literal["auto"] | None = Field(
         default=None,
-        description="auto: the optimizer's weight decay is 700 / samples, 1 at most; left out, its own option",
+        description="`auto` sets the weight decay of the optimizer (`adamw`, `sgd`, ...) to 700 / samples, 1 at "
+        "most: like the weight of a prior, it falls with the number of training samples. Left out, it is "
+        "an option of the optimizer",
     )
     standardize_targets: bool = Field(
         default=False,
-        description="train a regression (mse) in units of its targets' deviation, begin with classes at their shares; "
-        "the network that is handed back speaks the user's units",
+        description="train a regression (`mse`) in units of its targets' deviation, and begin with classes at their "
+        "shares; losses, and the network that is handed back, are in the user's units all the same",
     )
-    rewind: RewindSpec | None = Field(default=None, description="smaller steps, and steps taken back")
-    checkpoint: CheckpointSpec = CheckpointSpec()
+    rewind: RewindSpec | None = Field(
+        default=None,
+        description="ends training by smaller and smaller steps, and takes passes back that did not help: "
+        "docs/explanation/nonparametric.md",
+    )
+    checkpoint: CheckpointSpec = Field(
+        default=CheckpointSpec(),
+        description="how often the run is kept, so that it can be continued: docs/how-to/resume.md",
+    )
 
     @model_validator(mode="after")
     def _one_of_each(self) -> TrainingSpec:
@@ -127,12 +184,24 @@ class TrainingSpec(SpecPart):
 class RunSpec(SpecFile):
     """A whole run file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"
-    graph: GraphSpec
-    data: DataSpec = Field(default_factory=default_data)
-    training: TrainingSpec = TrainingSpec()
-    growth: GrowthSpec = GrowthSpec()
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = Field(
+        default="run",
+        description=(
+            "names the run directory (`runs/NAME`) and the exported class; a letter or digit, then letters, "
+            "digits, `_`, `.`, `-`, 80 at most"
+        ),
+    )
+    graph: GraphSpec = Field(description="the network to start from")
+    data: DataSpec = Field(default_factory=default_data, description="the samples")
+    training: TrainingSpec = Field(default=TrainingSpec(), description="gradient descent")
+    growth: GrowthSpec = Field(default=GrowthSpec(), description="insertions")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        default=0,
+        description=(
+            "of the first weights, the order of samples, the split and methods that draw; the same seed "
+            "gives the same run"
+        ),
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -29,17 +29,20 @@ def run_schema() -> Schema:
     _data(parts)
     for model in (OptimizerSpec, SchedulerSpec):
         _options(parts, model)
-    schema["properties"] = {"version": {"const": VERSION}, **schema["properties"]}
+    version = {"const": VERSION, "default": VERSION, "description": "the version of this format"}
+    schema["properties"] = {"version": version, **schema["properties"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _graph(parts: dict[str, Schema]) -> None:
     fields = parts["GraphSpec"]["properties"]
     for section, part in (("inputs", "InputSpec"), ("nodes", "NodeSpec")):
-        fields[section] = _mapping(f"^{_NAME}$", {"$ref": f"#/$defs/{part}"})
+        fields[section] = _mapping(fields[section], f"^{_NAME}$", {"$ref": f"#/$defs/{part}"})
     ops = [{"$ref": f"#/$defs/op_{name}"} for name in op_names()]
-    fields["edges"] = _mapping(_EDGE, {"oneOf": [{"enum": list(op_names())}, *ops]})
-    fields["outputs"] = {"anyOf": [{"type": "string"}, fields["outputs"]]}
+    fields["edges"] = _mapping(fields["edges"], _EDGE, {"oneOf": [{"enum": list(op_names())}, *ops]})
+    outputs = fields["outputs"]
+    described = {"description": outputs.pop("description")}
+    fields["outputs"] = {"anyOf": [{"type": "string"}, outputs], **described}
     # A kind of pool alone is short for a mapping.
     parts["NodeSpec"]["properties"]["pool"]["anyOf"].insert(0, {"enum": parts["Pool"]["properties"]["kind"]["enum"]})
 
@@ -54,7 +57,7 @@ def _data(parts: dict[str, Schema]) -> None:
         whole = _own(_plain(source.model_json_schema()), parts)
         if source.main_field:
             value, short = {**whole, "required": [source.main_field]}, whole["properties"][source.main_field]
-            found[name] = {"anyOf": [short, value]}
+            found[name] = {"anyOf": [short, value], "description": short.get("description", "")}
             found.update({field: whole["properties"][field] for field in source.beside()})
         else:
             found[name] = whole
@@ -79,8 +82,9 @@ def _op(name: str, parts: dict[str, Schema]) -> Schema:
     return {**part, "required": ["op", *part.get("required", [])]}
 
 
-def _mapping(pattern: str, entry: Schema) -> Schema:
+def _mapping(field: Schema, pattern: str, entry: Schema) -> Schema:
     return {
+        "description": field["description"],
         "type": "object",
         "minProperties": 1,
         "patternProperties": {pattern: entry},
@@ -95,7 +99,7 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "$ref" in value:
-        return {"$ref": value["$ref"]}
+        return {key: value[key] for key in ("$ref", "description") if key in value}
     kept = {key: _plain(entry) for key, entry in value.items() if not _is_noise(key, entry)}
     match kept.get("anyOf"):
         case [{"type": str(kind), **limits}, {"type": "null"}]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
 _BLOCK = re.compile(r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 _HEADING = re.compile(r"^#+ (.*)$", re.M)
@@ -21,6 +22,12 @@ class Block:
     text: str
     mark: str
     line: int
+
+
+def page(name: str) -> Path:
+    """The page of the documentation with a name, in whichever folder it is."""
+    (found,) = DOCS.rglob(f"{name}.md")
+    return found
 
 
 def blocks(page: Path, language: str) -> list[Block]:

@@ -1,12 +1,12 @@
-"""docs/compare.md: its example loads, its fields and controls are those of the code."""
+"""docs/how-to/compare.md: its example loads, its fields and controls are those of the code."""
 
-from docs_pages import ROOT, blocks, code, tables
+from docs_pages import ROOT, blocks, code, page, tables
 
 import dagrow
 from dagrow.compare.controls import FROM_SCRATCH, GROWN
 from dagrow.spec.document import read_value
 
-PAGE = ROOT / "docs" / "compare.md"
+PAGE = page("compare")
 
 
 def test_the_example_loads(tmp_path):

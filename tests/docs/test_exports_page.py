@@ -1,16 +1,16 @@
-"""docs/exports.md: its code runs on the run it speaks of, and its tables name what is there."""
+"""docs/how-to/exports.md: its code runs on the run it speaks of, and its tables name what is there."""
 
 import json
 import sys
 
 import pytest
 import torch
-from docs_pages import ROOT, blocks, code, tables
+from docs_pages import ROOT, blocks, code, page, tables
 
 import dagrow
 from dagrow.data import STEPS
 
-PAGE = ROOT / "docs" / "exports.md"
+PAGE = page("exports")
 
 
 @pytest.fixture

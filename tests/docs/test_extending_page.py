@@ -1,17 +1,17 @@
-"""The blocks of docs/extending.md run in order; then what the page promises of its op and its method is checked."""
+"""The blocks of docs/how-to/extending.md run in order; then what it promises of its op and its method is checked."""
 
 import json
 
 import pytest
 import torch
 import yaml
-from docs_pages import ROOT, blocks
+from docs_pages import blocks, page
 
 import dagrow
 from dagrow.ops import find_op
 from dagrow.spec import run_schema
 
-PAGE = ROOT / "docs" / "extending.md"
+PAGE = page("extending")
 
 pytestmark = pytest.mark.usefixtures("unregistered", "elsewhere")
 

@@ -1,17 +1,17 @@
-"""docs/folding.md: its run grows and tells what the page says."""
+"""docs/explanation/folding.md: its run grows and tells what the page says."""
 
 import contextlib
 import io
 import re
 
-from docs_pages import ROOT, blocks, code, tables
+from docs_pages import blocks, code, page, tables
 
 from dagrow.cli.main import main
 from dagrow.journal import read_journal
 from dagrow.methods.representative_error import CLUSTERS
 from dagrow.statistics.chain import JUDGED
 
-PAGE = ROOT / "docs" / "folding.md"
+PAGE = page("folding")
 
 
 def test_the_run_of_the_page_tells_its_steps(tmp_path):

@@ -1,4 +1,4 @@
-"""The blocks of docs/plugins.md run in order, and a run file uses what they register; its table is that of the code."""
+"""The blocks of docs/how-to/plugins.md run in order, a run file uses what they register; its table is the code's."""
 
 import importlib
 import tomllib
@@ -9,7 +9,7 @@ from docs_pages import ROOT, blocks, code, tables
 import dagrow
 from dagrow.registry import GROUP, Registry, registries
 
-PAGE = ROOT / "docs" / "plugins.md"
+PAGE = ROOT / "docs" / "how-to" / "plugins.md"
 
 pytestmark = pytest.mark.usefixtures("unregistered", "elsewhere")
 

@@ -1,5 +1,6 @@
-"""docs/run-file.md says what the code does: every field, default and name, and every block loads."""
+"""docs/reference/run-file.md says what the code does: every field, default and name, and every block loads."""
 
+import importlib.util
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -7,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
-from docs_pages import README, ROOT, blocks, code, tables
+from docs_pages import ROOT, blocks, code, page, tables
 from pydantic import BaseModel
 
 import dagrow
@@ -37,7 +38,7 @@ from dagrow.spec.document import read_value
 from dagrow.spec.loaders import VERSION
 from dagrow.spec.run import OptimizerSpec, SchedulerSpec
 
-PAGE = ROOT / "docs" / "run-file.md"
+PAGE = page("run-file")
 TABLES = tables(PAGE)
 MODELS: dict[str, type[BaseModel]] = {
     "The file": RunSpec,
@@ -156,7 +157,7 @@ def test_registered_names_are_all_there_and_no_others(heading, field):
 
 
 def test_every_method_has_its_row():
-    (table,) = tables(ROOT / "docs" / "methods.md").values()
+    (table,) = tables(page("methods")).values()
     assert [code(row["method"])[0] for row in table] == list(METHODS)
     assert set(COMPLETIONS) - {"none"} == set(METHODS) - {"tiny"}
 
@@ -191,12 +192,14 @@ def test_the_table_of_data_sets_is_right():
 
 def test_there_is_a_complete_example_and_all_marks_are_known():
     assert COMPLETE
-    assert {block.mark for page in (README, PAGE) for block in blocks(page, "yaml")} <= {"", "fragment"}
+    assert {block.mark for page in (page("first-network"), PAGE) for block in blocks(page, "yaml")} <= {"", "fragment"}
     example = yaml.safe_load(COMPLETE[0].text)
     assert list(example) == ["version", *RunSpec.model_fields]
 
 
-@pytest.mark.parametrize("block", [*COMPLETE, *(b for b in blocks(README, "yaml") if not b.mark)], ids=lambda b: b.line)
+@pytest.mark.parametrize(
+    "block", [*COMPLETE, *(b for b in blocks(page("first-network"), "yaml") if not b.mark)], ids=lambda b: b.line
+)
 def test_complete_blocks_load(tmp_path, block):
     file = tmp_path / "run.yaml"
     file.write_text(block.text)
@@ -220,3 +223,16 @@ def test_what_the_page_says_about_overrides(tmp_path):
     run = dagrow.load_run(file, ["growth.neurons=8", "growth.budget.steps=0", "training.optimizer.lr=0.1"])
     assert (run.growth.neurons, run.growth.budget.steps, run.training.optimizer.lr) == (8, 0, 0.1)
     assert run.data.source == SOURCES["dataset"](which="digits")
+
+
+def test_its_tables_are_those_of_the_schema():
+    """``python docs/hooks/run_file.py`` writes them."""
+    spec = importlib.util.spec_from_file_location("run_file_hook", ROOT / "docs" / "hooks" / "run_file.py")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    text = PAGE.read_text(encoding="utf-8")
+    assert hook.filled(text) == text
+    parts = re.findall(r"^<!-- fields: (\w+) -->$", text, re.M)
+    definitions = {name for name, part in run_schema()["$defs"].items() if part.get("type") == "object"}
+    assert sorted(parts) == sorted({"RunSpec", *definitions})
+    assert hook.filled(text.replace("| `patience` |", "| `patients` |")) == text

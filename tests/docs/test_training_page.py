@@ -1,13 +1,13 @@
-"""docs/training.md: its loop runs and grows, and it names the optimizers and kinds that the tests cover."""
+"""docs/how-to/training.md: its loop runs and grows, and it names the optimizers and kinds that the tests cover."""
 
 import pytest
 import torch
-from docs_pages import ROOT, blocks, code, tables
+from docs_pages import ROOT, blocks, code, page, tables
 
 from dagrow.objectives import OPTIMIZERS
 from dagrow.planner import KINDS
 
-PAGE = ROOT / "docs" / "training.md"
+PAGE = page("training")
 TEXT = PAGE.read_text(encoding="utf-8")
 
 

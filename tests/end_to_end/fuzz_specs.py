@@ -104,7 +104,7 @@ def mutated_values(random_: random.Random) -> bytes:
     return text.encode(encoding, "replace")
 
 
-def chain(nodes: int, node: str = "{size: 1}", edge: str = "linear") -> str:
+def chain_text(nodes: int, node: str = "{size: 1}", edge: str = "linear") -> str:
     """A graph of many nodes, one after the other."""
     names = [f"n{i}" for i in range(nodes)]
     lines = [
@@ -155,16 +155,16 @@ def bomb(random_: random.Random, largest: int = 3) -> bytes:
         lambda: "&a " * n,
         lambda: "graph: [" + "1," * (10 * n) + "]",
         lambda: "graph: !" + "t" * n + " 1",
-        lambda: chain(n),
-        lambda: chain(n, "{sizze: 1}"),
-        lambda: chain(n, "{merge: concat}", "identity"),
-        lambda: chain(n).replace("-> n", "-> m"),
-        lambda: chain(n).replace("    x -> n0", f"    n{n - 1} -> n0: linear\n    x -> n0"),
-        lambda: chain(n, "{size: 1000000}", "{op: conv2d, kernel: 4096}"),
-        lambda: chain(1 + n % 100, "{size: 1000000}"),
+        lambda: chain_text(n),
+        lambda: chain_text(n, "{sizze: 1}"),
+        lambda: chain_text(n, "{merge: concat}", "identity"),
+        lambda: chain_text(n).replace("-> n", "-> m"),
+        lambda: chain_text(n).replace("    x -> n0", f"    n{n - 1} -> n0: linear\n    x -> n0"),
+        lambda: chain_text(n, "{size: 1000000}", "{op: conv2d, kernel: 4096}"),
+        lambda: chain_text(1 + n % 100, "{size: 1000000}"),
         lambda: diamonds(n % 200),
-        lambda: chain(3) + "growth: {nodes: [" + ", ".join(f"m{i}" for i in range(n)) + "]}",
-        lambda: chain(3) + "  " * n + "x",
+        lambda: chain_text(3) + "growth: {nodes: [" + ", ".join(f"m{i}" for i in range(n)) + "]}",
+        lambda: chain_text(3) + "  " * n + "x",
     ]
     return random_.choice(makers)().encode()
 

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from fuzz_specs import KINDS, bomb, case, chain, diamonds, laughs, outcome
+from fuzz_specs import KINDS, bomb, case, chain_text, diamonds, laughs, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,8 +63,8 @@ def test_any_values_as_a_graph(sections, tmp_path_factory):
         ("name: a\n" * 3_000, "and 2949 more problems"),
         ("graph: " + "9" * 1_000_000, "graph: expected a mapping"),
         ("x" * 2_000_001, "more than 2 MB: this is no spec"),
-        (chain(300).replace("-> n", "-> m"), "and more problems of this kind"),
-        (chain(50, "{size: 1000000}", "{op: linear, size: 3}"), "'size' is for edges into a concat node"),
+        (chain_text(300).replace("-> n", "-> m"), "and more problems of this kind"),
+        (chain_text(50, "{size: 1000000}", "{op: linear, size: 3}"), "'size' is for edges into a concat node"),
         ("graph: {nodes: {" + "a: 1, " * 50 + "}}", "given twice"),
     ],
     ids=["aliases", "nesting", "twice", "digits", "length", "unknown", "sizes", "keys"],
@@ -84,9 +84,9 @@ def test_a_large_graph_takes_time_in_proportion(tmp_path):
     """Ten times as many nodes take some ten times as long, not a hundred times."""
     times = []
     for nodes in (100, 1_000):
-        (tmp_path / "run.yaml").write_text(chain(nodes))
+        (tmp_path / "run.yaml").write_text(chain_text(nodes))
         started = time.process_time()
-        outcome(chain(nodes).encode(), tmp_path / "run.yaml")
+        outcome(chain_text(nodes).encode(), tmp_path / "run.yaml")
         times.append(time.process_time() - started)
     assert times[1] < 40 * times[0]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.nn import functional
+from zoo import graph as graph
 
 from dagrow.build import build
 from dagrow.mutation import apply_change
-from dagrow.spec.graph import GraphSpec
 from dagrow.statistics import IndexedBatches
 
 ACTIVATIONS = {
@@ -27,18 +27,6 @@ ACTIVATIONS = {
     "tanh": torch.tanh,
     "softplus": functional.softplus,
 }
-
-
-def graph(inputs, nodes, edges, outputs=("y",)):
-    """A spec with short forms: an input is a shape, a node may be a size."""
-    return GraphSpec.model_validate(
-        {
-            "inputs": {name: x if isinstance(x, dict) else {"shape": list(x)} for name, x in inputs.items()},
-            "nodes": {name: {"size": node} if isinstance(node, int) else node for name, node in nodes.items()},
-            "edges": edges,
-            "outputs": list(outputs),
-        }
-    )
 
 
 def network(spec, seed=0, dtype=torch.float64):

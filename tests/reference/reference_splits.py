@@ -4,7 +4,7 @@ import itertools
 
 import torch
 from reference_network import ACTIVATIONS, graph, normal
-from reference_zoo import MAX, conv, node
+from zoo import MAX, conv, node
 
 EPS = {"batch": 1e-5, "cap": 0.0}
 MAPS = {"x->h": conv(padding=1), "h->y": conv(padding=1)}

@@ -9,12 +9,13 @@ import torch
 from reference_checks import close, collected
 from reference_network import batches, graph, inserted, mean_loss, network, normal, squared, stream
 from reference_samples import moments_of, sites
-from reference_zoo import ZOO, conv, node
 from test_promised_gains import setting
+from zoo import GROWING as ZOO
+from zoo import conv, node
 
 from dagrow.graph import GrowableNode, cost, site
 from dagrow.methods import METHODS, EdgeMoments, ExistingNeurons, FixedScale, MethodRequest, Neurons
-from dagrow.methods.firefly import EPSILON, Ball, firefly_edge
+from dagrow.methods.firefly import EPSILON, TrustRegion, firefly_edge
 from dagrow.planner import apply, propose
 from dagrow.planner.kinds.existing import existing_neurons
 from dagrow.planner.kinds.fixed_scale import bounded_trial
@@ -79,7 +80,7 @@ def test_scores_are_what_loops_find(name):
     samples, moments = site_of(name)
     neurons = firefly(moments, MethodRequest(neurons=40))
     assert isinstance(neurons.mode, FixedScale)
-    ball = Ball.of(moments, samples)
+    ball = TrustRegion.of(moments, samples)
     splits = torch.full((neurons.count,), -1) if neurons.mode.parents is None else neurons.mode.parents
     assert bool((splits < 0).any())
     assert neurons.scores.tolist() == sorted(neurons.scores.tolist(), reverse=True)
@@ -102,7 +103,7 @@ def test_scores_are_what_loops_find(name):
 def test_the_gradient_of_what_is_optimised_is_what_loops_find():
     """A tanh site with one child: by hand, for a new neuron and for a split, inside of the ball and on its shell."""
     samples, moments = site_of("no bias")
-    ball = Ball.of(moments, samples)
+    ball = TrustRegion.of(moments, samples)
     B, v, n = samples.B[:, 0].tolist(), samples.children[0].v_goal[:, 0].tolist(), len(samples.B)
     F, M, unit = len(B[0]), len(v[0]), ball.unit.tolist()
     for length in (0.5, 1.0):
@@ -150,7 +151,7 @@ def along(gradient, w):
 @pytest.mark.parametrize("name", SITES)
 def test_few_steps_find_what_no_random_neuron_within_the_bound_does(name):
     samples, moments = site_of(name)
-    ball, neurons = Ball.of(moments, samples), firefly(moments, MethodRequest(neurons=1))
+    ball, neurons = TrustRegion.of(moments, samples), firefly(moments, MethodRequest(neurons=1))
     drawn = normal(samples.B.shape[2], 2000, seed=5)
     best = EPSILON * ball.length * float(ball.worth(drawn / drawn.norm(dim=0)).max())
     assert float(neurons.scores[0]) > 0.97 * best

@@ -9,12 +9,13 @@ import torch
 from reference_checks import close, collected
 from reference_network import batches, graph, inputs_for, inserted, mean_loss, network, normal, squared, stream
 from reference_splits import CASES, EPS, with_norms, worth
-from reference_zoo import ZOO, node
 from test_promised_gains import setting
+from zoo import GROWING as ZOO
+from zoo import node
 
 from dagrow.graph import GrowableNode, site
 from dagrow.methods import METHODS, MethodRequest
-from dagrow.methods.firefly import EPSILON, Ball
+from dagrow.methods.firefly import EPSILON, TrustRegion
 from dagrow.methods.modes import FixedScale
 from dagrow.methods.moments import Neurons
 from dagrow.planner import apply, propose
@@ -46,7 +47,7 @@ def test_the_worth_of_a_split_is_what_loops_find(name, train):
     """With the norm's own numbers, or those of the samples in train mode; whatever new neurons may write."""
     for pointwise in (False, True) if "maps" in name else (False,):
         model, x, v, moments = case(name, pointwise, train)
-        ball = Ball.of(moments, moments.samples())
+        ball = TrustRegion.of(moments, moments.samples())
         W = 3 * normal(len(moments.S), 2, seed=4)
         W[:, 1] *= 0.1 / W[:, 1].norm()
         index = torch.tensor([1, 0])
@@ -64,7 +65,7 @@ def test_chosen_splits_are_worth_their_scores_and_keep_the_bound(name):
     for pointwise in (False, True) if "maps" in name else (False,):
         model, x, v, moments = case(name, pointwise)
         neurons = METHODS["firefly"](moments, MethodRequest(neurons=99))
-        ball = Ball.of(moments, moments.samples())
+        ball = TrustRegion.of(moments, moments.samples())
         chosen = [k for k, j in enumerate(neurons.mode.parents.tolist()) if j >= 0]
         assert chosen
         for k in chosen:
@@ -78,7 +79,7 @@ def test_chosen_splits_are_worth_their_scores_and_keep_the_bound(name):
 def test_the_slope_of_what_is_optimised_is_that_of_the_worth(name):
     """By finite differences."""
     _, _, _, moments = case(name)
-    ball, index = Ball.of(moments, moments.samples()), torch.tensor([1])
+    ball, index = TrustRegion.of(moments, moments.samples()), torch.tensor([1])
     W, towards = (normal(len(moments.S), 1, seed=seed) for seed in (4, 5))
     W = (W / W.norm() / 2).requires_grad_()
     (slope,) = torch.autograd.grad(ball.split_worth(index, W).sum(), W)

@@ -11,8 +11,9 @@ import pytest
 import torch
 from reference_checks import close, collected
 from reference_network import batches, graph, inserted, network, normal, squared, stream
-from reference_zoo import ZOO, node
 from test_promised_gains import setting
+from zoo import GROWING as ZOO
+from zoo import node
 
 from dagrow.graph import GrowableNode, sites
 from dagrow.planner import propose
@@ -142,7 +143,7 @@ def test_plans_do_not_depend_on_the_order_of_entries(name):
 
 SCRIPT = """
 import json, sys
-from reference_zoo import ZOO
+from zoo import GROWING as ZOO
 from test_promised_gains import setting
 from reference_network import squared
 from dagrow.planner import propose

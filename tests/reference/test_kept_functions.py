@@ -3,8 +3,8 @@
 import pytest
 import torch
 from reference_network import graph, inserted, network, normal, squared
-from reference_zoo import conv, node, transposed
 from tolerances import SOLVED, assert_same_function
+from zoo import conv, node, transposed
 
 from dagrow.build import merged, probe
 from dagrow.ops import ACTIVATIONS

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from reference_network import batches, graph, inputs_for, network, normal, squared
-from reference_zoo import conv, node
 from torch.nn import functional
+from zoo import conv, node
 
 from dagrow.planner import propose
 

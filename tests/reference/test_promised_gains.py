@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 from reference_network import batches, graph, inputs_for, inserted, mean_loss, network, normal, squared
-from reference_zoo import ZOO, conv, node
 from torch.nn import functional
+from zoo import GROWING as ZOO
+from zoo import conv, node
 
 from dagrow.planner import apply, propose
 

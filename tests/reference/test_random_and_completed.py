@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 from reference_network import batches, graph, inputs_for, network, normal, squared
-from reference_zoo import ZOO, node
 from test_promised_gains import setting
+from zoo import GROWING as ZOO
+from zoo import node
 
 from dagrow.methods import METHODS, Method, MethodRequest, Neurons, SiteMoments
 from dagrow.planner import propose

@@ -7,8 +7,9 @@ import pytest
 import torch
 from reference_checks import collected
 from reference_network import batches, graph, inputs_for, inserted, mean_loss, network, normal, squared
-from reference_zoo import BARE, ZOO, conv, node
 from test_promised_gains import setting
+from zoo import BARE, conv, node
+from zoo import GROWING as ZOO
 
 from dagrow.errors import GrowthError
 from dagrow.planner import apply, propose

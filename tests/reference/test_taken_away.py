@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from reference_network import batches, graph, mean_loss, network, normal, squared
-from reference_zoo import conv, node
+from zoo import conv, node
 
 from dagrow.build import merged, output, probe
 from dagrow.planner import apply, propose

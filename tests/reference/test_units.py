@@ -15,13 +15,13 @@ EXACT = {"shrinkage": 0}
 WAYS = [EXACT, {**EXACT, "significance": 0}, {**EXACT, "with_update": True}, {"shrinkage": "auto"}]
 
 
-def spec(activation):
+def layered(activation):
     nodes = {"h": {"size": 2, "activation": activation}, "k": {"size": 2, "activation": activation}, "y": 3}
     return graph({"x": [5]}, nodes, {"x->h": "linear", "h->k": "linear", "k->y": "linear", "h->y": "linear"})
 
 
 def scenario(activation="relu"):
-    graph_spec = spec(activation)
+    graph_spec = layered(activation)
     (x,) = inputs_for(graph_spec, 200)
     y = torch.tanh(x @ normal(5, 3, seed=4)) + x[:, :3].abs()
     return network(graph_spec, seed=3), x, y

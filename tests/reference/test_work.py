@@ -1,11 +1,10 @@
 """Multiply-adds that are told are those that torch itself counts, within a tenth."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
+from zoo import chain, node
 
 import dagrow
 from dagrow.flop_counter import counted, spend
@@ -86,19 +85,9 @@ def test_of_gradient_descent(graph):
     assert told == by_torch(lambda: cross_entropy(model(x), y).backward())
 
 
-def chain(nodes):
-    names = ["x", *(f"h{i}" for i in range(nodes)), "y"]
-    return {
-        "inputs": {"x": {"shape": [6]}},
-        "nodes": {**{name: {"size": 6, "activation": "selu"} for name in names[1:-1]}, "y": {"size": 5}},
-        "edges": {f"{a} -> {b}": "linear" for a, b in pairwise(names)},
-        "outputs": ["y"],
-    }
-
-
 def widening_of_a_chain(nodes, keep):
     """The plan, and the passes that it took."""
-    model, x, y = case(chain(nodes), 2000)
+    model, x, y = case(chain(*nodes * [node(6, "selu")], features=6, outputs=5), 2000)
     with counted() as told:
         plan = dagrow.propose(model.eval(), cross_entropy, [(x, y)], significance=0, keep=keep)
     return plan, told.multiply_adds / (2000 * training_macs(model.dag))

@@ -1,7 +1,7 @@
 """After so many passes over the training set, or parts of a pass where the set is large.
 
 While a network is small there is little for it to learn: on a large set, passes between growth steps would leave its
-last features fewer of them than a network has that is trained from scratch (docs/generalisation.md).
+last features fewer of them than a network has that is trained from scratch (docs/explanation/generalisation.md).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class RingConv1d(dagrow.Op):
         options = {"padding": self.kernel // 2, "padding_mode": "circular", "bias": self.bias}
         return nn.Conv1d(source[0], target[0], self.kernel, **options)
 
-    # What follows is for growth; docs/extending.md says what each part promises.
+    # What follows is for growth; docs/how-to/extending.md says what each part promises.
 
     def offsets(self) -> range:
         """Of the positions that the kernel reads."""

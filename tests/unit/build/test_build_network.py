@@ -4,9 +4,11 @@ import copy
 
 import pytest
 import torch
-from build_zoo import ZOO, graph, inputs_of, interpret, zoo_network
+from build_networks import inputs_of, interpret, zoo_network
 from tolerances import assert_same_function
 from torch import nn
+from zoo import BUILDING as ZOO
+from zoo import graph
 
 from dagrow.build import Network, build
 from dagrow.errors import SpecError

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from build_zoo import ZOO, inputs_of, zoo_network
+from build_networks import inputs_of, zoo_network
 from torch import nn
+from zoo import BUILDING as ZOO
 
 from dagrow.build import build
 from dagrow.build.edge_weight import EdgeWeight

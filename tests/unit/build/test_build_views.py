@@ -4,7 +4,9 @@ from itertools import combinations
 
 import pytest
 import torch
-from build_zoo import ZOO, graph, inputs_of, interpret, zoo_network
+from build_networks import inputs_of, interpret, zoo_network
+from zoo import BUILDING as ZOO
+from zoo import graph
 
 from dagrow.build import Suffixes, build, merged, output, probe
 

@@ -5,7 +5,8 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
-from export_zoo import ZOO, network_of
+from export_networks import network_of
+from zoo import EXPORTING as ZOO
 
 from dagrow.build import Network
 from dagrow.export import Exported, export_network

@@ -11,10 +11,12 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 import torch
-from export_zoo import ZOO, graph, network_of
+from export_networks import network_of
 from safetensors.torch import load_file
 from tolerances import rounding
 from torch import nn
+from zoo import EXPORTING as ZOO
+from zoo import graph
 
 from dagrow.build import build
 from dagrow.errors import ExportError

@@ -8,7 +8,9 @@ import sys
 
 import pytest
 import torch
-from export_zoo import ZOO, graph, network_of
+from export_networks import network_of
+from zoo import EXPORTING as ZOO
+from zoo import graph
 
 from dagrow.data import InputPreprocessing, Preprocessing, Scale
 from dagrow.export import EXPORTERS, export_network, model_source
@@ -26,7 +28,7 @@ def dense(inputs, loss="cross_entropy", classes=(), nodes=("y",)):
     """A network of vectors with a preprocessing of each input."""
     edges = {f"{entry.name} -> {node}": "linear" for entry in inputs for node in nodes}
     sizes = {node: {"size": 3} for node in nodes}
-    spec = graph({entry.name: list(entry.shape) for entry in inputs}, sizes, edges, *nodes)
+    spec = graph({entry.name: list(entry.shape) for entry in inputs}, sizes, edges, nodes)
     return network_of(spec), Preprocessing(tuple(inputs), loss, classes=classes)
 
 

@@ -11,9 +11,11 @@ import sys
 
 import pytest
 import torch
-from export_zoo import ZOO, graph, network_of, random_graph
+from export_networks import network_of, random_graph
 from tolerances import rounding
 from torch import nn
+from zoo import EXPORTING as ZOO
+from zoo import graph
 
 from dagrow.errors import ExportError
 from dagrow.export import export_network, exported_keys, model_source

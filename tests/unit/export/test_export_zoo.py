@@ -12,9 +12,9 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from export_zoo import ZOO
 from safetensors.torch import save_file
 from tolerances import FORWARD, assert_same_function, rounding
+from zoo import EXPORTING as ZOO
 
 from dagrow.build import Network
 from dagrow.export import EXPORTERS

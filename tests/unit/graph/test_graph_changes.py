@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from graph_cases import conv, graph
+from zoo import conv, graph
 
 from dagrow.errors import SpecError
 from dagrow.graph import changes, load_graph

@@ -1,11 +1,10 @@
 """Checks of names and wiring: each with its place and its message."""
 
-from itertools import pairwise
-
 import pytest
-from graph_cases import graph, problems
+from graph_cases import problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zoo import graph, path
 
 from dagrow.errors import SpecError
 from dagrow.graph import Dag
@@ -13,34 +12,29 @@ from dagrow.graph import Dag
 H, Y = {"h": {"size": 2}}, {"y": {"size": 1}}
 
 
-def chain(*names):
-    """Edges from each name to the next."""
-    return {f"{u} -> {v}": "linear" for u, v in pairwise(names)}
-
-
 def test_a_cycle_is_printed_in_its_order():
     nodes = {name: {"size": 2} for name in ("d", "b", "c", "a", "y")}
-    edges = chain("x", "b", "d", "a", "c", "b") | chain("c", "y")
+    edges = path("x", "b", "d", "a", "c", "b") | path("c", "y")
     cycle = "the graph has a cycle: a -> c -> b -> d -> a"
     assert problems({"x": [2]}, nodes, edges, "y") == [("graph / edges / d -> a", cycle)]
 
 
 def test_a_cycle_starts_at_its_first_name_wherever_the_search_began():
     nodes = {name: {"size": 2} for name in ("a", "b", "c", "y")}
-    edges = chain("x", "a", "c", "b", "c") | chain("b", "a") | chain("c", "y")
+    edges = path("x", "a", "c", "b", "c") | path("b", "a") | path("c", "y")
     (problem,) = problems({"x": [2]}, nodes, edges, "y")
     assert problem == ("graph / edges / c -> b", "the graph has a cycle: b -> c -> b")
 
 
 def test_the_edge_named_with_a_cycle_closes_it():
     nodes = {name: {"size": 2} for name in ("p", "q", "r", "y")}
-    (problem,) = problems({"x": [2]}, nodes, chain("x", "r", "p", "q", "r") | chain("q", "y"), "y")
+    (problem,) = problems({"x": [2]}, nodes, path("x", "r", "p", "q", "r") | path("q", "y"), "y")
     assert problem == ("graph / edges / r -> p", "the graph has a cycle: p -> q -> r -> p")
 
 
 def test_two_cycles_are_two_problems():
     nodes = {name: {"size": 2} for name in ("a", "b", "c", "d", "y")}
-    edges = chain("x", "a", "b", "a") | chain("b", "c", "d", "c") | chain("d", "y")
+    edges = path("x", "a", "b", "a") | path("b", "c", "d", "c") | path("d", "y")
     assert problems({"x": [2]}, nodes, edges, "y") == [
         ("graph / edges / b -> a", "the graph has a cycle: a -> b -> a"),
         ("graph / edges / d -> c", "the graph has a cycle: c -> d -> c"),
@@ -48,13 +42,13 @@ def test_two_cycles_are_two_problems():
 
 
 def test_an_edge_to_itself():
-    (problem,) = problems({"x": [2]}, H | Y, chain("x", "h", "h", "y"), "y")
+    (problem,) = problems({"x": [2]}, H | Y, path("x", "h", "h", "y"), "y")
     assert problem == ("graph / edges / h -> h", "the graph has a cycle: h -> h")
 
 
 def test_unreachable():
     nodes = H | Y | {"k": {"size": 2}, "l": {"size": 2}}
-    assert problems({"x": [2]}, nodes, chain("x", "h", "y") | chain("k", "l", "y"), "y") == [
+    assert problems({"x": [2]}, nodes, path("x", "h", "y") | path("k", "l", "y"), "y") == [
         ("graph / nodes / k", "no input reaches 'k'; add an edge into it or remove it"),
         ("graph / nodes / l", "no input reaches 'l'; add an edge into it or remove it"),
     ]
@@ -62,7 +56,7 @@ def test_unreachable():
 
 def test_dead_ends():
     end = "leads to no output; add an edge from it, list it under outputs or remove it"
-    edges = chain("x", "h", "y") | chain("h", "k")
+    edges = path("x", "h", "y") | path("h", "k")
     assert problems({"x": [2], "z": [3]}, H | Y | {"k": {"size": 2}}, edges, "y") == [
         ("graph / inputs / z", f"'z' {end}"),
         ("graph / nodes / k", f"'k' {end}"),
@@ -70,7 +64,7 @@ def test_dead_ends():
 
 
 def test_orphans_and_dead_ends_come_together():
-    found = problems({"x": [2]}, H | Y | {"k": {"size": 2}}, chain("x", "h", "y"), "y")
+    found = problems({"x": [2]}, H | Y | {"k": {"size": 2}}, path("x", "h", "y"), "y")
     assert [path for path, _ in found] == ["graph / nodes / k"] * 2
 
 
@@ -83,12 +77,12 @@ def test_orphans_and_dead_ends_come_together():
     ],
 )
 def test_unknown_ends(edge, message):
-    edges = chain("x", "hidden", "y") | {edge: "linear"}
+    edges = path("x", "hidden", "y") | {edge: "linear"}
     assert problems({"x": [2]}, {"hidden": {"size": 2}} | Y, edges, "y") == [(f"graph / edges / {edge}", message)]
 
 
 def test_unknown_at_both_ends_is_told_once_per_name():
-    found = problems({"x": [2]}, Y, chain("x", "y") | {"p -> p": "linear", "p -> q": "linear"}, "y")
+    found = problems({"x": [2]}, Y, path("x", "y") | {"p -> p": "linear", "p -> q": "linear"}, "y")
     assert [(path, message.split(";")[0]) for path, message in found] == [
         ("graph / edges / p -> p", "unknown node 'p'"),
         ("graph / edges / p -> q", "unknown node 'p'"),
@@ -97,7 +91,7 @@ def test_unknown_at_both_ends_is_told_once_per_name():
 
 
 def test_outputs():
-    nodes, edges = {"out": {"size": 2}, "y": {"size": 1}}, chain("x", "out", "y")
+    nodes, edges = {"out": {"size": 2}, "y": {"size": 1}}, path("x", "out", "y")
     assert problems({"x": [2]}, nodes, edges, ["oot", "y", "y", "x"]) == [
         ("graph / outputs / 0", "unknown node 'oot' (did you mean 'out'?); nodes: out, y"),
         ("graph / outputs / 2", "'y' is listed twice"),
@@ -107,7 +101,7 @@ def test_outputs():
 
 def test_reserved_and_shared_names():
     nodes = {"forward": {"size": 2}, "x": {"size": 2}, "self": {"size": 1}, "y": {"size": 1}}
-    edges = chain("x", "forward", "self", "y")
+    edges = path("x", "forward", "self", "y")
     found = problems({"training": [2], "x": [2], "torch": [3]}, nodes, edges, "y")
     assert found[:4] == [
         ("graph / inputs / training", "'training' is an attribute of torch.nn.Module; choose another name"),
@@ -120,7 +114,7 @@ def test_reserved_and_shared_names():
 
 def test_many_problems_are_listed_together_and_rendered():
     with pytest.raises(SpecError) as caught:
-        Dag.of(graph({"x": [2]}, {"eval": {"size": 1}} | H, chain("x", "k", "eval"), ["y", "h"]))
+        Dag.of(graph({"x": [2]}, {"eval": {"size": 1}} | H, path("x", "k", "eval"), ["y", "h"]))
     assert str(caught.value).splitlines() == [
         "graph / nodes / eval: 'eval' is an attribute of torch.nn.Module; choose another name",
         "graph / edges / x -> k: unknown node 'k'; nodes: x, eval, h",
@@ -133,7 +127,7 @@ def test_many_problems_are_listed_together_and_rendered():
 @given(st.permutations(list("abcdef")), st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=10))
 def test_the_order_puts_parents_first_and_depends_on_names_only(names, pairs):
     pairs = {(i, j) for i, j in pairs if i < j}
-    edges = chain("x", *names) | {f"{names[i]} -> {names[j]}": "linear" for i, j in sorted(pairs)}
+    edges = path("x", *names) | {f"{names[i]} -> {names[j]}": "linear" for i, j in sorted(pairs)}
     nodes = {name: {"size": 1} for name in names}
     dag = Dag.of(graph({"x": [1]}, nodes, edges, [names[-1]]))
     assert list(dag.order) == names
@@ -152,5 +146,5 @@ def test_ties_in_the_order_go_by_name():
 
 def test_a_deep_graph_is_no_problem():
     names = [f"n{i:04}" for i in range(1500)]
-    dag = Dag.of(graph({"x": [1]}, {name: {"size": 1} for name in names}, chain("x", *names), [names[-1]]))
+    dag = Dag.of(graph({"x": [1]}, {name: {"size": 1} for name in names}, path("x", *names), [names[-1]]))
     assert dag.order == tuple(names)

@@ -1,9 +1,9 @@
 """Costs: parameters against the real network, multiply-adds by hand."""
 
 import torch
-from graph_cases import conv, graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zoo import conv, graph
 
 from dagrow.build import build
 from dagrow.graph import Cost, Dag, cost, widest_fan_in

@@ -1,7 +1,8 @@
 """Shape inference: what comes out, and what does not fit, with place and message."""
 
 import pytest
-from graph_cases import conv, graph, problems
+from graph_cases import problems
+from zoo import conv, graph
 
 from dagrow.graph import Dag
 from dagrow.spec.graph import EdgeId

@@ -1,7 +1,7 @@
 """Where a graph may grow, and the reasons where it may not."""
 
 import pytest
-from graph_cases import conv, graph
+from zoo import conv, graph
 
 from dagrow.graph import Consumer, Dag, GrowableNode, NotGrowable, site, sites
 from dagrow.spec.graph import EdgeId
@@ -11,16 +11,16 @@ def dag(nodes, edges, outputs="y", inputs=None):
     return Dag.of(graph(inputs or {"x": [4]}, nodes, edges, outputs))
 
 
-def chain(**node):
+def one_hidden(**node):
     """x -> h -> y with fields for h."""
     return {"h": {"size": 2, **node}, "y": {"size": 1}}, {"x -> h": "linear", "h -> y": "linear"}
 
 
 MAP = {"x": [2, 6, 6]}
 FIXED = {
-    "output": (*chain(), ["h", "y"], None, "it is an output: its size belongs to the task"),
+    "output": (*one_hidden(), ["h", "y"], None, "it is an output: its size belongs to the task"),
     "layer norm": (
-        *chain(norm="layer"),
+        *one_hidden(norm="layer"),
         "y",
         None,
         "norm 'layer' of 'h' mixes all features, so a new one would change the others",
@@ -102,7 +102,7 @@ FIXED = {
         "its features reach d -> y by more than one way",
     ),
     "flattened tokens": (
-        *chain(flatten=True),
+        *one_hidden(flatten=True),
         "y",
         {"x": [3, 4]},
         "'h' flattens tokens, which would tear a new feature into pieces",
@@ -118,7 +118,7 @@ def test_reasons(name):
 
 
 def test_a_plain_site():
-    graph_ = dag(*chain(norm="batch"))
+    graph_ = dag(*one_hidden(norm="batch"))
     assert site(graph_, "h") == GrowableNode("h", (Consumer(EdgeId("h", "y"), (), False),))
     assert sites(graph_) == (
         site(graph_, "h"),
@@ -167,7 +167,7 @@ def test_features_pass_concats_and_flatten():
 
 
 def test_flatten_of_vectors_and_pooled_tokens_is_harmless():
-    found = site(dag(*chain(flatten=True)), "h")
+    found = site(dag(*one_hidden(flatten=True)), "h")
     assert [reading.flattened for reading in found.readings] == [False]
-    nodes, edges = chain(flatten=True, pool="global_average")
+    nodes, edges = one_hidden(flatten=True, pool="global_average")
     assert isinstance(site(dag(nodes, edges, inputs={"x": [3, 4]}), "h"), GrowableNode)

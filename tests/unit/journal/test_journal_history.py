@@ -1,16 +1,12 @@
 """The growth of a run, read from its journal."""
 
 import pytest
+from zoo import chain
 
 from dagrow.errors import RunError
 from dagrow.journal import growth_history
 from dagrow.report import GrowthStep
-from dagrow.spec import GraphSpec, plain_graph
-
-
-def chain(size: int) -> GraphSpec:
-    nodes, edges = {"h": {"size": size}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear"}
-    return GraphSpec.model_validate({"inputs": {"x": {"shape": [4]}}, "nodes": nodes, "edges": edges, "outputs": "y"})
+from dagrow.spec import plain_graph
 
 
 def events():

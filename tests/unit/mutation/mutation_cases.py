@@ -5,13 +5,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from zoo import graph
 
 from dagrow.build import Network, build
 from dagrow.build.edge_weight import EdgeWeight
 from dagrow.graph import Dag, GrowableNode, site
 from dagrow.mutation import Change, NewFeatures, widened_spec
 from dagrow.mutation.operations import Operation, Transaction
-from dagrow.spec.graph import EdgeId, GraphSpec
+from dagrow.spec.graph import EdgeId
 
 MLP: dict[str, Any] = {
     "inputs": {"x": {"shape": [4]}},
@@ -23,10 +24,6 @@ MLP: dict[str, Any] = {
     "edges": {"x -> h": "linear", "h -> k": "linear", "k -> y": "linear", "h -> y": "linear"},
     "outputs": ["y"],
 }
-
-
-def graph(**fields: Any) -> GraphSpec:
-    return GraphSpec.model_validate(fields)
 
 
 def network(fields: dict[str, Any], dtype: torch.dtype = torch.float64) -> Network:

@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 import torch
-from mutation_cases import graph
 from torch import nn
+from zoo import graph
 
 from dagrow.build import build, check_intact
 from dagrow.errors import GrowthError

@@ -1,4 +1,4 @@
-"""How often torch.compile compiles anew when a compiled network grows: what docs/training.md says."""
+"""How often torch.compile compiles anew when a compiled network grows: what docs/how-to/training.md says."""
 
 import pytest
 import torch

@@ -5,9 +5,10 @@ import warnings
 
 import pytest
 import torch
-from mutation_cases import BreaksAfter, Broken, Picture, broken_commits, graph
+from mutation_cases import BreaksAfter, Broken, Picture, broken_commits
 from tolerances import assert_same_function
 from torch import nn
+from zoo import graph
 
 from dagrow.build import build
 from dagrow.errors import GrowthError, SpecError

@@ -12,11 +12,11 @@ from mutation_cases import (
     Picture,
     broken_commits,
     edge,
-    graph,
     losses_step,
     network,
     random_change,
 )
+from zoo import graph
 
 from dagrow.build import build
 from dagrow.build.edge_weight import EdgeWeight

@@ -6,6 +6,7 @@ import pytest
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from zoo import graph, node
 
 from dagrow.build import build
 from dagrow.errors import DagrowError, SpecError
@@ -61,15 +62,8 @@ def table():
         restore()
 
 
-def spec(op="scaled", shape=(3,)):
-    return GraphSpec.model_validate(
-        {
-            "inputs": {"x": {"shape": shape}},
-            "nodes": {"h": {"size": 4, "activation": "tanh"}, "y": {"size": 1}},
-            "edges": {"x -> h": op, "h -> y": "linear"},
-            "outputs": ["y"],
-        }
-    )
+def scaled(op="scaled", shape=(3,)):
+    return graph({"x": shape}, {"h": node(4, "tanh"), "y": 1}, {"x -> h": op, "h -> y": "linear"})
 
 
 @pytest.mark.usefixtures("table")
@@ -77,7 +71,7 @@ def test_an_op_from_outside_builds_and_trains():
     assert register_op(Scaled) is Scaled
     assert register_op(Scaled) is Scaled
     assert (find_op("scaled"), op_names()[-1]) == (Scaled, "scaled")
-    model = build(spec({"op": "scaled", "scale": 3}), seed=1)
+    model = build(scaled({"op": "scaled", "scale": 3}), seed=1)
     assert model.h.from_x.scale == 3.0
     assert model.spec == GraphSpec.model_validate(model.spec.model_dump(mode="json"))
     assert cost(model.dag).parameters == sum(p.numel() for p in model.parameters())
@@ -97,20 +91,20 @@ def test_an_op_from_outside_builds_and_trains():
 def test_its_weights_follow_from_the_seed():
     register_op(Scaled)
     torch.manual_seed(1)
-    first = build(spec(), seed=7).h.from_x.weight
+    first = build(scaled(), seed=7).h.from_x.weight
     torch.manual_seed(2)
-    assert torch.equal(build(spec(), seed=7).h.from_x.weight, first)
-    assert not torch.equal(build(spec(), seed=8).h.from_x.weight, first)
+    assert torch.equal(build(scaled(), seed=7).h.from_x.weight, first)
+    assert not torch.equal(build(scaled(), seed=8).h.from_x.weight, first)
 
 
 @pytest.mark.usefixtures("table")
 def test_its_fields_and_shapes_are_checked():
     register_op(Scaled)
     with pytest.raises(SpecError, match=r"graph / edges / x -> h: 'scaled' reads vectors, not \[2, 3\]"):
-        Dag.of(spec(shape=(2, 3)))
+        Dag.of(scaled(shape=(2, 3)))
     for wrong in ({"op": "scaled", "scale": 0}, {"op": "scaled", "factor": 1}):
         with pytest.raises(ValueError, match=r"scale|factor"):
-            spec(wrong)
+            scaled(wrong)
 
 
 class Series(Op):
@@ -191,7 +185,7 @@ def test_before_registration_it_is_unknown():
     with pytest.raises(
         ValueError, match=r"unknown op 'scaled'.*allowed: linear, conv1d, conv2d, conv3d, conv_transpose2d, identity"
     ):
-        spec()
+        scaled()
     with pytest.raises(DagrowError, match=r"unknown op 'liner' \(did you mean 'linear'\?\); allowed: linear"):
         find_op("liner")
 

@@ -7,26 +7,25 @@ import pytest
 import torch
 from tolerances import assert_same_function, gained
 from torch.nn import functional
+from zoo import graph, path
 
 import dagrow
 from dagrow.errors import DataError, GrowthError
 from dagrow.graph import relu_chain
 from dagrow.methods import METHODS, Method
-from dagrow.spec import GraphSpec
 from dagrow.statistics import chain as chain_statistics
 from dagrow.statistics import chain_of
 
 RELU = {"size": 3, "activation": "relu"}
 
 
-def graph(nodes=None, edges=None, inputs=None, outputs=("y",)):
-    return GraphSpec.model_validate(
-        {
-            "inputs": inputs or {"x": {"shape": [2]}},
-            "nodes": nodes or {"h": RELU, "k": RELU, "y": {"size": 2}},
-            "edges": edges or {"x -> h": "linear", "h -> k": "linear", "k -> y": "linear"},
-            "outputs": list(outputs),
-        }
+def relus(nodes=None, edges=None, inputs=None, outputs=("y",)):
+    """Two relu layers unless something else is asked for."""
+    return graph(
+        inputs or {"x": [2]},
+        nodes or {"h": RELU, "k": RELU, "y": 2},
+        edges or path("x", "h", "k", "y"),
+        outputs,
     )
 
 
@@ -41,7 +40,7 @@ def proposed(model, data, **options):
 
 @pytest.fixture
 def model():
-    return dagrow.build(graph(), seed=1).eval()
+    return dagrow.build(relus(), seed=1).eval()
 
 
 @pytest.mark.parametrize("node", ["h", "k"])
@@ -82,7 +81,7 @@ def test_it_is_told_in_a_line_and_in_plain_data(model):
 
 
 def test_many_inputs_and_units_make_no_long_line():
-    wide = graph({"h": {"size": 40, "activation": "relu"}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear"},
+    wide = relus({"h": {"size": 40, "activation": "relu"}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear"},
                  {"x": {"shape": [30]}})  # fmt: skip
     x, y = torch.randn(50, 30, generator=torch.Generator().manual_seed(0)), torch.arange(50) % 2
     why = proposed(dagrow.build(wide, seed=0).eval(), [(x, y)]).best.why
@@ -113,22 +112,22 @@ def test_where_everything_is_right_nothing_is_inserted(model):
 
 VECTOR = {"x -> h": "linear", "h -> y": "linear"}
 REFUSED = [
-    (graph({"h": {**RELU, "activation": "selu"}, "y": {"size": 2}}, VECTOR), "'h' has activation 'selu', not 'relu'"),
-    (graph({"h": RELU, "y": {"size": 2, "activation": "relu"}}, VECTOR), "'y' has activation 'relu', not 'identity'"),
-    (graph({"h": {**RELU, "norm": "batch"}, "y": {"size": 2}}, VECTOR), "'h' has norm 'batch'"),
-    (graph({"h": RELU, "y": {"size": 2}}, {**VECTOR, "x -> h": {"op": "linear", "bias": False}}), "has no bias"),
-    (graph({"h": RELU, "y": {"size": 2}}, {**VECTOR, "x -> y": "linear"}), "'x' is read by 2 edges"),
-    (graph({"y": {"size": 2}}, {"x -> y": "linear"}), "it has no hidden layer"),
+    (relus({"h": {**RELU, "activation": "selu"}, "y": {"size": 2}}, VECTOR), "'h' has activation 'selu', not 'relu'"),
+    (relus({"h": RELU, "y": {"size": 2, "activation": "relu"}}, VECTOR), "'y' has activation 'relu', not 'identity'"),
+    (relus({"h": {**RELU, "norm": "batch"}, "y": {"size": 2}}, VECTOR), "'h' has norm 'batch'"),
+    (relus({"h": RELU, "y": {"size": 2}}, {**VECTOR, "x -> h": {"op": "linear", "bias": False}}), "has no bias"),
+    (relus({"h": RELU, "y": {"size": 2}}, {**VECTOR, "x -> y": "linear"}), "'x' is read by 2 edges"),
+    (relus({"y": {"size": 2}}, {"x -> y": "linear"}), "it has no hidden layer"),
     (
-        graph({"h": RELU, "y": {"size": 2}}, {**VECTOR, "z -> h": "linear"}, {name: {"shape": [2]} for name in "xz"}),
+        relus({"h": RELU, "y": {"size": 2}}, {**VECTOR, "z -> h": "linear"}, {name: {"shape": [2]} for name in "xz"}),
         "it has 2 inputs and 1 outputs",
     ),
     (
-        graph({"h": RELU, "y": {"size": 2}}, VECTOR, {"x": {"shape": [4, 2]}}),
+        relus({"h": RELU, "y": {"size": 2}}, VECTOR, {"x": {"shape": [4, 2]}}),
         "x -> h is between values of shape [4, 2], not between vectors",
     ),
     (
-        graph({"h": {"activation": "relu"}, "y": {"size": 2}}, {**VECTOR, "x -> h": "identity"}),
+        relus({"h": {"activation": "relu"}, "y": {"size": 2}}, {**VECTOR, "x -> h": "identity"}),
         "op 'identity' of x -> h has no weights",
     ),
 ]  # fmt: skip
@@ -175,6 +174,6 @@ def test_layers_are_compared_by_what_a_unit_of_fan_out_does(model):
 
 
 def test_other_methods_are_not_asked_for_a_chain():
-    spec = graph({"h": {**RELU, "activation": "selu"}, "y": {"size": 2}}, VECTOR)
+    spec = relus({"h": {**RELU, "activation": "selu"}, "y": {"size": 2}}, VECTOR)
     plan = dagrow.propose(dagrow.build(spec, seed=0).eval(), functional.cross_entropy, [samples()], method="random")
     assert all(candidate.why is None for candidate in plan.candidates)

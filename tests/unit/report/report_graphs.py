@@ -3,6 +3,7 @@
 from typing import Any
 
 from hypothesis import strategies as st
+from zoo import chain, graph, node
 
 from dagrow.report import GrowthStep, History
 from dagrow.spec.graph import GraphSpec
@@ -11,15 +12,13 @@ LONG = "a_name_that_goes_on_and_on_until_it_has_as_many_letters_as_a_name_can_ha
 POOL = ("a", "b", "c", "d", "stage_two", "stage_two_of_the_other_branch", LONG)
 
 
-def graph(nodes: dict, edges: dict, inputs: dict | None = None, outputs: Any = "y") -> GraphSpec:
-    shapes = {name: {"shape": shape} for name, shape in (inputs or {"x": [4]}).items()}
-    return GraphSpec.model_validate({"inputs": shapes, "nodes": nodes, "edges": edges, "outputs": outputs})
+def over_x(nodes: dict, edges: dict, inputs: dict | None = None, outputs: Any = "y") -> GraphSpec:
+    """A graph that reads four numbers, unless something else is said."""
+    return graph(inputs or {"x": [4]}, nodes, edges, outputs)
 
 
-def chain(size: int) -> GraphSpec:
-    return graph(
-        {"h": {"size": size, "activation": "relu"}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear"}
-    )
+def sized(size: int) -> GraphSpec:
+    return chain(node(size, "relu"))
 
 
 @st.composite
@@ -40,7 +39,7 @@ def graphs(draw: st.DrawFn, names: tuple[str, ...] = POOL) -> GraphSpec:
         }
         for name in order
     }
-    return graph({**nodes, "y": {"size": 3}}, edges)
+    return over_x({**nodes, "y": {"size": 3}}, edges)
 
 
 @st.composite

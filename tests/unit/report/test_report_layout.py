@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 import graphlay
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_graphs import LONG, WIDE, graph, graphs, histories
+from report_graphs import LONG, WIDE, graphs, histories, over_x
 
 from dagrow.report import History
 from dagrow.report.picture.boxes import box
@@ -95,7 +95,7 @@ def test_any_sizes(data):
 
 
 def test_a_chain_is_straight():
-    spec = graph({name: {"size": 2} for name in "abcy"}, {f"{u} -> {v}": "linear" for u, v in pairwise("xabcy")})
+    spec = over_x({name: {"size": 2} for name in "abcy"}, {f"{u} -> {v}": "linear" for u, v in pairwise("xabcy")})
     layout = Drawing.of(History(spec)).layout
     assert layout.layers == {name: layer for layer, name in enumerate("xabcy")}
     assert len({at.centre[0] for at in layout.boxes.values()}) == 1
@@ -103,7 +103,7 @@ def test_a_chain_is_straight():
 
 
 def test_the_layout_depends_on_nothing_but_the_graph():
-    spec = graph(
+    spec = over_x(
         {name: {"size": 2} for name in "abcy"},
         {f"{u} -> {v}": "linear" for u, v in [*pairwise("xabcy"), ("x", "c"), ("a", "y"), ("x", "y")]},
     )
@@ -112,7 +112,7 @@ def test_the_layout_depends_on_nothing_but_the_graph():
 
 def test_text_stays_inside_its_box():
     nodes = {LONG: {"size": 2, "norm": "batch", "activation": "softplus", "dropout": 0.25}, "y": {"size": 2}}
-    drawing = Drawing.of(History(graph(nodes, {f"x -> {LONG}": "linear", f"{LONG} -> y": "linear"})))
+    drawing = Drawing.of(History(over_x(nodes, {f"x -> {LONG}": "linear", f"{LONG} -> y": "linear"})))
     found = box(drawing.lives.nodes[LONG], None, 1)
     assert len(LONG) == 80
     assert "".join(line.text for line in found.lines if line.bold) == LONG

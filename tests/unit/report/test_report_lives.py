@@ -1,7 +1,7 @@
 """`lives`: when nodes and edges came and went, from the graphs alone; and how changes are told in short."""
 
 from hypothesis import given, settings
-from report_graphs import chain, graph, histories
+from report_graphs import histories, over_x, sized
 
 from dagrow.graph import Dag, changes
 from dagrow.report import GrowthStep, History
@@ -19,22 +19,28 @@ def followed(*graphs):
 
 
 def test_a_node_that_grows_keeps_account_of_each_step():
-    found = followed(chain(2), chain(6), chain(6), chain(7))
+    found = followed(sized(2), sized(6), sized(6), sized(7))
     assert found.nodes["h"].parts == (Part(0, 2), Part(1, 4), Part(3, 1))
     assert found.nodes["h"].born == 0
     assert all((life.born, life.gone) == (0, None) for life in found.edges.values())
 
 
 def test_what_is_lost_is_taken_from_the_youngest():
-    assert followed(chain(2), chain(6), chain(7), chain(3)).nodes["h"].parts == (Part(0, 2), Part(1, 1))
-    assert followed(chain(3), chain(6), chain(1)).nodes["h"].parts == (Part(0, 1),)
-    assert followed(chain(3), chain(6), chain(3), chain(5)).nodes["h"].parts == (Part(0, 3), Part(3, 2))
+    assert followed(sized(2), sized(6), sized(7), sized(3)).nodes["h"].parts == (
+        Part(0, 2),
+        Part(1, 1),
+    )
+    assert followed(sized(3), sized(6), sized(1)).nodes["h"].parts == (Part(0, 1),)
+    assert followed(sized(3), sized(6), sized(3), sized(5)).nodes["h"].parts == (
+        Part(0, 3),
+        Part(3, 2),
+    )
 
 
 def test_nodes_and_edges_come_and_go():
-    small = graph(TWO, PATH)
-    skip = graph(TWO, {**PATH, "x -> y": "linear"})
-    deep = graph({**TWO, "k": {"size": 4}}, {"x -> h": "linear", "h -> k": "linear", "k -> y": "linear"})
+    small = over_x(TWO, PATH)
+    skip = over_x(TWO, {**PATH, "x -> y": "linear"})
+    deep = over_x({**TWO, "k": {"size": 4}}, {"x -> h": "linear", "h -> k": "linear", "k -> y": "linear"})
     found = followed(small, skip, deep, small)
     node = found.nodes["k"]
     assert (node.born, node.gone, node.parts, node.dag) == (2, 3, (Part(2, 4),), Dag.of(deep))
@@ -43,8 +49,8 @@ def test_nodes_and_edges_come_and_go():
 
 
 def test_an_edge_with_another_op_is_born_again():
-    bare = graph(TWO, {**PATH, "h -> y": {"op": "linear", "bias": False}})
-    life = followed(graph(TWO, PATH), bare).edges[EdgeId("h", "y")]
+    bare = over_x(TWO, {**PATH, "h -> y": {"op": "linear", "bias": False}})
+    life = followed(over_x(TWO, PATH), bare).edges[EdgeId("h", "y")]
     assert (life.born, life.gone, life.op.has_bias) == (1, None, False)
 
 
@@ -67,24 +73,24 @@ def test_at_the_end_there_is_what_is_alive(history):
 
 
 def test_changes_in_short():
-    small = graph(TWO, PATH)
-    deep = graph({**TWO, "k": {"size": 4}}, {"x -> h": "linear", "h -> k": "linear", "k -> y": "linear"})
-    other = graph({**TWO, "h": {"size": 2, "activation": "relu"}}, {**PATH, "x -> y": {"op": "linear", "bias": False}})
+    small = over_x(TWO, PATH)
+    deep = over_x({**TWO, "k": {"size": 4}}, {"x -> h": "linear", "h -> k": "linear", "k -> y": "linear"})
+    other = over_x({**TWO, "h": {"size": 2, "activation": "relu"}}, {**PATH, "x -> y": {"op": "linear", "bias": False}})
     assert brief(changes(small, small)) == ""
-    assert brief(changes(chain(2), chain(6))) == "h +4"
-    assert brief(changes(chain(6), chain(2))) == "h −4"
+    assert brief(changes(sized(2), sized(6))) == "h +4"
+    assert brief(changes(sized(6), sized(2))) == "h −4"
     assert brief(changes(small, deep)) == "new k, removed h → y"
     assert brief(changes(deep, small)) == "new h → y, removed k"
     assert brief(changes(small, other)) == "new x → y, changed h"
-    bias = graph({**TWO, "h": {"size": 2, "activation": "relu"}}, {**PATH, "x -> y": "linear"})
+    bias = over_x({**TWO, "h": {"size": 2, "activation": "relu"}}, {**PATH, "x -> y": "linear"})
     assert brief(changes(other, bias)) == "changed x → y"
 
 
 def test_steps_without_an_effect():
     steps = (
-        GrowthStep(1, chain(2)),
-        GrowthStep(2, chain(2), gain=0.5),
-        GrowthStep(3, chain(4)),
-        GrowthStep(4, chain(4)),
+        GrowthStep(1, sized(2)),
+        GrowthStep(2, sized(2), gain=0.5),
+        GrowthStep(3, sized(4)),
+        GrowthStep(4, sized(4)),
     )
-    assert History(chain(2), steps).effects == (False, True, True, False)
+    assert History(sized(2), steps).effects == (False, True, True, False)

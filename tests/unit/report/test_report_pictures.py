@@ -10,18 +10,18 @@ import matplotlib
 import pytest
 from hypothesis import HealthCheck, given, settings
 from matplotlib.image import imread
-from report_graphs import WIDE, chain, graph, histories
+from report_graphs import WIDE, histories, over_x, sized
 
 from dagrow.errors import DagrowError
 from dagrow.report import GrowthStep, History, write_picture
 from dagrow.report.picture.figure import draw
 
 GROWN = History(
-    chain(2),
+    sized(2),
     (
-        GrowthStep(1, chain(6), gain=0.5, held_out_gain=-0.25, loss=1.0),
-        GrowthStep(2, chain(6), note="y update", gain=0.25),
-        GrowthStep(3, chain(6), note="nothing gains"),
+        GrowthStep(1, sized(6), gain=0.5, held_out_gain=-0.25, loss=1.0),
+        GrowthStep(2, sized(6), note="y update", gain=0.25),
+        GrowthStep(3, sized(6), note="nothing gains"),
     ),
     first_loss=2.0,
     last_loss=0.5,
@@ -34,7 +34,7 @@ def texts(svg: bytes) -> list[str]:
 
 
 def test_a_graph_says_what_it_is():
-    spec = graph(
+    spec = over_x(
         {
             "c": {"size": 4, "norm": "batch", "activation": "relu", "pool": "global_average"},
             "k": {"size": 1},
@@ -75,26 +75,26 @@ def test_the_picture_follows_the_graph(tmp_path):
         root = ElementTree.fromstring(draw(History(spec), "svg", title="t"))
         return [float(root.attrib[side].removesuffix("pt")) for side in ("width", "height")]
 
-    small = inches(chain(2))
+    small = inches(sized(2))
     names = WIDE[:38]
     edges = {f"x -> {name}": "linear" for name in names[:19]} | {
         f"{one} -> {two}": "linear" for one, two in zip(names[:19], names[19:], strict=True)
     }
     wide = inches(
-        graph({name: {"size": 2} for name in (*names, "y")}, edges | {f"{n} -> y": "linear" for n in names[19:]})
+        over_x({name: {"size": 2} for name in (*names, "y")}, edges | {f"{n} -> y": "linear" for n in names[19:]})
     )
     assert max(small) < 500
     assert wide[0] > 1200
     path = tmp_path / "picture.png"
-    write_picture(History(chain(2)), path, title="t")
+    write_picture(History(sized(2)), path, title="t")
     height, width = imread(path).shape[:2]
     assert width / height == pytest.approx(small[0] / small[1], rel=0.01)
     assert 300 < width < 1200
 
 
 def test_seventy_steps_stay_on_the_page():
-    steps = tuple(GrowthStep(number, chain(2 + number), gain=1 / number) for number in range(1, 71))
-    root = ElementTree.fromstring(draw(History(chain(2), steps), "svg", title="t"))
+    steps = tuple(GrowthStep(number, sized(2 + number), gain=1 / number) for number in range(1, 71))
+    root = ElementTree.fromstring(draw(History(sized(2), steps), "svg", title="t"))
     assert float(root.attrib["height"].removesuffix("pt")) < 900
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from zoo import graph
 
 from dagrow.errors import SpecError
 from dagrow.spec import GraphPatch, GraphSpec, dump_graph, graph_hash, read_graph
@@ -20,9 +21,8 @@ SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 NAMES = ("a", "b", "c", "d", "e")
 
 
-def spec(nodes: dict, edges: dict, inputs: dict | None = None, outputs: Any = "y") -> GraphSpec:
-    shapes = {name: {"shape": shape} for name, shape in (inputs or {"x": [4]}).items()}
-    return GraphSpec.model_validate({"inputs": shapes, "nodes": nodes, "edges": edges, "outputs": outputs})
+def drawn(nodes: dict, edges: dict, inputs: dict | None = None, outputs: Any = "y") -> GraphSpec:
+    return graph(inputs or {"x": [4]}, nodes, edges, outputs)
 
 
 @st.composite
@@ -37,7 +37,7 @@ def specs(draw: st.DrawFn) -> GraphSpec:
     op = st.sampled_from(["linear", "identity", {"op": "linear", "bias": False}])
     edges = {f"{source} -> {target}": draw(op) for source, target in pairs}
     inputs = draw(st.sampled_from([{"x": [4]}, {"z": [4], "x": [4]}, {"x": [4], "z": [4]}]))
-    return spec({**nodes, "y": {"size": 2}}, edges, inputs, draw(st.sampled_from([["y"], ["y", "a"], ["a", "y"]])))
+    return drawn({**nodes, "y": {"size": 2}}, edges, inputs, draw(st.sampled_from([["y"], ["y", "a"], ["a", "y"]])))
 
 
 def shuffled(value: Any, seed: int) -> Any:
@@ -80,8 +80,8 @@ def test_the_shipped_specs_are_all_different():
 
 
 def test_the_spelling_of_defaults_does_not_matter():
-    one = spec({"y": {"size": 2}}, {"x -> y": "linear"})
-    two = spec(
+    one = drawn({"y": {"size": 2}}, {"x -> y": "linear"})
+    two = drawn(
         {"y": {"size": 2, "merge": "sum", "dropout": 0}}, {"x->y": {"op": "linear", "bias": True}}, outputs=["y"]
     )
     assert graph_hash(one) == graph_hash(two)
@@ -91,10 +91,10 @@ def test_what_order_says_is_part_of_it():
     nodes = {"a": {"size": 1}, "b": {"size": 1}, "c": {"merge": "concat"}, "y": {"size": 2}}
     edges = {"x -> a": "linear", "x -> b": "linear", "a -> c": "identity", "b -> c": "identity", "c -> y": "linear"}
     turned = {**{e: op for e, op in edges.items() if e != "a -> c"}, "a -> c": "identity"}
-    assert graph_hash(spec(nodes, edges)) != graph_hash(spec(nodes, turned))
+    assert graph_hash(drawn(nodes, edges)) != graph_hash(drawn(nodes, turned))
     two = {"y": {"size": 2}}, {"x -> y": "linear", "z -> y": "linear"}
-    assert graph_hash(spec(*two, {"x": [4], "z": [4]})) != graph_hash(spec(*two, {"z": [4], "x": [4]}))
-    assert graph_hash(spec(*two, outputs=["y", "y"])) != graph_hash(spec(*two))
+    assert graph_hash(drawn(*two, {"x": [4], "z": [4]})) != graph_hash(drawn(*two, {"z": [4], "x": [4]}))
+    assert graph_hash(drawn(*two, outputs=["y", "y"])) != graph_hash(drawn(*two))
 
 
 @given(one=specs(), two=specs())
@@ -109,7 +109,7 @@ def test_it_is_the_same_in_every_process_and_release():
     words, environment = [sys.executable, "-c", program], {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == graph_hash(read_graph(ROOT / "specs" / "digits_skip.yaml")[0])
-    assert graph_hash(spec({"y": {"size": 2}}, {"x -> y": "linear"})) == KNOWN
+    assert graph_hash(drawn({"y": {"size": 2}}, {"x -> y": "linear"})) == KNOWN
 
 
 KNOWN = "24e6b66dc1f4015a2af732e2733758590966a83b791a643ba5914f56130821ef"
@@ -129,16 +129,16 @@ def test_a_patch_of_nothing_is_empty(one):
 
 
 def test_a_patch_says_only_what_changes():
-    small = spec({"h": {"size": 2}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear"})
-    wide = spec({"h": {"size": 5}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear"})
-    deep = spec({"h": {"size": 5}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear", "x -> y": "linear"})
+    small = drawn({"h": {"size": 2}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear"})
+    wide = drawn({"h": {"size": 5}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear"})
+    deep = drawn({"h": {"size": 5}, "y": {"size": 2}}, {"x -> h": "linear", "h -> y": "linear", "x -> y": "linear"})
     assert GraphPatch.between(small, wide).plain == {"nodes": {"put": {"h": {"size": 5}}}}
     assert GraphPatch.between(wide, deep).plain == {"edges": {"put": {"x -> y": "linear"}}}
     assert GraphPatch.between(deep, wide).plain == {"edges": {"removed": ["x -> y"]}}
 
 
 def test_a_patch_that_makes_no_graph_is_refused():
-    one = spec({"y": {"size": 2}}, {"x -> y": "linear"})
+    one = drawn({"y": {"size": 2}}, {"x -> y": "linear"})
     with pytest.raises(SpecError, match="nodes"):
         GraphPatch.model_validate({"nodes": {"put": {"h": {"size": "large"}}}}).applied(one)
     with pytest.raises(SpecError, match="edges"):

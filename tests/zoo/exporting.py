@@ -1,29 +1,10 @@
-"""Small graphs named after what is hard about them, and networks with nothing left at its default."""
+"""Graphs that are hard to write as source code, to trace and to convert."""
 
-from __future__ import annotations
-
-import random
-from typing import Any
-
-import torch
-
-from dagrow.build import Network, build
 from dagrow.ops import ACTIVATIONS
 from dagrow.spec import GraphSpec
+from zoo.graphs import graph
 
-
-def graph(inputs: dict[str, Any], nodes: dict[str, Any], edges: dict[str, Any], *outputs: str) -> GraphSpec:
-    return GraphSpec.model_validate(
-        {
-            "inputs": {name: x if isinstance(x, dict) else {"shape": x} for name, x in inputs.items()},
-            "nodes": nodes,
-            "edges": edges,
-            "outputs": list(outputs),
-        }
-    )
-
-
-ZOO: dict[str, GraphSpec] = {
+EXPORTING: dict[str, GraphSpec] = {
     "mlp": graph(
         {"x": [6]},
         {"h": {"size": 5, "activation": "selu", "dropout": 0.25}, "y": {"size": 3}},
@@ -164,8 +145,7 @@ ZOO: dict[str, GraphSpec] = {
             "image -> z": "linear",
             "z -> y": "linear",
         },
-        "z",
-        "y",
+        ["z", "y"],
     ),
     "all_activations": graph(
         {"x": [3]},
@@ -236,8 +216,7 @@ ZOO: dict[str, GraphSpec] = {
         {"x": [3]},
         {"h": {"activation": "relu"}, "y": {}},
         {"x -> h": "identity", "x -> y": "identity"},
-        "h",
-        "y",
+        ["h", "y"],
     ),
     "nasty_names": graph(
         {"inf": [3], "l": [3], "a_to_b_to_c": [3], "x_norm": [3]},
@@ -284,50 +263,6 @@ ZOO: dict[str, GraphSpec] = {
             f"{'n' * 80} -> {'n' * 79}m": "linear",
             f"{'n' * 79}m -> nn": "linear",
         },
-        "nn",
-        "linear",
-        "relu",
-        "val_0",
+        ["nn", "linear", "relu", "val_0"],
     ),
 }
-
-
-def network_of(spec: GraphSpec) -> Network:
-    """A network whose norms have statistics and scales of their own, in training mode."""
-    network = build(spec, seed=3)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for value in (*network.parameters(), *network.buffers()):
-            if value.dim() == 1 and value.is_floating_point():
-                value.add_(0.5 * torch.rand(value.shape, generator=generator))
-    return network
-
-
-def random_graph(draw: random.Random) -> GraphSpec:
-    """Vectors under names of every length, sums and concats of all widths: for the layout of the source."""
-
-    def name(stem: str) -> str:
-        return stem + "_" * (longest > 3) + "".join(draw.choices("abcdexyz_", k=draw.randint(0, longest)))
-
-    longest = draw.choice((2, 10, 25, 60))
-    inputs = [name(f"i{k}") for k in range(draw.randint(1, 4))]
-    nodes: dict[str, Any] = {}
-    edges: dict[str, Any] = {}
-    for k in range(draw.randint(2, 6)):
-        before = [*inputs, *nodes]
-        parents = before[-1:] if k == 0 else draw.sample(before, k=draw.randint(1, len(before)))
-        node = name(f"v{k}")
-        nodes[node] = {
-            "size": 4 * len(parents),
-            "merge": draw.choice(("sum", "concat")),
-            "norm": draw.choice(("none", "batch", "layer")),
-            "activation": draw.choice(("identity", "relu", "leaky_relu")),
-            "dropout": draw.choice((0.0, 0.5)),
-        }
-        edges.update({f"{parent} -> {node}": {"op": "linear", "bias": draw.random() < 0.8} for parent in parents})
-    read = {edge.split(" -> ")[0] for edge in edges}
-    last = list(nodes)[-1]
-    edges.update({f"{lost} -> {last}": "linear" for lost in inputs if lost not in read})
-    nodes[last].update(merge="sum")
-    outputs = [node for node in nodes if node not in read]
-    return graph({key: [4] for key in inputs}, nodes, edges, *outputs)

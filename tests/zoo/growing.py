@@ -1,24 +1,11 @@
-"""Small graphs, each named after what makes it hard, for properties that hold of every graph."""
+"""Graphs that are hard to grow, for properties that hold of every graph."""
 
-from reference_network import graph
+from zoo.graphs import conv, graph, node, transposed
 
 BARE = {"op": "linear", "bias": False}
 MAX = {"kind": "max", "kernel": 2}
 
-
-def conv(**fields):
-    return {"op": "conv2d", **fields}
-
-
-def transposed(**fields):
-    return {"op": "conv_transpose2d", **fields}
-
-
-def node(size, activation="identity", **fields):
-    return {"size": size, "activation": activation, **fields}
-
-
-ZOO = {
+GROWING = {
     "mlp": graph(
         {"x": [5]},
         {"h": node(2, "selu"), "k": node(2, "gelu"), "y": 3},
