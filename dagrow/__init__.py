@@ -22,10 +22,12 @@ from dagrow.graph import Dag, cost, load_graph, load_run
 from dagrow.growth import grow
 from dagrow.methods import register_method
 from dagrow.ops import Op, register_op
+from dagrow.page import report as write_report
 from dagrow.planner import Candidate, Plan, apply, warning_of_width
 from dagrow.planner import propose as _propose
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, RunSpec, save_graph
+from dagrow.spot import Spot, Widening, spot, spot_run
 
 propose = warning_of_width(_propose)
 
@@ -50,7 +52,9 @@ __all__ = [
     "RunError",
     "RunSpec",
     "SpecError",
+    "Spot",
     "TrainedModel",
+    "Widening",
     "apply",
     "build",
     "compare",
@@ -69,4 +73,7 @@ __all__ = [
     "revert",
     "save_graph",
     "show",
+    "spot",
+    "spot_run",
+    "write_report",
 ]

@@ -124,13 +124,13 @@ def measure(
         before, after = evaluator.measure(list(winners.values()))
         start, held = before.everywhere, before.held_out if evaluator.held_out else None
         gains = {
-            i: (start - m.everywhere, before.held_out - m.held_out, significance * m.error)
+            i: (start - m.everywhere, before.held_out - m.held_out, significance * m.error, m.error)
             for i, m in zip(winners, after, strict=True)
         }
     else:
         # The search saw every sample already.
         held, start = None, next(iter(final[i].start for i in winners))
-        gains = {i: (start - final[i].loss, math.nan, 0.0) for i in winners}
+        gains = {i: (start - final[i].loss, math.nan, 0.0, 0.0) for i in winners}
     candidates = []
     for i, draft in enumerate(drafts):
         result = Result(winners.get(i), gains.get(i), held is not None)

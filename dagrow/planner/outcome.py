@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dagrow.graph import Cost
-from dagrow.planner.candidate import Candidate
+from dagrow.planner.candidate import Candidate, GainEstimate
 from dagrow.planner.kinds import Proposal, Solution
 from dagrow.planner.simulated_change import Trial
 
@@ -17,17 +17,18 @@ class Result:
 
     Attributes:
         winner: the change and its amplitude; None where no amplitude gains.
-        gains: over all samples and over the held-out ones, and what the latter must exceed; None where not measured.
+        gains: over all samples and over the held-out ones, what the latter must exceed, and its standard error; None
+            where not measured.
         held: whether there are held-out samples.
     """
 
     winner: tuple[Trial, float] | None
-    gains: tuple[float, float, float] | None
+    gains: tuple[float, float, float, float] | None
     held: bool
 
     def candidate(self, draft: Proposal, variant: Solution, slope: float | None) -> Candidate:
         """The candidate of the draft: with its gains, or with the reason why it is rejected."""
-        (gain, held_gain, needed), rejected = self.gains or (0.0, 0.0, 0.0), ""
+        (gain, held_gain, needed, error), rejected = self.gains or (0.0, 0.0, 0.0, 0.0), ""
         if self.winner is None:
             rejected = "no amplitude lowers the loss"
         elif variant.trial.fixed:
@@ -60,6 +61,7 @@ class Result:
             rejected=rejected,
             trial=trial,
             why=variant.why,
+            estimate=self.gains and GainEstimate(gain, held_gain if self.held else None, error or None),
         )
 
 
