@@ -22,11 +22,13 @@ from dagrow.graph import Dag, cost, load_graph, load_run
 from dagrow.growth import grow
 from dagrow.methods import register_method
 from dagrow.ops import Op, register_op
+from dagrow.page import report as write_report
 from dagrow.planner import Candidate, Plan, apply, register_candidate_type, register_selection, warning_of_width
 from dagrow.planner import propose as _propose
 from dagrow.registry import load_plugins
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, ProposalOptions, RunSpec, save_graph
+from dagrow.spot import Spot, Widening, spot, spot_run
 
 propose = warning_of_width(_propose)
 
@@ -53,7 +55,9 @@ __all__ = [
     "RunError",
     "RunSpec",
     "SpecError",
+    "Spot",
     "TrainedModel",
+    "Widening",
     "apply",
     "build",
     "compare",
@@ -76,4 +80,7 @@ __all__ = [
     "revert",
     "save_graph",
     "show",
+    "spot",
+    "spot_run",
+    "write_report",
 ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from dagrow.cli.commands import COMMANDS
 from dagrow.cli.ending import run_command
 from dagrow.errors import DagrowError, listed
 from dagrow.export import EXPORTERS
@@ -24,12 +25,30 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="dagrow",
-    help="Grow neural-network architectures while they train: YAML graphs in, plain PyTorch out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from dagrow import __version__
+
+        echo(f"dagrow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Grow neural-network architectures while they train: YAML graphs in, plain PyTorch out."""
+
 
 RunFile = Annotated[str, typer.Argument(metavar="RUN.yaml", help="A run file: graph, data, training, growth.")]
 _MOMENT = "A run or graph file, a run directory, or DIR@STEP for a growth step of it; start and end are steps."
@@ -88,11 +107,16 @@ def check(
     if file is None:
         raise DagrowError("give a file to check, or --schema")
     from dagrow.graph import Dag, load_run
+    from dagrow.planner import possibilities, possibilities_text
     from dagrow.report.advice import advice
     from dagrow.report.describe import describe
 
     run = load_run(file)
-    echo(describe(Dag.of(run.graph)))
+    dag = Dag.of(run.graph)
+    echo(describe(dag))
+    growth = run.growth
+    found = possibilities(dag, growth.candidates, growth.nodes, growth.new_node)
+    echo(f"\n{possibilities_text(found)}")
     if run.model_fields_set != {"graph"}:
         # A graph alone says nothing of how it is to be trained and grown.
         for sentence in advice(run):
@@ -255,6 +279,10 @@ def _reporter(quiet: bool = False) -> Iterator[Reporter]:
             yield bar
     else:
         yield PlainLines()
+
+
+for _command in COMMANDS:
+    app.command(epilog=f"Example: {_command.example}")(_command.function)
 
 
 @app.callback()

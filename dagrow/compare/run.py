@@ -15,7 +15,7 @@ from dagrow.compare.runs import Cell, grown_cells, rows, scratch_cells
 from dagrow.compare.spec import CompareSpec
 from dagrow.compare.summary import Finished
 from dagrow.errors import DagrowError, RunError
-from dagrow.report import Reporter, Silent
+from dagrow.report import Reporter, Silent, show_metrics
 
 
 def compare(
@@ -155,3 +155,7 @@ class _Titled:
     def advance(self) -> None:
         """Moves the bar."""
         self.reporter.advance()
+
+    def show_metrics(self, text: str) -> None:
+        """Those of the cell's last epoch."""
+        show_metrics(self.reporter, text)

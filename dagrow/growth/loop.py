@@ -10,9 +10,9 @@ from dagrow.flop_counter import MacCounter, counted
 from dagrow.growth.counterfactual import Counterfactual, measure_later_gain
 from dagrow.growth.final_training import begin_finish, ends_worse, floor, over_fit, set_rates, take_back
 from dagrow.growth.growth_step import StepOutcome, growth_step, removal_step
-from dagrow.growth.messages import calibration_text, removal_text, step_text
+from dagrow.growth.messages import calibration_text, epoch_text, removal_text, step_text
 from dagrow.journal.events import SCHEMA
-from dagrow.report import Reporter
+from dagrow.report import Reporter, show_metrics
 from dagrow.runs.recorder import RunRecorder
 from dagrow.runs.result import GrowthResult
 from dagrow.training.annealing import after_pass
@@ -99,6 +99,7 @@ class Loop:
         told = take_back(self.task, state, trained.loss, before) if watched else None
         judged = self._monitored_loss(trained.loss)
         state.progress = done = after_training(spec, state.progress, *judged)
+        show_metrics(self.reporter, epoch_text(done.epoch, trained.loss, self.judged))
         if told:
             self.record.write("taken_back", epoch=done.epoch, seconds=seconds, reason=told, **trained.entries)
             self.reporter.say(f"epoch {done.epoch}: {told}")

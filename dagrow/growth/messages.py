@@ -36,6 +36,18 @@ def step_text(outcome: StepOutcome, state: RunState, test: Score) -> str:
     return f"{line}{told}{_tried(outcome.entries)}\n{_others(outcome)}"
 
 
+def epoch_text(epoch: int, loss: float, validation: Score | None) -> str:
+    """The metrics of an epoch in short.
+
+    Args:
+        epoch: its number, from 1.
+        loss: mean of the training loss over it.
+        validation: the score on validation samples, where it is known.
+    """
+    judged = "" if validation is None else f", validation {validation}"
+    return f"epoch {epoch}: loss {loss:.4g}{judged}"
+
+
 def removal_text(outcome: StepOutcome) -> str:
     """What was taken away after an insertion, in a line."""
     if outcome.made is None:

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dagrow.graph import Cost
 from dagrow.methods import Explanation
 from dagrow.planner.origin import Origin
 from dagrow.planner.simulated_change import Trial
+
+
+class GainEstimate(NamedTuple):
+    """A gain as it was measured at the best amplitude, whether or not it counts.
+
+    Attributes:
+        gain: drop of the mean loss over all samples.
+        held_out_gain: the same on held-out samples; None without such.
+        standard_error: of the held-out gain; None where the samples are too few to know.
+    """
+
+    gain: float
+    held_out_gain: float | None
+    standard_error: float | None
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,7 @@ class Candidate:
         measured_on: the network that it was measured on.
         still: whether it changes nothing when it enters, so that its gain says nothing about it.
         why: what its method has to tell about it, if anything.
+        estimate: its gain as it was measured, also where it is rejected for it; None where nothing was measured.
     """
 
     kind: str
@@ -54,6 +70,7 @@ class Candidate:
     measured_on: Origin | None = None
     still: bool = False
     why: Explanation | None = None
+    estimate: GainEstimate | None = None
 
     @property
     def first_order_gain(self) -> float | None:

@@ -124,7 +124,10 @@ def measure(
         start, held = before.everywhere, before.held_out if evaluator.held_out else None
         gains = {
             i: Gains(
-                start - m.everywhere, None if held is None else before.held_out - m.held_out, significance * m.error
+                start - m.everywhere,
+                None if held is None else before.held_out - m.held_out,
+                significance * m.error,
+                m.error,
             )
             for i, m in zip(winners, after, strict=True)
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dagrow.graph import Cost
-from dagrow.planner.candidate import Candidate
+from dagrow.planner.candidate import Candidate, GainEstimate
 from dagrow.planner.kinds import Proposal, Solution
 from dagrow.planner.scaling import Gains
 from dagrow.planner.simulated_change import Trial
@@ -42,6 +42,7 @@ def measured(
         rejected=rejected,
         trial=winner[0] if winner is not None and made else None,
         why=variant.why,
+        estimate=None if gains is None else GainEstimate(gains.everywhere, gains.held_out, gains.error or None),
     )
 
 

@@ -29,11 +29,13 @@ class Gains:
         everywhere: over all samples.
         held_out: over the held-out ones; None without such.
         needed: what the latter must exceed where parameters are added.
+        error: standard error of the latter; 0 where it is not known.
     """
 
     everywhere: float
     held_out: float | None = None
     needed: float = 0.0
+    error: float = 0.0
 
 
 class Scaling(ABC):

@@ -3,19 +3,21 @@
 from dagrow.report.difference import GraphDiff
 from dagrow.report.history import GrowthStep, History
 from dagrow.report.pictures import picture_format, write_picture, write_scene
-from dagrow.report.progress import PlainLines, ProgressBar, Reporter, Silent
+from dagrow.report.progress import LiveReporter, PlainLines, ProgressBar, Reporter, Silent, show_metrics
 from dagrow.report.table import number, table
 
 __all__ = [
     "GraphDiff",
     "GrowthStep",
     "History",
+    "LiveReporter",
     "PlainLines",
     "ProgressBar",
     "Reporter",
     "Silent",
     "number",
     "picture_format",
+    "show_metrics",
     "table",
     "write_picture",
     "write_scene",

@@ -1,6 +1,7 @@
 """What experience says about the settings of a run; the evidence is in docs/explanation/generalisation.md.
 
-A new piece of advice is a line of `ADVICE`.
+A new piece of advice is a line of `ADVICE`. Nobody is advised against a default: what would replace another value than
+the default is told only where the file sets that entry.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ class Advice(NamedTuple):
     Attributes:
         fits: whether a run is in the situation, with settings that fit it badly or might fit it better.
         says: what to try, and why.
+        replaces: the entry of the growth section whose value it finds fault with; empty where it only adds something.
     """
 
     fits: Callable[[RunSpec], bool]
     says: str
+    replaces: str = ""
 
 
 def _trains(run: RunSpec) -> bool:
@@ -44,10 +47,12 @@ ADVICE: tuple[Advice, ...] = (
     Advice(
         lambda run: not _trains(run) and run.growth.fill,
         "nothing is trained: with 'growth.fill: false' no neurons come that are in the noise, where they only cost",
+        "fill",
     ),
     Advice(
         lambda run: _trains(run) and not run.growth.fill and run.growth.significance > 0,
         "training follows: with 'growth.fill: true' neurons that are in the noise come too, and learn",
+        "fill",
     ),
     Advice(
         lambda run: _trains(run) and run.training.final_epochs > 0 and _steady(run),
@@ -61,10 +66,12 @@ ADVICE: tuple[Advice, ...] = (
             and run.growth.completion == "nonlinear"
         ),
         "nodes only widen: 'growth.completion: none' is as good mostly, at a tenth of the work of growth and less",
+        "completion",
     ),
     Advice(
         lambda run: _trains(run) and _normed(run),
         "there is a batch norm: compare with 'method: random', which did as well unless layers were thin",
+        "method",
     ),
     Advice(
         lambda run: run.growth.method == "firefly" and run.growth.in_a_row == 1,
@@ -82,4 +89,5 @@ def advice(run: RunSpec) -> list[str]:
     """
     if run.growth.budget.steps == 0:
         return []
-    return [each.says for each in ADVICE if each.fits(run)]
+    given = run.growth.model_fields_set
+    return [each.says for each in ADVICE if (not each.replaces or each.replaces in given) and each.fits(run)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dagrow.errors import DagrowError, listed
 from dagrow.methods import Scene
 from dagrow.report.history import History
-from dagrow.spec import write_atomically
+from dagrow.report.marks import Bar, NodeMark
+from dagrow.spec import GraphSpec, write_atomically
 
 FORMATS = ("svg", "png")
 _PACKAGES = ("matplotlib", "graphlay")
@@ -52,12 +54,68 @@ def write_picture(history: History, path: Path, *, title: str, note: str = "") -
     Raises:
         DagrowError: if the suffix is unknown, a package is missing or the file cannot be written.
     """
-    form = picture_format(path)
+    _write(picture_bytes(history, picture_format(path), title=title, note=note), path)
+
+
+def picture_bytes(history: History, form: str, *, title: str, note: str = "") -> bytes:
+    """As `write_picture`, not written anywhere; ``form`` is one of `FORMATS`.
+
+    Raises:
+        DagrowError: if a package is missing.
+    """
     need_packages(*_PACKAGES)
     from dagrow.report.picture.figure import draw
 
-    content = draw(history, form, title=title, note=note)
+    return draw(history, form, title=title, note=note)
+
+
+def write_marked_picture(
+    graph: GraphSpec,
+    path: Path,
+    marks: Mapping[str, NodeMark],
+    bars: Sequence[Bar],
+    bars_title: str,
+    *,
+    title: str,
+    note: str = "",
+) -> None:
+    """Draws a graph whose nodes are marked by a share, and beside it some bars.
+
+    Args:
+        graph: what to draw.
+        path: the file; its suffix says the format.
+        marks: by node.
+        bars: beside the graph; none may be.
+        bars_title: stands above them.
+        title: stands above the picture.
+        note: a line below the title.
+
+    Raises:
+        DagrowError: if the suffix is unknown, a package is missing or the file cannot be written.
+    """
+    content = marked_picture_bytes(graph, picture_format(path), marks, bars, bars_title, title=title, note=note)
     _write(content, path)
+
+
+def marked_picture_bytes(
+    graph: GraphSpec,
+    form: str,
+    marks: Mapping[str, NodeMark],
+    bars: Sequence[Bar],
+    bars_title: str,
+    *,
+    title: str,
+    note: str = "",
+) -> bytes:
+    """As `write_marked_picture`, not written anywhere; ``form`` is one of `FORMATS`.
+
+    Raises:
+        DagrowError: if a package is missing.
+    """
+    need_packages(*_PACKAGES)
+    from dagrow.report.picture.marked import draw_marked
+
+    return draw_marked(graph, form, marks, bars, bars_title, title=title, note=note)
 
 
 def write_scene(scene: Scene, path: Path, *, title: str) -> None:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, runtime_checkable
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from dagrow.errors import printable_lines
 from dagrow.report.output import OutputError, echo, encodable
@@ -25,6 +32,20 @@ class Reporter(Protocol):
 
     def advance(self) -> None:
         """One unit of it is done."""
+
+
+@runtime_checkable
+class LiveReporter(Protocol):
+    """A reporter that also shows what changes all the time, such as the loss of the last epoch."""
+
+    def show_metrics(self, text: str) -> None:
+        """Takes the place of what was shown before."""
+
+
+def show_metrics(reporter: Reporter, text: str) -> None:
+    """Shows the metrics of the last epoch where a reporter has a place for them."""
+    if isinstance(reporter, LiveReporter):
+        reporter.show_metrics(text)
 
 
 class Silent:
@@ -65,12 +86,20 @@ class PlainLines:
 
 
 class ProgressBar:
-    """A bar below the lines, on a terminal. Use as a context manager."""
+    """A bar below the lines, on a terminal: the stage, time spent and left, metrics. Use as a context manager."""
 
     def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[metrics]}", markup=False),
+        )
         self.progress = Progress(*columns, console=console, transient=True)
-        self.task = self.progress.add_task("", total=None)
+        self.task = self.progress.add_task("", total=None, metrics="")
 
     def __enter__(self) -> ProgressBar:
         self.progress.start()
@@ -92,6 +121,10 @@ class ProgressBar:
     def advance(self) -> None:
         """Moves the bar."""
         self.progress.advance(self.task)
+
+    def show_metrics(self, text: str) -> None:
+        """Shows them behind the bar."""
+        self.progress.update(self.task, metrics=self._shown(text))
 
     def _shown(self, text: str) -> str:
         return encodable(printable_lines(text), self.progress.console.encoding)

@@ -10,6 +10,12 @@ from dagrow.errors import Problem, SpecError
 from dagrow.spec.data import drop_other_sources, sources
 from dagrow.spec.document import Path, read_value
 from dagrow.spec.edges import EDGES, tidy_edge
+from dagrow.spec.names import right_names
+
+NAMED: tuple[Path, ...] = (("training", "optimizer"), ("training", "scheduler"))
+"""Entries that name a class: text alone is its name."""
+KEPT = ("lr",)
+"""What such an entry keeps when it gets another name; the options of the class before go with it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,9 @@ class Override:
             path = (*EDGES, tidy_edge(path[-1]))
         elif path[:2] == EDGES and len(path) > 2:
             path = (*EDGES, tidy_edge(path[2]), *path[3:])
+        if names := right_names(path):
+            right = " or ".join(f"{name}={value.strip()}" for name in names)
+            raise SpecError([_refused(text, f"a run file has no entry '{key.strip()}': write {right}")])
         return cls(text, path, read)
 
 
@@ -81,10 +90,19 @@ def _set(data: dict[str, Any], override: Override) -> Path:
             raise SpecError([_refused(override.text, f"'{'.'.join(path[:depth])}' is a value, without fields")])
         _put(here, part, inner, override)
         here = inner
-    _put(here, path[-1], override.value, override)
+    _put(here, path[-1], _named(here, override) if path in NAMED else override.value, override)
     if path[0] == "data" and len(path) > 1 and path[1] in sources() and override.value is not None:
         drop_other_sources(data["data"], path[1])
     return made
+
+
+def _named(here: Any, override: Override) -> Any:
+    """The value of an entry that names a class: of a text, the entry with that name."""
+    if not isinstance(override.value, str):
+        return override.value
+    before = here.get(override.path[-1]) if isinstance(here, dict) else None
+    kept = {key: before[key] for key in KEPT if key in before} if isinstance(before, dict) else {}
+    return {"name": override.value, **kept}
 
 
 def _entry(here: Any, part: str, override: Override) -> Any:

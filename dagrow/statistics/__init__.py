@@ -1,6 +1,7 @@
 """One pass over data to moments: sums and counts, and what they are sums of."""
 
 from dagrow.statistics.activation_cache import CACHE_BYTES, ActivationCache, CachedBatch, check_loss
+from dagrow.statistics.bottleneck import NodeBottleneck, node_bottlenecks
 from dagrow.statistics.chain import chain_of, judged, labels_problem
 from dagrow.statistics.collect_moments import Statistics, collect, watched
 from dagrow.statistics.indexed_batches import FEW_SAMPLES, Batch, IndexedBatches, LossFunction, gathered, joined, rows
@@ -29,6 +30,7 @@ __all__ = [
     "CachedBatch",
     "IndexedBatches",
     "LossFunction",
+    "NodeBottleneck",
     "NodeMoments",
     "SiteLayout",
     "Statistics",
@@ -45,6 +47,7 @@ __all__ = [
     "labels_problem",
     "lasting_edges",
     "movable",
+    "node_bottlenecks",
     "node_features",
     "rows",
     "solve_update",

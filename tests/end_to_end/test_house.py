@@ -33,8 +33,8 @@ LAYERS = [
     {"training", "journal"},
     {"runs"},
     {"growth"},
-    {"compare"},
-    {"api"},
+    {"spot", "compare"},
+    {"page", "starter", "api"},
     {"cli"},
 ]
 """From the ground up. ``api.py`` takes a network or a run directory, so it stands above runs."""

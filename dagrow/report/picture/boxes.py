@@ -56,13 +56,21 @@ class Box:
         return _MARGIN[1]
 
 
-def box(life: NodeLife, number: int | None, ends: int) -> Box:
-    """The box of a node where so many edges end at one border; ``number`` is that of the step that removed it."""
+def box(life: NodeLife, number: int | None, ends: int, note: str = "") -> Box:
+    """The box of a node.
+
+    Args:
+        life: of the node.
+        number: of the step that removed it; None if it is there.
+        ends: how many edges end at one border.
+        note: last lines.
+    """
     lines = [LineStyle(piece, NAME, bold=True) for piece in _NAME_PIECE.findall(life.name)]
     lines += [LineStyle(text) for text in _facts(life)]
     lines += [LineStyle(piece, SMALL, MUTED) for text in _details(life) for piece in wrap(text, _LETTERS)]
     if number is not None:
         lines.append(LineStyle(f"removed in step {number}", SMALL, MUTED))
+    lines += [LineStyle(text, SMALL, bold=True) for text in note.splitlines()]
     return Box(tuple(lines), life.parts if len(life.parts) > 1 else (), ends)
 
 

@@ -31,7 +31,7 @@ def draw(history: History, form: str, *, title: str, note: str = "") -> bytes:
 
 def _figure(history: History, heading: list[LineStyle]) -> Figure:
     colours = step_colours(history.effects)
-    drawing = Drawing.of(history)
+    drawing = Drawing.on_a_page(history)
     layout = drawing.layout
     table = Table.of(history, colours, layout.height) if history.steps else None
     beside = (_BETWEEN + table.width, table.height) if table else (0.0, 0.0)

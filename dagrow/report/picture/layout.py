@@ -25,6 +25,8 @@ _TRIED: tuple[dict[str, Any], ...] = (
     *({**_MORE_BENDS, "seed": seed} for seed in range(4)),
     {**_MORE_BENDS, "coords": {"placement": "brandes_koepf"}},
 )
+_BESIDE_LABEL = 30.0
+"""Of an edge that runs sideways: what is left for its ends and head."""
 _MANY_EDGES = 200
 _TRIED_FOR_MANY: tuple[dict[str, Any], ...] = ({"effort": "fast", "coords": {"placement": "brandes_koepf"}},)
 """Above so many edges they lie too close for any of the other ways, each of which takes many times as long."""
@@ -76,19 +78,20 @@ class Layout:
     height: float
 
 
-def place(boxes: Mapping[str, Size], labels: Mapping[EdgeId, Size]) -> Layout:
+def place(boxes: Mapping[str, Size], labels: Mapping[EdgeId, Size], sideways: bool = False) -> Layout:
     """Lays out a graph.
 
     Args:
         boxes: width and height of each node.
         labels: of each edge, the width and height of its label.
+        sideways: layers go from left to right, not from top to bottom.
     """
     graph = graphlay.Graph()
     for name, (width, height) in boxes.items():
         graph.node(name, width=width, height=height)
     for edge, (width, height) in labels.items():
         graph.edge(edge.source, edge.target, label_size={"width": width, "height": height})
-    found = _clear(graph)
+    found = _clear(graph, _sideways(labels) if sideways else {})
     rectangles = [_around(_point(node["center"]), boxes[name]) for name, node in zip(boxes, found.nodes, strict=True)]
     routes = [
         Route(tuple(_point(point) for point in line["points"]), _around(_point(line["label_anchor"]), size))
@@ -109,11 +112,17 @@ def place(boxes: Mapping[str, Size], labels: Mapping[EdgeId, Size]) -> Layout:
     )
 
 
-def _clear(graph: graphlay.Graph) -> graphlay.Layout:
+def _sideways(labels: Mapping[EdgeId, Size]) -> dict[str, Any]:
+    """Layers so far apart that labels fit between them."""
+    gap = max((width for width, _ in labels.values()), default=0.0) + _BESIDE_LABEL
+    return {"direction": "leftright", "spacing": {**_OPTIONS["spacing"], "layer_gap": max(46.0, gap)}}
+
+
+def _clear(graph: graphlay.Graph, direction: dict[str, Any]) -> graphlay.Layout:
     """The first layout whose edges keep away from the boxes that they pass, or the best of all."""
     tried: list[tuple[float, graphlay.Layout]] = []
     for options in _TRIED if len(graph.edges) <= _MANY_EDGES else _TRIED_FOR_MANY:
-        found = graphlay.layout(graph, options={**_OPTIONS, **options})
+        found = graphlay.layout(graph, options={**_OPTIONS, **direction, **options})
         distance = found.metrics()["min_edge_node_clearance"]
         tried.append((inf if distance is None else distance, found))
         if tried[-1][0] >= _CLEARANCE:

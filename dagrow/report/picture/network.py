@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import hypot
+from types import MappingProxyType
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.patches import Rectangle as Patch
 from matplotlib.path import Path
 
+from dagrow.graph import Dag
+from dagrow.report.folded import folded
 from dagrow.report.history import History
 from dagrow.report.picture.boxes import BAR, Box, box, edge_label
 from dagrow.report.picture.layout import Layout, Point, Rectangle, Route, place
+from dagrow.report.picture.sheet import sheet
 from dagrow.report.picture.style import (
     FAINT,
     INPUT_FILL,
     INPUT_LINE,
+    MUTED,
     NEUTRAL,
     NODE_FILL,
     PAPER,
+    SMALL,
     TINY,
     LineStyle,
     ink_on,
     tint,
 )
+from dagrow.report.picture.valley import valley
 from dagrow.report.provenance import EdgeLife, Lives, NodeLife, Part, lives
 from dagrow.spec.graph import EdgeId
 
@@ -35,6 +42,9 @@ _LABEL_MARGIN = (3.0, 1.5)
 _CUT = 0.8
 _EDGES, _LABELS, _BOXES, _TEXT = 1, 2, 3, 4
 """What lies above what."""
+TALLEST = 700.0
+"""Height of a page in points, about."""
+NO_NOTES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -45,15 +55,37 @@ class Drawing:
     boxes: dict[str, Box]
     labels: dict[EdgeId, LineStyle]
     layout: Layout
+    marks: tuple[tuple[LineStyle, Rectangle], ...] = ()
 
     @classmethod
-    def of(cls, history: History) -> Drawing:
-        """Lays out all nodes and edges that a history ever had."""
+    def on_a_page(cls, history: History, notes: Mapping[str, str] = NO_NOTES) -> Drawing:
+        """As `of`; a graph that is too tall for a page lies in rows, repeated blocks folded."""
+        drawing = cls.of(history, notes)
+        if history.steps or drawing.layout.height <= TALLEST:
+            return drawing
+        sizes = {name: entry.size for name, entry in drawing.boxes.items()}
+        if (layout := valley(Dag.of(history.start), sizes, _label_sizes(drawing.labels))) is not None:
+            return replace(drawing, layout=layout)
+        short = folded(history.start)
+        both = {name: "\n".join(filter(None, (short.notes.get(name), notes.get(name)))) for name in short.graph.nodes}
+        drawing = cls.of(History(short.graph), both)
+        if drawing.layout.height <= TALLEST:
+            return drawing
+        names = {name: LineStyle(f"from {name}", SMALL, MUTED) for block in short.blocks for name in block}
+        mark = max(line.width for line in names.values()) + 16.0, 24.0
+        sizes = {name: entry.size for name, entry in drawing.boxes.items()}
+        found = sheet(sizes, _label_sizes(drawing.labels), short.blocks, mark)
+        marks = tuple((names[name], at) for name, at in found.marks)
+        return replace(drawing, layout=found.layout, marks=marks)
+
+    @classmethod
+    def of(cls, history: History, notes: Mapping[str, str] = NO_NOTES) -> Drawing:
+        """Lays out all nodes and edges that a history ever had; ``notes`` are last lines in the boxes of nodes."""
         found = lives(history)
         numbers = {index: step.number for index, step in enumerate(history.steps, start=1)}
         above, below = (Counter(edge[end] for edge in found.edges) for end in (1, 0))
         boxes = {
-            name: box(life, numbers.get(life.gone or 0), max(above[name], below[name]))
+            name: box(life, numbers.get(life.gone or 0), max(above[name], below[name]), notes.get(name, ""))
             for name, life in found.nodes.items()
         }
         labels = {
@@ -61,23 +93,40 @@ class Drawing:
             edge: edge_label(life, None if any(found.nodes[end].gone for end in edge) else numbers.get(life.gone or 0))
             for edge, life in found.edges.items()
         }
-        sizes = {
-            edge: (line.width + 2 * _LABEL_MARGIN[0], line.height + 2 * _LABEL_MARGIN[1])
-            for edge, line in labels.items()
-        }
-        return cls(found, boxes, labels, place({name: entry.size for name, entry in boxes.items()}, sizes))
+        sizes = {name: entry.size for name, entry in boxes.items()}
+        return cls(found, boxes, labels, place(sizes, _label_sizes(labels)))
 
 
-def paint(axes: Axes, drawing: Drawing, corner: Point, colours: Sequence[str]) -> None:
-    """Paints a drawing with its upper left corner at ``corner``; ``colours`` are those of the steps, 0 the start."""
+def _label_sizes(labels: Mapping[EdgeId, LineStyle]) -> dict[EdgeId, tuple[float, float]]:
+    """Of the labels, with some space around them."""
+    across, up = _LABEL_MARGIN
+    return {edge: (line.width + 2 * across, line.height + 2 * up) for edge, line in labels.items()}
+
+
+def paint(
+    axes: Axes, drawing: Drawing, corner: Point, colours: Sequence[str], fills: Mapping[str, str] = NO_NOTES
+) -> None:
+    """Paints a drawing with its upper left corner at ``corner``.
+
+    Args:
+        axes: to paint on.
+        drawing: what to paint.
+        corner: where.
+        colours: those of the steps, 0 the start.
+        fills: of the boxes of some nodes, instead of what they would have.
+    """
     layout = drawing.layout
+    for line, at in drawing.marks:
+        moved = Rectangle(at.left + corner[0], at.top + corner[1], at.width, at.height)
+        _rounded(axes, moved, at.height / 2, FAINT, PAPER, dashed=True)
+        write(axes, line, *moved.centre)
     # What is gone lies below, so that it never hides what is there.
     for edge, life in sorted(drawing.lives.edges.items(), key=lambda entry: entry[1].gone is None):
         _paint_edge(axes, life, _shifted(layout.routes[edge], corner), drawing.labels[edge], colours)
     for name, node in drawing.lives.nodes.items():
         place_ = layout.boxes[name]
         at = Rectangle(place_.left + corner[0], place_.top + corner[1], place_.width, place_.height)
-        _paint_box(axes, node, at, drawing.boxes[name], colours)
+        _paint_box(axes, node, at, drawing.boxes[name], colours, fills.get(name))
 
 
 def write(axes: Axes, line: LineStyle, x: float, y: float, side: str = "center") -> None:
@@ -114,7 +163,9 @@ def _paint_parts(axes: Axes, parts: Sequence[Part], at: Rectangle, colours: Sequ
         left += width
 
 
-def _paint_box(axes: Axes, life: NodeLife, at: Rectangle, content: Box, colours: Sequence[str]) -> None:
+def _paint_box(
+    axes: Axes, life: NodeLife, at: Rectangle, content: Box, colours: Sequence[str], own: str | None = None
+) -> None:
     is_input, is_output = life.name in life.dag.spec.inputs, life.name in life.dag.spec.outputs
     line, fill = (INPUT_LINE, INPUT_FILL) if is_input else (NEUTRAL, NODE_FILL)
     if life.born:
@@ -122,6 +173,7 @@ def _paint_box(axes: Axes, life: NodeLife, at: Rectangle, content: Box, colours:
     dashed = life.gone is not None
     if dashed:
         line, fill = FAINT, PAPER
+    fill = own or fill
     radius = at.height / 2 if is_input else _CORNER
     _rounded(axes, at, min(radius, 22.0), line, fill, dashed)
     if is_output:
@@ -129,6 +181,7 @@ def _paint_box(axes: Axes, life: NodeLife, at: Rectangle, content: Box, colours:
         _rounded(axes, inner, _CORNER - 2, line, fill, dashed)
     y = at.top + content.text_top
     for text in content.lines:
+        text = text if own is None else replace(text, colour=ink_on(own))
         write(axes, text, at.centre[0], y + text.height / 2)
         y += text.height
     if content.parts:

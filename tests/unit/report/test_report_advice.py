@@ -14,6 +14,7 @@ GRAPH = {
     "outputs": ["y"],
 }
 TIMED = {"epochs_between_growth": 1}
+SEARCHED = {"completion": "nonlinear"}
 STILL = {"epochs_between_growth": 0, "final_epochs": 0}
 
 
@@ -26,15 +27,19 @@ def told(training=TIMED, growth=(), norm="none"):
 @pytest.mark.parametrize(
     ("words", "before", "after"),
     [
-        ("nothing is trained", {"training": STILL}, {"training": STILL, "growth": {"fill": False}}),
+        (
+            "nothing is trained",
+            {"training": STILL, "growth": {"fill": True}},
+            {"training": STILL, "growth": {"fill": False}},
+        ),
         ("training follows", {"growth": {"fill": False}}, {}),
         ("never falls", {}, {"training": {**TIMED, "average": 0.999}}),
         ("never falls", {}, {"training": {**TIMED, "scheduler": {"name": "cosine", "T_max": 10}}}),
         ("never falls", {}, {"training": {}}),
-        ("only widen", {}, {"growth": {"completion": "none"}}),
-        ("only widen", {}, {"growth": {"candidates": ["widen", "node"]}}),
-        ("only widen", {}, {"training": STILL}),
-        ("batch norm", {"norm": "batch"}, {}),
+        ("only widen", {"growth": SEARCHED}, {"growth": {"completion": "none"}}),
+        ("only widen", {"growth": SEARCHED}, {"growth": {**SEARCHED, "candidates": ["widen", "node"]}}),
+        ("only widen", {"growth": SEARCHED}, {"training": STILL, "growth": SEARCHED}),
+        ("batch norm", {"norm": "batch", "growth": {"method": "tiny"}}, {"growth": {"method": "tiny"}}),
         ("places share", {"growth": {"method": "firefly"}}, {"growth": {"method": "firefly", "in_a_row": 4}}),
         ("places share", {"growth": {"method": "firefly"}}, {}),
     ],
@@ -44,8 +49,13 @@ def test_advice_ends_where_it_is_followed(words, before, after):
     assert not any(words in sentence for sentence in told(**after))
 
 
-def test_defaults_are_not_advised_against():
-    assert told(training={}) == []
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("training", [{}, TIMED, STILL])
+def test_defaults_are_not_advised_against(training, norm):
+    """What a file leaves to dagrow is right as it is; advice that adds something is about the file's own timetable."""
+    said = told(training=training, norm=norm)
+    assert all("never falls" in sentence for sentence in said)
+    assert training == TIMED or said == []
 
 
 def test_what_does_not_grow_needs_none():
