@@ -34,7 +34,7 @@ DATASETS: dict[str, Bundled] = {
 }
 
 
-def read_builtin(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
+def read_builtin(spec: DataSpec, dag: Dag, loss: Loss, seed: int = 0) -> Raw:
     """Reads the data set that ``spec.dataset`` names."""
     name = str(spec.dataset)
     if name not in DATASETS:

@@ -20,8 +20,10 @@ from dagrow.spec.run import DataSpec
 
 Line = tuple[int, list[str]]
 
+_TABLES = " ('table: {path: ..., target: ...}' reads gaps and words)"
 
-def read_csv(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
+
+def read_csv(spec: DataSpec, dag: Dag, loss: Loss, seed: int = 0) -> Raw:
     """Reads the table that ``spec.csv`` names; ``spec.target`` is the column to learn."""
     lines = _lines(str(spec.csv))
     header = _header(lines)
@@ -31,9 +33,9 @@ def read_csv(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
     target: list[tuple[int, str]] = []
     for number, cells in lines:
         _check_count(number, cells, header)
-        _check_filled(number, cells, header)
+        _check_filled(number, cells, header, _TABLES)
         target.append((number, cells.pop(column).strip()))
-        values.extend(_numbers(number, cells, features))
+        values.extend(_numbers(number, cells, features, _TABLES))
     if not target:
         raise DataError("the table has a header but no samples")
     inputs = to_tensor(np.array(values).reshape(len(target), len(features)), "inputs")
@@ -123,18 +125,18 @@ def _check_count(number: int, cells: list[str], header: list[str]) -> None:
         raise DataError(f"line {number} has {len(cells)} cells, the header has {len(header)}")
 
 
-def _check_filled(number: int, cells: list[str], header: Sequence[str]) -> None:
+def _check_filled(number: int, cells: list[str], header: Sequence[str], hint: str = "") -> None:
     for name, cell in zip(header, cells, strict=True):
         if not cell or cell.isspace():
-            raise DataError(f"line {number}, column '{name}': the cell is empty")
+            raise DataError(f"line {number}, column '{name}': the cell is empty{hint}")
 
 
-def _numbers(number: int, cells: list[str], names: Sequence[str]) -> list[float]:
+def _numbers(number: int, cells: list[str], names: Sequence[str], hint: str = "") -> list[float]:
     try:
         return [float(cell) for cell in cells]
     except ValueError as error:
         name, cell = next((n, c) for n, c in zip(names, cells, strict=True) if not _is_number(c))
-        raise DataError(f"{_not_a_number(number, name, cell)}; inputs must be") from error
+        raise DataError(f"{_not_a_number(number, name, cell)}; inputs must be{hint}") from error
 
 
 def _not_a_number(number: int, column: str, cell: str) -> str:

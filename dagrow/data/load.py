@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from dagrow.data.augment import augmenter_of
 from dagrow.data.fit import fit
 from dagrow.data.preprocessing import InputPreprocessing, Preprocessing
 from dagrow.data.raw import Arrays, Raw
 from dagrow.data.samples import Samples, TrainTestSplit
-from dagrow.data.scaling import Scale, scale_of, settle
+from dagrow.data.scaling import scale_of, settle
 from dagrow.data.sources import chosen_source
 from dagrow.data.splitting import split_rows
+from dagrow.data.step import PreprocessingStep
+from dagrow.data.stored import Stored
 from dagrow.errors import DataError
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
@@ -19,7 +24,7 @@ from dagrow.spec.run import DataSpec
 
 _SHOWN_CLASSES = 10
 
-Fitted = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+Fitted = tuple[tuple[Stored, ...], tuple[Tensor, ...]]
 
 
 def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit:
@@ -36,9 +41,11 @@ def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit
     """
     name, read = chosen_source(spec)
     try:
-        raw = read(spec, dag, loss)
+        raw = read(spec, dag, loss, seed)
         train, test = _fitted(raw, spec, dag, loss, seed)
-        return _scaled(raw, train, test, dag, loss, standardize=spec.standardize)
+        split = _scaled(raw, train, test, dag, loss, standardize=spec.standardize)
+        changes = augmenter_of(spec.augment, dag)
+        return split if changes is None else replace(split, train=replace(split.train, augment=changes))
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 
@@ -54,7 +61,7 @@ def _fitted(raw: Raw, spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> tuple[
 
 def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
     try:
-        return fit(arrays, dag, loss)
+        return fit(arrays, dag, loss, raw.steps)
     except DataError as error:
         more = len(raw.classes) > _SHOWN_CLASSES
         shown = ", ".join(repr(name) for name in raw.classes[:_SHOWN_CLASSES]) + (", ..." if more else "")
@@ -70,25 +77,29 @@ def _scaled(raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, stan
                 "others are not, so both must be bytes or neither"
             )
     layouts = [entry.values for entry in dag.spec.inputs.values()]
-    steps = [
-        scale_of(x, layout, standardize=standardize, divisor=raw.divisor)
+    steps = raw.steps or tuple(
+        _no_or_one(scale_of(x, layout, standardize=standardize, divisor=raw.divisor))
         for x, layout in zip(train[0], layouts, strict=True)
-    ]
+    )
 
     def samples(part: Fitted) -> Samples:
-        settled = [settle(x, step) for x, step in zip(part[0], steps, strict=True)]
+        settled = [settle(x, chain) for x, chain in zip(part[0], steps, strict=True)]
         return Samples(tuple(x for x, _ in settled), part[1], tuple(left for _, left in settled))
 
     inputs = tuple(
-        InputPreprocessing(name, tuple(layout), _raw_dtype(x, step), () if step is None else (step,))
-        for name, layout, x, step in zip(dag.spec.inputs, layouts, train[0], steps, strict=True)
+        InputPreprocessing(name, tuple(x.shape[1:]), _raw_dtype(x, chain), chain)
+        for name, x, chain in zip(dag.spec.inputs, train[0], steps, strict=True)
     )
-    preprocessing = Preprocessing(inputs, loss.name, raw.columns, raw.target, raw.classes)
-    return TrainTestSplit(samples(train), samples(test), preprocessing)
+    preprocessing = Preprocessing(inputs, loss.name, raw.columns, raw.target, raw.classes, raw.answers, raw.reader)
+    return TrainTestSplit(samples(train), samples(test), preprocessing, raw.notes)
 
 
-def _raw_dtype(stored: Tensor, step: Scale | None) -> torch.dtype:
+def _no_or_one(step: PreprocessingStep | None) -> tuple[PreprocessingStep, ...]:
+    return () if step is None else (step,)
+
+
+def _raw_dtype(stored: Stored, steps: tuple[PreprocessingStep, ...]) -> torch.dtype:
     """Bytes are bytes; other numbers are read as float32 unless the first step computes with more digits."""
-    if stored.dtype == torch.uint8:
-        return torch.uint8
-    return torch.float32 if step is None else step.shift.dtype
+    if stored.dtype == torch.uint8 or not steps:
+        return torch.uint8 if stored.dtype == torch.uint8 else torch.float32
+    return steps[0].reads

@@ -27,16 +27,16 @@ _ENDINGS = ("", "_test", "_train")
 _OBJECTS = "holds Python objects, which are never loaded; save numbers"
 
 Wanted = tuple[tuple[str, ...], tuple[str, ...]]
-# RuntimeError: zipfile on an unknown compression or an encrypted member.
+# What numpy and zipfile raise on damaged files. RuntimeError: zipfile on an unknown compression or an encrypted member.
 # OverflowError, MemoryError: numpy on a head that says more than any file holds. The others: on one that says nonsense.
-_DAMAGED = (
+DAMAGED = (
     ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
     OverflowError, MemoryError, TypeError, SyntaxError, RecursionError, struct.error, NotImplementedError,
     tokenize.TokenError,
 )  # fmt: skip
 
 
-def read_npz(spec: DataSpec, dag: Dag, loss: Loss) -> Raw:
+def read_npz(spec: DataSpec, dag: Dag, loss: Loss, seed: int = 0) -> Raw:
     """Reads the file that ``spec.npz`` names."""
     with _open(str(spec.npz)) as stored:
         names = tuple(stored.files)
@@ -69,10 +69,10 @@ def read_npy(path: str) -> Tensor:
     Raises:
         DataError: if it is none, or holds no numbers.
     """
-    with _opened(path) as file:
+    with opened_array(path) as file:
         try:
             array = np.lib.format.read_array(file, allow_pickle=False)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             if "pickle" in str(error) or "Object" in str(error):
                 raise DataError(_OBJECTS) from error
             raise DataError(f"not an .npy file, or damaged ({error})") from error
@@ -118,7 +118,7 @@ def _arrays(stored: Any, wanted: Wanted) -> Arrays:
 def _read(stored: Any, name: str) -> Tensor:
     try:
         array = stored[name]
-    except _DAMAGED as error:
+    except DAMAGED as error:
         if "pickle" in str(error):
             raise DataError(f"'{name}' {_OBJECTS}") from error
         raise DataError(f"'{name}' cannot be read, the file is damaged ({error})") from error
@@ -128,7 +128,12 @@ def _read(stored: Any, name: str) -> Tensor:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
+def opened_array(path: str) -> Iterator[BinaryIO]:
+    """A file of arrays.
+
+    Raises:
+        DataError: if the disk refuses it.
+    """
     try:
         file = open_file(path)  # numpy leaves a file that it cannot read open, so it is ours
     except FileNotFoundError as error:
@@ -141,10 +146,10 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _open(path: str) -> Iterator[Any]:
-    with _opened(path) as file:
+    with opened_array(path) as file:
         try:
             stored = np.load(file, allow_pickle=False)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise DataError("not an .npz file (write one with numpy.savez)") from error
         if isinstance(stored, np.ndarray):
             raise DataError("holds one array; an .npz file with x_train and y_train is needed (numpy.savez)")

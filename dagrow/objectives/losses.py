@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,6 +28,9 @@ class Loss:
         meaning: what the outputs of a network that was trained on it are, in words.
         decide: ``output -> (label, its probability)``, each ``[n, ...]``; None for regression.
         error: ``(output, target) -> [n, ...]``, by how much a regression is wrong; None for classes.
+        takes: ``labels``, one of several classes per output; ``bits``, yes or no per feature; ``numbers``.
+        weighted: ``(output, target, weights) -> scalar``, the mean of the samples' losses, each times the weight of
+            its class ``[classes]``; None where there are no classes.
     """
 
     name: str
@@ -36,6 +40,8 @@ class Loss:
     meaning: str
     decide: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     error: Callable[[Tensor, Tensor], Tensor] | None = None
+    takes: Literal["labels", "bits", "numbers"] = "numbers"
+    weighted: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
 
 def _no_tokens(loss: str, output: Shape) -> None:
@@ -101,6 +107,16 @@ def _likelier_bits(output: Tensor) -> tuple[Tensor, Tensor]:
     return (output > 0).long(), output.abs().sigmoid()
 
 
+def _weighted_labels(output: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    # Over the number of labels, not their weights: so that means of batches add up.
+    return functional.cross_entropy(output, target, weights.to(output), reduction="sum") / target.numel()
+
+
+def _weighted_bits(output: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    no, yes = weights.to(output)
+    return functional.binary_cross_entropy_with_logits(output, target, no + (yes - no) * target)
+
+
 def _by_sample(right: Tensor) -> Tensor:
     return right.double().reshape(len(right), -1).mean(1)
 
@@ -115,6 +131,8 @@ LOSSES: dict[str, Loss] = {
             _right_label,
             "logits of the classes",
             _likeliest,
+            takes="labels",
+            weighted=_weighted_labels,
         ),
         Loss(
             "mse",
@@ -131,6 +149,8 @@ LOSSES: dict[str, Loss] = {
             _right_bits,
             "logits of label 1 against label 0",
             _likelier_bits,
+            takes="bits",
+            weighted=_weighted_bits,
         ),
     )
 }

@@ -21,6 +21,7 @@ from dagrow.spec.overrides import apply_overrides
 from dagrow.spec.problems import problems_of
 from dagrow.spec.run import RunSpec
 from dagrow.spec.source import SourceFile
+from dagrow.spec.sources import path_entries
 
 VERSION = 1
 _LISTED = 5000
@@ -121,13 +122,13 @@ def _absolute_data(data: dict[str, Any], folder: Path, source: SourceFile) -> No
     section = data.get("data")
     if not isinstance(section, dict):
         return
-    for name in ("npz", "csv"):
-        value = section.get(name)
+    for holder, name, path in path_entries(section):
+        value = holder.get(name)
         if isinstance(value, str) and "\0" not in value:
-            base = Path() if source.option(("data", name)) else folder
+            base = Path() if source.option(("data", *path)) else folder
             given = base / value
             # The folder is resolved and the name kept: it may be a link whose target has no suffix.
-            section[name] = str(Path(os.path.realpath(given.parent)) / given.name)
+            holder[name] = str(Path(os.path.realpath(given.parent)) / given.name)
 
 
 def _content(path: Path) -> bytes:

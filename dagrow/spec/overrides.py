@@ -9,8 +9,7 @@ from typing import Any
 from dagrow.errors import Problem, SpecError
 from dagrow.spec.document import Path, read_value
 from dagrow.spec.edges import EDGES, tidy_edge
-
-SOURCES = ("dataset", "npz", "csv")
+from dagrow.spec.sources import SOURCES
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,18 @@ from pydantic import BeforeValidator, Field, model_validator
 from dagrow.errors import listed
 from dagrow.objectives import LOSSES, OPTIMIZERS, SCHEDULERS
 from dagrow.spec.adaptive import with_adaptive_defaults
+from dagrow.spec.array_source import ArraysSpec
+from dagrow.spec.augment import AugmentSpec
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart, one_of
 from dagrow.spec.growth import Count, Epochs, GrowthSpec, number_or_auto
+from dagrow.spec.image_source import ImagesSpec
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec
 from dagrow.spec.options import NamedClass
+from dagrow.spec.sources import SOURCES
+from dagrow.spec.table_source import TableSpec
 
+PositiveNumber = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 Dtype = Literal["float32", "float64"]
 
 DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
@@ -23,12 +29,16 @@ DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
 
 
 class DataSpec(SpecPart):
-    """Where samples come from: exactly one of ``dataset``, ``npz`` and ``csv``."""
+    """Where samples come from: exactly one of `dagrow.spec.sources.SOURCES`."""
 
     dataset: str | None = Field(default=None, description="a named data set that scikit-learn carries")
     npz: str | None = Field(default=None, description="file with x_train, y_train, x_test, y_test")
     csv: str | None = Field(default=None, description="table with a header line; 'target' names the column to learn")
     target: str | None = Field(default=None, description="column of the csv to learn")
+    table: TableSpec | None = Field(default=None, description="table of numbers, words and dates, perhaps with gaps")
+    images: ImagesSpec | None = Field(default=None, description="folder with one folder of images per class")
+    arrays: ArraysSpec | None = Field(default=None, description="npy files that are read row by row")
+    augment: AugmentSpec | None = Field(default=None, description="random changes of training maps")
     test_share: float = Field(
         default=0.2,
         gt=0.0,
@@ -43,17 +53,19 @@ class DataSpec(SpecPart):
     @model_validator(mode="before")
     @classmethod
     def _default_source(cls, value: Any) -> Any:
-        if isinstance(value, dict) and not value.keys() & {"dataset", "npz", "csv"}:
+        if isinstance(value, dict) and not value.keys() & set(SOURCES):
             return {"dataset": "digits", **value}
         return value
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSpec:
-        given = [name for name in ("dataset", "npz", "csv") if getattr(self, name) is not None]
+        given = [name for name in SOURCES if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give one source of dataset, npz and csv, not {listed(given) or 'none'}")
+            raise ValueError(f"give one source of {listed(SOURCES)}, not {listed(given) or 'none'}")
         if (self.csv is None) != (self.target is None):
             raise ValueError("'csv' and 'target' go together: the table and its column to learn")
+        if self.table is not None and self.standardize:
+            raise ValueError("a table has a 'standardize' of its own, which is true if left out: put it there")
         return self
 
 
@@ -100,6 +112,10 @@ class TrainingSpec(SpecPart):
     """How weights are trained between and after insertions."""
 
     loss: Annotated[str, one_of(LOSSES, "loss")] = "cross_entropy"
+    class_weights: Literal["balanced"] | FrozenDict[str, PositiveNumber] | None = Field(
+        default=None,
+        description="weights of the classes in the loss; balanced: such that every class counts alike",
+    )
     optimizer: OptimizerSpec = OptimizerSpec()
     penalty: PenaltySpec | None = Field(default=None, description="on the fan-in or fan-out of units")
     scheduler: SchedulerSpec | None = Field(default=None, description="of the learning rate, pass by pass")
