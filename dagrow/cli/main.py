@@ -163,7 +163,8 @@ def predict(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="Raw samples: .csv (columns by name), .npz (x, x_test or x_train) or .npy."
+            metavar="FILE",
+            help="Raw samples, as in training: a table (columns by name), images or a folder of them, .npz or .npy.",
         ),
     ],
     out: Annotated[str | None, typer.Option(help="Table (csv) to write. [default: printed]")] = None,
@@ -171,10 +172,12 @@ def predict(
     """Say what a grown network makes of samples: names of classes and their probability, or numbers."""
     from dagrow.runs import load_model, prediction_table
 
-    predictions, unknown = load_model(directory).predict_file(file)
-    table = prediction_table(predictions)
-    if unknown:
-        echo(f"{file}: not read, since training did not know them: {listed(unknown)}", sys.stderr)
+    found = load_model(directory).predict_file(file)
+    table = prediction_table(found.predictions, found.names)
+    if found.unknown:
+        echo(f"{file}: not read, since training did not know them: {listed(found.unknown)}", sys.stderr)
+    for note in found.notes:
+        echo(f"{file}: {note}", sys.stderr)
     if out is None:
         echo(table.removesuffix("\n"))
         return
@@ -182,7 +185,7 @@ def predict(
         replace_file(Path(out), table.encode("utf-8"))
     except OSError as error:
         raise DagrowError(f"{out}: cannot be written: {error.strerror or error}") from error
-    echo(f"{out}: {len(predictions[0].outputs)} predictions")
+    echo(f"{out}: {len(found.predictions[0].outputs)} predictions")
 
 
 @app.command(epilog="Example: dagrow show runs/digits --out digits.png")

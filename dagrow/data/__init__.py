@@ -1,7 +1,7 @@
 """Where samples come from: a source, fitted to the graph and the loss, split, and handed out in batches."""
 
 from dagrow.data.builtin import DATASETS
-from dagrow.data.data_source import DataSource, register_source
+from dagrow.data.data_source import DataSource, ReadSettings, register_source
 from dagrow.data.fingerprint import fingerprint
 from dagrow.data.load import load_data
 from dagrow.data.preprocessing import PREPROCESSING, STEPS, InputPreprocessing, Preprocessing
@@ -22,6 +22,7 @@ __all__ = [
     "InputPreprocessing",
     "Preprocessing",
     "Raw",
+    "ReadSettings",
     "ReplicaBatch",
     "Samples",
     "Scale",

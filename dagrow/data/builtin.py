@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from dagrow.data.data_source import DataSource
+from dagrow.data.data_source import DataSource, ReadSettings
 from dagrow.data.raw import Arrays, Raw, to_tensor
 from dagrow.errors import DataError
 from dagrow.graph import Dag
@@ -55,7 +55,7 @@ class BundledData(DataSource):
         """How messages call it."""
         return f"data set '{self.which}'"
 
-    def read(self, dag: Dag, loss: Loss) -> Raw:
+    def read(self, dag: Dag, loss: Loss, settings: ReadSettings) -> Raw:
         """All samples; it has no split of its own."""
         bundled = DATASETS[self.which]
         # Importing scikit-learn takes a second, which runs on other data need not wait for.

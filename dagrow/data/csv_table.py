@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from dagrow.data.data_source import DataSource
+from dagrow.data.data_source import DataSource, ReadSettings
 from dagrow.data.raw import Arrays, Raw, to_tensor
 from dagrow.errors import DataError, did_you_mean, listed
 from dagrow.files import open_file
@@ -21,6 +21,8 @@ from dagrow.graph import Dag
 from dagrow.objectives import Loss
 
 Line = tuple[int, list[str]]
+
+_TABLES = " ('table: {path: ..., target: ...}' reads gaps and words)"
 
 
 class CsvTable(DataSource):
@@ -38,7 +40,7 @@ class CsvTable(DataSource):
         """How messages call it."""
         return self.path
 
-    def read(self, dag: Dag, loss: Loss) -> Raw:
+    def read(self, dag: Dag, loss: Loss, settings: ReadSettings) -> Raw:
         """Reads all lines of the table."""
         lines = _lines(self.path)
         header = _header(lines)
@@ -48,9 +50,9 @@ class CsvTable(DataSource):
         target: list[tuple[int, str]] = []
         for number, cells in lines:
             _check_count(number, cells, header)
-            _check_filled(number, cells, header)
+            _check_filled(number, cells, header, _TABLES)
             target.append((number, cells.pop(column).strip()))
-            values.extend(_numbers(number, cells, features))
+            values.extend(_numbers(number, cells, features, _TABLES))
         if not target:
             raise DataError("the table has a header but no samples")
         inputs = to_tensor(np.array(values).reshape(len(target), len(features)), "inputs")
@@ -140,18 +142,18 @@ def _check_count(number: int, cells: list[str], header: list[str]) -> None:
         raise DataError(f"line {number} has {len(cells)} cells, the header has {len(header)}")
 
 
-def _check_filled(number: int, cells: list[str], header: Sequence[str]) -> None:
+def _check_filled(number: int, cells: list[str], header: Sequence[str], hint: str = "") -> None:
     for name, cell in zip(header, cells, strict=True):
         if not cell or cell.isspace():
-            raise DataError(f"line {number}, column '{name}': the cell is empty")
+            raise DataError(f"line {number}, column '{name}': the cell is empty{hint}")
 
 
-def _numbers(number: int, cells: list[str], names: Sequence[str]) -> list[float]:
+def _numbers(number: int, cells: list[str], names: Sequence[str], hint: str = "") -> list[float]:
     try:
         return [float(cell) for cell in cells]
     except ValueError as error:
         name, cell = next((n, c) for n, c in zip(names, cells, strict=True) if not _is_number(c))
-        raise DataError(f"{_not_a_number(number, name, cell)}; inputs must be") from error
+        raise DataError(f"{_not_a_number(number, name, cell)}; inputs must be{hint}") from error
 
 
 def _not_a_number(number: int, column: str, cell: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from dagrow.data.raw import Raw
 from dagrow.errors import DagrowError, listed
@@ -14,6 +14,20 @@ from dagrow.spec.data import SOURCES as KIND
 from dagrow.spec.data import DataSourceSpec, DataSpec
 
 
+class ReadSettings(NamedTuple):
+    """What the section of a run file says beside its source.
+
+    Attributes:
+        seed: of the run, for sources that draw which samples are kept for testing.
+        test_share: share of the samples for testing, where the source splits them itself.
+        standardize: whether inputs are standardized, as the file says.
+    """
+
+    seed: int
+    test_share: float
+    standardize: Literal["auto"] | bool
+
+
 class DataSource(DataSourceSpec, ABC):
     """A source of samples; its fields are checked by pydantic, see `DataSourceSpec`.
 
@@ -21,12 +35,13 @@ class DataSource(DataSourceSpec, ABC):
     """
 
     @abstractmethod
-    def read(self, dag: Dag, loss: Loss) -> Raw:
+    def read(self, dag: Dag, loss: Loss, settings: ReadSettings) -> Raw:
         """Reads all samples; whether they fit the graph is checked, and bytes are scaled, by who calls it.
 
         Args:
             dag: the graph that is to learn them.
             loss: of the run: with ``loss.correct`` the targets are labels, else numbers.
+            settings: what the section says beside the source.
 
         Raises:
             DataError: with what is wrong; messages name the source first.

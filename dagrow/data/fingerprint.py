@@ -7,6 +7,7 @@ import hashlib
 import torch
 
 from dagrow.data.samples import TrainTestSplit
+from dagrow.data.stored import in_memory
 
 _ROWS = 512
 
@@ -18,6 +19,6 @@ def fingerprint(split: TrainTestSplit) -> str:
         for tensor in (*samples.inputs, *samples.targets):
             digest.update(f"{list(tensor.shape)} {tensor.dtype}".encode())
             rows = torch.linspace(0, len(tensor) - 1, min(len(tensor), _ROWS), dtype=torch.float64).round().long()
-            some = tensor[rows.to(tensor.device)].cpu().contiguous()
+            some = in_memory(tensor[rows.to(tensor.device)]).cpu().contiguous()
             digest.update(some.view(torch.uint8).numpy().tobytes() if some.dim() else b"")
     return digest.hexdigest()

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import torch
 from torch import Tensor
 
-from dagrow.data.raw import Arrays, pieces
+from dagrow.data.chain import shape_after
+from dagrow.data.preprocessing import Preprocessing
+from dagrow.data.raw import Arrays
+from dagrow.data.step import PreprocessingStep
+from dagrow.data.stored import Stored, StoredRows, each_part
 from dagrow.errors import DataError, listed
 from dagrow.graph import Dag
 from dagrow.layout import Shape, TensorLayout
 from dagrow.objectives import Loss
 
 
-def fit(arrays: Arrays, dag: Dag, loss: Loss) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def fit(
+    arrays: Arrays, dag: Dag, loss: Loss, steps: Sequence[Sequence[PreprocessingStep]] = ()
+) -> tuple[tuple[Stored, ...], tuple[Tensor, ...]]:
     """Inputs in the shapes of the graph (dtype as stored), targets ready for the loss.
+
+    Args:
+        arrays: as a source found them.
+        dag: whose inputs and outputs they must fit.
+        loss: prepares the targets.
+        steps: per input, what brings its samples into the shape of the graph; these keep their own until then.
 
     Raises:
         DataError: on an empty set, different numbers of samples, values that are not finite, other shapes,
@@ -26,25 +38,42 @@ def fit(arrays: Arrays, dag: Dag, loss: Loss) -> tuple[tuple[Tensor, ...], tuple
     for what, tensors in (("inputs", arrays.inputs), ("targets", arrays.targets)):
         for tensor in tensors:
             _check_finite(tensor, what)
+    if steps:
+        _check_shapes_after(arrays.inputs, steps, dag)
+        return arrays.inputs, _fit_targets(arrays.targets, dag, loss)
     return _fit_inputs(arrays.inputs, dag), _fit_targets(arrays.targets, dag, loss)
 
 
-def fit_inputs(inputs: tuple[Tensor, ...], dag: Dag) -> tuple[Tensor, ...]:
-    """Inputs alone in the shapes of the graph, dtype as given; checked as `fit` does.
+def fit_inputs(inputs: tuple[Stored, ...], preprocessing: Preprocessing, dag: Dag) -> tuple[Stored, ...]:
+    """Raw values alone, dtype as given, in the shapes that the preprocessing takes; checked as `fit` does.
 
     Raises:
         DataError: as `fit`, or if there are neither as many as the graph has nor one for all.
     """
-    names = tuple(dag.spec.inputs)
-    if len(inputs) not in (1, len(names)):
-        raise DataError(f"{len(inputs)} arrays were given; the network reads {listed(names)}")
+    # A layout says where the channels are; raw values of another shape have none.
+    layouts = [spec.values for spec in dag.spec.inputs.values()]
+    pairs = zip(preprocessing.inputs, layouts, strict=True)
+    shapes = {each.name: layout if tuple(layout) == each.shape else each.shape for each, layout in pairs}
+    if len(inputs) not in (1, len(shapes)):
+        raise DataError(f"{len(inputs)} arrays were given; the network reads {listed(shapes)}")
     _check_counts(x=inputs)
-    for tensor in inputs:
-        _check_finite(tensor, "inputs")
-    return _fit_inputs(inputs, dag)
+    fitted = _shaped(inputs, shapes)
+    for tensor, each in zip(fitted, preprocessing.inputs, strict=True):
+        _check_finite(tensor, "inputs", gaps=each.takes_gaps)
+    return fitted
 
 
-def _check_counts(**tensors: tuple[Tensor, ...]) -> None:
+def _check_shapes_after(inputs: Sequence[Stored], steps: Sequence[Sequence[PreprocessingStep]], dag: Dag) -> None:
+    for x, chain, (name, spec) in zip(inputs, steps, dag.spec.inputs.items(), strict=True):
+        found = list(shape_after(tuple(chain), tuple(x.shape[1:])))
+        if found != list(spec.shape):
+            raise DataError(
+                f"a sample becomes values of shape {found}, input '{name}' has {list(spec.shape)}: "
+                f"write '{name}: {{shape: {found}}}'"
+            )
+
+
+def _check_counts(**tensors: Sequence[Stored]) -> None:
     """Checks that there are samples, and as many of each."""
     counts = {name: sorted({len(tensor) for tensor in part}) for name, part in tensors.items()}
     first = next(iter(counts.values()))
@@ -55,7 +84,7 @@ def _check_counts(**tensors: tuple[Tensor, ...]) -> None:
         raise DataError("there are no samples")
 
 
-def reshape_samples(x: Tensor, shape: Shape, name: str) -> Tensor:
+def reshape_samples(x: Stored, shape: Shape, name: str) -> Stored:
     """Gives samples the shape of a graph input when it holds as many values.
 
     Raises:
@@ -82,9 +111,14 @@ def _is_channels_last(found: Shape, shape: TensorLayout) -> bool:
     return first and found != shape and found == (*shape.positions, shape.channels)
 
 
-def _fit_inputs(inputs: tuple[Tensor, ...], dag: Dag) -> tuple[Tensor, ...]:
-    shapes = {name: spec.values for name, spec in dag.spec.inputs.items()}
+def _fit_inputs(inputs: tuple[Stored, ...], dag: Dag) -> tuple[Stored, ...]:
+    return _shaped(inputs, {name: spec.values for name, spec in dag.spec.inputs.items()})
+
+
+def _shaped(inputs: tuple[Stored, ...], shapes: Mapping[str, Shape]) -> tuple[Stored, ...]:
     if len(inputs) == 1 and len(shapes) > 1:
+        if isinstance(inputs[0], StoredRows):
+            raise DataError(f"one array for the inputs {listed(shapes)} is cut in memory only; give one for each")
         inputs = _cut(inputs[0], shapes)
     pairs = zip(inputs, shapes.items(), strict=True)
     return tuple(reshape_samples(x, shape, name) for x, (name, shape) in pairs)
@@ -115,16 +149,17 @@ def _fit_targets(targets: tuple[Tensor, ...], dag: Dag, loss: Loss) -> tuple[Ten
     return tuple(prepared)
 
 
-def _check_finite(tensor: Tensor, what: str) -> None:
-    if not tensor.is_floating_point():
+def _check_finite(tensor: Stored, what: str, *, gaps: bool = False) -> None:
+    # What lies in a file is checked as it is read.
+    if isinstance(tensor, StoredRows) or not tensor.is_floating_point():
         return
     count, first = 0, -1
-    for rows, part in pieces(tensor):
+    for rows, part in each_part(tensor):
         # As float32, which is what the network reads: 1e300 is finite only before.
-        bad = ~torch.isfinite(part.float())
+        bad = torch.isinf(part.float()) if gaps else ~torch.isfinite(part.float())
         count += int(bad.sum())
         if count and first < 0:
-            first = rows.start + int(bad.reshape(len(bad), -1).any(dim=1).nonzero()[0])
+            first = int(rows[0]) + int(bad.reshape(len(bad), -1).any(dim=1).nonzero()[0])
     if count:
         values = "1 value is" if count == 1 else f"{count} values are"
         raise DataError(

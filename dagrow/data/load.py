@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from dagrow.data.data_source import DataSource
+from dagrow.data.augment import augmenter_of
+from dagrow.data.data_source import DataSource, ReadSettings
 from dagrow.data.fit import fit
 from dagrow.data.preprocessing import InputPreprocessing, Preprocessing
 from dagrow.data.raw import Arrays, Raw
 from dagrow.data.samples import Samples, TrainTestSplit
-from dagrow.data.scaling import Scale, scale_of, settle, standardized
+from dagrow.data.scaling import scale_of, settle, standardized
 from dagrow.data.splitting import split_rows
+from dagrow.data.step import PreprocessingStep
+from dagrow.data.stored import Stored
 from dagrow.errors import DataError
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
@@ -21,7 +25,7 @@ from dagrow.spec.data import DataSpec
 
 _SHOWN_CLASSES = 10
 
-Fitted = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+Fitted = tuple[tuple[Stored, ...], tuple[Tensor, ...]]
 
 
 def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit:
@@ -39,9 +43,11 @@ def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit
     source = spec.source
     assert isinstance(source, DataSource)  # as is every class in the registry
     try:
-        raw = source.read(dag, loss)
+        raw = source.read(dag, loss, ReadSettings(seed, spec.test_share, spec.standardize))
         train, test = _fitted(raw, spec, dag, loss, seed)
-        return _scaled(raw, train, test, dag, loss, standardize=spec.standardize)
+        split = _scaled(raw, train, test, dag, loss, standardize=spec.standardize)
+        changes = augmenter_of(spec.augment, dag)
+        return split if changes is None else replace(split, train=replace(split.train, augment=changes))
     except DataError as error:
         raise DataError(f"{source.title}: {error}") from error
 
@@ -57,7 +63,7 @@ def _fitted(raw: Raw, spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> tuple[
 
 def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
     try:
-        return fit(arrays, dag, loss)
+        return fit(arrays, dag, loss, raw.steps)
     except DataError as error:
         more = len(raw.classes) > _SHOWN_CLASSES
         shown = ", ".join(repr(name) for name in raw.classes[:_SHOWN_CLASSES]) + (", ..." if more else "")
@@ -75,25 +81,31 @@ def _scaled(
                 "others are not, so both must be bytes or neither"
             )
     layouts = [entry.values for entry in dag.spec.inputs.values()]
-    steps = [
-        scale_of(x, layout, standardize=standardized(standardize, x, layout, raw.divisor), divisor=raw.divisor)
+    steps = raw.steps or tuple(
+        _no_or_one(
+            scale_of(x, layout, standardize=standardized(standardize, x, layout, raw.divisor), divisor=raw.divisor)
+        )
         for x, layout in zip(train[0], layouts, strict=True)
-    ]
+    )
 
     def samples(part: Fitted) -> Samples:
-        settled = [settle(x, step) for x, step in zip(part[0], steps, strict=True)]
+        settled = [settle(x, chain) for x, chain in zip(part[0], steps, strict=True)]
         return Samples(tuple(x for x, _ in settled), part[1], tuple(left for _, left in settled))
 
     inputs = tuple(
-        InputPreprocessing(name, tuple(layout), _raw_dtype(x, step), () if step is None else (step,))
-        for name, layout, x, step in zip(dag.spec.inputs, layouts, train[0], steps, strict=True)
+        InputPreprocessing(name, tuple(x.shape[1:]), _raw_dtype(x, chain), chain)
+        for name, x, chain in zip(dag.spec.inputs, train[0], steps, strict=True)
     )
-    preprocessing = Preprocessing(inputs, loss.name, raw.columns, raw.target, raw.classes)
-    return TrainTestSplit(samples(train), samples(test), preprocessing)
+    preprocessing = Preprocessing(inputs, loss.name, raw.columns, raw.target, raw.classes, raw.answers, raw.reader)
+    return TrainTestSplit(samples(train), samples(test), preprocessing, raw.notes)
 
 
-def _raw_dtype(stored: Tensor, step: Scale | None) -> torch.dtype:
+def _no_or_one(step: PreprocessingStep | None) -> tuple[PreprocessingStep, ...]:
+    return () if step is None else (step,)
+
+
+def _raw_dtype(stored: Stored, steps: tuple[PreprocessingStep, ...]) -> torch.dtype:
     """Bytes are bytes; other numbers are read as float32 unless the first step computes with more digits."""
-    if stored.dtype == torch.uint8:
-        return torch.uint8
-    return torch.float32 if step is None else step.shift.dtype
+    if stored.dtype == torch.uint8 or not steps:
+        return torch.uint8 if stored.dtype == torch.uint8 else torch.float32
+    return steps[0].reads

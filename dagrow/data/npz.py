@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from dagrow.data.data_source import DataSource
+from dagrow.data.data_source import DataSource, ReadSettings
 from dagrow.data.raw import Arrays, Raw, to_tensor
 from dagrow.errors import DataError, did_you_mean, listed
 from dagrow.files import open_file
@@ -28,9 +28,9 @@ _ENDINGS = ("", "_test", "_train")
 _OBJECTS = "holds Python objects, which are never loaded; save numbers"
 
 Wanted = tuple[tuple[str, ...], tuple[str, ...]]
-# RuntimeError: zipfile on an unknown compression or an encrypted member.
+# What numpy and zipfile raise on damaged files. RuntimeError: zipfile on an unknown compression or an encrypted member.
 # OverflowError, MemoryError: numpy on a head that says more than any file holds. The others: on one that says nonsense.
-_DAMAGED = (
+DAMAGED = (
     ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error,
     OverflowError, MemoryError, TypeError, SyntaxError, RecursionError, struct.error, NotImplementedError,
     tokenize.TokenError,
@@ -53,7 +53,7 @@ class NpzFile(DataSource):
         """How messages call it."""
         return self.path
 
-    def read(self, dag: Dag, loss: Loss) -> Raw:
+    def read(self, dag: Dag, loss: Loss, settings: ReadSettings) -> Raw:
         """Reads the arrays of each input and output."""
         with _open(self.path) as stored:
             names = tuple(stored.files)
@@ -86,10 +86,10 @@ def read_npy(path: str) -> Tensor:
     Raises:
         DataError: if it is none, or holds no numbers.
     """
-    with _opened(path) as file:
+    with opened_array(path) as file:
         try:
             array = np.lib.format.read_array(file, allow_pickle=False)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             if "pickle" in str(error) or "Object" in str(error):
                 raise DataError(_OBJECTS) from error
             raise DataError(f"not an .npy file, or damaged ({error})") from error
@@ -135,7 +135,7 @@ def _arrays(stored: Any, wanted: Wanted) -> Arrays:
 def _read(stored: Any, name: str) -> Tensor:
     try:
         array = stored[name]
-    except _DAMAGED as error:
+    except DAMAGED as error:
         if "pickle" in str(error):
             raise DataError(f"'{name}' {_OBJECTS}") from error
         raise DataError(f"'{name}' cannot be read, the file is damaged ({error})") from error
@@ -145,7 +145,12 @@ def _read(stored: Any, name: str) -> Tensor:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
+def opened_array(path: str) -> Iterator[BinaryIO]:
+    """A file of arrays.
+
+    Raises:
+        DataError: if the disk refuses it.
+    """
     try:
         file = open_file(path)  # numpy leaves a file that it cannot read open, so it is ours
     except FileNotFoundError as error:
@@ -158,10 +163,10 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _open(path: str) -> Iterator[Any]:
-    with _opened(path) as file:
+    with opened_array(path) as file:
         try:
             stored = np.load(file, allow_pickle=False)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise DataError("not an .npz file (write one with numpy.savez)") from error
         if isinstance(stored, np.ndarray):
             raise DataError("holds one array; an .npz file with x_train and y_train is needed (numpy.savez)")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dagrow.data.answer import Answer
+from dagrow.data.file_reader import FileReader
+from dagrow.data.step import PreprocessingStep
+from dagrow.data.stored import Stored
 from dagrow.errors import DataError
-
-_PIECE = 2**22  # values
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class Arrays:
         targets: one per graph output, or a single one for every output.
     """
 
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Stored, ...]
     targets: tuple[Tensor, ...]
 
 
@@ -38,6 +39,11 @@ class Raw:
         columns: names of the features, likewise.
         target: name of what is to be learned, likewise.
         divisor: of all inputs, where the source has a unit of its own.
+        steps: per input, what makes of its samples what the network reads; empty where they have the shape of the
+            input already, and are scaled by their number format, as the run asks.
+        reader: of files that a network is asked about; None where arrays are all there is.
+        answers: the meaning of each output; empty where `target` and `classes` say all.
+        notes: sentences on what was found, for the person who runs it.
     """
 
     train: Arrays
@@ -46,6 +52,10 @@ class Raw:
     columns: tuple[str, ...] = ()
     target: str = ""
     divisor: float = 1.0
+    steps: tuple[tuple[PreprocessingStep, ...], ...] = ()
+    reader: FileReader | None = None
+    answers: tuple[Answer, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def to_tensor(array: np.ndarray, name: str) -> Tensor:
@@ -68,11 +78,3 @@ def to_tensor(array: np.ndarray, name: str) -> Tensor:
         wanted = np.float64 if kind == "f" else np.int64
     # from_numpy takes neither foreign byte orders nor read-only memory.
     return torch.from_numpy(np.require(array, dtype=wanted, requirements=["C", "W"]))
-
-
-def pieces(x: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Goes through samples a few at a time, so that a check or a sum never holds a second copy of them."""
-    rows = max(1, _PIECE * len(x) // max(1, x.numel()))
-    for start in range(0, len(x), rows):
-        part = slice(start, start + rows)
-        yield part, x[part]

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-
-from torch import Tensor
 
 from dagrow.data.csv_table import read_columns
+from dagrow.data.file_reader import Rows
 from dagrow.data.fit import fit_inputs
 from dagrow.data.npz import read_npy, read_npz_inputs
 from dagrow.data.preprocessing import Preprocessing
 from dagrow.errors import DataError
 from dagrow.graph import Dag
-from dagrow.registry import Registry
-
-
-class Rows(NamedTuple):
-    """Raw values.
-
-    Attributes:
-        inputs: one tensor ``[samples, *shape]`` per input of the graph, number format as stored.
-        unknown: names of columns that training did not know, and that were not read.
-    """
-
-    inputs: tuple[Tensor, ...]
-    unknown: tuple[str, ...] = ()
+from dagrow.registry import Registry, unknown
 
 
 def read_rows(path: str | Path, preprocessing: Preprocessing, dag: Dag) -> Rows:
-    """Reads a ``.csv``, ``.npz`` or ``.npy`` file.
+    """Reads a file of the kind that training had, or arrays: an ``.npz`` or ``.npy`` file.
 
     Args:
         path: of the file; its ending says what it is.
@@ -41,9 +27,8 @@ def read_rows(path: str | Path, preprocessing: Preprocessing, dag: Dag) -> Rows:
         DataError: with the file first, then what is wrong with it.
     """
     try:
-        read = READERS.find(Path(path).suffix.lower())
-        inputs, unknown = read(str(path), preprocessing, dag)
-        return Rows(fit_inputs(inputs, dag), unknown)
+        rows = _reader(str(path), preprocessing)(str(path), preprocessing, dag)
+        return rows._replace(inputs=fit_inputs(rows.inputs, preprocessing, dag))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
@@ -66,3 +51,22 @@ def _npy(path: str, preprocessing: Preprocessing, dag: Dag) -> Rows:
 READERS: Registry[Callable[[str, Preprocessing, Dag], Rows]] = Registry(
     "kind of file", {".csv": _csv, ".npz": _npz, ".npy": _npy}, error=DataError
 )
+"""By the ending of a file name, where the source of the training data has no reader of its own."""
+
+
+def _reader(path: str, preprocessing: Preprocessing) -> Callable[[str, Preprocessing, Dag], Rows]:
+    """What reads such a file: the reader of the source, or that of arrays."""
+    reader, ending = preprocessing.reader, Path(path).suffix.lower()
+    if reader is None:
+        return READERS.find(ending)
+    shapes = tuple(each.shape for each in preprocessing.inputs)
+
+    def own(path: str, preprocessing: Preprocessing, dag: Dag) -> Rows:
+        return reader.read(path, shapes)
+
+    arrays = {**dict.fromkeys(reader.endings, own), ".npz": _npz, ".npy": _npy}
+    if reader.takes(path):
+        return own
+    if ending not in arrays:
+        raise DataError(unknown("kind of file", ending, arrays))
+    return arrays[ending]

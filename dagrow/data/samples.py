@@ -9,8 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dagrow.data.augment import Augmenter
+from dagrow.data.augment.augmentation import Place
+from dagrow.data.chain import Transform
 from dagrow.data.preprocessing import Preprocessing
-from dagrow.data.step import PreprocessingStep
+from dagrow.data.stored import Stored, in_memory, joined
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DataError
 
@@ -29,12 +32,14 @@ class Samples:
         targets: one per graph output, ready for the loss.
         transforms: one per graph input, None where the stored values are used as they are; may be left out.
         dtype: in which the network reads and the loss compares, where these are no whole numbers.
+        augment: changes training inputs in batches that are shuffled; None where nothing does.
     """
 
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Stored, ...]
     targets: tuple[Tensor, ...]
-    transforms: tuple[PreprocessingStep | None, ...] = ()
+    transforms: tuple[Transform | None, ...] = ()
     dtype: torch.dtype = torch.float32
+    augment: Augmenter | None = None
 
     def __post_init__(self) -> None:
         if not self.inputs or not self.targets:
@@ -53,19 +58,17 @@ class Samples:
     def rows(self, index: Tensor | slice) -> Samples:
         """Some of the samples (a view where ``index`` is a slice)."""
         inputs = tuple(x[index] for x in self.inputs)
-        return Samples(inputs, tuple(y[index] for y in self.targets), self.transforms, self.dtype)
+        return replace(self, inputs=inputs, targets=tuple(y[index] for y in self.targets))
 
     def joined(self, other: Samples) -> Samples:
         """These samples, then others of the same kind."""
-        inputs, targets = (
-            tuple(torch.cat(pair) for pair in zip(*both, strict=True))
-            for both in ((self.inputs, other.inputs), (self.targets, other.targets))
-        )
-        return Samples(inputs, targets, self.transforms, self.dtype)
+        inputs = tuple(joined(*pair) for pair in zip(self.inputs, other.inputs, strict=True))
+        targets = tuple(torch.cat(pair) for pair in zip(self.targets, other.targets, strict=True))
+        return replace(self, inputs=inputs, targets=targets)
 
     def xy(self) -> Batch:
         """All samples, converted, as one batch: a tensor for one input (output), else a tuple of tensors."""
-        pairs = zip(self.inputs, self.transforms, strict=True)
+        pairs = zip(map(in_memory, self.inputs), self.transforms, strict=True)
         x = tuple(self._read(change(stored) if change else stored) for stored, change in pairs)
         return _one_or_all(x), _one_or_all(tuple(map(self._read, self.targets)))
 
@@ -89,16 +92,25 @@ class Samples:
             processes: that share each batch; their number changes nothing in the order.
         """
         order = torch.randperm(len(self), generator=generator, device=generator.device)
-        return Batches(self, size, order.to(self.inputs[0].device), processes)
+        seed = None
+        if self.augment is not None:
+            seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        return Batches(self, size, order.to(self.inputs[0].device), processes, seed)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Samples:
         """The same on another device, perhaps read in another dtype; bytes travel as bytes."""
-        return Samples(
-            tuple(x.to(device) for x in self.inputs),
-            tuple(y.to(device) for y in self.targets),
-            tuple(change and change.to(device) for change in self.transforms),
-            dtype or self.dtype,
+        return replace(
+            self,
+            inputs=tuple(x.to(device) for x in self.inputs),
+            targets=tuple(y.to(device) for y in self.targets),
+            transforms=tuple(change and change.to(device) for change in self.transforms),
+            dtype=dtype or self.dtype,
         )
+
+    def augmented(self, place: Place) -> Samples:
+        """These samples of a batch, randomly changed, in memory."""
+        assert self.augment is not None
+        return replace(self, inputs=self.augment(tuple(map(in_memory, self.inputs)), place))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +122,14 @@ class Batches:
         size: samples per batch.
         order: order of the samples, None for the one they are in.
         processes: that share each batch.
+        seed: of random changes of the samples, None for no changes.
     """
 
     samples: Samples
     size: int
     order: Tensor | None = None
     processes: Processes = ALONE
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -129,7 +143,10 @@ class Batches:
             own = self.processes.part(start, stop)
             # Of too few samples for all, some processes get one that another has too: its weight is 0, see `sizes`.
             part = own if own.start < own.stop else slice(start, start + 1)
-            yield self.samples.rows(part if self.order is None else self.order[part]).xy()
+            rows = self.samples.rows(part if self.order is None else self.order[part])
+            if self.seed is not None:
+                rows = rows.augmented(Place(self.seed + start, stop - start, part.start - start))
+            yield rows.xy()
 
     def portions(self) -> Iterator[ReplicaBatch]:
         """The batches with their sizes."""
@@ -171,11 +188,13 @@ class TrainTestSplit:
         train: to learn from.
         test: to be judged by.
         preprocessing: what was done to both, and what their targets mean; None where nobody says.
+        notes: sentences on what the source found, for the person who runs it.
     """
 
     train: Samples
     test: Samples
     preprocessing: Preprocessing | None = None
+    notes: tuple[str, ...] = ()
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> TrainTestSplit:
         """The same on another device, perhaps read in another dtype."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from dagrow.data.raw import pieces
+from dagrow.data.chain import Chain, Transform, shape_after
 from dagrow.data.step import PreprocessingStep
+from dagrow.data.stored import Stored, StoredRows, each_part
 from dagrow.layout import Shape, TensorLayout
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -54,6 +56,11 @@ class Scale(PreprocessingStep):
         """Values of that shift and scale; a constant feature has its value."""
         return self.shift + x.to(self.shift.dtype) * self.scale.masked_fill(self.scale.isinf(), 0.0)
 
+    @property
+    def reads(self) -> torch.dtype:
+        """That of the computation."""
+        return self.shift.dtype
+
     def to(self, device: torch.device | str) -> Scale:
         """The same on another device."""
         return Scale(self.shift.to(device), self.scale.to(device))
@@ -76,7 +83,7 @@ class Scale(PreprocessingStep):
         return cls(shift, scale)
 
 
-def scale_of(train: Tensor, layout: TensorLayout, *, standardize: bool, divisor: float = 1.0) -> Scale | None:
+def scale_of(train: Stored, layout: TensorLayout, *, standardize: bool, divisor: float = 1.0) -> Scale | None:
     """The scale step that training inputs of this layout call for, None where the stored values will do.
 
     Standardizing makes each feature (channel) of the training inputs mean 0 and deviation 1. A divisor, that of
@@ -98,7 +105,7 @@ def scale_of(train: Tensor, layout: TensorLayout, *, standardize: bool, divisor:
     return None if divisor == 1.0 else Scale(torch.tensor(0.0), torch.tensor(divisor))
 
 
-def standardized(wanted: Literal["auto"] | bool, train: Tensor, layout: TensorLayout, divisor: float) -> bool:
+def standardized(wanted: Literal["auto"] | bool, train: Stored, layout: TensorLayout, divisor: float) -> bool:
     """Whether the features of an input are standardized.
 
     ``auto`` is for the columns of a table, whose units are any. Pixels and grey levels share one unit, and so do the
@@ -115,16 +122,31 @@ def standardized(wanted: Literal["auto"] | bool, train: Tensor, layout: TensorLa
     return wanted
 
 
-def settle(stored: Tensor, step: PreprocessingStep | None) -> tuple[Tensor, PreprocessingStep | None]:
-    """Converts now what takes no more memory as float32; bytes stay bytes, and keep their step."""
-    if stored.dtype == torch.uint8:
-        return stored, step
-    if step is None:
+def settle(stored: Stored, steps: tuple[PreprocessingStep, ...]) -> tuple[Stored, Transform | None]:
+    """Converts now what takes no more memory as float32; what takes less as it is stored, as bytes do, keeps its steps.
+
+    Args:
+        stored: samples; those of a store that can be read in any order stay there.
+        steps: to take, in their order.
+
+    Returns:
+        The samples, and what is still to be done to each batch.
+    """
+    sample = tuple(stored.shape[1:])
+    after = shape_after(steps, sample)
+    left = Chain.of(steps)
+    larger = torch.float32.itemsize * prod(after) > stored.dtype.itemsize * prod(sample)
+    settles = not isinstance(stored, StoredRows) or stored.store.settles
+    if not settles or (larger and not isinstance(stored, StoredRows)):
+        return stored, left
+    if not steps and isinstance(stored, Tensor):
         return stored.float(), None
-    settled = torch.empty(stored.shape)
-    for rows, part in pieces(stored):
-        settled[rows] = step(part)
-    return settled, None
+    done = None if larger else left
+    shape, dtype = (sample, stored.dtype) if larger else (after, torch.float32)
+    settled = torch.empty((len(stored), *shape), dtype=dtype)
+    for places, part in each_part(stored):
+        settled[places] = part if done is None else done(part)
+    return settled, left if larger else None
 
 
 def _replaced(value: Any, old: float | None, new: float | None) -> Any:
@@ -150,21 +172,21 @@ class Moments(NamedTuple):
     high: Tensor
 
 
-def moments(x: Tensor, layout: TensorLayout) -> Moments:
+def moments(x: Stored, layout: TensorLayout) -> Moments:
     """Of samples as stored.
 
     Two passes, since the difference of two large sums would lose a small variance.
     """
     features = layout.channels
-    count = x.numel() / features
+    count = prod((len(x), *x.shape[1:])) / features
     total, squares = torch.zeros(2, features, dtype=torch.float64)
     low, high = torch.tensor([[torch.inf], [-torch.inf]], dtype=torch.float64).expand(2, features)
-    for _, part in pieces(x):
+    for _, part in each_part(x):
         rows = layout.to_positions(part).flatten(0, 1).double()
         total += rows.sum(0)
         low, high = torch.minimum(low, rows.amin(0)), torch.maximum(high, rows.amax(0))
     mean = total / count
-    for _, part in pieces(x):
+    for _, part in each_part(x):
         squares += (layout.to_positions(part).flatten(0, 1).double() - mean).square_().sum(0)
     # Rounding of the mean may leave a constant feature a tiny variance, so that is not what is asked.
     return Moments(mean, (squares / count).sqrt().masked_fill(low == high, torch.inf), low, high)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dagrow.data.arrays import ArrayFiles
 from dagrow.data.builtin import BundledData
 from dagrow.data.csv_table import CsvTable
 from dagrow.data.data_source import SOURCES, register_source
+from dagrow.data.images import Images
 from dagrow.data.npz import NpzFile
+from dagrow.data.tables import Table
 
-BUILT_IN = (BundledData, NpzFile, CsvTable)
+BUILT_IN = (BundledData, NpzFile, CsvTable, Table, Images, ArrayFiles)
 
 for _source in BUILT_IN:
     register_source(_source)

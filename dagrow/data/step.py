@@ -13,7 +13,7 @@ from dagrow.layout import Shape
 
 
 class PreprocessingStep(ABC):
-    """A fixed function of the values of one input, each sample by itself.
+    """A fixed function of the values of one input, each sample by itself. Its answer may have another shape.
 
     What it knows is in `buffers`. `compute` and `source` are the same formula, in torch and as Python text: an export
     holds the buffers beside the weights, and computes what training did.
@@ -30,7 +30,7 @@ class PreprocessingStep(ABC):
     @staticmethod
     @abstractmethod
     def compute(x: Tensor, buffers: Mapping[str, Tensor]) -> Tensor:
-        """Converts a batch ``[samples, ...]`` of any number format; the answer is float32."""
+        """Converts a batch ``[samples, ...]`` of any number format; the answer is float32 where it is the last step."""
 
     @abstractmethod
     def source(self, x: str, names: Mapping[str, str]) -> tuple[str, ...]:
@@ -65,6 +65,15 @@ class PreprocessingStep(ABC):
         Raises:
             KeyError, TypeError, ValueError, RuntimeError: if it is not of that form, or does not fit the shape.
         """
+
+    @property
+    def reads(self) -> torch.dtype:
+        """Number format of raw values in which nothing is lost."""
+        return torch.float64
+
+    def shape_after(self, shape: Shape) -> Shape:
+        """Of one sample behind the step, of this shape before it."""
+        return shape
 
     def __call__(self, x: Tensor) -> Tensor:
         """Converts a batch."""

@@ -77,6 +77,8 @@ def _usage(name: str, preprocessing: Preprocessing) -> list[str]:
         f"It reads raw values ({', '.join(dtypes)}), as they were in the training data. "
         f"Its outputs are {preprocessing.objective.meaning}."
     )
+    if preprocessing.reader is not None and preprocessing.reader.told:
+        facts = f"{facts} {preprocessing.reader.told}"
     if preprocessing.classes:
         facts += f" The names of the labels are {class_name(name)}.{CLASSES}."
     return [

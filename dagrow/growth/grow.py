@@ -82,6 +82,8 @@ def grow(
     spec = _loaded(run)
     place = find_device(device)
     task = _task(spec, place, processes)
+    for note in task.split.notes:
+        reporter.say(note)
     state = RunState.fresh(task.spec, place)
     begin_at_priors(spec, state.network, task.split)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -30,6 +31,9 @@ class Loss:
         error: ``(output, target) -> [n, ...]``, by how much a regression is wrong; None for classes.
         constant: ``(targets, shape of one output) -> output``, the one that is best for all samples alike; None where
             nobody says.
+        takes: ``labels``, one of several classes per output; ``bits``, yes or no per feature; ``numbers``.
+        weighted: ``(output, target, weights) -> scalar``, the mean of the samples' losses, each times the weight of
+            its class ``[classes]``; None where there are no classes.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Loss:
     decide: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     error: Callable[[Tensor, Tensor], Tensor] | None = None
     constant: Callable[[Tensor, Shape], Tensor] | None = None
+    takes: Literal["labels", "bits", "numbers"] = "numbers"
+    weighted: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
 
 def _no_tokens(loss: str, output: Shape) -> None:
@@ -119,6 +125,16 @@ def _log_odds(bits: Tensor, output: Shape) -> Tensor:
     return ((bits.double().sum(0) + 1) / (len(bits) + 2)).logit()
 
 
+def _weighted_labels(output: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    # Over the number of labels, not their weights: so that means of batches add up.
+    return functional.cross_entropy(output, target, weights.to(output), reduction="sum") / target.numel()
+
+
+def _weighted_bits(output: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    no, yes = weights.to(output)
+    return functional.binary_cross_entropy_with_logits(output, target, no + (yes - no) * target)
+
+
 def _by_sample(right: Tensor) -> Tensor:
     return right.double().reshape(len(right), -1).mean(1)
 
@@ -135,6 +151,8 @@ LOSSES: Registry[Loss] = Registry(
                 _right_label,
                 "logits of the classes",
                 _likeliest,
+                takes="labels",
+                weighted=_weighted_labels,
                 constant=_log_shares,
             ),
             Loss(
@@ -153,6 +171,8 @@ LOSSES: Registry[Loss] = Registry(
                 _right_bits,
                 "logits of label 1 against label 0",
                 _likelier_bits,
+                takes="bits",
+                weighted=_weighted_bits,
                 constant=_log_odds,
             ),
         )

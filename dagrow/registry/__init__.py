@@ -2,7 +2,7 @@
 
 from dagrow.registry.choice import OneOf, one_of
 from dagrow.registry.plugins import GROUP, load_plugins, plugins_are_loaded
-from dagrow.registry.table import Registry, registries, registry, rollback_on_error
+from dagrow.registry.table import Registry, registries, registry, rollback_on_error, unknown
 
 __all__ = [
     "GROUP",
@@ -14,4 +14,5 @@ __all__ = [
     "registries",
     "registry",
     "rollback_on_error",
+    "unknown",
 ]

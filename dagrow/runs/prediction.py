@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from dagrow.data import Preprocessing
+from dagrow.data.answer import Answer
 from dagrow.errors import DataError
 
 
@@ -25,6 +26,7 @@ class Prediction:
         labels: ``[samples, ...]``, of the likeliest class; None for a regression.
         probabilities: of these classes, likewise.
         classes: names of the labels 0, 1, ...; empty where the labels are numbers.
+        learned: names of the columns that were learned, one per feature where there are several.
     """
 
     name: str
@@ -32,15 +34,18 @@ class Prediction:
     labels: Tensor | None = None
     probabilities: Tensor | None = None
     classes: tuple[str, ...] = ()
+    learned: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, outputs: Tensor, preprocessing: Preprocessing) -> Prediction:
-        """What outputs ``[samples, ...]`` of a network mean."""
+    def of(cls, name: str, outputs: Tensor, preprocessing: Preprocessing, answer: Answer | None = None) -> Prediction:
+        """What outputs ``[samples, ...]`` of a network mean; ``answer`` says it where there are several."""
+        answer = answer or Answer(classes=preprocessing.classes)
         decide = preprocessing.objective.decide
+        called = answer.columns[0] if len(answer.columns) == 1 else name
         if decide is None:
-            return cls(name, outputs)
+            return cls(called, outputs, learned=answer.columns)
         labels, probabilities = decide(outputs)
-        return cls(name, outputs, labels, probabilities, preprocessing.classes)
+        return cls(called, outputs, labels, probabilities, answer.classes, answer.columns)
 
     @property
     def answers(self) -> np.ndarray:
@@ -59,31 +64,34 @@ class Prediction:
         Raises:
             DataError: if a sample's answers are a map or tokens.
         """
-        parts = {self.name: self.answers}
+        parts = {"": self.answers}
         if self.probabilities is not None:
-            parts[f"{self.name}_probability"] = _single(self.probabilities)
+            parts["_probability"] = _single(self.probabilities)
         found: dict[str, np.ndarray] = {}
-        for name, values in parts.items():
+        for ending, values in parts.items():
             extents = values.shape[1:]
             if not extents:
-                found[name] = values
+                found[f"{self.name}{ending}"] = values
                 continue
             if extents[1:]:
                 raise DataError(
                     f"each sample has answers of shape {list(extents)}, which go into no table; "
                     "use dagrow.load_model(DIR).predict(x) in Python"
                 )
-            found |= {f"{name}_{number}": column for number, column in enumerate(values.T)}
+            if extents == (len(self.learned),):
+                found |= {f"{name}{ending}": column for name, column in zip(self.learned, values.T, strict=True)}
+            else:
+                found |= {f"{self.name}{ending}_{number}": column for number, column in enumerate(values.T)}
         return found
 
 
-def prediction_table(predictions: Sequence[Prediction]) -> str:
-    """A table with a header and a line per sample, as csv.
+def prediction_table(predictions: Sequence[Prediction], names: Sequence[str] = ()) -> str:
+    """A table with a header and a line per sample, as csv; the names of the samples come first, if they have any.
 
     Raises:
         DataError: if the answers go into no table.
     """
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = {"file": names} if names else {}
     for prediction in predictions:
         columns |= prediction.columns()
     file = io.StringIO(newline="")

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.data import PREPROCESSING, Preprocessing
+from dagrow.data.answer import Answer
 from dagrow.data.fit import fit_inputs
 from dagrow.data.raw import to_tensor
 from dagrow.data.rows import read_rows
+from dagrow.data.stored import Stored, in_memory
 from dagrow.errors import DataError, RunError
 from dagrow.runs.directory import RunDirectory
 from dagrow.runs.prediction import Prediction
@@ -29,10 +31,14 @@ class FilePredictions(NamedTuple):
     Attributes:
         predictions: one per output.
         unknown: names of columns of the file that training did not know.
+        names: of the samples, where the file has any.
+        notes: sentences on how the file was read.
     """
 
     predictions: tuple[Prediction, ...]
     unknown: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,33 +73,35 @@ class TrainedModel:
     def predict_outputs(self, *inputs: Any) -> tuple[Prediction, ...]:
         """As `predict`, for any number of outputs."""
         tensors = tuple(_tensor(x, f"input {number}") for number, x in enumerate(inputs, start=1))
-        return self._predicted(fit_inputs(tensors, self.network.dag))
+        return self._predicted(fit_inputs(tensors, self.preprocessing, self.network.dag))
 
     def predict_file(self, path: str | Path) -> FilePredictions:
-        """What the network says of the samples in a ``.csv``, ``.npz`` or ``.npy`` file.
+        """What the network says of the samples in a file, of the kind that training had or with arrays.
 
         Raises:
             DataError: if they do not fit.
         """
         rows = read_rows(path, self.preprocessing, self.network.dag)
-        return FilePredictions(self._predicted(rows.inputs), rows.unknown)
+        return FilePredictions(self._predicted(rows.inputs), rows.unknown, rows.names, rows.notes)
 
     @torch.no_grad()
-    def _predicted(self, raw: tuple[Tensor, ...]) -> tuple[Prediction, ...]:
+    def _predicted(self, raw: tuple[Stored, ...]) -> tuple[Prediction, ...]:
         names, first = self.network.spec.outputs, next(self.network.parameters())
         training = self.network.training
         self.network.eval()
         size, parts = min(_BATCH, batch_that_fits(self.network.dag)), []
         for start in range(0, len(raw[0]), size):
-            read = self.preprocessing(*(x[start : start + size] for x in raw))
+            read = self.preprocessing(*(in_memory(x[start : start + size]) for x in raw))
             found = self.network(*(x.to(first.device, first.dtype) for x in read))
             parts.append((found,) if isinstance(found, Tensor) else found)
         self.network.train(training)
         outputs = [torch.cat(part) for part in zip(*parts, strict=True)]
         own = self.preprocessing.target
         called = (own,) if own and len(names) == 1 else names
+        answers = self.preprocessing.answers or (Answer(classes=self.preprocessing.classes),) * len(names)
         return tuple(
-            Prediction.of(name, output, self.preprocessing) for name, output in zip(called, outputs, strict=True)
+            Prediction.of(name, output, self.preprocessing, answer)
+            for name, output, answer in zip(called, outputs, answers, strict=True)
         )
 
 

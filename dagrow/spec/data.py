@@ -18,6 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from dagrow.errors import listed
 from dagrow.registry import Registry, registry
+from dagrow.spec.augment import AugmentSpec
 from dagrow.spec.graph import SpecPart
 
 SOURCES = "source of data"
@@ -36,12 +37,15 @@ class DataSourceSpec(SpecPart):
     Attributes:
         name: as in run files.
         main_field: the field that the name itself may hold; empty for none.
-        path_fields: fields that hold a path; a relative one starts at the folder of the run file.
+        path_fields: fields that hold a path, or a mapping of them; a relative one starts at the folder of the run
+            file.
+        scales_itself: its fields say how inputs are scaled, and `DataSpec.standardize` does not go with it.
     """
 
     name: ClassVar[str]
     main_field: ClassVar[str] = ""
     path_fields: ClassVar[tuple[str, ...]] = ()
+    scales_itself: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
@@ -97,6 +101,16 @@ class DataSpec(SpecPart):
         description="shift and scale each feature (channel) to mean 0 and deviation 1 over the training set. `auto`: "
         "those of vectors, unless they are bytes or a data set has a unit of its own",
     )
+
+    augment: AugmentSpec | None = Field(default=None, description="random changes of training maps")
+
+    @model_validator(mode="after")
+    def _one_scaling(self) -> DataSpec:
+        if self.source.scales_itself and self.standardize is True:
+            raise ValueError(
+                f"a {self.source.name} has a 'standardize' of its own, which is true if left out: put it there"
+            )
+        return self
 
     @classmethod
     def own_fields(cls) -> tuple[str, ...]:
@@ -187,7 +201,9 @@ def source_paths(section: Mapping[str, Any]) -> Iterator[tuple[Any, str, tuple[s
     for name, source in sources().items():
         entry = section.get(name)
         for field in source.path_fields if entry is not None else ():
-            if isinstance(entry, dict) and field in entry:
+            if isinstance(entry, dict) and isinstance(entry.get(field), dict):
+                yield from ((entry[field], key, (name, field, key)) for key in entry[field])
+            elif isinstance(entry, dict) and field in entry:
                 yield entry, field, (name, field)
             elif field == source.main_field:
                 yield section, name, (name,)

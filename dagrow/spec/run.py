@@ -17,6 +17,7 @@ from dagrow.spec.growth import Count, Epochs, GrowthSpec, number_or_auto
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec
 from dagrow.spec.options import NamedClass
 
+PositiveNumber = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 Dtype = Literal["float32", "float64"]
 
 
@@ -94,6 +95,10 @@ class TrainingSpec(SpecPart):
             "output), `binary_cross_entropy` for yes or no (one output feature per question, as a logit, "
             "targets 0 to 1)"
         ),
+    )
+    class_weights: Literal["balanced"] | FrozenDict[str, PositiveNumber] | None = Field(
+        default=None,
+        description="weights of the classes in the loss; balanced: such that every class counts alike",
     )
     optimizer: OptimizerSpec = Field(default=OptimizerSpec(), description="what makes the gradient steps")
     penalty: PenaltySpec | None = Field(

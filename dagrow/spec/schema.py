@@ -60,7 +60,8 @@ def _data(parts: dict[str, Schema]) -> None:
             found[name] = {"anyOf": [short, value], "description": short.get("description", "")}
             found.update({field: whole["properties"][field] for field in source.beside()})
         else:
-            found[name] = whole
+            parts[f"source_{name}"] = whole
+            found[name] = {"$ref": f"#/$defs/source_{name}", "description": (source.__doc__ or "").split("\n")[0]}
     section["properties"] = {**found, **common}
 
 

@@ -31,16 +31,21 @@ class Objective:
     Attributes:
         loss: of one output.
         factor: it is multiplied by.
+        weights: ``[classes]``, of the classes of each output; empty where all count alike.
     """
 
     loss: Loss
     factor: float = 1.0
+    weights: tuple[Tensor, ...] = ()
 
     def __call__(self, output: Any, target: Any) -> Tensor:
         """The sum over outputs of the mean loss of each."""
         if isinstance(output, Tensor):
             output, target = (output,), (target,)
-        parts = [self.loss.mean(o, t) for o, t in zip(output, target, strict=True)]
+        if self.weights and self.loss.weighted is not None:
+            parts = [self.loss.weighted(*each) for each in zip(output, target, self.weights, strict=True)]
+        else:
+            parts = [self.loss.mean(o, t) for o, t in zip(output, target, strict=True)]
         total = sum(parts[1:], start=parts[0])
         return total if self.factor == 1.0 else self.factor * total
 

@@ -52,7 +52,7 @@ class InputUnits:
         for number, (name, entry) in enumerate(dag.spec.inputs.items()):
             x, known = split.train.inputs[number], split.preprocessing
             kept = known is not None and known.inputs[number].steps
-            if entry.values.positions or not x.is_floating_point() or kept:
+            if entry.values.positions or not isinstance(x, Tensor) or not x.is_floating_point() or kept:
                 continue
             found = moments(x, entry.values)
             reach = torch.maximum(found.high - found.mean, found.mean - found.low) / REACH
@@ -73,7 +73,9 @@ class InputUnits:
 
     def _samples(self, samples: Samples, dag: Dag) -> Samples:
         changed = tuple(
-            ((x.double() - self.shift[name]) / self.scale[name]).to(x.dtype) if name in self.shift else x
+            ((x.double() - self.shift[name]) / self.scale[name]).to(x.dtype)
+            if isinstance(x, Tensor) and name in self.shift
+            else x
             for name, x in zip(dag.spec.inputs, samples.inputs, strict=True)
         )
         return replace(samples, inputs=changed)

@@ -15,6 +15,7 @@ from dagrow.distributed import ALONE, Processes
 from dagrow.objectives import LOSSES
 from dagrow.spec import RunSpec
 from dagrow.training.annealing_phases import RewindState
+from dagrow.training.class_weights import class_weights
 from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
 from dagrow.training.inputs import InputUnits
@@ -65,7 +66,9 @@ class RunContext:
     ) -> RunContext:
         """With the loss that the run file names."""
         factor = 1.0 if units is None else units.scale**2
-        return cls(spec, split, Objective(LOSSES[spec.training.loss], factor), held_out, processes, units, inputs)
+        loss = LOSSES[spec.training.loss]
+        objective = Objective(loss, factor, class_weights(spec, split))
+        return cls(spec, split, objective, held_out, processes, units, inputs)
 
     def in_user_units(self, network: Network) -> Network:
         """The network, or one that reads and puts out the user's units where it was trained in others."""

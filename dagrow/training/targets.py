@@ -21,6 +21,7 @@ from dagrow.build.emit import edge_module
 from dagrow.data import Samples, TrainTestSplit
 from dagrow.graph import Dag
 from dagrow.spec import RunSpec
+from dagrow.training.class_weights import class_weights
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def begin_at_priors(run: RunSpec, network: Network, split: TrainTestSplit) -> No
     (target,) = split.train.targets
     (name,) = network.spec.outputs
     counts = torch.bincount(target.flatten().cpu(), minlength=network.dag.size(name)).double()
+    for weights in class_weights(run, split):
+        counts = counts * weights.cpu().double()
     biases = _biases(_output_layers(network))
     for bias in biases:
         bias.zero_()

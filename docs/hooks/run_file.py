@@ -74,7 +74,7 @@ def _default(part: str, field: str, entry: Schema, required: list[str]) -> str:
         value = entry["default"]
         same = isinstance(value, list) and len({*value}) == 1 and _is_one_or_several(entry)
         return _code(value[0] if same else value)
-    if "$ref" in entry:
+    if "$ref" in entry and part != "DataSpec":
         section = RunSpec.model_fields[field].get_default(call_default_factory=True) if part == "RunSpec" else None
         given = section.model_dump(exclude_defaults=True) if section is not None else {}
         return _code(given) if given else "its defaults"

@@ -34,9 +34,13 @@ from dagrow.spec import (
     dump_run,
     run_schema,
 )
+from dagrow.spec.array_source import ArraysSpec
+from dagrow.spec.augment import AugmentSpec
 from dagrow.spec.document import read_value
+from dagrow.spec.image_source import ImagesSpec
 from dagrow.spec.loaders import VERSION
 from dagrow.spec.run import OptimizerSpec, SchedulerSpec
+from dagrow.spec.table_source import TableSpec, TableSplit
 
 PAGE = page("run-file")
 TABLES = tables(PAGE)
@@ -51,6 +55,11 @@ MODELS: dict[str, type[BaseModel]] = {
         for name in ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d", "identity")
     },
     "data": DataSpec,
+    "Table": TableSpec,
+    "Table split": TableSplit,
+    "Images": ImagesSpec,
+    "Arrays": ArraysSpec,
+    "Augmentation": AugmentSpec,
     "training": TrainingSpec,
     "Penalty": PenaltySpec,
     "Rewind": RewindSpec,

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 import dagrow
-from dagrow.data import Arrays, Raw
+from dagrow.data import Arrays, Raw, ReadSettings
 from dagrow.objectives import Loss
 
 
@@ -24,7 +24,7 @@ class Waves(dagrow.DataSource):
     noise: float = Field(default=0.3, ge=0.0, le=10.0, description="deviation of what is added to each value")
     seed: int = Field(default=0, ge=0, lt=2**63, description="of all that is drawn")
 
-    def read(self, dag: dagrow.Dag, loss: Loss) -> Raw:
+    def read(self, dag: dagrow.Dag, loss: Loss, settings: ReadSettings) -> Raw:
         """Draws all series; dagrow splits them, and checks that they fit the graph."""
         generator = torch.Generator().manual_seed(self.seed)
         labels = torch.arange(self.samples) % 3

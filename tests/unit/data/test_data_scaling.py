@@ -6,7 +6,7 @@ import torch
 from data_graphs import shaped_dag, vector_dag
 
 from dagrow.data import load_data
-from dagrow.data import raw as raw_module
+from dagrow.data import stored as stored_module
 from dagrow.objectives import LOSSES
 from dagrow.spec.run import DataSpec
 
@@ -20,7 +20,7 @@ def standardized(path, dag):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 @pytest.mark.parametrize("values_at_once", [2**22, 7])
 def test_channels_of_maps(write_npz, monkeypatch, dtype, values_at_once):
-    monkeypatch.setattr(raw_module, "_PIECE", values_at_once)
+    monkeypatch.setattr(stored_module, "_PIECE", values_at_once)
     rng = np.random.default_rng(0)
     x = (rng.integers(0, 50, (8, 3, 4, 4)) * np.array([1, 2, 3])[:, None, None]).astype(dtype)
     y = np.arange(8) % 2

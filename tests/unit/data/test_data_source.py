@@ -20,7 +20,7 @@ class Ones(DataSource):
     count: int = Field(default=6, ge=2)
     size: int = Field(ge=1)
 
-    def read(self, dag, loss):
+    def read(self, dag, loss, settings):
         if self.count > 100:
             raise DataError("too many ones")
         return Raw(Arrays((torch.ones(self.count, self.size),), (torch.arange(self.count) % 2,)))
@@ -62,7 +62,7 @@ def refused(**section):
 def test_a_section_is_read_and_written(section, source, written):
     spec = DataSpec.model_validate({**section, "standardize": True})
     assert spec.source == source
-    assert spec.model_dump() == {**written, "test_share": 0.2, "standardize": True}
+    assert spec.model_dump() == {**written, "test_share": 0.2, "standardize": True, "augment": None}
     assert DataSpec.model_validate(spec.model_dump(mode="json")) == spec
     assert DataSpec(source=source, standardize=True) == spec
 
@@ -96,7 +96,7 @@ def test_incomplete_sources_are_refused():
         name: ClassVar[str] = "no_read"
 
     class NoName(DataSource):
-        def read(self, dag, loss): ...
+        def read(self, dag, loss, settings): ...
 
     class Taken(Ones):
         name: ClassVar[str] = "npz"

@@ -1,0 +1,149 @@
+"""The first pass through a table: kinds of columns, the targets, and what the split needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dagrow.data.tables.arrow import as_text
+from dagrow.data.tables.column import Column
+from dagrow.data.tables.date_column import DateColumn
+from dagrow.data.tables.number_column import NumberColumn
+from dagrow.data.tables.scan import Scan
+from dagrow.data.tables.table_file import TableFile
+from dagrow.data.tables.targets import Labels, Learned, collector, learned
+from dagrow.errors import DataError
+from dagrow.objectives import Loss
+from dagrow.spec.table_source import TableSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a pass through a table found.
+
+    Attributes:
+        columns: that can be read as inputs, in the order of the file.
+        targets: the columns to learn, in the order of the run file.
+        usable: ``[n]``, rows in which no target is empty.
+        count: rows in all.
+        groups: ``[rows]``, the group of each; None where the run does not split by groups.
+        times: ``[rows]``, likewise.
+        notes: sentences on what was found.
+    """
+
+    columns: tuple[Column, ...]
+    targets: list[Learned]
+    usable: np.ndarray
+    count: int
+    groups: np.ndarray | None = None
+    times: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def with_targets(self, targets: list[Learned]) -> Look:
+        """The same with other targets."""
+        return replace(self, targets=targets)
+
+
+def look(table: TableFile, told: TableSpec, loss: Loss, *, scanned: bool = True) -> Look:
+    """Goes through a table once.
+
+    Args:
+        table: the file.
+        told: what the run file says.
+        loss: which says what targets are.
+        scanned: whether kinds of columns are to be found out.
+
+    Raises:
+        DataError: if there are no rows, or columns of which nothing can be made.
+    """
+    group, time = (None, None) if told.split is None else (told.split.group, told.split.time)
+    targets = [collector(name, loss) for name in told.target]
+    collectors: list[Any] = [*targets]
+    if group is not None:
+        collectors.append(Labels(group))
+    if time is not None:
+        collectors.append(_Times(time, told))
+    given = {name for names in told.inputs.values() for name in names} | {*told.keep}
+    unread = ({*told.target, *told.drop} | ({group} if group else set())) - (given - {*told.target})
+    scans = [Scan(name) for name in table.names if name not in unread] if scanned else []
+    if told.inputs:
+        scans = [scan for scan in scans if scan.name in given]
+    wanted = {scan.name for scan in scans} | {each.name for each in collectors}
+    count = 0
+    for batch in table.batches(wanted):
+        for each in collectors:
+            each.add(batch[each.name], count + 1)
+        for scan in scans:
+            scan.add(batch[scan.name])
+        count += len(next(iter(batch.values())))
+    if not count:
+        raise DataError("the table has a header but no samples")
+    columns, notes = _columns(scans, told, given)
+    found = [learned(each, loss) for each in targets]
+    usable, note = _usable(found, told, count)
+    groups = next((each.numbered()[0] for each in collectors[len(targets) :] if isinstance(each, Labels)), None)
+    times = next((each.all() for each in collectors if isinstance(each, _Times)), None)
+    return Look(columns, found, usable, count, groups, times, (*notes, *note))
+
+
+def _columns(scans: list[Scan], told: TableSpec, given: Collection[str]) -> tuple[tuple[Column, ...], list[str]]:
+    """The columns to read, and why others are left out."""
+    columns, notes = [], []
+    for scan in scans:
+        column = scan.kind(told.types.get(scan.name), told.date_formats.get(scan.name))
+        reason = scan.reason_to_leave_out(column)
+        if reason is None or (scan.present and scan.name in given):
+            columns.append(column)
+        else:
+            more = f" (keep: [{scan.name}] reads it)" if scan.present else ""
+            notes.append(f"column '{scan.name}' is left out: {reason}{more}")
+    return tuple(columns), notes
+
+
+def _usable(targets: list[Learned], told: TableSpec, count: int) -> tuple[np.ndarray, list[str]]:
+    """Rows in which no target is empty."""
+    there = np.logical_and.reduce([target.there for target in targets])
+    if not there.any():
+        raise DataError(f"the target '{told.target[0]}' is empty in every row")
+    left = count - int(there.sum())
+    note = [f"{left} of {count} rows are left out: they have no target"] if left else []
+    return np.flatnonzero(there), note
+
+
+@dataclass
+class _Times:
+    """The column by which rows are split in time: dates or numbers."""
+
+    name: str
+    told: TableSpec
+    column: Column | None = None
+    parts: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, cells: Any, row: int) -> None:
+        """Takes in a batch."""
+        if self.column is None:
+            self.column = self._kind(cells)
+        codes = self.column.read(cells, row).codes
+        if np.isnan(codes).any():
+            number = row + int(np.isnan(codes).argmax())
+            raise DataError(f"row {number}, column '{self.name}': the cell is empty, and rows are split by it")
+        self.parts.append(codes)
+
+    def all(self) -> np.ndarray:
+        """The time of each row."""
+        return np.concatenate(self.parts)
+
+    def _kind(self, cells: Any) -> Column:
+        told = self.told.date_formats.get(self.name)
+        if told is not None or self.told.types.get(self.name) == "date":
+            return DateColumn(self.name, told or "")
+        scan = Scan(self.name)
+        scan.add(cells)
+        found = scan.kind(None, None)
+        if not isinstance(found, NumberColumn | DateColumn):
+            shown = as_text(cells.drop_null())[0].as_py()
+            raise DataError(f"column '{self.name}' is no time to split by (there is {shown!r:.40})")
+        return found
