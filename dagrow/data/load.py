@@ -22,7 +22,7 @@ _SHOWN_CLASSES = 10
 Fitted = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 
-def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit:
+def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int, given: Raw | None = None) -> TrainTestSplit:
     """Reads, checks, splits and scales the data of a run.
 
     Args:
@@ -30,13 +30,15 @@ def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit
         dag: the graph whose inputs and outputs the samples must fit.
         loss: prepares the targets.
         seed: decides the split where the source has none.
+        given: samples that come from Python, in the place of a source.
 
     Raises:
         DataError: with the source first, then what is wrong with it.
     """
-    name, read = chosen_source(spec)
+    name, read = chosen_source(spec) if given is None else ("the samples", None)
     try:
-        raw = read(spec, dag, loss)
+        raw = read(spec, dag, loss) if read is not None else given
+        assert raw is not None
         train, test = _fitted(raw, spec, dag, loss, seed)
         return _scaled(raw, train, test, dag, loss, standardize=spec.standardize)
     except DataError as error:
@@ -63,10 +65,12 @@ def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
 
 
 def _scaled(raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, standardize: bool) -> TrainTestSplit:
-    for x, other in zip(train[0], test[0], strict=True):
+    validation = None if raw.validation is None else _fit(raw.validation, raw, dag, loss, "validation set: ")
+    others = [("test", test), *([] if validation is None else [("validation", validation)])]
+    for part, x, other in ((part, *pair) for part, fitted in others for pair in zip(train[0], fitted[0], strict=True)):
         if (x.dtype == torch.uint8) != (other.dtype == torch.uint8):
             raise DataError(
-                f"training inputs are {x.dtype}, test inputs {other.dtype}; bytes are scaled to [0, 1] and "
+                f"training inputs are {x.dtype}, {part} inputs {other.dtype}; bytes are scaled to [0, 1] and "
                 "others are not, so both must be bytes or neither"
             )
     layouts = [entry.values for entry in dag.spec.inputs.values()]
@@ -84,7 +88,7 @@ def _scaled(raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, stan
         for name, layout, x, step in zip(dag.spec.inputs, layouts, train[0], steps, strict=True)
     )
     preprocessing = Preprocessing(inputs, loss.name, raw.columns, raw.target, raw.classes)
-    return TrainTestSplit(samples(train), samples(test), preprocessing)
+    return TrainTestSplit(samples(train), samples(test), preprocessing, validation and samples(validation))
 
 
 def _raw_dtype(stored: Tensor, step: Scale | None) -> torch.dtype:

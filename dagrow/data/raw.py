@@ -38,6 +38,7 @@ class Raw:
         columns: names of the features, likewise.
         target: name of what is to be learned, likewise.
         divisor: of all inputs, where the source has a unit of its own.
+        validation: samples to judge by while training, where the source has such a set.
     """
 
     train: Arrays
@@ -46,6 +47,7 @@ class Raw:
     columns: tuple[str, ...] = ()
     target: str = ""
     divisor: float = 1.0
+    validation: Arrays | None = None
 
 
 def to_tensor(array: np.ndarray, name: str) -> Tensor:

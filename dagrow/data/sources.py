@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from dagrow.data.builtin import read_builtin
 from dagrow.data.csv_table import read_csv
+from dagrow.data.in_memory import read_in_memory
 from dagrow.data.npz import read_npz
 from dagrow.data.raw import Raw
 from dagrow.errors import DataError, listed
@@ -19,6 +20,7 @@ SOURCES: dict[str, Source] = {  # by the field of DataSpec that asks for it
     "dataset": read_builtin,
     "npz": read_npz,
     "csv": read_csv,
+    "in_memory": read_in_memory,
 }
 
 
@@ -27,5 +29,5 @@ def chosen_source(spec: DataSpec) -> tuple[str, Source]:
     for kind, source in SOURCES.items():
         value = getattr(spec, kind)
         if value is not None:
-            return (f"data set '{value}'" if kind == "dataset" else str(value)), source
+            return {"dataset": f"data set '{value}'", "in_memory": "data.in_memory"}.get(kind, str(value)), source
     raise DataError(f"no source of data; give one of {listed(SOURCES)}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from dagrow.training.snapshot import network_of
 
+from dagrow.callbacks import Callback
 from dagrow.flop_counter import MacCounter, counted
 from dagrow.growth.counterfactual import Counterfactual, measure_later_gain
 from dagrow.growth.final_training import begin_finish, over_fit, set_rates, take_back
@@ -25,6 +27,7 @@ from dagrow.training.schedules import Unit, growth_is_over, next_unit, schedule_
 from dagrow.training.state import RunContext, RunState
 from dagrow.training.train_unit import train_unit
 from dagrow.training.validation import error_of, validation_entries
+from dagrow.training.watchers import Watchers
 
 
 class Loop:
@@ -35,10 +38,19 @@ class Loop:
         state: where it stands; changed in place.
         record: what is written of it.
         reporter: told what happens.
+        callbacks: of the user; all processes have the same, and the first calls them.
     """
 
-    def __init__(self, task: RunContext, state: RunState, record: RunRecorder, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        task: RunContext,
+        state: RunState,
+        record: RunRecorder,
+        reporter: Reporter,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
         self.task, self.state, self.record, self.reporter = task, state, record, reporter
+        self.watchers = Watchers(task, state, record, reporter, callbacks)
         self.units = {
             Unit.START: self._start,
             Unit.EPOCH: self._epoch,
@@ -57,12 +69,20 @@ class Loop:
             TrainingError: if the loss is no number any more.
             RunError: if something cannot be written.
         """
+        with self.watchers:
+            return self._run()
+
+    def _run(self) -> GrowthResult:
         try:
             while (unit := next_unit(self.task.spec, self.state.progress)) is not Unit.END:
                 self.state.progress = self.units[unit]()
                 self._check_weights()
                 self._validate()
+                if unit in (Unit.EPOCH, Unit.GROWTH):
+                    self.watchers.measure(self.task)
                 self.record.after(unit, self.state)
+                if self.watchers.ask_to_stop():
+                    break
             return self._end()
         except TrainingError as error:
             done = self.state.progress
@@ -171,6 +191,10 @@ class Loop:
         """Keeps the network if it is the best so far on the samples kept back for that."""
         state, best, samples = self.state, self.state.best, self.task.held_out
         if best is None or samples is None:
+            if (given := self.task.split.validation) is not None:
+                score = self.task.score(state.average.network(state.network), given)
+                entries = validation_entries(score, kept=False)
+                self.record.write("validation", epoch=state.progress.epoch, step=state.progress.step, **entries)
             return
         network = state.average.network(state.network)
         # After training the schedule may have asked for this score already.
@@ -198,11 +222,13 @@ class Loop:
         network = self.state.network.eval()
         if not math.isfinite(loss := self.task.score(network, self.task.split.train).loss):
             raise TrainingError(f"the training loss ended at {loss}: {advice(self.state.optimizer)}")
+        metrics = self.watchers.measure_end(self.task)
         train, test = self.record.finish(self.state)
+        self.watchers.tell_end()
         network = self.task.in_user_units(network)
         out = None if self.record.directory is None else self.record.directory.path
         preprocessing = self.task.split.preprocessing
-        return GrowthResult(network, train, test, tuple(self.record.journal.events), out, preprocessing)
+        return GrowthResult(network, train, test, tuple(self.record.journal.events), out, preprocessing, metrics)
 
     def _check_weights(self) -> None:
         """Stops before anything is kept that no run could go on from."""

@@ -160,6 +160,10 @@ def _allowed(model: type[BaseModel], data: Any, path: Path) -> list[str]:
     """The fields that the entry at ``path`` may have."""
     at: Any = model
     for part in path:
+        if isinstance(data, (list, tuple)):
+            # The annotation of a list is that of its entries.
+            data = data[int(part)] if part.isdecimal() and int(part) < len(data) else None
+            continue
         at = _inside(at, part)
         data = data.get(part) if isinstance(data, dict) else None
         # The class of an edge is named by the entry itself.
@@ -168,7 +172,7 @@ def _allowed(model: type[BaseModel], data: Any, path: Path) -> list[str]:
     owner = _model_in(at)
     fields = list(owner.model_fields) if owner else []
     if owner is not None and issubclass(owner, NamedClass):
-        name = data.get("name", owner.model_fields["name"].default)
+        name = data.get("name", owner.model_fields["name"].default) if isinstance(data, dict) else None
         return [*(field for field in fields if field != "options"), *owner.option_names(name)]
     return ["version", *fields] if owner is not None and issubclass(owner, SpecFile) else fields
 

@@ -13,10 +13,12 @@ from dagrow.spec.adaptive import with_adaptive_defaults
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart, one_of
 from dagrow.spec.growth import Count, Epochs, GrowthSpec, number_or_auto
+from dagrow.spec.loggers import Loggers
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec
 from dagrow.spec.options import NamedClass
 
 Dtype = Literal["float32", "float64"]
+Precision = Literal["full", "bfloat16"]
 
 DATASETS = ("digits", "wine", "breast_cancer", "iris", "diabetes")
 """The named data sets; `dagrow.data` reads each of them."""
@@ -29,6 +31,9 @@ class DataSpec(SpecPart):
     npz: str | None = Field(default=None, description="file with x_train, y_train, x_test, y_test")
     csv: str | None = Field(default=None, description="table with a header line; 'target' names the column to learn")
     target: str | None = Field(default=None, description="column of the csv to learn")
+    in_memory: bool | None = Field(
+        default=None, description="the samples were given to dagrow.grow in Python, and have to be given again"
+    )
     test_share: float = Field(
         default=0.2,
         gt=0.0,
@@ -43,13 +48,13 @@ class DataSpec(SpecPart):
     @model_validator(mode="before")
     @classmethod
     def _default_source(cls, value: Any) -> Any:
-        if isinstance(value, dict) and not value.keys() & {"dataset", "npz", "csv"}:
+        if isinstance(value, dict) and not value.keys() & {"dataset", "npz", "csv", "in_memory"}:
             return {"dataset": "digits", **value}
         return value
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSpec:
-        given = [name for name in ("dataset", "npz", "csv") if getattr(self, name) is not None]
+        given = [name for name in ("dataset", "npz", "csv", "in_memory") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"give one source of dataset, npz and csv, not {listed(given) or 'none'}")
         if (self.csv is None) != (self.target is None):
@@ -100,6 +105,11 @@ class TrainingSpec(SpecPart):
     """How weights are trained between and after insertions."""
 
     loss: Annotated[str, one_of(LOSSES, "loss")] = "cross_entropy"
+    custom_loss: str | None = Field(
+        default=None,
+        max_length=80,
+        description="name of the loss that was given to dagrow.grow in Python; 'loss' says how it takes targets",
+    )
     optimizer: OptimizerSpec = OptimizerSpec()
     penalty: PenaltySpec | None = Field(default=None, description="on the fan-in or fan-out of units")
     scheduler: SchedulerSpec | None = Field(default=None, description="of the learning rate, pass by pass")
@@ -114,10 +124,23 @@ class TrainingSpec(SpecPart):
         default="float32",
         description="numbers the network computes with; with float64, runs differ less by the order of additions",
     )
+    precision: Precision = Field(
+        default="full",
+        description="bfloat16: forward passes of gradient descent run under autocast; scores and growth never do",
+    )
     batch_size: Annotated[Literal["auto"] | Count, BeforeValidator(number_or_auto)] = Field(
         default=128, description="samples per gradient step; auto: a sixteenth of the training set, 16 to 128"
     )
     batch_size_grows: bool = Field(default=False, description="with the root of the number of parameters")
+    accumulate: Annotated[int, Field(ge=1, le=10**6)] = Field(
+        default=1, description="parts in which each batch is computed, their gradients added up: less memory"
+    )
+    clip_norm: float | None = Field(
+        default=None,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="largest norm of the gradient of all weights together; longer ones are scaled down to it",
+    )
     epochs_between_growth: Epochs = Field(default=1, description="passes before each growth step")
     steps_between_growth: Count = Field(
         default=100,
@@ -146,6 +169,7 @@ class TrainingSpec(SpecPart):
     )
     rewind: RewindSpec | None = Field(default=None, description="smaller steps, and steps taken back")
     checkpoint: CheckpointSpec = CheckpointSpec()
+    loggers: Loggers = Field(default=(), description="where losses, scores and growth steps are logged besides")
 
     @model_validator(mode="after")
     def _one_of_each(self) -> TrainingSpec:
@@ -153,6 +177,8 @@ class TrainingSpec(SpecPart):
             raise ValueError("'scheduler' and 'rewind' both set the learning rate: leave one of them out")
         if self.validation is not None and self.rewind is not None:
             raise ValueError("'rewind' goes back to the best on samples of its own: leave 'validation' out")
+        if self.precision != "full" and self.dtype != "float32":
+            raise ValueError(f"'precision: {self.precision}' needs 'dtype: float32', not {self.dtype}")
         return self
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args
 
+from dagrow.callbacks.loggers import LOGGERS
 from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.objectives import LOSSES
 from dagrow.ops import ACTIVATIONS, NORMS, Pool, find_op, op_names
 from dagrow.spec.loaders import VERSION
+from dagrow.spec.loggers import LoggerSpec
 from dagrow.spec.options import NamedClass
 from dagrow.spec.run import DATASETS, OptimizerSpec, RunSpec, SchedulerSpec
 
@@ -31,8 +33,9 @@ def run_schema() -> Schema:
     _names(parts["GrowthSpec"], "method", METHODS)
     _names(parts["GrowthSpec"], "completion", COMPLETIONS)
     parts["DataSpec"]["properties"]["dataset"]["examples"] = list(DATASETS)
-    for model in (OptimizerSpec, SchedulerSpec):
+    for model in (OptimizerSpec, SchedulerSpec, LoggerSpec):
         _options(parts, model)
+    _loggers(parts)
     schema["properties"] = {"version": {"const": VERSION}, **schema["properties"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -50,6 +53,14 @@ def _node(fields: dict[str, Schema]) -> None:
     fields["norm"]["enum"] = ["none", *NORMS]
     fields["activation"]["enum"] = list(ACTIVATIONS)
     fields["pool"]["anyOf"].insert(0, {"enum": list(get_args(Pool.model_fields["kind"].annotation))})
+
+
+def _loggers(parts: dict[str, Schema]) -> None:
+    """A name alone, or a list of names and mappings."""
+    entry = {"anyOf": [{"enum": list(LOGGERS)}, {"$ref": "#/$defs/LoggerSpec"}]}
+    fields = parts["TrainingSpec"]["properties"]
+    told = {key: value for key, value in fields["loggers"].items() if key in ("default", "description", "title")}
+    fields["loggers"] = {**told, "anyOf": [*entry["anyOf"], {"type": "array", "items": entry}]}
 
 
 def _options(parts: dict[str, Schema], model: type[NamedClass]) -> None:

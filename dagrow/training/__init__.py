@@ -1,6 +1,6 @@
 """The loop, its record, and what it leaves behind."""
 
-from dagrow.growth.grow import grow, run_to_continue
+from dagrow.growth.grow import run_to_continue
 from dagrow.journal.events import SCHEMA, journal_schema
 from dagrow.journal.history import growth_history
 from dagrow.journal.reader import read_journal
@@ -15,6 +15,7 @@ from dagrow.runs.revert import Reverted
 from dagrow.runs.revert import revert as revert_run
 from dagrow.runs.trained_model import TrainedModel, load_model
 from dagrow.training.epochs import Objective, Score, TrainingError, evaluate, make_optimizer, train_epoch
+from dagrow.training.public import grow
 
 __all__ = [
     "SCHEMA",

@@ -12,12 +12,13 @@ from dagrow.build import Network, build
 from dagrow.build.network import derived_seed
 from dagrow.data import Samples, TrainTestSplit
 from dagrow.distributed import ALONE, Processes
-from dagrow.objectives import LOSSES
+from dagrow.objectives import LOSSES, Loss
 from dagrow.spec import RunSpec
 from dagrow.training.annealing_phases import RewindState
 from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
 from dagrow.training.learning_rate import LearningRate
+from dagrow.training.metrics import NO_METRICS, Metrics
 from dagrow.training.progress import Progress
 from dagrow.training.sample_sizes import batch_that_fits
 from dagrow.training.schedules import schedule_of
@@ -39,6 +40,7 @@ class RunContext:
         held_out: training samples kept back, where the run rewinds or validates.
         processes: that do it together.
         units: of the targets, where samples and network have others than the user's; losses are the user's always.
+        metrics: of the user, measured beside the scores.
     """
 
     spec: RunSpec
@@ -47,6 +49,7 @@ class RunContext:
     held_out: Samples | None = None
     processes: Processes = ALONE
     units: TargetUnits | None = None
+    metrics: Metrics = NO_METRICS
 
     @classmethod
     def of(
@@ -56,10 +59,13 @@ class RunContext:
         held_out: Samples | None = None,
         processes: Processes = ALONE,
         units: TargetUnits | None = None,
+        loss: Loss | None = None,
+        metrics: Metrics = NO_METRICS,
     ) -> RunContext:
-        """With the loss that the run file names."""
+        """With the loss that the run file names, or another one."""
         factor = 1.0 if units is None else units.scale**2
-        return cls(spec, split, Objective(LOSSES[spec.training.loss], factor), held_out, processes, units)
+        objective = Objective(loss or LOSSES[spec.training.loss], factor)
+        return cls(spec, split, objective, held_out, processes, units, metrics)
 
     def in_user_units(self, network: Network) -> Network:
         """The network, or one that puts out the user's units where it was trained in others."""
@@ -69,7 +75,15 @@ class RunContext:
         """The same with the samples that were held out among those for training."""
         if self.held_out is None:
             return self
+        if self.split.validation is not None:
+            # Whoever gives a validation set does not want it to be trained on.
+            return replace(self, held_out=None)
         return replace(self, split=replace(self.split, train=self.split.train.joined(self.held_out)), held_out=None)
+
+    def measure(self, network: Network, samples: Samples) -> dict[str, float]:
+        """The metrics of the user on these samples, in the user's units; each process measures all of them."""
+        size = min(_SCORING_BATCH, batch_that_fits(network.dag))
+        return self.metrics.measure(network, samples, size, self.units)
 
     def score(self, network: Network, samples: Samples) -> Score:
         """How good the network is on these samples, in eval mode."""

@@ -10,6 +10,7 @@ from docs_pages import README, ROOT, blocks, code, tables
 from pydantic import BaseModel
 
 import dagrow
+from dagrow.callbacks import LOGGERS
 from dagrow.data.builtin import DATASETS as BUNDLED
 from dagrow.methods import COMPLETIONS, METHODS
 from dagrow.objectives import LOSSES, OPTIMIZERS, SCHEDULERS
@@ -22,6 +23,7 @@ from dagrow.spec import (
     GraphSpec,
     GrowthSpec,
     InputSpec,
+    LoggerSpec,
     NewNodeSpec,
     NodeSpec,
     PenaltySpec,
@@ -56,6 +58,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "Tryout": TryoutSpec,
     "Units": UnitsSpec,
     "Checkpoint": CheckpointSpec,
+    "Logger": LoggerSpec,
     "Optimizer": OptimizerSpec,
     "Scheduler": SchedulerSpec,
     "growth": GrowthSpec,
@@ -67,6 +70,7 @@ NAMES: dict[tuple[str, str], Any] = {
     ("Nodes", "norm"): ("none", *NORMS),
     ("data", "dataset"): DATASETS,
     ("training", "loss"): LOSSES,
+    ("Logger", "name"): LOGGERS,
     ("Optimizer", "name"): OPTIMIZERS,
     ("Scheduler", "name"): SCHEDULERS,
     ("growth", "method"): METHODS,

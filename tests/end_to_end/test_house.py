@@ -23,7 +23,7 @@ LAYERS = [
     {"errors", "layout", "randomness", "ties", "work"},
     {"files", "packing"},
     {"distributed"},
-    {"methods", "ops", "objectives"},
+    {"methods", "ops", "objectives", "callbacks"},
     {"spec"},
     {"stages"},
     {"graph"},
@@ -33,6 +33,8 @@ LAYERS = [
     {"training"},
     {"compare"},
     {"api"},
+    {"integrations"},
+    {"lightning"},
     {"cli"},
 ]
 """From the ground up. ``api.py`` takes a network or a run directory, so it stands above training."""
@@ -114,11 +116,13 @@ def test_the_public_names():
     contract = {
         "load_run", "load_graph", "save_graph", "build", "propose", "apply", "grow", "export", "show", "diff", "replay",
         "revert", "compare", "load_comparison", "CompareSpec", "Comparison",
-        "register_op", "register_method", "DagrowError", "Plan", "Candidate", "GrowthResult", "RunSpec", "GraphSpec",
+        "register_op", "register_method", "Callback", "DagrowError", "Plan", "Candidate",
+        "GrowthResult", "RunSpec", "GraphSpec",
     }  # fmt: skip
     more = {
-        "Dag", "Op", "cost", "DataError", "ExportError", "GrowthError", "OptimizerError", "RunError", "SpecError",
-        "load_model", "TrainedModel", "Prediction", "Preprocessing",
+        "Dag", "Op", "cost", "CallbackError", "DataError",
+        "ExportError", "GrowthError", "OptimizerError", "RunError", "SpecError",
+        "load_model", "TrainedModel", "Prediction", "Preprocessing", "GrowingClassifier", "GrowingRegressor",
     }  # fmt: skip
     assert set(dagrow.__all__) == contract | more
     assert list(dagrow.__all__) == sorted(dagrow.__all__)
