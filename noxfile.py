@@ -51,3 +51,10 @@ def portability(session: nox.Session) -> None:
     """The suite as other processors would run it: before a release, and after changes to tolerances or ties."""
     session.install("-c", "constraints.txt", ".[test]")
     session.run("python", "tests/portability.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def integrations(session: nox.Session) -> None:
+    """Lightning, skorch, torchmetrics and the loggers as they are installed, not in imitation."""
+    session.install("-c", "constraints.txt", ".[test,lightning,tensorboard,mlflow,wandb]", "torchmetrics", "skorch")
+    session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "tests/extras/check_extras.py", *session.posargs)

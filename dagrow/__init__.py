@@ -5,11 +5,16 @@ finds where it lacks expressivity, measures what each possible insertion would g
 hands back plain PyTorch.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from dagrow.api import diff, export, replay, revert, show
 from dagrow.build import build
+from dagrow.callbacks import Callback
 from dagrow.compare import CompareSpec, Comparison, compare, load_comparison
 from dagrow.data import DataSource, Preprocessing, register_source
 from dagrow.errors import (
+    CallbackError,
     DagrowError,
     DataError,
     ExportError,
@@ -32,9 +37,32 @@ from dagrow.spot import Spot, Widening, spot, spot_run
 
 propose = warning_of_width(_propose)
 
+if TYPE_CHECKING:
+    from dagrow.integrations.classifier import GrowingClassifier
+    from dagrow.integrations.regressor import GrowingRegressor
+
+_LATER = {
+    "GrowingClassifier": "dagrow.integrations.classifier",
+    "GrowingRegressor": "dagrow.integrations.regressor",
+}
+"""Names whose modules need packages that take long to import: they are imported when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        try:
+            return getattr(import_module(_LATER[name]), name)
+        except ImportError as error:
+            text = f"dagrow.{name} needs scikit-learn 1.6 or newer: pip install 'scikit-learn>=1.6'"
+            raise DagrowError(text) from error
+    raise AttributeError(f"module 'dagrow' has no attribute '{name}'")
+
+
 __version__ = "0.1.0"
 
 __all__ = [
+    "Callback",
+    "CallbackError",
     "Candidate",
     "CompareSpec",
     "Comparison",
@@ -44,6 +72,8 @@ __all__ = [
     "DataSource",
     "ExportError",
     "GraphSpec",
+    "GrowingClassifier",
+    "GrowingRegressor",
     "GrowthError",
     "GrowthResult",
     "Op",

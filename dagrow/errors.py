@@ -54,6 +54,10 @@ class RunError(DagrowError):
     """A run directory is missing, in use, incomplete or foreign."""
 
 
+class CallbackError(DagrowError):
+    """A callback of the user raised an exception; the state of the run was kept first."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One defect of a specification.

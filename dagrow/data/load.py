@@ -28,7 +28,7 @@ _SHOWN_CLASSES = 10
 Fitted = tuple[tuple[Stored, ...], tuple[Tensor, ...]]
 
 
-def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit:
+def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int, given: Raw | None = None) -> TrainTestSplit:
     """Reads, checks, splits and scales the data of a run.
 
     Args:
@@ -36,20 +36,22 @@ def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> TrainTestSplit
         dag: the graph whose inputs and outputs the samples must fit.
         loss: prepares the targets.
         seed: decides the split where the source has none.
+        given: samples that come from Python, in the place of a source.
 
     Raises:
         DataError: with the source first, then what is wrong with it.
     """
     source = spec.source
     assert isinstance(source, DataSource)  # as is every class in the registry
+    title = source.title if given is None else "the samples"
     try:
-        raw = source.read(dag, loss, ReadSettings(seed, spec.test_share, spec.standardize))
+        raw = given or source.read(dag, loss, ReadSettings(seed, spec.test_share, spec.standardize))
         train, test = _fitted(raw, spec, dag, loss, seed)
         split = _scaled(raw, train, test, dag, loss, standardize=spec.standardize)
         changes = augmenter_of(spec.augment, dag)
         return split if changes is None else replace(split, train=replace(split.train, augment=changes))
     except DataError as error:
-        raise DataError(f"{source.title}: {error}") from error
+        raise DataError(f"{title}: {error}") from error
 
 
 def _fitted(raw: Raw, spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> tuple[Fitted, Fitted]:
@@ -74,10 +76,12 @@ def _fit(arrays: Arrays, raw: Raw, dag: Dag, loss: Loss, part: str) -> Fitted:
 def _scaled(
     raw: Raw, train: Fitted, test: Fitted, dag: Dag, loss: Loss, *, standardize: Literal["auto"] | bool
 ) -> TrainTestSplit:
-    for x, other in zip(train[0], test[0], strict=True):
+    validation = None if raw.validation is None else _fit(raw.validation, raw, dag, loss, "validation set: ")
+    others = [("test", test), *([] if validation is None else [("validation", validation)])]
+    for part, x, other in ((part, *pair) for part, fitted in others for pair in zip(train[0], fitted[0], strict=True)):
         if (x.dtype == torch.uint8) != (other.dtype == torch.uint8):
             raise DataError(
-                f"training inputs are {x.dtype}, test inputs {other.dtype}; bytes are scaled to [0, 1] and "
+                f"training inputs are {x.dtype}, {part} inputs {other.dtype}; bytes are scaled to [0, 1] and "
                 "others are not, so both must be bytes or neither"
             )
     layouts = [entry.values for entry in dag.spec.inputs.values()]
@@ -97,7 +101,7 @@ def _scaled(
         for name, x, chain in zip(dag.spec.inputs, train[0], steps, strict=True)
     )
     preprocessing = Preprocessing(inputs, loss.name, raw.columns, raw.target, raw.classes, raw.answers, raw.reader)
-    return TrainTestSplit(samples(train), samples(test), preprocessing, raw.notes)
+    return TrainTestSplit(samples(train), samples(test), preprocessing, raw.notes, validation and samples(validation))
 
 
 def _no_or_one(step: PreprocessingStep | None) -> tuple[PreprocessingStep, ...]:

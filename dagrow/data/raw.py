@@ -44,6 +44,7 @@ class Raw:
         reader: of files that a network is asked about; None where arrays are all there is.
         answers: the meaning of each output; empty where `target` and `classes` say all.
         notes: sentences on what was found, for the person who runs it.
+        validation: samples to judge by while training, where the source has such a set.
     """
 
     train: Arrays
@@ -56,6 +57,7 @@ class Raw:
     reader: FileReader | None = None
     answers: tuple[Answer, ...] = ()
     notes: tuple[str, ...] = ()
+    validation: Arrays | None = None
 
 
 def to_tensor(array: np.ndarray, name: str) -> Tensor:

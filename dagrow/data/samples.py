@@ -189,16 +189,21 @@ class TrainTestSplit:
         test: to be judged by.
         preprocessing: what was done to both, and what their targets mean; None where nobody says.
         notes: sentences on what the source found, for the person who runs it.
+        validation: to judge by while training, where the source has such a set; nothing is ever trained on it.
     """
 
     train: Samples
     test: Samples
     preprocessing: Preprocessing | None = None
     notes: tuple[str, ...] = ()
+    validation: Samples | None = None
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> TrainTestSplit:
         """The same on another device, perhaps read in another dtype."""
-        return replace(self, train=self.train.to(device, dtype), test=self.test.to(device, dtype))
+        validation = self.validation and self.validation.to(device, dtype)
+        return replace(
+            self, train=self.train.to(device, dtype), test=self.test.to(device, dtype), validation=validation
+        )
 
 
 def _one_or_all(tensors: tuple[Tensor, ...]) -> Values:

@@ -7,10 +7,11 @@ from dagrow.data.builtin import BundledData
 from dagrow.data.csv_table import CsvTable
 from dagrow.data.data_source import SOURCES, register_source
 from dagrow.data.images import Images
+from dagrow.data.in_memory import InMemory
 from dagrow.data.npz import NpzFile
 from dagrow.data.tables import Table
 
-BUILT_IN = (BundledData, NpzFile, CsvTable, Table, Images, ArrayFiles)
+BUILT_IN = (BundledData, NpzFile, CsvTable, Table, Images, ArrayFiles, InMemory)
 
 for _source in BUILT_IN:
     register_source(_source)

@@ -21,6 +21,7 @@ from dagrow.planner import Candidate, promise, rounding
 from dagrow.randomness import torch_random_numbers_kept
 from dagrow.ties import best_first
 from dagrow.training.epochs import Score, TrainingError, train_epoch
+from dagrow.training.gradient_rules import GradientRules
 from dagrow.training.sample_sizes import training_batch
 from dagrow.training.state import RunContext, RunState
 from dagrow.training.train_unit import steps_between_growth
@@ -59,8 +60,11 @@ class Counterfactual:
         with torch_random_numbers_kept():
             torch.manual_seed(seed)
             batches = islice(_batches(task, self.network, torch.Generator().manual_seed(seed)), steps)
+            rules = GradientRules.of(task.spec.training)
             try:
-                train_epoch(self.network, task.objective, self.optimizer, batches, processes=task.processes)
+                train_epoch(
+                    self.network, task.objective, self.optimizer, batches, processes=task.processes, rules=rules
+                )
             except TrainingError as error:
                 if task.processes.count > 1:
                     raise TrainingError(f"{purpose}, in a copy of the network: {error}") from error

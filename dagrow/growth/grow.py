@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from dagrow.build.network import derived_seed
+from dagrow.callbacks import Callback
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import ExportError, RunError, SpecError
 from dagrow.graph import Dag, load_run, nonparametric_problems
@@ -25,6 +27,8 @@ from dagrow.spec import RunSpec
 from dagrow.training.device import find_device
 from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import TrainingError
+from dagrow.training.given import NOTHING, Given
+from dagrow.training.gradient_rules import GradientRules
 from dagrow.training.inputs import load_samples
 from dagrow.training.memory_estimate import check_memory, memory_errors
 from dagrow.training.replicas import check_exact, check_same
@@ -45,6 +49,7 @@ def grow(
     device: str = "cpu",
     reporter: Reporter | None = None,
     processes: Processes = ALONE,
+    given: Given = NOTHING,
 ) -> GrowthResult:
     """Trains and grows a network as a run file says.
 
@@ -59,6 +64,7 @@ def grow(
         reporter: told what happens; silent if left out.
         processes: that make the run together, see `dagrow.distributed.joined`: all call this alike. The first alone
             writes and reports.
+        given: what comes from Python: samples, a loss, metrics, callbacks.
 
     Returns:
         The grown network, its scores and the journal. The global random numbers of torch, numpy and Python are left
@@ -78,22 +84,23 @@ def grow(
         file, target = (run, _named(out)) if isinstance(run, RunSpec) else run_to_continue(run, out)
         directory = RunDirectory.begun(target)
         continue_run = _continue if first else _follow
-        return continue_run(_loaded(file), directory, device, reporter, processes)
+        return continue_run(_loaded(file), directory, device, reporter, processes, given)
     spec = _loaded(run)
     place = find_device(device)
-    task = _task(spec, place, processes)
+    task = _task(spec, place, processes, given)
+    callbacks = given.all_callbacks(spec)
     for note in task.split.notes:
         reporter.say(note)
     state = RunState.fresh(task.spec, place)
     begin_at_priors(spec, state.network, task.split)
     torch.manual_seed(derived_seed(spec.seed, "dropout"))
     if not (write and first):
-        return Loop(task, state, RunRecorder(task, None), reporter).run()
+        return Loop(task, state, RunRecorder(task, None), reporter, callbacks).run()
     # Last of all, so that nothing is left behind where something above is refused.
     directory = RunDirectory.made(out, spec.name)
     with directory.locked():
         directory.begin(spec)
-        return _run(task, state, RunRecorder(task, directory), reporter)
+        return _run(task, state, RunRecorder(task, directory), reporter, callbacks)
 
 
 def _loaded(run: RunSpec | str | Path) -> RunSpec:
@@ -122,18 +129,19 @@ def _named(out: str | Path | None) -> str | Path:
 
 
 def _follow(
-    spec: RunSpec, directory: RunDirectory, device: str, reporter: Reporter, processes: Processes
+    spec: RunSpec, directory: RunDirectory, device: str, reporter: Reporter, processes: Processes, given: Given
 ) -> GrowthResult:
     """As `_continue`, in another process than the first: the state comes from there, and nothing is written."""
     place = find_device(device)
     if processes.numbers(0)[0] and (result := finished(directory, place)) is not None:
         return result
-    task = _task(spec, place, processes)
-    return Loop(task, take_over(task, place), RunRecorder(task, None), reporter).run()
+    task = _task(spec, place, processes, given)
+    callbacks = given.all_callbacks(spec)
+    return Loop(task, take_over(task, place), RunRecorder(task, None), reporter, callbacks).run()
 
 
 def _continue(
-    spec: RunSpec, directory: RunDirectory, device: str, reporter: Reporter, processes: Processes
+    spec: RunSpec, directory: RunDirectory, device: str, reporter: Reporter, processes: Processes, given: Given
 ) -> GrowthResult:
     check_same_run(spec, load_run(directory.run), directory)
     place = find_device(device)
@@ -143,22 +151,24 @@ def _continue(
         if result is not None:
             reporter.say(f"{directory.path}: this run has ended, there is nothing to continue")
             return result
-        task = _task(spec, place, processes)
+        task = _task(spec, place, processes, given)
         torch.manual_seed(derived_seed(spec.seed, "dropout"))
         state, record = continued(task, directory, place, reporter)
         if processes.count > 1:
             hand_over(task, state)
-        return _run(task, state, record, reporter)
+        return _run(task, state, record, reporter, given.all_callbacks(spec))
 
 
-def _run(task: RunContext, state: RunState, record: RunRecorder, reporter: Reporter) -> GrowthResult:
+def _run(
+    task: RunContext, state: RunState, record: RunRecorder, reporter: Reporter, callbacks: Sequence[Callback]
+) -> GrowthResult:
     """To the end; an error also says what is kept."""
     if (note := size_warning(state.network.dag)) and task.spec.growth.budget.steps != 0:
         reporter.say(note)
     try:
         with memory_errors():
             record.begin()
-            return Loop(task, state, record, reporter).run()
+            return Loop(task, state, record, reporter, callbacks).run()
     except TrainingError as error:
         raise TrainingError(f"{error}; {record.kept_text('the last good state is that of')}") from error
     except (ExportError, RunError) as error:
@@ -168,13 +178,15 @@ def _run(task: RunContext, state: RunState, record: RunRecorder, reporter: Repor
         raise
 
 
-def _task(spec: RunSpec, device: torch.device, processes: Processes) -> RunContext:
+def _task(spec: RunSpec, device: torch.device, processes: Processes, given: Given) -> RunContext:
     dag, growth = Dag.of(spec.graph), spec.growth
     check_memory(dag, DTYPES[spec.training.dtype], device)
     find_locations(dag, growth.candidates, growth.nodes, growth.new_node)
     if problems := nonparametric_problems(spec):
         raise SpecError(problems)
-    split, inputs = load_samples(spec, dag)
+    loss = given.loss_of(spec)
+    GradientRules.of(spec.training, processes)
+    split, inputs = load_samples(spec, dag, loss, given.raw)
     check_growth(growth, dag, split.train.targets[0])
     spec = settled(spec, len(split.train))
     _check_batches(dag, min(training_batch(spec, dag), len(split.train)))
@@ -182,7 +194,7 @@ def _task(spec: RunSpec, device: torch.device, processes: Processes) -> RunConte
     units = TargetUnits.of(spec, dag, split)
     split = split if units is None else units.split(split)
     split, held_out = split_held_out(spec, split.to(device, DTYPES[spec.training.dtype]))
-    task = RunContext.of(spec, split, held_out, processes, units, inputs)
+    task = RunContext.of(spec, split, held_out, processes, units, inputs, loss, given.metrics)
     check_same(task)
     return task
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+from dagrow.callbacks import Callback
 from dagrow.flop_counter import MacCounter, counted
 from dagrow.growth.counterfactual import Counterfactual, measure_later_gain
 from dagrow.growth.final_training import begin_finish, ends_worse, floor, over_fit, set_rates, take_back
 from dagrow.growth.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.growth.messages import calibration_text, epoch_text, removal_text, step_text
+from dagrow.growth.watchers import Watchers
 from dagrow.journal.events import SCHEMA
 from dagrow.report import Reporter, show_metrics
 from dagrow.runs.recorder import RunRecorder
@@ -44,10 +47,19 @@ class Loop:
         state: where it stands; changed in place.
         record: what is written of it.
         reporter: told what happens.
+        callbacks: of the user; all processes have the same, and the first calls them.
     """
 
-    def __init__(self, task: RunContext, state: RunState, record: RunRecorder, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        task: RunContext,
+        state: RunState,
+        record: RunRecorder,
+        reporter: Reporter,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
         self.task, self.state, self.record, self.reporter = task, state, record, reporter
+        self.watchers = Watchers(task, state, record, reporter, callbacks)
         self.units = {
             Unit.START: self._start,
             Unit.EPOCH: self._epoch,
@@ -67,13 +79,21 @@ class Loop:
             TrainingError: if the loss is no number any more.
             RunError: if something cannot be written.
         """
+        with self.watchers:
+            return self._run()
+
+    def _run(self) -> GrowthResult:
         try:
             while (unit := next_unit(self.task.spec, self.state.progress)) is not Unit.END:
                 with threads_of(unit, self.task, self.state):
                     self.state.progress = self.units[unit]()
                     self._check_weights()
                     self._validate()
+                if unit in (Unit.EPOCH, Unit.GROWTH):
+                    self.watchers.measure(self.task)
                 self.record.after(unit, self.state)
+                if self.watchers.ask_to_stop():
+                    break
             return self._end()
         except TrainingError as error:
             done = self.state.progress
@@ -188,6 +208,10 @@ class Loop:
         """Keeps the network if it is the best so far on the samples kept back for that."""
         state, best, samples = self.state, self.state.best, self.task.held_out
         if best is None or samples is None:
+            if (given := self.task.split.validation) is not None:
+                score = self.task.score(state.average.network(state.network), given)
+                entries = validation_entries(score, kept=False)
+                self.record.write("validation", epoch=state.progress.epoch, step=state.progress.step, **entries)
             return
         network = state.average.network(state.network)
         # After training the schedule may have asked for this score already.
@@ -216,11 +240,13 @@ class Loop:
         network = self.state.network.eval()
         if not math.isfinite(loss := self.task.score(network, self.task.split.train).loss):
             raise TrainingError(f"the training loss ended at {loss}: {advice(self.state.optimizer)}")
+        metrics = self.watchers.measure_end(self.task)
         train, test = self.record.finish(self.state)
+        self.watchers.tell_end()
         network = self.task.in_user_units(network)
         out = None if self.record.directory is None else self.record.directory.path
         preprocessing = self.task.split.preprocessing
-        return GrowthResult(network, train, test, tuple(self.record.journal.events), out, preprocessing)
+        return GrowthResult(network, train, test, tuple(self.record.journal.events), out, preprocessing, metrics)
 
     def _check_weights(self) -> None:
         """Stops before anything is kept that no run could go on from."""

@@ -139,6 +139,15 @@ class ValidationEvent(Event):
     best: bool = Field(description="whether it is the best so far")
 
 
+class MetricsEvent(Event):
+    """The metrics that were given in Python, after a pass, a growth step or at the end."""
+
+    event: Literal["metrics"]
+    step: int = Field(ge=0, description="growth steps so far")
+    samples: Literal["validation", "test"] = Field(description="on which they were measured")
+    values: dict[str, Number] = Field(description="by their names")
+
+
 class RewindEvent(Event):
     """Training went back to an earlier state, or on to its next phase; see ``training.rewind``."""
 
@@ -244,6 +253,7 @@ AnyEvent = Annotated[
     | TakenBackEvent
     | FinishEvent
     | ValidationEvent
+    | MetricsEvent
     | RewindEvent
     | GrowthEvent
     | RemovalEvent

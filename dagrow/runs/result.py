@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class GrowthResult:
         out: the run directory; None if nothing was written.
         preprocessing: what is done to inputs before the network reads them, and what its outputs mean; None for a run
             of an earlier version, which has not written it down.
+        metrics: those that were given in Python, by name, on the test samples.
     """
 
     model: Network
@@ -34,6 +36,7 @@ class GrowthResult:
     events: tuple[dict[str, Any], ...]
     out: Path | None = None
     preprocessing: Preprocessing | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
 
     def predict(self, *inputs: Any) -> Prediction:
         """What the network says of raw values, see `TrainedModel.predict`.

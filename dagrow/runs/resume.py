@@ -58,7 +58,8 @@ def finished(directory: RunDirectory, device: torch.device) -> GrowthResult | No
         directory.write_sums()
         CheckpointStore(directory.checkpoints).remove_all()
     train, test = (_score(events[-1].get(name)) for name in ("train", "test"))
-    return GrowthResult(network, train, test, tuple(events), directory.path, preprocessing)
+    measured = (event["values"] for event in reversed(events) if event["event"] == "metrics")
+    return GrowthResult(network, train, test, tuple(events), directory.path, preprocessing, next(measured, {}))
 
 
 def continued(

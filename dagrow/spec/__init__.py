@@ -7,6 +7,7 @@ from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
 from dagrow.spec.growth import BudgetSpec, GrowthSpec, NewNodeSpec, TryoutSpec
 from dagrow.spec.hashing import graph_hash
 from dagrow.spec.loaders import read_graph, read_run
+from dagrow.spec.loggers import LoggerSpec
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
 from dagrow.spec.patch import GraphPatch, TablePatch
 from dagrow.spec.proposal import ProposalOptions
@@ -32,6 +33,7 @@ __all__ = [
     "GraphSpec",
     "GrowthSpec",
     "InputSpec",
+    "LoggerSpec",
     "NewNodeSpec",
     "NodeSpec",
     "OptimizerSpec",

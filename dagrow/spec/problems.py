@@ -159,6 +159,10 @@ def _allowed(model: type[BaseModel], data: Any, path: Path) -> list[str]:
     """The fields that the entry at ``path`` may have."""
     at: Any = model
     for part in path:
+        if isinstance(data, (list, tuple)):
+            # The annotation of a list is that of its entries.
+            data = data[int(part)] if part.isdecimal() and int(part) < len(data) else None
+            continue
         at = _inside(at, part)
         data = data.get(part) if isinstance(data, dict) else None
         # The class of an edge is named by the entry itself.

@@ -14,11 +14,13 @@ from dagrow.spec.data import DataSpec, default_data
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart
 from dagrow.spec.growth import Count, Epochs, GrowthSpec, number_or_auto
+from dagrow.spec.loggers import Loggers
 from dagrow.spec.nonparametric import PenaltySpec, RewindSpec
 from dagrow.spec.options import NamedClass
 
 PositiveNumber = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 Dtype = Literal["float32", "float64"]
+Precision = Literal["full", "bfloat16"]
 
 
 class OptimizerSpec(NamedClass):
@@ -96,6 +98,11 @@ class TrainingSpec(SpecPart):
             "targets 0 to 1)"
         ),
     )
+    custom_loss: str | None = Field(
+        default=None,
+        max_length=80,
+        description="name of the loss that was given to dagrow.grow in Python; 'loss' says how it takes targets",
+    )
     class_weights: Literal["balanced"] | FrozenDict[str, PositiveNumber] | None = Field(
         default=None,
         description="weights of the classes in the loss; balanced: such that every class counts alike",
@@ -125,6 +132,10 @@ class TrainingSpec(SpecPart):
         "order of additions (more processes, another machine) stay together for much longer, see "
         "docs/how-to/training.md; exported networks are float32 in any case",
     )
+    precision: Precision = Field(
+        default="full",
+        description="bfloat16: forward passes of gradient descent run under autocast; scores and growth never do",
+    )
     batch_size: Annotated[Literal["auto"] | Count, BeforeValidator(number_or_auto)] = Field(
         default=128,
         description="samples per gradient step; `auto` is a power of 2 near a sixteenth of the training set, from 16 "
@@ -135,6 +146,15 @@ class TrainingSpec(SpecPart):
     )
     epochs_between_growth: Epochs = Field(
         default=1, description="passes over the training set before each growth step; see `growth.schedule`"
+    )
+    accumulate: Annotated[int, Field(ge=1, le=10**6)] = Field(
+        default=1, description="parts in which each batch is computed, their gradients added up: less memory"
+    )
+    clip_norm: float | None = Field(
+        default=None,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="largest norm of the gradient of all weights together; longer ones are scaled down to it",
     )
     steps_between_growth: Count = Field(
         default=100,
@@ -176,6 +196,7 @@ class TrainingSpec(SpecPart):
         default=CheckpointSpec(),
         description="how often the run is kept, so that it can be continued: docs/how-to/resume.md",
     )
+    loggers: Loggers = Field(default=(), description="where losses, scores and growth steps are logged besides")
 
     @model_validator(mode="after")
     def _one_of_each(self) -> TrainingSpec:
@@ -183,6 +204,8 @@ class TrainingSpec(SpecPart):
             raise ValueError("'scheduler' and 'rewind' both set the learning rate: leave one of them out")
         if self.validation is not None and self.rewind is not None:
             raise ValueError("'rewind' goes back to the best on samples of its own: leave 'validation' out")
+        if self.precision != "full" and self.dtype != "float32":
+            raise ValueError(f"'precision: {self.precision}' needs 'dtype: float32', not {self.dtype}")
         return self
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from dagrow.callbacks.loggers import LOGGERS
 from dagrow.ops import find_op, op_names
 from dagrow.registry import load_plugins
 from dagrow.spec.data import sources
 from dagrow.spec.loaders import VERSION
+from dagrow.spec.loggers import LoggerSpec
 from dagrow.spec.options import NamedClass
 from dagrow.spec.run import OptimizerSpec, RunSpec, SchedulerSpec
 
@@ -27,8 +29,9 @@ def run_schema() -> Schema:
         parts[f"op_{name}"] = _op(name, parts)
     _graph(parts)
     _data(parts)
-    for model in (OptimizerSpec, SchedulerSpec):
+    for model in (OptimizerSpec, SchedulerSpec, LoggerSpec):
         _options(parts, model)
+    _loggers(parts)
     version = {"const": VERSION, "default": VERSION, "description": "the version of this format"}
     schema["properties"] = {"version": version, **schema["properties"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
@@ -63,6 +66,14 @@ def _data(parts: dict[str, Schema]) -> None:
             parts[f"source_{name}"] = whole
             found[name] = {"$ref": f"#/$defs/source_{name}", "description": (source.__doc__ or "").split("\n")[0]}
     section["properties"] = {**found, **common}
+
+
+def _loggers(parts: dict[str, Schema]) -> None:
+    """A name alone, or a list of names and mappings."""
+    entry = {"anyOf": [{"enum": list(LOGGERS)}, {"$ref": "#/$defs/LoggerSpec"}]}
+    fields = parts["TrainingSpec"]["properties"]
+    told = {key: value for key, value in fields["loggers"].items() if key in ("default", "description", "title")}
+    fields["loggers"] = {**told, "anyOf": [*entry["anyOf"], {"type": "array", "items": entry}]}
 
 
 def _options(parts: dict[str, Schema], model: type[NamedClass]) -> None:

@@ -18,6 +18,7 @@ from dagrow.errors import DagrowError, OptimizerError
 from dagrow.objectives import OPTIMIZERS, Loss
 from dagrow.objectives.adarad import UNIT_AXIS
 from dagrow.spec.run import TrainingSpec
+from dagrow.training.gradient_rules import FULL_PRECISION, GradientRules, forward
 
 
 class TrainingError(DagrowError):
@@ -138,11 +139,6 @@ def _by_unit_axis(network: Network) -> list[dict[str, Any]]:
     return [{"params": [p for name, p in named if axes.get(name, 0) == axis], UNIT_AXIS: axis} for axis in (0, 1)]
 
 
-def forward(network: torch.nn.Module, x: Any) -> Any:
-    """The network on one batch of inputs: a tensor, or a tuple for several inputs."""
-    return network(x) if isinstance(x, Tensor) else network(*x)
-
-
 def train_epoch(
     network: Network,
     objective: Objective,
@@ -151,6 +147,7 @@ def train_epoch(
     after_batch: Callable[[], None] = lambda: None,
     step: Callable[[], None] | None = None,
     processes: Processes = ALONE,
+    rules: GradientRules = FULL_PRECISION,
 ) -> float:
     """One pass of gradient descent over the batches; with several processes, each over its part of every batch.
 
@@ -162,6 +159,7 @@ def train_epoch(
         after_batch: called after each of them.
         step: made in place of the optimizer's own.
         processes: that train it together; all call this alike, and the network keeps its size meanwhile.
+        rules: how gradients are computed.
 
     Returns:
         The mean loss over the pass.
@@ -178,17 +176,11 @@ def train_epoch(
             continue
         largest = max(largest, whole)
         optimizer.zero_grad(set_to_none=True)
-        with processes.listening():
-            # The second pass after growth too: DistributedDataParallel sorts its buckets anew, with the others.
-            output = forward(parallel, x)
-        loss = objective(output, y)
-        value = float(loss.detach())
+        # Gradients are averaged over processes, whose parts of the batch may differ in size.
+        value = rules.backward(parallel, objective, x, y, size * processes.count / whole, processes)
         if not math.isfinite(value):
             raise TrainingError(f"the training loss became {value}: {advice(optimizer)}")
-        with processes.listening():
-            # Gradients are averaged over processes, whose parts of the batch may differ in size.
-            weight = size * processes.count / whole
-            (loss * weight).backward()  # type: ignore[no-untyped-call]
+        rules.clip(network)
         (step or optimizer.step)()
         total, count = total + value * size, count + size
         after_batch()

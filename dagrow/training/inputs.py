@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
 from dagrow.data import Samples, TrainTestSplit, load_data
+from dagrow.data.raw import Raw
 from dagrow.data.scaling import moments
 from dagrow.graph import Dag
-from dagrow.objectives import LOSSES
+from dagrow.objectives import Loss
 from dagrow.ops import ACTIVATIONS, Op
 from dagrow.ops.linear import Linear
 from dagrow.spec import EdgeId, RunSpec
@@ -69,7 +70,9 @@ class InputUnits:
 
     def split(self, split: TrainTestSplit, dag: Dag) -> TrainTestSplit:
         """The samples with their inputs in these units."""
-        return replace(split, train=self._samples(split.train, dag), test=self._samples(split.test, dag))
+        validation = None if split.validation is None else self._samples(split.validation, dag)
+        train, test = self._samples(split.train, dag), self._samples(split.test, dag)
+        return replace(split, train=train, test=test, validation=validation)
 
     def _samples(self, samples: Samples, dag: Dag) -> Samples:
         changed = tuple(
@@ -102,21 +105,28 @@ class InputUnits:
         return cls(entry["shift"], entry["scale"])
 
 
-def load_samples(run: RunSpec, dag: Dag) -> tuple[TrainTestSplit, InputUnits | None]:
+def load_samples(
+    run: RunSpec, dag: Dag, loss: Loss, given: Raw | None = None
+) -> tuple[TrainTestSplit, InputUnits | None]:
     """The data of a run, and the units of its inputs where the network is to carry them.
+
+    Args:
+        run: the run.
+        dag: its graph.
+        loss: of the run.
+        given: samples that were given in Python, in place of those that the run names.
 
     Raises:
         DataError: as `load_data` does.
     """
-    loss = LOSSES[run.training.loss]
     if run.data.standardize == "auto" and _carries(run, dag):
-        split = load_data(run.data.model_copy(update={"standardize": False}), dag, loss, run.seed)
+        split = load_data(run.data.model_copy(update={"standardize": False}), dag, loss, run.seed, given)
         units = InputUnits.of(dag, split)
         if units is None:
             return split, None
         if units.exact:
             return units.split(split, dag), units
-    return load_data(run.data, dag, loss, run.seed), None
+    return load_data(run.data, dag, loss, run.seed, given), None
 
 
 def _carries(run: RunSpec, dag: Dag) -> bool:

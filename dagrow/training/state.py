@@ -12,7 +12,7 @@ from dagrow.build import Network, build
 from dagrow.build.network import derived_seed
 from dagrow.data import Samples, TrainTestSplit
 from dagrow.distributed import ALONE, Processes
-from dagrow.objectives import LOSSES
+from dagrow.objectives import LOSSES, Loss
 from dagrow.spec import RunSpec
 from dagrow.training.annealing_phases import RewindState
 from dagrow.training.class_weights import class_weights
@@ -20,6 +20,7 @@ from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
 from dagrow.training.inputs import InputUnits
 from dagrow.training.learning_rate import LearningRate
+from dagrow.training.metrics import NO_METRICS, Metrics
 from dagrow.training.progress import Progress
 from dagrow.training.sample_sizes import batch_that_fits
 from dagrow.training.schedules import schedule_of
@@ -43,6 +44,7 @@ class RunContext:
         units: of the targets, where samples and network have others than the user's; losses are the user's always.
         inputs: units of the inputs, likewise.
         returned: samples that were held out and are for training now.
+        metrics: of the user, measured beside the scores.
     """
 
     spec: RunSpec
@@ -53,6 +55,7 @@ class RunContext:
     units: TargetUnits | None = None
     inputs: InputUnits | None = None
     returned: Samples | None = None
+    metrics: Metrics = NO_METRICS
 
     @classmethod
     def of(
@@ -63,12 +66,14 @@ class RunContext:
         processes: Processes = ALONE,
         units: TargetUnits | None = None,
         inputs: InputUnits | None = None,
+        loss: Loss | None = None,
+        metrics: Metrics = NO_METRICS,
     ) -> RunContext:
-        """With the loss that the run file names."""
+        """With the loss that the run file names, or another one."""
         factor = 1.0 if units is None else units.scale**2
-        loss = LOSSES[spec.training.loss]
+        loss = loss or LOSSES[spec.training.loss]
         objective = Objective(loss, factor, class_weights(spec, split))
-        return cls(spec, split, objective, held_out, processes, units, inputs)
+        return cls(spec, split, objective, held_out, processes, units, inputs, metrics=metrics)
 
     def in_user_units(self, network: Network) -> Network:
         """The network, or one that reads and puts out the user's units where it was trained in others."""
@@ -85,8 +90,16 @@ class RunContext:
         """The same with the samples that were held out among those for training."""
         if self.held_out is None:
             return self
+        if self.split.validation is not None:
+            # Whoever gives a validation set does not want it to be trained on.
+            return replace(self, held_out=None)
         split = replace(self.split, train=self.split.train.joined(self.held_out))
         return replace(self, split=split, held_out=None, returned=self.held_out)
+
+    def measure(self, network: Network, samples: Samples) -> dict[str, float]:
+        """The metrics of the user on these samples, in the user's units; each process measures all of them."""
+        size = min(_SCORING_BATCH, batch_that_fits(network.dag))
+        return self.metrics.measure(network, samples, size, self.units)
 
     def score(self, network: Network, samples: Samples) -> Score:
         """How good the network is on these samples, in eval mode."""

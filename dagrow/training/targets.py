@@ -39,7 +39,8 @@ class TargetUnits:
     @classmethod
     def of(cls, run: RunSpec, dag: Dag, split: TrainTestSplit) -> TargetUnits | None:
         """Those of the training samples; None where the run does not ask for it, or the output could not carry them."""
-        if not run.training.standardize_targets or run.training.loss != "mse" or not _carries(dag):
+        training = run.training
+        if not training.standardize_targets or training.loss != "mse" or training.custom_loss or not _carries(dag):
             return None
         values = split.train.targets[0].double().flatten(1)
         shift = values.mean(0)
@@ -48,7 +49,8 @@ class TargetUnits:
 
     def split(self, split: TrainTestSplit) -> TrainTestSplit:
         """The samples with their targets in these units."""
-        return replace(split, train=self._samples(split.train), test=self._samples(split.test))
+        validation = None if split.validation is None else self._samples(split.validation)
+        return replace(split, train=self._samples(split.train), test=self._samples(split.test), validation=validation)
 
     def _samples(self, samples: Samples) -> Samples:
         (target,) = samples.targets
@@ -66,6 +68,10 @@ class TargetUnits:
         bias = _biases(layers)[0]
         bias.add_(self.shift.to(bias))
         return network
+
+    def in_user_units(self, values: Tensor) -> Tensor:
+        """Outputs or targets ``[samples, features]`` of these units in the user's."""
+        return (values.double() * self.scale + self.shift.to(values.device)).to(values.dtype)
 
     def entry(self) -> dict[str, Any]:
         """As plain data."""

@@ -12,6 +12,7 @@ from dagrow.data import ReplicaBatch
 from dagrow.graph import training_macs
 from dagrow.spec import RunSpec
 from dagrow.training.epochs import train_epoch
+from dagrow.training.gradient_rules import GradientRules
 from dagrow.training.progress import Progress
 from dagrow.training.replicas import seed_replica
 from dagrow.training.sample_sizes import training_batch
@@ -73,6 +74,7 @@ def train_unit(task: RunContext, state: RunState) -> UnitResult:
         after_batch,
         step=warm_up.step,
         processes=task.processes,
+        rules=GradientRules.of(spec.training),
     )
     state.learning_rate.after_epoch(loss)
     entries = {"running_loss": loss, "samples": seen.samples, "work": seen.work, **units.entries()}

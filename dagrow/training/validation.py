@@ -25,6 +25,8 @@ def split_held_out(run: RunSpec, split: TrainTestSplit) -> tuple[TrainTestSplit,
     Raises:
         TrainingError: if nothing would be left on one side.
     """
+    if split.validation is not None:
+        return split, split.validation
     if run.training.rewind is not None:
         name, share = "training.rewind.held_out", run.training.rewind.held_out
     elif run.training.validation is not None:

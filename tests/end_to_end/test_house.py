@@ -23,7 +23,7 @@ LAYERS = [
     {"errors", "layout", "randomness", "ties", "flop_counter"},
     {"registry", "files", "serialization"},
     {"distributed"},
-    {"methods", "ops", "objectives"},
+    {"methods", "ops", "objectives", "callbacks"},
     {"spec"},
     {"stages"},
     {"graph"},
@@ -35,6 +35,8 @@ LAYERS = [
     {"growth"},
     {"spot", "compare"},
     {"page", "starter", "api"},
+    {"integrations"},
+    {"lightning"},
     {"cli"},
 ]
 """From the ground up. ``api.py`` takes a network or a run directory, so it stands above runs."""
@@ -116,9 +118,11 @@ def test_the_public_names():
     contract = {
         "load_run", "load_graph", "save_graph", "build", "propose", "apply", "grow", "export", "show", "diff", "replay",
         "revert", "compare", "load_comparison", "CompareSpec", "Comparison",
-        "register_op", "register_method", "DagrowError", "Plan", "Candidate", "GrowthResult", "RunSpec", "GraphSpec",
+        "register_op", "register_method", "Callback", "DagrowError", "Plan", "Candidate",
+        "GrowthResult", "RunSpec", "GraphSpec",
     }  # fmt: skip
     more = {
+        "CallbackError", "GrowingClassifier", "GrowingRegressor",
         "Dag", "Op", "cost", "DataError", "ExportError", "GrowthError", "OptimizerError", "RunError", "SpecError",
         "load_model", "TrainedModel", "Prediction", "Preprocessing", "DataSource",
         "ProposalOptions",
