@@ -118,7 +118,7 @@ def first_run(found: Found, path: str, name: str) -> str:
     told = "\n".join(f"# {_comment(sentence)}" for sentence in found.told)
     return f"""# A first run file, written by 'dagrow init' from {_comment(path)}.
 {told}
-# Every field: docs/run-file.md, or 'dagrow check --schema' for an editor.
+# Every field: docs/reference/run-file.md, or 'dagrow check --schema' for an editor.
 name: {_text(name)}
 
 # Paths are relative to this file. A fifth of the samples is kept for testing unless the data have a test set.

@@ -43,8 +43,8 @@ def test_every_registry_has_its_row():
             assert name.startswith("dagrow.register_")
             assert attribute in dagrow.__all__
     functions = {"op", "method", "strategy", "kind of candidate", "source of data"}
-    # What is no choice of a run file: what methods may need, the two sides of a unit, endings of files.
-    inner = {"need", "side", "kind of file"}
+    # What is no choice of a run file: what methods may need, the two sides of a unit, endings of files, shells.
+    inner = {"need", "side", "kind of file", "shell"}
     assert found | functions | inner == set(registries())
 
 
