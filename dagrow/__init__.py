@@ -7,9 +7,11 @@ hands back plain PyTorch.
 
 from dagrow.api import diff, export, replay, revert, show
 from dagrow.build import build
+from dagrow.capture import CapturedModule, from_module, spaces
 from dagrow.compare import CompareSpec, Comparison, compare, load_comparison
 from dagrow.data import Preprocessing
 from dagrow.errors import (
+    CaptureError,
     DagrowError,
     DataError,
     ExportError,
@@ -21,18 +23,23 @@ from dagrow.errors import (
 from dagrow.graph import Dag, cost, load_graph, load_run
 from dagrow.growth import grow
 from dagrow.methods import register_method
+from dagrow.module_growth import ModulePlan, grow_module, takes_modules
 from dagrow.ops import Op, register_op
-from dagrow.planner import Candidate, Plan, apply, warning_of_width
+from dagrow.planner import Candidate, Plan, warning_of_width
+from dagrow.planner import apply as _apply
 from dagrow.planner import propose as _propose
+from dagrow.resize import save_module, widen
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, RunSpec, save_graph
 
-propose = warning_of_width(_propose)
+propose, apply = takes_modules(warning_of_width(_propose), _apply)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Candidate",
+    "CaptureError",
+    "CapturedModule",
     "CompareSpec",
     "Comparison",
     "Dag",
@@ -42,6 +49,7 @@ __all__ = [
     "GraphSpec",
     "GrowthError",
     "GrowthResult",
+    "ModulePlan",
     "Op",
     "OptimizerError",
     "Plan",
@@ -57,7 +65,9 @@ __all__ = [
     "cost",
     "diff",
     "export",
+    "from_module",
     "grow",
+    "grow_module",
     "load_comparison",
     "load_graph",
     "load_model",
@@ -68,5 +78,8 @@ __all__ = [
     "replay",
     "revert",
     "save_graph",
+    "save_module",
     "show",
+    "spaces",
+    "widen",
 ]
