@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from dagrow.api import diff, export, replay, revert, show
 from dagrow.build import build
 from dagrow.callbacks import Callback
+from dagrow.capture import CapturedModule, from_module, spaces
 from dagrow.compare import CompareSpec, Comparison, compare, load_comparison
 from dagrow.data import DataSource, Preprocessing, register_source
 from dagrow.errors import (
     CallbackError,
+    CaptureError,
     DagrowError,
     DataError,
     ExportError,
@@ -26,16 +28,19 @@ from dagrow.errors import (
 from dagrow.graph import Dag, cost, load_graph, load_run
 from dagrow.growth import grow
 from dagrow.methods import register_method
+from dagrow.module_growth import ModulePlan, grow_module, takes_modules
 from dagrow.ops import Op, register_op
 from dagrow.page import report as write_report
-from dagrow.planner import Candidate, Plan, apply, register_candidate_type, register_selection, warning_of_width
+from dagrow.planner import Candidate, Plan, register_candidate_type, register_selection, warning_of_width
+from dagrow.planner import apply as _apply
 from dagrow.planner import propose as _propose
 from dagrow.registry import load_plugins
+from dagrow.resize import save_module, widen
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, ProposalOptions, RunSpec, save_graph
 from dagrow.spot import Spot, Widening, spot, spot_run
 
-propose = warning_of_width(_propose)
+propose, apply = takes_modules(warning_of_width(_propose), _apply)
 
 if TYPE_CHECKING:
     from dagrow.integrations.classifier import GrowingClassifier
@@ -64,6 +69,8 @@ __all__ = [
     "Callback",
     "CallbackError",
     "Candidate",
+    "CaptureError",
+    "CapturedModule",
     "CompareSpec",
     "Comparison",
     "Dag",
@@ -76,6 +83,7 @@ __all__ = [
     "GrowingRegressor",
     "GrowthError",
     "GrowthResult",
+    "ModulePlan",
     "Op",
     "OptimizerError",
     "Plan",
@@ -94,7 +102,9 @@ __all__ = [
     "cost",
     "diff",
     "export",
+    "from_module",
     "grow",
+    "grow_module",
     "load_comparison",
     "load_graph",
     "load_model",
@@ -109,8 +119,11 @@ __all__ = [
     "replay",
     "revert",
     "save_graph",
+    "save_module",
     "show",
+    "spaces",
     "spot",
     "spot_run",
+    "widen",
     "write_report",
 ]

@@ -46,6 +46,10 @@ class OptimizerError(DagrowError):
     """An optimizer whose state cannot be carried through growth."""
 
 
+class CaptureError(DagrowError):
+    """A module cannot be captured, or what was captured is not what it computes."""
+
+
 class ExportError(DagrowError):
     """A network could not be written in the wanted form, or did not come back equal."""
 

@@ -1,0 +1,17 @@
+"""Growth of a module of one's own: what each channel space would gain, and the loop that trains and grows."""
+
+from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
+from dagrow.module_growth.dispatch import takes_modules
+from dagrow.module_growth.loop import GrownModule, GrowthRecord, grow_module
+from dagrow.module_growth.propose import apply_to_module, propose_for_module
+
+__all__ = [
+    "GrownModule",
+    "GrowthRecord",
+    "ModulePlan",
+    "SpaceCandidate",
+    "apply_to_module",
+    "grow_module",
+    "propose_for_module",
+    "takes_modules",
+]

@@ -1,0 +1,102 @@
+"""What growth of a space would gain, and a plan: all candidates, best first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dagrow.module_growth.entries import NewChannels
+from dagrow.report import number, table
+
+
+@dataclass(frozen=True)
+class SpaceCandidate:
+    """New channels of one space of a module.
+
+    Attributes:
+        space: its name.
+        channels: how many new ones.
+        gain: drop of the mean loss over all samples; 0 for a silent start.
+        held_out_gain: the same on the samples that chose the amplitude.
+        slope: ``-dL/dg`` at amplitude 0; None for a silent start.
+        amplitude: with which they enter.
+        bottleneck: ``E||v_proj||^2`` over the layers that read the space; None where it could not be had.
+        scores: singular values of the method.
+        shrinkage: of the metric, as chosen.
+        parameters: that they add.
+        rejected: why they are not to be inserted; empty if they may be.
+        note: why they enter silently, with outgoing weights of 0.
+        weights: of the channels, at unit amplitude; None for a silent start.
+        fingerprint: checksum of the weights that it was measured on.
+    """
+
+    space: str
+    channels: int
+    gain: float = 0.0
+    held_out_gain: float = 0.0
+    slope: float | None = None
+    amplitude: float = 0.0
+    bottleneck: float | None = None
+    scores: tuple[float, ...] = ()
+    shrinkage: float = 0.0
+    parameters: int = 0
+    rejected: str = ""
+    note: str = ""
+    weights: NewChannels | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class ModulePlan:
+    """What one look at a module proposes.
+
+    Attributes:
+        candidates: best first, rejected ones last.
+        loss: mean over all samples.
+        held_out_loss: over the samples that choose.
+        samples: how many there are.
+        fixed: spaces that cannot grow, and why.
+    """
+
+    candidates: tuple[SpaceCandidate, ...]
+    loss: float
+    held_out_loss: float
+    samples: int
+    fixed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def best(self) -> SpaceCandidate | None:
+        """The candidate to insert; None when nothing gains."""
+        first = next(iter(self.candidates), None)
+        return None if first is None or first.rejected else first
+
+    def __str__(self) -> str:
+        title = f"loss {self.loss:.6g}, held out {self.held_out_loss:.6g} on {self.samples} samples"
+        header = (
+            "space",
+            "channels",
+            "gain",
+            "held out",
+            "bottleneck",
+            "slope",
+            "amplitude",
+            "shrinkage",
+            "parameters",
+            "",
+        )
+        body = [
+            (
+                c.space,
+                str(c.channels),
+                number(c.gain),
+                number(c.held_out_gain),
+                number(c.bottleneck),
+                number(c.slope),
+                number(c.amplitude, 3),
+                number(c.shrinkage, 3),
+                f"{c.parameters:+d}",
+                c.rejected or ("best" if c is self.best else c.note),
+            )
+            for c in self.candidates
+        ]
+        lines = [title, table(header, body, left=1) if body else "no candidates"]
+        return "\n".join([*lines, *(f"{name}: {reason}" for name, reason in self.fixed)])

@@ -1,0 +1,230 @@
+"""How new channels pass an operation, to first order: activations as the identity, pools as averages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx
+
+from dagrow.capture import Dim, atoms
+from dagrow.capture.inplace import plain_name, raw_name
+from dagrow.capture.program import run_node
+
+
+class NoLinearPath(Exception):
+    """New channels pass an operation that is not linear in them; the text says which, for the reason in a plan."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One operation that new channels pass.
+
+    Attributes:
+        node: of the graph.
+        new: per node that carries new channels, these alone.
+        base: values of other nodes, where the operation needs them.
+        dims: per node, its dimensions.
+        atom: that grows.
+        sizes: extents of atoms that are not as in the example: the new channels, the batch.
+    """
+
+    node: fx.Node
+    new: Mapping[fx.Node, Tensor]
+    base: Mapping[fx.Node, Any]
+    dims: Callable[[fx.Node], tuple[Dim, ...]]
+    atom: Dim
+    sizes: Mapping[Dim, int]
+
+    @property
+    def x(self) -> Tensor:
+        """The new channels that come in first."""
+        return next(self.new[node] for node in self.node.all_input_nodes if node in self.new)
+
+    @property
+    def carrying(self) -> list[fx.Node]:
+        """Inputs that can hold channels of the space."""
+        return [n for n in self.node.all_input_nodes if n in self.new or self.atom in _flat(self.dims(n))]
+
+    def refuse(self, why: str) -> NoLinearPath:
+        """An error about this operation."""
+        return NoLinearPath(f"{plain_name(self.node)} {why}")
+
+    def size(self, dim: Dim) -> int:
+        """Extent of a dimension with the new channels alone."""
+        dim = dim.now
+        if dim.kind == "atom":
+            return self.sizes.get(dim, dim.size)
+        parts = [part for part in dim.parts if dim.kind == "product" or self.atom in atoms(part)]
+        found = [self.size(part) for part in parts or dim.parts]
+        return sum(found) if dim.kind == "concat" else math.prod(found)
+
+
+def _flat(dims: tuple[Dim, ...]) -> list[Dim]:
+    return [atom for dim in dims for atom in atoms(dim)]
+
+
+def same(p: Passage) -> Tensor:
+    """The values as they are."""
+    return p.x
+
+
+def activation(p: Passage) -> Tensor:
+    """The identity."""
+    if len(p.carrying) != 1:
+        raise p.refuse("joins several values of the space")
+    return p.x
+
+
+def added(p: Passage) -> Tensor:
+    """A sum: of what there is."""
+    total: Tensor | None = None
+    for number, argument in enumerate(p.node.args[:2]):
+        if isinstance(argument, fx.Node) and argument in p.new:
+            part = p.new[argument] * (-1 if number and plain_name(p.node) == "sub" else 1)
+            total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+def multiplied(p: Passage) -> Tensor:
+    """A product with a number, or with a value that has no channels of the space."""
+    first, second = p.node.args[:2]
+    own, other = (first, second) if isinstance(first, fx.Node) and first in p.new else (second, first)
+    assert isinstance(own, fx.Node)
+    if isinstance(other, fx.Node) and (other in p.new or other not in p.base or p.atom in _flat(p.dims(other))):
+        raise p.refuse("multiplies it by channels of its own")
+    factor: Any = p.base[other] if isinstance(other, fx.Node) else other
+    value = p.new[own]
+    if plain_name(p.node) == "div":
+        if own is second:
+            raise p.refuse("divides by it")
+        return torch.div(value, factor)
+    return torch.mul(value, factor)
+
+
+def as_is(p: Passage) -> Tensor:
+    """The operation itself, on the new channels."""
+    args = [p.new[a] if isinstance(a, fx.Node) and a in p.new else _plain(p, a) for a in p.node.args]
+    return run_node(p.node, tuple(args), {k: _plain(p, v) for k, v in p.node.kwargs.items()})  # type: ignore[no-any-return]
+
+
+def _plain(p: Passage, argument: Any) -> Any:
+    if isinstance(argument, fx.Node):
+        if argument not in p.base:
+            raise p.refuse("needs a value that is not there")
+        return p.base[argument]
+    return argument
+
+
+def averaged(p: Passage) -> Tensor:
+    """A pool of maxima, taken as averages."""
+    kernel, stride, padding = p.node.args[1], _get(p.node, 2, ()), _get(p.node, 3, 0)
+    pool: Any = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[int(plain_name(p.node)[8])]
+    ceil = bool(_get(p.node, 5, False))
+    return pool(p.x, kernel, stride or None, padding, ceil, False)  # type: ignore[no-any-return]
+
+
+def averaged_to_size(p: Passage) -> Tensor:
+    """Likewise, to a size."""
+    return F.adaptive_avg_pool2d(p.x, p.node.args[1])  # type: ignore[arg-type]
+
+
+def _get(node: fx.Node, index: int, default: Any) -> Any:
+    return node.args[index] if len(node.args) > index else default
+
+
+def viewed(p: Passage) -> Tensor:
+    """The shape that the dimensions have with new channels alone."""
+    return p.x.reshape([p.size(dim) for dim in p.dims(p.node)])
+
+
+def joined(p: Passage) -> Tensor:
+    """Behind one another: of what is joined, the new channels alone."""
+    parts = list(p.node.args[0])  # type: ignore[arg-type]
+    axis = int(_get(p.node, 1, 0))
+    dims = p.dims(p.node)
+    if p.atom not in atoms(dims[axis]):
+        raise p.refuse("joins it along another axis")
+    return torch.cat([p.new[part] for part in parts if part in p.new], axis)
+
+
+def picked(p: Passage) -> Tensor:
+    """A piece of a value: all new channels, where it is cut along them; else the piece."""
+    first = p.node.args[0]
+    assert isinstance(first, fx.Node)
+    axis = int(_get(p.node, 1, 0))
+    if any(before.now is not after.now for before, after in zip(p.dims(first), p.dims(p.node), strict=True)):
+        changed = [i for i, (b, a) in enumerate(zip(p.dims(first), p.dims(p.node), strict=True)) if b.now is not a.now]
+        if changed == [axis % len(p.dims(first))] and p.atom in atoms(p.dims(first)[axis]):
+            return p.x
+    return as_is(p)
+
+
+def taken(p: Passage) -> Tensor:
+    """One of several outputs: they all hold the new channels, if any."""
+    return p.x
+
+
+def depthwise(p: Passage) -> Tensor:
+    """A convolution of each channel by itself: new channels have the kernel that is 1 in its centre."""
+    args = list(p.node.args)
+    weight = args[1]
+    assert isinstance(weight, fx.Node)
+    shape = [dim.now.size for dim in p.dims(weight)]
+    x = p.x
+    if shape[1] != 1 or len(args) < 7 or args[6] != shape[0]:
+        raise p.refuse("has groups of several channels")
+    kernel = centred((x.shape[1], 1, *shape[2:]), x)
+    return run_node(p.node, (x, kernel, None, *args[3:6], x.shape[1]), {})  # type: ignore[no-any-return]
+
+
+def centred(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Kernels ``[channels, 1, ...]`` that are 1 in their centres."""
+    kernel = like.new_zeros(shape)
+    centre: tuple[Any, ...] = (slice(None), 0, *(size // 2 for size in shape[2:]))
+    kernel[centre] = 1
+    return kernel
+
+
+NodeTail = Callable[[Passage], Tensor]
+
+_COPIES = (
+    "alias", "clone", "contiguous", "detach", "to", "_to_copy", "type_as", "float", "double", "dropout",
+    "feature_dropout", "batch_norm",
+)  # fmt: skip
+_LINEAR = (
+    "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    "mean", "sum", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_bilinear2d",
+    "upsample_bicubic2d", "pad", "constant_pad_nd", "permute", "transpose", "unsqueeze", "squeeze", "select",
+)  # fmt: skip
+
+PASSINGS: dict[str, NodeTail] = {
+    **dict.fromkeys(("add", "sub"), added),
+    **dict.fromkeys(("mul", "div"), multiplied),
+    **dict.fromkeys(_COPIES, same),
+    **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool3d"), averaged),
+    "adaptive_max_pool2d": averaged_to_size,
+    **dict.fromkeys(_LINEAR, as_is),
+    **dict.fromkeys(("view", "reshape", "flatten", "unflatten", "_unsafe_view"), viewed),
+    **dict.fromkeys(("cat", "concat"), joined),
+    "slice": picked,
+    **dict.fromkeys(("split", "split_with_sizes", "chunk", "getitem"), taken),
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), depthwise),
+}
+"""How channels pass; pointwise operations that are not here are activations."""
+
+
+def find_passing(node: fx.Node) -> NodeTail | None:
+    """The rule of an operation; None where there is none."""
+    found = PASSINGS.get(plain_name(node))
+    if found is None and (torch.Tag.pointwise in getattr(node.target, "tags", ()) or raw_name(node) in _MORE):
+        return activation
+    return found
+
+
+_MORE = frozenset({"hardswish", "hardswish_", "hardsigmoid", "hardtanh", "hardtanh_", "softplus", "relu6", "relu6_"})

@@ -1,0 +1,284 @@
+"""Two passes over the samples: what readers could still do by themselves, and what new channels could do beyond that.
+
+``v_goal = -dl/da`` at the output of each layer that reads a space, ``v_proj`` what its own weights cannot do of it.
+Several writers and readers are one problem: features of all writers side by side, columns of all readers; where a
+writer does not reach a reader, the block is 0 (a stream, or a concatenation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from dagrow.capture import CapturedModule, named_tensors
+from dagrow.methods import CONSTANT, Metric, SiteMoments, best_update
+from dagrow.module_growth.batches import Part
+from dagrow.module_growth.flow import Flow, Reader, image_rows, position_weights
+from dagrow.module_growth.flow_rules import NoLinearPath
+from dagrow.module_growth.linear_map import LinearMap
+
+MOST_FEATURES = 3000
+"""A reader with more features is not fitted first: its ``v_proj`` is its ``v_goal``."""
+
+LossFunction = Callable[[Any, Any], Tensor]
+
+
+@dataclass
+class _Sums:
+    """Sums over samples, float64."""
+
+    S: Tensor
+    N_proj: Tensor
+    N_goal: Tensor
+    mean: Tensor
+    v_goal: float = 0.0
+    v_proj: float = 0.0
+    weight: float = 0.0
+
+
+@dataclass
+class ReaderMoments:
+    """Of one layer that reads: its features with a constant, against its desired update; sums, float64."""
+
+    S: Tensor
+    N: Tensor
+
+
+@dataclass
+class Collected:
+    """What two passes found.
+
+    Attributes:
+        loss: mean over the samples that were fitted to.
+        samples: how many.
+        moments: per space.
+        scales: per space, what ``alpha^T S alpha`` is divided by for a mean square at one position.
+        reasons: per space without moments, why.
+    """
+
+    loss: float
+    samples: int
+    moments: dict[str, SiteMoments] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def collect(
+    captured: CapturedModule,
+    flows: Mapping[str, Flow],
+    loss: LossFunction,
+    parts: Sequence[Part],
+    shrinkage: float = 0.0,
+) -> Collected:
+    """Looks at the samples twice.
+
+    Args:
+        captured: the module; parameters are read, nothing is changed.
+        flows: of the spaces of interest.
+        loss: ``(output, target) -> scalar``, the mean over the batch.
+        parts: the samples.
+        shrinkage: of the metric by which readers are fitted.
+    """
+    samples = sum(part.count for part in parts)
+    tensors = {name: tensor.detach() for name, tensor in named_tensors(captured.model)}
+    readers = {reader.map.node.name: reader.map for flow in flows.values() for reader in flow.readers}
+    first: dict[str, ReaderMoments] = {}
+    total = 0.0
+    for part in parts:
+        value, values, goals = _look(captured, flows, readers, loss, part)
+        total += value * part.count
+        for name, map_ in readers.items():
+            _add_reader(first, name, map_, tensors[map_.name], values[map_.x], goals[map_.node])
+    updates = {name: _update(found, samples, shrinkage, readers[name], tensors) for name, found in first.items()}
+    collected = Collected(total / samples, samples)
+    sums: dict[str, _Sums] = {}
+    for part in parts:
+        _, values, goals = _look(captured, flows, readers, loss, part)
+        projected = {
+            map_.node: _projected(map_, tensors[map_.name], values[map_.x], goals[map_.node], updates.get(name))
+            for name, map_ in readers.items()
+        }
+        for name, flow in flows.items():
+            if name in collected.reasons:
+                continue
+            try:
+                _add_space(sums, name, flow, tensors, values, goals, projected)
+            except NoLinearPath as error:
+                collected.reasons[name] = str(error)
+    for name, found in sums.items():
+        if name not in collected.reasons:
+            precision = next(captured.model.parameters()).dtype
+            collected.moments[name] = _moments(found, samples, flows[name], tensors, precision)
+            collected.scales[name] = found.weight / samples
+    return collected
+
+
+def _look(
+    captured: CapturedModule,
+    flows: Mapping[str, Flow],
+    readers: Mapping[str, LinearMap],
+    loss: LossFunction,
+    part: Part,
+) -> tuple[float, dict[fx.Node, Any], dict[fx.Node, Tensor]]:
+    """The loss, values, and per reader ``v_goal`` of every sample."""
+    wanted = {node for flow in flows.values() for node in flow.wanted}
+    program = captured.program
+    with torch.enable_grad():
+        leaves, values = program.run(part.inputs, wanted)
+        found = loss(program.packed(leaves), part.target)
+        nodes = [map_.node for map_ in readers.values()]
+        asked = [values[node] for node in nodes]
+        gradients = torch.autograd.grad(found, asked, allow_unused=True) if asked else ()
+    goals = {}
+    for node, gradient in zip(nodes, gradients, strict=True):
+        value = values[node]
+        goals[node] = torch.zeros_like(value) if gradient is None else gradient.mul(-part.count)
+    plain = {node: value.detach() if isinstance(value, Tensor) else value for node, value in values.items()}
+    return float(found.detach()), plain, goals
+
+
+def _add_reader(
+    found: dict[str, ReaderMoments], name: str, map_: LinearMap, weight: Tensor, x: Tensor, v: Tensor
+) -> None:
+    if weight.numel() // weight.shape[map_.out_axis] > MOST_FEATURES:
+        return
+    rows = map_.last(map_.features(x, weight)).flatten(0, 1)
+    rows = torch.cat([rows, rows.new_ones(len(rows), 1 if map_.bias else 0)], 1)
+    goal = map_.last(v).flatten(0, 1)
+    S, N = (rows.T @ rows).double(), (rows.T @ goal).double()
+    if name not in found:
+        found[name] = ReaderMoments(torch.zeros_like(S), torch.zeros_like(N))
+    found[name].S += S
+    found[name].N += N
+
+
+def _update(
+    found: ReaderMoments, samples: int, shrinkage: float, map_: LinearMap, tensors: Mapping[str, Tensor]
+) -> Tensor:
+    """The best update of a layer's weight and bias, ``[outputs, F + 1]``."""
+    units = torch.zeros(len(found.S), dtype=torch.long, device=found.S.device)
+    if map_.bias:
+        units[-1] = CONSTANT
+    metric = Metric(found.S / samples, shrinkage, tensors[map_.name].dtype, units)
+    return best_update(metric, found.N / samples)
+
+
+def _projected(map_: LinearMap, weight: Tensor, x: Tensor, v: Tensor, update: Tensor | None) -> Tensor:
+    if update is None:
+        return v
+    count = weight.numel() // weight.shape[map_.out_axis]
+    done = map_.apply(x, map_.weight(update[:, :count].to(v), weight))
+    if map_.bias:
+        shape = [1] * v.dim()
+        shape[map_.channels] = -1
+        done = done + update[:, -1].to(v).view(shape)
+    return v - done
+
+
+def _add_space(
+    sums: dict[str, _Sums],
+    name: str,
+    flow: Flow,
+    tensors: Mapping[str, Tensor],
+    values: Mapping[fx.Node, Any],
+    goals: Mapping[fx.Node, Tensor],
+    projected: Mapping[fx.Node, Tensor],
+) -> None:
+    counts = flow.feature_counts(tensors)
+    biased = [writer.bias is not None for writer in flow.writers]
+    features = sum(counts) + sum(biased)
+    slots = _slots(counts, biased)
+    images: dict[fx.Node, list[tuple[Tensor, Tensor]]] = {}
+    for writer, slot, bias in zip(flow.writers, slots, biased, strict=True):
+        start = writer.features(values[writer.x], tensors[writer.name])
+        if bias:
+            start = torch.cat([start, torch.ones_like(start.narrow(writer.channels, 0, 1))], writer.channels)
+        reached = flow.run(writer, start, values)
+        for node in {reader.map.x for reader in flow.readers} & set(reached):
+            images.setdefault(node, []).append((slot, reached[node]))
+    width = sum(_width(reader, tensors) for reader in flow.readers)
+    like = torch.empty(0, dtype=torch.float64, device=next(iter(goals.values())).device)
+    if name not in sums:
+        sums[name] = _Sums(
+            like.new_zeros(features, features), like.new_zeros(features, width), like.new_zeros(features, width),
+            like.new_zeros(features),
+        )  # fmt: skip
+    found, column = sums[name], 0
+    for reader in flow.readers:
+        block = slice(column, column + _width(reader, tensors))
+        column = block.stop
+        for slot, image in images.get(reader.map.x, ()):
+            for moment, v in ((found.N_goal, goals), (found.N_proj, projected)):
+                moment[slot, block] += _cross(reader, image, tensors[reader.map.name], v[reader.map.node])
+        found.v_goal += float(goals[reader.map.node].square().sum(dtype=torch.float64))
+        found.v_proj += float(projected[reader.map.node].square().sum(dtype=torch.float64))
+    for node, parts in images.items():
+        _add_metric(found, [r for r in flow.readers if r.map.x is node], parts, tensors, features)
+
+
+def _slots(counts: Sequence[int], biased: Sequence[bool]) -> list[Tensor]:
+    """Rows of each writer: its features, and its constant, which stand behind the features of all."""
+    slots, start, constant = [], 0, sum(counts)
+    for count, bias in zip(counts, biased, strict=True):
+        rows = torch.arange(start, start + count)
+        slots.append(torch.cat([rows, torch.tensor([constant])]) if bias else rows)
+        start, constant = start + count, constant + int(bias)
+    return slots
+
+
+def _width(reader: Reader, tensors: Mapping[str, Tensor]) -> int:
+    """M of a reader: its weights per new channel."""
+    weight = tensors[reader.map.name]
+    return weight.numel() // weight.shape[reader.map.in_axis] * reader.block.places
+
+
+def _cross(reader: Reader, image: Tensor, weight: Tensor, v: Tensor) -> Tensor:
+    """``sum B^T v`` as the layer reads new channels: the gradient of the weights that it has for them."""
+    shape = list(weight.shape)
+    shape[reader.map.in_axis] = image.shape[reader.map.channels]
+    with torch.enable_grad():
+        zero = image.new_zeros(shape).requires_grad_()
+        (found,) = torch.autograd.grad(reader.map.apply(image, zero), zero, v)
+    return reader.block.matrix(found, reader.map.in_axis).double()
+
+
+def _add_metric(
+    found: _Sums,
+    readers: Sequence[Reader],
+    parts: Sequence[tuple[Tensor, Tensor]],
+    tensors: Mapping[str, Tensor],
+    features: int,
+) -> None:
+    """Layers that read the same values share one metric, with the largest of their weights at each position."""
+    weights = torch.stack([position_weights(r, parts[0][1], tensors[r.map.name], features) for r in readers]).amax(0)
+    rows = torch.cat([image_rows(readers[0], image) for _, image in parts], 2)
+    index = torch.cat([slot for slot, _ in parts])
+    scaled = (rows * weights.sqrt().view(1, -1, 1)).flatten(0, 1)
+    found.S[index.unsqueeze(1), index] += (scaled.T @ scaled).double()
+    found.mean[index] += rows.flatten(0, 1).double().mean(0) * len(rows)
+    found.weight += float(weights.sum()) * len(rows)
+
+
+def _moments(
+    found: _Sums, samples: int, flow: Flow, tensors: Mapping[str, Tensor], precision: torch.dtype
+) -> SiteMoments:
+    counts = flow.feature_counts(tensors)
+    units = torch.cat([torch.full((count,), number) for number, count in enumerate(counts)])
+    constants = sum(writer.bias is not None for writer in flow.writers)
+    units = torch.cat([units, torch.full((constants,), CONSTANT)])
+    return SiteMoments(
+        S=found.S / samples,
+        N_proj=found.N_proj / samples,
+        N_noise=torch.zeros_like(found.N_proj).unsqueeze(0),
+        N_goal=found.N_goal / samples,
+        mean=found.mean / samples,
+        v_goal_squared=found.v_goal / samples,
+        precision=precision,
+        has_constant=constants > 0,
+        v_proj_squared=found.v_proj / samples,
+        units=units.to(found.S.device),
+    )
