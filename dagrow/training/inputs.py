@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
@@ -63,10 +63,7 @@ class InputUnits:
     @property
     def exact(self) -> bool:
         """Whether float32 weights that carry them lose nothing that counts."""
-        far = [(self.shift[name].abs() / scale) > FAR for name, scale in self.scale.items()]
-        return not any(
-            bool((each & self.scale[name].isfinite()).any()) for name, each in zip(self.scale, far, strict=True)
-        )
+        return not any(bool((self.shift[name].abs() / scale > FAR).any()) for name, scale in self.scale.items())
 
     def split(self, split: TrainTestSplit, dag: Dag) -> TrainTestSplit:
         """The samples with their inputs in these units."""
@@ -89,10 +86,12 @@ class InputUnits:
         network = copy.deepcopy(network)
         for name, scale in self.scale.items():
             for edge in network.dag.outgoing[name]:
-                layer, carrier = _layer(network, edge), _layer(network, _carriers(network.dag, edge)[0])
-                weight = layer.weight.double() / scale.to(layer.weight.device)
-                layer.weight.copy_(weight)
-                carrier.bias.sub_(weight @ self.shift[name].to(weight))
+                weight = _weight(network, edge)
+                in_users_units = weight.double() / scale.to(weight.device)
+                weight.copy_(in_users_units)
+                _bias(network, _carriers(network.dag, edge)[0]).sub_(
+                    in_users_units @ self.shift[name].to(weight.device)
+                )
         return network
 
     def entry(self) -> dict[str, Any]:
@@ -151,7 +150,9 @@ def _biased(op: Op) -> bool:
     return isinstance(op, Linear) and op.bias
 
 
-def _layer(network: Network, edge: EdgeId) -> nn.Linear:
-    layer = network.get_submodule(edge_module(edge))
-    assert isinstance(layer, nn.Linear)
-    return layer
+def _weight(network: Network, edge: EdgeId) -> Tensor:
+    return network.get_parameter(f"{edge_module(edge)}.weight")
+
+
+def _bias(network: Network, edge: EdgeId) -> Tensor:
+    return network.get_parameter(f"{edge_module(edge)}.bias")
