@@ -25,6 +25,7 @@ class SpaceCandidate:
         parameters: that they add.
         rejected: why they are not to be inserted; empty if they may be.
         note: why they enter silently, with outgoing weights of 0.
+        copies: whether they are copies of channels that are there.
         weights: of the channels, at unit amplitude; None for a silent start.
         fingerprint: checksum of the weights that it was measured on.
     """
@@ -41,6 +42,7 @@ class SpaceCandidate:
     parameters: int = 0
     rejected: str = ""
     note: str = ""
+    copies: bool = False
     weights: NewChannels | None = None
     fingerprint: str = ""
 

@@ -12,7 +12,6 @@ import torch
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.errors import GrowthError, listed
 from dagrow.methods import METHODS, MethodRequest, Neurons, SiteMoments
-from dagrow.methods.modes import FunctionPreserving
 from dagrow.module_growth.batches import Part, Split, split
 from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
 from dagrow.module_growth.entries import put
@@ -26,8 +25,14 @@ from dagrow.resize.kept import modes_and_buffers_kept, without_dropout
 SHRINKAGES = (0.0, 1e-2, 1.0)
 """What ``shrinkage="auto"`` chooses from, by the loss on held-out samples."""
 
-MODULE_METHODS = ("tiny", "random", "gradmax", "random_zero_fan_out")
-"""Methods of `dagrow.methods` that need no more than moments; the last one starts every space silently."""
+COPIES = "net2net"
+"""The method whose new channels are copies; it needs no data."""
+
+MODULE_METHODS = ("tiny", "random", "random_zero_fan_out", COPIES)
+"""Methods for modules: those that need no more than moments, and copies."""
+
+SILENT = ("random_zero_fan_out", COPIES)
+"""Those whose channels change nothing when they enter; of these, spaces with the largest bottleneck come first."""
 
 
 def propose_for_module(
@@ -83,7 +88,9 @@ def propose_for_module(
     start = mean_loss(captured, loss, everything), mean_loss(captured, loss, parts.held_out)
     shrinkages = SHRINKAGES if shrinkage == "auto" else (float(shrinkage),)
     drafts: dict[str, dict[float, Neurons]] = {}
-    for name, moments in found.moments.items():
+    if method in SILENT:
+        notes |= dict.fromkeys(found.moments, f"{method} keeps the function")
+    for name, moments in () if method in SILENT else found.moments.items():
         count = neurons + -(captured.space(name).size + neurons) % multiple_of
         drafts[name] = {rho: _drafted(method, moments, count, rho, seed) for rho in shrinkages}
     promise = {name: max(float(n.scores.square().sum()) for n in own.values()) for name, own in drafts.items()}
@@ -95,8 +102,8 @@ def propose_for_module(
             candidates.append(
                 SpaceCandidate(name, neurons, bottleneck=bottleneck, rejected="promises less than others")
             )
-        elif all(isinstance(n.mode, FunctionPreserving) or not n.count for n in drafts[name].values()):
-            notes[name] = f"{method} starts silently"
+        elif not any(n.count for n in drafts[name].values()):
+            notes[name] = f"{method} finds nothing"
         else:
             whole = _Look(captured, flows[name], loss, parts, everything, start, found)
             candidates.append(whole.best(drafts[name]))
@@ -104,8 +111,9 @@ def propose_for_module(
     for name, note in notes.items():
         count = neurons + -(captured.space(name).size + neurons) % multiple_of
         held = found.moments[name].v_proj_squared if name in found.moments else None
-        candidates.append(SpaceCandidate(name, count, bottleneck=held, note=f"silent: {note}"))
-    ranked = sorted(candidates, key=lambda c: (bool(c.rejected), -c.held_out_gain, -c.gain))
+        copies = method == COPIES and captured.space(name).kind == "plain" and not captured.space(name).label
+        candidates.append(SpaceCandidate(name, count, bottleneck=held, note=f"silent: {note}", copies=copies))
+    ranked = sorted(candidates, key=lambda c: (bool(c.rejected), -c.held_out_gain, -c.gain, -(c.bottleneck or 0.0)))
     return ModulePlan(
         tuple(replace(c, fingerprint=fingerprint) for c in ranked),
         *start,
@@ -172,8 +180,8 @@ class _Look:
         trial.put(channels.at(search.amplitude))
         gain = self.start[0] - trial.mean_loss(self.everything)
         return SpaceCandidate(
-            self.name, neurons.count, gain, self.start[1] - search.lowest_loss, slope, search.amplitude, None, scores,
-            shrinkage, added, "", "", channels,
+            self.name, neurons.count, gain, self.start[1] - search.lowest_loss, slope, search.amplitude, scores=scores,
+            shrinkage=shrinkage, parameters=added, weights=channels,
         )  # fmt: skip
 
 
@@ -214,7 +222,9 @@ def apply_to_module(
     if candidate.rejected:
         raise GrowthError(f"this candidate was rejected: {candidate.rejected}")
     if candidate.weights is None:
-        return widen(captured, candidate.space, candidate.channels, optimizer, averages=averages)
+        return widen(
+            captured, candidate.space, candidate.channels, optimizer, averages=averages, copies=candidate.copies
+        )
     if candidate.fingerprint != weights_digest(captured):
         raise GrowthError("the weights have changed since this candidate was measured: propose again")
     space = captured.space(candidate.space)

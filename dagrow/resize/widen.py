@@ -17,8 +17,10 @@ from dagrow.capture import CapturedModule, Space
 from dagrow.errors import GrowthError
 from dagrow.mutation.groups import as_optimizers
 from dagrow.mutation.operations import Operation, Transaction, assignment
+from dagrow.resize.copies import Copies
 from dagrow.resize.kept import Outputs, difference, outputs_of, runnable_modes
 from dagrow.resize.layers import is_known, sizes_of, tensors_of
+from dagrow.resize.noted import attributes_of
 from dagrow.resize.numbers import Setting, candidates, combinations
 from dagrow.resize.start import Start
 from dagrow.resize.tensors import Replacement, holding_steps, optimizer_steps, replacements
@@ -64,6 +66,7 @@ def widen(
     *,
     averages: Sequence[AveragedModel] = (),
     multiple_of: int = 1,
+    copies: bool = False,
     seed: int = 0,
 ) -> Widened:
     """Adds channels to a space of the module itself. The function is kept, and each new weight can be trained.
@@ -75,6 +78,7 @@ def widen(
         optimizer: whose parameter groups and state go along; a list where several share the module.
         averages: of the module's weights, which go along.
         multiple_of: the new size is a multiple of this.
+        copies: new channels are copies of old ones that share their outgoing weights (Net2Net); else these are 0.
         seed: of new weights that are drawn.
 
     Raises:
@@ -92,7 +96,10 @@ def widen(
     modes = runnable_modes(captured.model, examples)
     expected = outputs_of(captured.model, examples, modes)
     problem = ""
-    for start in _starts(captured, space, count, seed):
+    copied = Copies(captured.analysis, (space,), count, seed)
+    if copies and (space.kind != "plain" or copied.has_products):
+        raise GrowthError(f"the channels of '{space.name}' cannot be copied: a norm or a product is over all of them")
+    for start in (copied,) if copies else _starts(captured, space, count, seed):
         _check_trained(captured.model, start)
         attempt = _Attempt(captured, start, examples, modes, expected)
         widened = attempt.make()
@@ -258,7 +265,7 @@ def _finished(
     transaction = Transaction()
     transaction.add(*optimizer_steps(optimizers, widened.tensors))
     by_name = {each.name: each for each in widened.tensors}
-    attributes = _attributes(captured, widened)
+    attributes = attributes_of(captured, widened.start, widened.tensors, widened.settings)
     for average in averages:
         found = replacements(average.module, widened.start, by_name)
         if {each.name: each.old.shape for each in found} != {n: each.old.shape for n, each in by_name.items()}:
@@ -279,29 +286,3 @@ def _finished(
 
     noted = Operation(lambda: None, forget)
     return replace(widened, steps=(*widened.steps, *transaction.steps, noted))
-
-
-def _attributes(captured: CapturedModule, widened: Widened) -> dict[str, dict[str, Any]]:
-    """What growth has set on submodules, by path."""
-    found: dict[str, dict[str, Any]] = {}
-    shapes = {id(each.new) for each in widened.tensors}
-    for path, module in captured.model.named_modules():
-        if is_known(module) and any(id(tensor) in shapes for tensor in tensors_of(module).values()):
-            for name in _SIZES:
-                if hasattr(module, name) and not isinstance(getattr(module, name), torch.Tensor):
-                    found.setdefault(path, {})[name] = getattr(module, name)
-    for norm in (norm for space in widened.start.spaces for norm in space.normalisations):
-        module = captured.model.get_submodule(norm.owner)
-        for name, value in vars(module).items():
-            if isinstance(value, float) and ("eps" in name or "epsilon" in name):
-                found.setdefault(norm.owner, {})[name] = value
-    for setting in widened.settings:
-        path, _, name = setting.rpartition(".")
-        found.setdefault(path, {})[name] = getattr(captured.model.get_submodule(path), name)
-    return found
-
-
-_SIZES = (
-    "in_features", "out_features", "in_channels", "out_channels", "groups", "num_features", "num_channels",
-    "num_groups", "normalized_shape", "num_embeddings", "embedding_dim", "num_parameters", "nf", "nx",
-)  # fmt: skip

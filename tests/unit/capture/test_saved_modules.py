@@ -100,7 +100,7 @@ def test_silent_starts_and_budgets():
         max_parameters=115,
     )
     assert len(grown.growth) == 1
-    assert grown.growth[0].size == 10
+    assert (grown.growth[0].channels, grown.growth[0].gain) == (3, 0)
     plan = propose_for_module(net, loss, mlp_batches(), neurons=2)
     assert plan.best is not None
     with torch.no_grad():
@@ -109,6 +109,18 @@ def test_silent_starts_and_budgets():
         torch.testing.assert_close(net.model(net.example_inputs), before)
     with pytest.raises(GrowthError, match="the weights have changed since"):
         apply_to_module(net, plan.best, optimizer)
+
+
+def test_copies_are_proposed_by_their_bottleneck_and_keep_the_function():
+    net = captured("mlp").copied()
+    plan = propose_for_module(net, nn.functional.cross_entropy, mlp_batches(), neurons=2, method="net2net")
+    first, second = plan.candidates
+    assert first.copies
+    assert first.bottleneck > second.bottleneck
+    with torch.no_grad():
+        before = net.model(net.example_inputs)
+        apply_to_module(net, plan.best)
+        torch.testing.assert_close(net.model(net.example_inputs), before)
 
 
 @pytest.mark.parametrize(

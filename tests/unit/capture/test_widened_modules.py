@@ -73,6 +73,31 @@ def test_new_weights_start_to_train(name):
                 assert float(each.new.grad[each.fresh].abs().sum()) > 0, (space.name, each.name)
 
 
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [("resnet", "conv1:out"), ("vgg", "features.4:out"), ("densenet", "stem:out"), ("resnext", "reduce:groups"),
+     ("mobilenet", "expand.0:out"), ("mlp", "net.0:out"), ("gpt", "h.0.fc1:out")],
+)  # fmt: skip
+def test_copies_of_channels_share_what_is_read_of_them(name, space):
+    net = captured(name).copied()
+    before, size = outputs(net), net.space(space).size
+    widened = widen(net, space, size + 1, copies=True)
+    assert_same(outputs(net), before)
+    net.model.zero_grad()
+    net(net.example_inputs).square().sum().backward()
+    writer = next(each for each in widened.tensors if each.name.endswith("weight") and each.new.dim() > 1)
+    # Copies are equal when they come, and their gradients are not.
+    assert torch.unique(writer.new.detach().flatten(1), dim=0).shape[0] < len(writer.new)
+    assert torch.unique(writer.new.grad.flatten(1), dim=0).shape[0] > len(writer.old)
+
+
+@pytest.mark.parametrize("space", ["wte:out", "h.0.attn.qkv:query_key"])
+def test_channels_under_norms_and_products_are_not_copied(space):
+    net = captured("gpt").copied()
+    with pytest.raises(GrowthError, match="cannot be copied"):
+        widen(net, space, 2, copies=True)
+
+
 def test_all_spaces_one_after_another_and_captured_again():
     net = captured("resnet").copied()
     before = outputs(net)
