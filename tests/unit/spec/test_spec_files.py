@@ -436,7 +436,8 @@ def test_any_value_anywhere(folder, value, path):
 
 def test_schema_is_json_and_small():
     text = json.dumps(run_schema(), allow_nan=False)
-    assert len(text) < 32_000
+    # Two fifths are descriptions: the reference of the run file is made from them.
+    assert len(text) < 42_000
     assert json.loads(text)["$schema"].startswith("https://json-schema.org/")
 
 
