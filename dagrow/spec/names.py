@@ -60,10 +60,14 @@ def right_names(path: Path) -> tuple[str, ...]:
         return ()
     if path[-1] in OTHER_NAMES and OTHER_NAMES[path[-1]] != path:
         return (".".join(OTHER_NAMES[path[-1]]),)
+    wrong = next(depth for depth in range(len(path)) if path[: depth + 1] not in known)
+    siblings = {entry[wrong] for entry in known if len(entry) == wrong + 1 and entry[:wrong] == path[:wrong]}
+    if did_you_mean(path[wrong], siblings):
+        # Misspelt where it stands: validation names the nearest entry there.
+        return ()
     if same := [entry for entry in known if entry[-1] == path[-1]]:
         return tuple(".".join(entry) for entry in same)
-    if len(path) > 1 or did_you_mean(path[0], RunSpec.model_fields):
-        # A section that is misspelt, or an entry of a section: validation names the nearest one there.
+    if len(path) > 1:
         return ()
     (nearest, *_) = [*difflib.get_close_matches(path[0], [entry[-1] for entry in known], n=1), ""]
     return tuple(".".join(entry) for entry in known if entry[-1] == nearest)

@@ -77,6 +77,7 @@ def spot(
         shrinkage=shrinkage,
         held_out=held_out,
         significance=significance,
+        fill=False,
         keep=(every, every),
         seed=seed,
     )

@@ -34,7 +34,7 @@ class RewindState:
     Attributes:
         phase: of the run.
         best: the lowest held-out error of the phase.
-        quiet: passes since then, or since a unit went while the network settles.
+        epochs_since_best: passes since then, or since a unit went while the network settles.
         scale: of the learning rate, relative to the run file.
         moved: whether the error has changed at all in this round of smaller steps.
         kept: network and optimizer as they were then; None before the first pass.

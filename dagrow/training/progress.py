@@ -14,12 +14,12 @@ class Progress:
         epoch: units of training, all together: passes over the training set, or as the schedule has it.
         step: growth steps, those that found nothing included.
         since_growth: units of training since the last growth step: passes, or as the schedule has it.
-        dry: growth steps without gain since the last one with gain.
-        grown: growth has ended before its budget of steps did.
-        over: training has ended before its passes did.
+        steps_without_gain: growth steps without gain since the last one with gain.
+        growth_finished: growth has ended before its budget of steps did.
+        training_finished: training has ended before its passes did.
         lowest: training loss of the best pass since the last growth step; None before the first.
-        flat: passes since then that have not brought it down.
-        left: growth steps that come before any more training.
+        epochs_without_improvement: passes since then that have not brought it down.
+        queued_steps: growth steps that come before any more training.
         fewest: errors on validation samples in the best pass since the last growth step, where they are judged by.
         turn: which place of a round the next growth step is about.
         inserted: whether something was inserted in this round.

@@ -356,11 +356,10 @@ def test_where_nothing_is_learned_yet_growth_has_more_patience():
     spec, done = run(), Progress(started=True, unlearned=True)
     rounds, units = 0, 0
     while not done.growth_finished:
-        done = replace(done, since_growth=0, lowest=None, fewest=None, epochs_without_improvement=0).after_training(
-            spec, 0.69, 0.5
-        )
+        begun = replace(done, since_growth=0, lowest=None, fewest=None, epochs_without_improvement=0)
+        done = after_training(spec, begun, 0.69, 0.5)
         while next_unit(spec, done) is Unit.EPOCH:
-            done, units = done.after_training(spec, 0.69, 0.5), units + 1
+            done, units = after_training(spec, done, 0.69, 0.5), units + 1
         rounds += 1
     assert rounds == 1 + PERSISTENCE * spec.growth.patience
     assert units == rounds * PERSISTENCE

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from report_graphs import WIDE, graph, graphs
+from report_graphs import WIDE, graphs, over_x
 
 import dagrow
 from dagrow.graph import Dag
@@ -52,7 +52,7 @@ def residual(count, size=4):
         edges |= {f"{stream} -> h{i}": "linear", f"h{i} -> r{i}": "linear"}
         edges |= {f"{stream} -> s{i}": "identity", f"r{i} -> s{i}": "identity"}
         stream = f"s{i}"
-    return graph({**nodes, "y": {"size": 2}}, {**edges, f"{stream} -> y": "linear"})
+    return over_x({**nodes, "y": {"size": 2}}, {**edges, f"{stream} -> y": "linear"})
 
 
 def test_blocks_are_cut_where_everything_passes():
@@ -79,8 +79,8 @@ def test_blocks_that_differ_are_not():
     nodes = {name: node.model_dump(exclude_defaults=True) for name, node in spec.nodes.items()}
     edges = {str(edge): op.name for edge, op in spec.edges.items()}
     for change in ({"h2": {"size": 3, "activation": "relu"}}, {"h2": {"size": 2, "activation": "tanh"}}):
-        assert folded(graph({**nodes, **change}, edges)).notes == {}
-    assert folded(graph(nodes, edges, outputs=["s1", "s2", "s3", "y"])).notes == {}
+        assert folded(over_x({**nodes, **change}, edges)).notes == {}
+    assert folded(over_x(nodes, edges, outputs=["s1", "s2", "s3", "y"])).notes == {}
     assert folded(residual(1)).graph == residual(1)
 
 
