@@ -35,7 +35,8 @@ def warning_of_width(propose: Callable[P, R]) -> Callable[P, R]:
     def warned(*args: P.args, **kwargs: P.kwargs) -> R:
         model = args[0] if args else kwargs.get("model")
         if isinstance(model, Network) and (note := size_warning(model.dag)):
-            warnings.warn(note, stacklevel=2)
+            # `dagrow.propose` hands networks on to this one.
+            warnings.warn(note, stacklevel=3)
         return propose(*args, **kwargs)
 
     return warned

@@ -23,7 +23,7 @@ from dagrow.data import Samples, TrainTestSplit, load_data
 from dagrow.data.raw import Raw
 from dagrow.data.scaling import moments
 from dagrow.graph import Dag
-from dagrow.objectives import Loss
+from dagrow.objectives import LOSSES, Loss
 from dagrow.ops import ACTIVATIONS, Op
 from dagrow.ops.linear import Linear
 from dagrow.spec import EdgeId, RunSpec
@@ -105,19 +105,20 @@ class InputUnits:
 
 
 def load_samples(
-    run: RunSpec, dag: Dag, loss: Loss, given: Raw | None = None
+    run: RunSpec, dag: Dag, loss: Loss | None = None, given: Raw | None = None
 ) -> tuple[TrainTestSplit, InputUnits | None]:
     """The data of a run, and the units of its inputs where the network is to carry them.
 
     Args:
         run: the run.
         dag: its graph.
-        loss: of the run.
+        loss: of the run; as its file says, if left out.
         given: samples that were given in Python, in place of those that the run names.
 
     Raises:
         DataError: as `load_data` does.
     """
+    loss = loss or LOSSES[run.training.loss]
     if run.data.standardize == "auto" and _carries(run, dag):
         split = load_data(run.data.model_copy(update={"standardize": False}), dag, loss, run.seed, given)
         units = InputUnits.of(dag, split)
