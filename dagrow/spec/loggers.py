@@ -19,7 +19,10 @@ class LoggerSpec(NamedClass):
     classes: ClassVar[Mapping[str, Any]] = LOGGERS
     own: ClassVar[frozenset[str]] = frozenset({"directory", "tracking_uri", "mode"})
 
-    name: Annotated[str, one_of(LOGGERS)]
+    name: Annotated[str, one_of(LOGGERS)] = Field(
+        description="`csv` writes `metrics.csv` into the run directory and needs nothing more; the others need the "
+        "extra of their name"
+    )
     options: FrozenDict[str, str | None] = Field(
         default=FrozenDict(), description="options of the logger, by their names there"
     )

@@ -44,7 +44,7 @@ def test_every_registry_has_its_row():
             assert attribute in dagrow.__all__
     functions = {"op", "method", "strategy", "kind of candidate", "source of data"}
     # What is no choice of a run file: what methods may need, the two sides of a unit, endings of files, shells.
-    inner = {"need", "side", "kind of file", "shell"}
+    inner = {"need", "side", "kind of file", "shell", "reader of files"}
     assert found | functions | inner == set(registries())
 
 
