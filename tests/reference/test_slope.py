@@ -10,6 +10,7 @@ from reference_network import batches, graph, inputs_for, inserted, mean_loss, n
 from tolerances import rounding
 from torch.nn import functional
 
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.methods import METHODS, MethodRequest
 from dagrow.planner import propose
 from dagrow.statistics import IndexedBatches
@@ -222,7 +223,7 @@ def test_the_slope_of_a_neuron_is_never_below_that_of_its_mirror_image():
 
 def _mirror(change):
     features = change.features
-    fan_in = {e: (-w, None if b is None else -b) for e, (w, b) in features.fan_in.items()}
+    fan_in = {e: EdgeWeight(-w, None if b is None else -b) for e, (w, b) in features.fan_in.items()}
     fan_out = {e: -w for e, w in features.fan_out.items()}
     statistics = {n: (-mean, variance) for n, (mean, variance) in features.statistics.items()}
     return replace(change, features=replace(features, fan_in=fan_in, fan_out=fan_out, statistics=statistics))
