@@ -23,6 +23,7 @@ from dagrow.data import load_data
 from dagrow.errors import DagrowError, DataError, did_you_mean, listed, printable
 from dagrow.files import open_file, replace_file
 from dagrow.graph import Dag, cost, load_run
+from dagrow.layout import TensorLayout
 from dagrow.objectives import LOSSES
 from dagrow.registry import Registry
 from dagrow.spec import RunSpec
@@ -59,6 +60,11 @@ class Found:
     classes: bool
     told: tuple[str, ...]
     standardize: bool
+
+    @property
+    def are_maps(self) -> bool:
+        """Whether samples have positions."""
+        return bool(TensorLayout.of(self.shape).positions)
 
 
 def write_first_run(data: Path, out: Path, target: str | None = None) -> str:
@@ -109,7 +115,7 @@ def first_run(found: Found, path: str, name: str) -> str:
         path: of the data, as the file shall name it.
         name: of the run.
     """
-    nodes, edges = (_maps if len(found.shape) == 3 else _vector)(found)
+    nodes, edges = (_maps if found.are_maps else _vector)(found)
     start = _parameters(found)
     source = {kind: path if value == "" else value for kind, value in found.source.items()}
     fields = ", ".join(f"{kind}: {_text(value)}" for kind, value in source.items())
@@ -177,7 +183,7 @@ def _said(found: Found) -> str:
 
 def _parameters(found: Found) -> int:
     """About what the first graph has."""
-    return (2 * prod(found.shape) if len(found.shape) != 3 else 40 * found.shape[0]) + 40 * found.outputs
+    return (40 * found.shape[0] if found.are_maps else 2 * prod(found.shape)) + 40 * found.outputs
 
 
 def _text(value: str) -> str:
@@ -287,7 +293,7 @@ def _read_arrays(path: Path, target: str | None) -> Found:
         raise
     except Exception as error:  # numpy and zipfile raise all kinds on damaged files
         raise DataError(f"not an .npz file that can be read ({error})") from error
-    if x.ndim < 2 or len(x) == 0:
+    if not x.shape[1:] or len(x) == 0:
         raise DataError(f"'x_train' has shape {list(x.shape)}: samples with features are needed, samples first")
     if y.dtype.kind not in "biuf":
         raise DataError("'y_train' holds no numbers: number the classes from 0")
@@ -300,14 +306,16 @@ def _read_arrays(path: Path, target: str | None) -> Found:
 
 def _sample_shape(shape: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
     """How the graph reads a sample: maps as they are or with one channel, everything else as a vector."""
-    if len(shape) == 2 and min(shape) >= _LEAST_PIXELS:
-        return (1, *shape), f"read as maps of {shape[0]} x {shape[1]} with one channel"
-    if len(shape) == 3 and min(shape[1:]) >= _LEAST_PIXELS:
-        return shape, f"read as maps of {shape[1]} x {shape[2]} with {shape[0]} channels"
-    return (prod(shape),), f"read as vectors of {prod(shape)} features"
+    match shape:
+        case (height, width) if min(shape) >= _LEAST_PIXELS:
+            return (1, height, width), f"read as maps of {height} x {width} with one channel"
+        case (channels, height, width) if min(height, width) >= _LEAST_PIXELS:
+            return shape, f"read as maps of {height} x {width} with {channels} channels"
+        case _:
+            return (prod(shape),), f"read as vectors of {prod(shape)} features"
 
 
-READERS: Registry[Callable[[Path, str | None], Found]] = Registry(
-    "kind of data file to start from", {".csv": _read_table, ".npz": _read_arrays}, error=DataError
-)
+READERS: Registry[Callable[[Path, str | None], Found]] = Registry("kind of data file", error=DataError)
 """By the ending of the file."""
+READERS.add(".csv", _read_table)
+READERS.add(".npz", _read_arrays)

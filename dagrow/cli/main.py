@@ -35,9 +35,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from dagrow import __version__
+        import dagrow
 
-        echo(f"dagrow {__version__}")
+        echo(f"dagrow {dagrow.__version__}")
         raise typer.Exit
 
 
@@ -48,6 +48,8 @@ def options(
     ] = False,
 ) -> None:
     """Grow neural-network architectures while they train: YAML graphs in, plain PyTorch out."""
+    for sentence in load_plugins():
+        echo(f"dagrow: {sentence}", sys.stderr)
 
 
 RunFile = Annotated[str, typer.Argument(metavar="RUN.yaml", help="A run file: graph, data, training, growth.")]
@@ -286,12 +288,6 @@ def _reporter(quiet: bool = False) -> Iterator[Reporter]:
 
 for _command in COMMANDS:
     app.command(epilog=f"Example: {_command.example}")(_command.function)
-
-
-@app.callback()
-def _plugins() -> None:
-    for sentence in load_plugins():
-        echo(f"dagrow: {sentence}", sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> None:

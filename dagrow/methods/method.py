@@ -40,6 +40,7 @@ class Method:
         fills: it can make neurons for a node that has none yet.
         edge: makes the weights of new edges, which enter as they are; None leaves them to the best update.
         searches: it finds nothing without samples, at places where moments say nothing either.
+        squared_scores: the squares of its scores add up to what its neurons take off the expressivity bottleneck.
         completed: where its neurons do not gain, those of the completion (`MethodRequest.completion`) have their turn.
     """
 
@@ -49,6 +50,7 @@ class Method:
     fills: bool = True
     edge: EdgeFormula | None = None
     searches: bool = False
+    squared_scores: bool = False
     completed: bool = False
 
     def __call__(self, moments: SiteMoments, request: MethodRequest) -> Neurons:

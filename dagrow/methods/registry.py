@@ -22,8 +22,8 @@ from dagrow.registry.table import unknown
 METHODS: Registry[Method] = Registry(
     "method",
     {
-        "tiny": Method(tiny, completed=True),
-        "nonlinear": Method(nonlinear, searches=True),
+        "tiny": Method(tiny, squared_scores=True, completed=True),
+        "nonlinear": Method(nonlinear, searches=True, squared_scores=True),
         "gradmax": Method(gradmax, needs=(GOAL, EXISTING, SILENCE)),
         "north_weights": Method(north_weights, needs=(EXISTING,)),
         "north_activations": Method(north_activations, needs=(EXISTING,)),
@@ -41,7 +41,7 @@ def _nothing(moments: SiteMoments, request: MethodRequest) -> Neurons:
     return Neurons.none(moments, "no singular value above the noise")
 
 
-NOTHING = Method(_nothing)
+NOTHING = Method(_nothing, squared_scores=True)
 """Finds no neurons, anywhere."""
 
 

@@ -13,8 +13,6 @@ from dagrow.planner.locations import node_templates
 from dagrow.report import table
 from dagrow.spec.growth import NewNodeSpec
 
-GROWING = ("widen", "edge", "node", "layer")
-"""Kinds that a run file may ask for."""
 _EXAMPLES = 3
 _QUOTED = "'"
 
@@ -55,8 +53,10 @@ def possibilities(
     """
     templates = node_templates(new_node)
     found = []
-    for kind in GROWING:
-        places = KINDS[kind].places(dag, templates)
+    for kind, entry in KINDS.items():
+        if not entry.grows:
+            continue
+        places = entry.places(dag, templates)
         legal = [p.label for p in places if not isinstance(p, NotGrowable) and (nodes is None or p.concerns(nodes))]
         refused = [p for p in places if isinstance(p, NotGrowable)]
         counts = Counter(_general(place.reason) for place in refused)

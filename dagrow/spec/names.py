@@ -9,6 +9,7 @@ from typing import get_args
 from pydantic import BaseModel
 
 from dagrow.errors import did_you_mean
+from dagrow.spec.data import DataSpec
 from dagrow.spec.document import Path
 from dagrow.spec.graph import SpecFile
 from dagrow.spec.run import RunSpec
@@ -52,7 +53,7 @@ def right_names(path: Path) -> tuple[str, ...]:
         path: as it was given.
     """
     known = list(_entries(RunSpec))
-    if not path or path[0] in (*FREE, "version") or path in known:
+    if not path or path[0] in (*FREE, "version") or path in known or _is_of_a_source(path):
         return ()
     # Inside an optimizer there are as many options as its class has: they are checked with its name.
     above = [entry for entry in known if path[: len(entry)] == entry]
@@ -81,6 +82,11 @@ def _entries(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
         inner = _model_in(field.annotation)
         if inner is not None and name not in FREE and not issubclass(inner, SpecFile):
             yield from _entries(inner, path)
+
+
+def _is_of_a_source(path: Path) -> bool:
+    """Whether an entry of the data section belongs to a source, which checks its fields itself."""
+    return len(path) > 1 and path[0] == "data" and path[1] in DataSpec.allowed_fields()
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

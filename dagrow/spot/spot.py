@@ -10,12 +10,10 @@ import torch
 from dagrow.build import Network, check_intact
 from dagrow.errors import GrowthError, did_you_mean, listed
 from dagrow.graph import Dag, GrowableNode, NotGrowable, sites
+from dagrow.methods import find_completion, find_method
 from dagrow.planner import SHRINKAGES, Candidate, ordinary_mode, propose, untouched
 from dagrow.spot.result import Spot, Widening
 from dagrow.statistics import ActivationCache, IndexedBatches, LossFunction, node_bottlenecks, weighted_edges
-
-REMOVING = frozenset({"tiny", "nonlinear", "none"})
-"""Methods whose squared scores add up to what their neurons take off the bottleneck, and none at all."""
 
 
 def spot(
@@ -89,7 +87,7 @@ def spot(
         watched = tuple(node for node in asked if weighted_edges(dag, node))
         snapshots = ActivationCache(model, loss, stream, watched)
         bottlenecks = node_bottlenecks(snapshots, watched, SHRINKAGES if shrinkage == "auto" else (float(shrinkage),))
-    removing = {method, completion} <= REMOVING
+    removing = find_method(method).squared_scores and find_completion(completion).squared_scores
     widenings = [_widening(candidate, growable[candidate.place], removing) for candidate in plan.candidates]
     return Spot(
         graph=model.spec,

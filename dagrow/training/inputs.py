@@ -26,6 +26,7 @@ from dagrow.graph import Dag
 from dagrow.objectives import LOSSES, Loss
 from dagrow.ops import ACTIVATIONS, Op
 from dagrow.ops.linear import Linear
+from dagrow.registry import registry
 from dagrow.spec import EdgeId, RunSpec
 
 FAR = 1e3
@@ -136,9 +137,10 @@ def _carries(run: RunSpec, dag: Dag) -> bool:
     if not all(isinstance(dag.op(edge), Linear) and _carriers(dag, edge) for edge in readers):
         return False
     templates = run.growth.new_node
-    later = set(run.growth.candidates) & {"node", "layer"}
+    types = registry("kind of candidate")
+    later = any(types[name].makes_nodes for name in run.growth.candidates)
     shifted = all(ACTIVATIONS[name].line == "shifted" for name in templates.activation)
-    return not later or (set(templates.norm) == {"none"} and (shifted or "layer" not in later))
+    return not later or (set(templates.norm) == {"none"} and (shifted or "layer" not in run.growth.candidates))
 
 
 def _carriers(dag: Dag, edge: EdgeId) -> Sequence[EdgeId]:

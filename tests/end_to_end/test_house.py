@@ -126,6 +126,7 @@ def test_the_public_names():
         "Dag", "Op", "cost", "DataError", "ExportError", "GrowthError", "OptimizerError", "RunError", "SpecError",
         "load_model", "TrainedModel", "Prediction", "Preprocessing", "DataSource",
         "ProposalOptions",
+        "Spot", "Widening", "spot", "spot_run", "write_report",
         "load_plugins", "register_candidate_type", "register_selection", "register_source",
         "from_module", "spaces", "widen", "grow_module", "save_module", "CapturedModule", "ModulePlan", "CaptureError",
     }  # fmt: skip

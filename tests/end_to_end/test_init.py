@@ -58,7 +58,7 @@ def test_a_table_with_names_of_classes(tmp_path):
     )
     assert "next: dagrow check run.yaml, dagrow grow run.yaml" in done.out
     run = grows("run.yaml")
-    assert (run.name, run.training.loss, run.data.target) == ("flowers", "cross_entropy", "Species")
+    assert (run.name, run.training.loss, run.data.source.target) == ("flowers", "cross_entropy", "Species")
     assert run.growth.schedule == "adaptive"
     assert "# 120 samples of 3 features" in (tmp_path / "run.yaml").read_text()
 
@@ -80,12 +80,12 @@ def test_names_that_yaml_would_take_for_something_else(tmp_path):
     name = 'a "b", {c}: #\x1b'
     file = table(tmp_path / "my, data: 1.csv", ("null", "b", "c", "no"), [(*r, t) for r, t in zip(x, y, strict=True)])
     assert command("init", file.name, "--target", "no").code == 0
-    assert dagrow.load_run("run.yaml").data.target == "no"
+    assert dagrow.load_run("run.yaml").data.source.target == "no"
     (tmp_path / "run.yaml").unlink()
     quoted = '"' + name.replace('"', '""') + '"'
     table(tmp_path / "other.csv", ("a", "b", "c", quoted), [(*r, t) for r, t in zip(x, y, strict=True)])
     assert command("init", "other.csv").code == 0
-    assert dagrow.load_run("run.yaml").data.target == name
+    assert dagrow.load_run("run.yaml").data.source.target == name
     assert (tmp_path / "run.yaml").read_text().replace("\n", "").isprintable()
 
 

@@ -27,7 +27,7 @@ TINY = 0.002
 
 
 def proposed(model, loss, data, **options):
-    usual = {"candidates": KINDS, "neurons": 2, "held_out": 0.25, "keep": (6, 3), "shrinkage": 0.01}
+    usual = {"candidates": KINDS, "neurons": 2, "held_out": 0.25, "keep": (6, 3), "shrinkage": 0.01, "fill": False}
     return propose(model, loss, data, **{**usual, **options})
 
 

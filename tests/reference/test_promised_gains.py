@@ -108,7 +108,7 @@ def test_amplitude_0_changes_nothing(name, train):
     model.train(train)
     trials = [candidate.trial for candidate in plan.candidates if candidate.trial is not None]
     assert len(trials) >= 2
-    silent = [trial.scaled(trial.scale, silent=True) for trial in trials if trial.change.features is not None]
+    silent = [trial.scaled(trial.scaling.scale, silent=True) for trial in trials if trial.change.features is not None]
     for change in (*(trial.scaled(0.0) for trial in trials), *silent):
         other = inserted(model, change)
         for x, _ in data:

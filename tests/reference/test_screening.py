@@ -6,8 +6,7 @@ from reference_dags import drawn_graph
 from reference_network import batches, inputs_for, network, normal, squared
 
 from dagrow.ops.conv2d import Conv2d
-from dagrow.planner import propose
-from dagrow.planner import upper_bounds as screen
+from dagrow.planner import explained, propose
 
 GRAPHS = 20
 ALL = (10**6, 10**6)
@@ -80,7 +79,7 @@ def test_without_a_choice_nothing_is_screened():
 @pytest.mark.parametrize(("samples", "size"), [(3, 32), (100, 16), (700, 4)])
 def test_the_rows_of_features_do_not_depend_on_how_many_are_held(samples, size, monkeypatch):
     op, x = Conv2d(kernel=3, padding=1), normal(samples, 2, size, size, seed=samples)
-    wanted = screen._rows(op.features(x))
+    wanted = explained.position_rows(op.features(x))
     for entries in (1, 5000, 2**24):
-        monkeypatch.setattr(screen, "AT_ONCE", entries)
-        assert torch.equal(screen._feature_rows(op, x), wanted)
+        monkeypatch.setattr(explained, "AT_ONCE", entries)
+        assert torch.equal(explained.feature_rows(op, x), wanted)

@@ -10,6 +10,7 @@ from reference_network import batches, graph, inputs_for, inserted, mean_loss, n
 from tolerances import rounding
 from torch.nn import functional
 
+from dagrow.build.edge_weight import EdgeWeight
 from dagrow.methods import METHODS, MethodRequest
 from dagrow.planner import propose
 from dagrow.statistics import IndexedBatches
@@ -114,7 +115,7 @@ def setting(spec, train, samples=150):
 
 def finite_difference(model, loss, data, trial, power):
     """dL/dg at 0 from the losses after real insertions at g, g/4, g/16: Richardson in powers of g^power."""
-    g = 1e-4 * trial.scale
+    g = 1e-4 * trial.scaling.scale
     start = mean_loss(model, loss, data)
     steps = [g, g / 4**1, g / 4**2]
     quotients = [(mean_loss(inserted(model, trial.scaled(s)), loss, data) - start) / s for s in steps]
@@ -182,7 +183,7 @@ def test_slope_in_closed_form_where_the_activation_is_smooth(act):
     (candidate,) = propose(model, squared, data, neurons=9, shrinkage=0, significance=0).candidates
     derivative = 0.5 if act in ("gelu", "silu") else 1.0
     inner = float((neurons.alpha.T @ moments.N_goal @ neurons.omega.T).trace())
-    assert candidate.slope * candidate.trial.scale == pytest.approx(derivative * inner, rel=1e-9)
+    assert candidate.slope * candidate.trial.scaling.scale == pytest.approx(derivative * inner, rel=1e-9)
     squares = float(neurons.scores.square().sum())
     assert squares == pytest.approx(float((neurons.alpha.T @ moments.N_proj @ neurons.omega.T).trace()), rel=1e-9)
     if act == "identity":
@@ -213,7 +214,7 @@ def test_the_slope_of_a_neuron_is_never_below_that_of_its_mirror_image():
         for candidate in propose(model, squared, data, neurons=1, shrinkage=0, significance=0).candidates:
             if candidate.trial is None or candidate.kind != "widen" or not candidate.neurons:
                 continue
-            change = candidate.trial.scaled(1e-9 * candidate.trial.scale)
+            change = candidate.trial.scaled(1e-9 * candidate.trial.scaling.scale)
             mirrored = _mirror(change)
             here = mean_loss(inserted(model, change), squared, data)
             there = mean_loss(inserted(model, mirrored), squared, data)
@@ -222,7 +223,7 @@ def test_the_slope_of_a_neuron_is_never_below_that_of_its_mirror_image():
 
 def _mirror(change):
     features = change.features
-    fan_in = {e: (-w, None if b is None else -b) for e, (w, b) in features.fan_in.items()}
+    fan_in = {e: EdgeWeight(-w, None if b is None else -b) for e, (w, b) in features.fan_in.items()}
     fan_out = {e: -w for e, w in features.fan_out.items()}
     statistics = {n: (-mean, variance) for n, (mean, variance) in features.statistics.items()}
     return replace(change, features=replace(features, fan_in=fan_in, fan_out=fan_out, statistics=statistics))

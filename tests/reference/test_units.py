@@ -12,7 +12,7 @@ from dagrow.methods import METHODS, MethodRequest
 from dagrow.planner import apply, propose
 
 EXACT = {"shrinkage": 0}
-WAYS = [EXACT, {**EXACT, "significance": 0}, {**EXACT, "with_update": True}, {"shrinkage": "auto"}]
+WAYS = [EXACT, {**EXACT, "significance": 0}, {**EXACT, "with_update": True}, {"shrinkage": "auto", "fill": False}]
 
 
 def layered(activation):

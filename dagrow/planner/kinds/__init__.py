@@ -28,7 +28,9 @@ def register_candidate_type(kind: CandidateType) -> CandidateType:
         DagrowError: if it is none, or the name is taken by another one.
     """
     if not isinstance(kind, CandidateType):
-        raise DagrowError("register_candidate_type takes an instance of a subclass of dagrow.planner.kinds.Kind")
+        raise DagrowError(
+            "register_candidate_type takes an instance of a subclass of dagrow.planner.kinds.CandidateType"
+        )
     return KINDS.add(getattr(kind, "name", ""), kind)
 
 
