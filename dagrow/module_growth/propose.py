@@ -28,10 +28,10 @@ SHRINKAGES = (0.0, 1e-2, 1.0)
 COPIES = "net2net"
 """The method whose new channels are copies; it needs no data."""
 
-MODULE_METHODS = ("tiny", "random", "random_zero_fan_out", COPIES)
+MODULE_METHODS = (*(name for name, entry in METHODS.items() if not entry.needs and not entry.searches), COPIES)
 """Methods for modules: those that need no more than moments, and copies."""
 
-SILENT = ("random_zero_fan_out", COPIES)
+SILENT = {COPIES, "random_zero_fan_out"}
 """Those whose channels change nothing when they enter; of these, spaces with the largest bottleneck come first."""
 
 

@@ -6,12 +6,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from dagrow.registry import one_of
 from dagrow.spec.data import DataSourceSpec
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import SpecPart
 from dagrow.spec.growth import Count
 
-ColumnKind = Literal["number", "boolean", "category", "date"]
+ColumnKind = Annotated[str, one_of("kind of column")]
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
 """Cells of a text file that stand for nothing."""

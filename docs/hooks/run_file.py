@@ -116,6 +116,11 @@ def _array(entry: Schema) -> str:
     return f"a list of {items if items != 'a number' else 'numbers'}" + (f"; {count} to {most} of them" if most else "")
 
 
+def _mapping(entry: Schema) -> str:
+    values = entry.get("additionalProperties")
+    return f"a mapping to {allowed(values)}" if isinstance(values, dict) and "enum" in values else "a mapping"
+
+
 def _options(model: type[NamedClass]) -> str:
     """The first options of each class, by its name."""
     told = []
@@ -158,7 +163,7 @@ _TYPES = {
     "number": _number,
     "string": lambda entry: "text",
     "array": _array,
-    "object": lambda entry: "a mapping",
+    "object": _mapping,
 }
 
 

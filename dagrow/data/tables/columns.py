@@ -1,4 +1,4 @@
-"""The kinds of column. A new one is a class like `NumberColumn`, a line here and a word in `ColumnKind`."""
+"""The kinds of column. A new one is a class like `NumberColumn`, and a line here."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from dagrow.data.tables.arrow import arrow, as_text, is_text
 from dagrow.data.tables.boolean_column import BooleanColumn, truth
 from dagrow.data.tables.category_column import CategoryColumn, counted
 from dagrow.data.tables.column import Column
+from dagrow.data.tables.columns import COLUMNS
 from dagrow.data.tables.date_column import DateColumn, iso_times
 from dagrow.data.tables.number_column import NumberColumn
 from dagrow.data.tables.numeric import as_floats
@@ -117,7 +118,7 @@ class Scan:
         if date_format is not None or told == "date":
             return DateColumn(self.name, date_format or "")
         if told is not None:
-            return {"number": NumberColumn, "boolean": BooleanColumn, "category": CategoryColumn}[told](self.name)
+            return COLUMNS[told](self.name)
         if is_text_type(self.type):
             return self._kind_of_text()
         types = arrow().types
