@@ -66,7 +66,8 @@ def test_the_schema_has_them():
     outcome = command("check", "--schema")
     parts = json.loads(outcome.out)["$defs"]
     assert "op_ring_conv1d" in parts
-    assert parts["DataSpec"]["properties"]["waves"]["properties"]["noise"]["maximum"] == 10.0
+    assert parts["DataSpec"]["properties"]["waves"]["$ref"] == "#/$defs/source_waves"
+    assert parts["source_waves"]["properties"]["noise"]["maximum"] == 10.0
     growth = parts["GrowthSpec"]["properties"]
     assert "plain_svd" in growth["method"]["enum"]
     assert "gain_per_root" in growth["where"]["enum"]
@@ -91,8 +92,10 @@ def test_fields_of_a_strangers_source_are_checked_at_their_line(tmp_path):
         "{waves: {noise: -1}, test_share: 2}": "data / waves / noise: expected at least 0.0, found -1",
         "{waves: {noize: 1}}": "unknown field 'noize' (did you mean 'noise'?); allowed: samples, length, noise, seed",
         "{waves: 300}": "'waves' takes a mapping of its fields: samples, length, noise, seed",
-        "{wave: {}}": "unknown field 'wave' (did you mean 'waves'?); allowed: dataset, npz, csv, waves, target",
-        "{waves: {}, dataset: wine}": "give one source of dataset, npz, csv and waves, not waves, dataset",
+        "{wave: {}}": "unknown field 'wave' (did you mean 'waves'?); allowed: "
+        "dataset, npz, csv, table, images, arrays, in_memory, waves, target",
+        "{waves: {}, dataset: wine}": "give one source of dataset, npz, csv, table, images, arrays, in_memory and "
+        "waves, not waves, dataset",
     }.items():
         file.write_text(RUN.read_text().replace("{waves: {samples: 300, noise: 0.3}, test_share: 0.3}", wrong))
         with pytest.raises(dagrow.SpecError) as caught:
