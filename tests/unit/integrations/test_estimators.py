@@ -39,7 +39,13 @@ def regressor(**options):
 
 
 # Array libraries other than numpy's need an environment variable of scipy; tables need a package that tests do not.
-LEFT_OUT = {"check_array_api_input", *([] if find_spec("pandas") else ["check_dataframe_column_names_consistency"])}
+OF_PANDAS = (
+    "check_dataframe_column_names_consistency",
+    "check_classifier_data_not_an_array",
+    "check_regressor_data_not_an_array",
+    "check_sample_weights_pandas_series",
+)
+LEFT_OUT = {"check_array_api_input", *(() if find_spec("pandas") else OF_PANDAS)}
 
 
 def name_of(part):
