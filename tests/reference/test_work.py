@@ -89,7 +89,8 @@ def widening_of_a_chain(nodes, keep):
     """The plan, and the passes that it took."""
     model, x, y = case(chain(*nodes * [node(6, "selu")], features=6, outputs=5), 2000)
     with counted() as told:
-        plan = dagrow.propose(model.eval(), cross_entropy, [(x, y)], significance=0, keep=keep)
+        # The search that completes TINY has a price of its own, wherever rounding leaves too little of the moments.
+        plan = dagrow.propose(model.eval(), cross_entropy, [(x, y)], significance=0, keep=keep, completion="none")
     return plan, told.multiply_adds / (2000 * training_macs(model.dag))
 
 

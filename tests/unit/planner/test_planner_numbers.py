@@ -154,7 +154,7 @@ def test_constant_features_count_as_the_bias(activation):
 
 
 def test_nothing_but_constants_finds_nothing_but_the_constant():
-    """Only the shares of the classes can be learned: by updates, and not below the entropy of these shares."""
+    """Only the shares of the classes can be learned, and not below the entropy of these shares: by updates at once."""
     model, (_, y) = dagrow.build(one_hidden(), seed=0), samples()
     x = torch.ones(120, 4)
     plan = look(model, x, y, candidates=KINDS, keep=(8, 4))
@@ -162,10 +162,10 @@ def test_nothing_but_constants_finds_nothing_but_the_constant():
     shares = torch.bincount(y) / len(y)
     most = plan.loss + float((shares * shares.log()).sum())
     gaining = [candidate for candidate in plan.candidates if not candidate.rejected]
-    assert {candidate.kind for candidate in gaining} == {"update"}
-    assert plan.best is not None
-    assert most / 2 < plan.best.gain <= most + 1e-6
+    # A new neuron, whose features are constant too, could do no more than a bias does.
+    assert max(candidate.gain for candidate in gaining if candidate.kind == "update") > most / 2
     for candidate in gaining:
+        assert candidate.gain <= most + 1e-6
         grown = copy.deepcopy(model)
         dagrow.apply(grown, candidate)
         torch.testing.assert_close(grown(x), grown(x[:1]).expand(120, 3))
