@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from dagrow.capture.dims import Dim, fix
 from dagrow.capture.exported import Exported
-from dagrow.capture.rules import Context, Findings, find_rule, fresh, op_name
+from dagrow.capture.rules import Context, Findings, NoRule, find_rule, fresh, op_name
 from dagrow.capture.values import Source, Value
 
 _CLOSED: tuple[tuple[type[nn.Module], str], ...] = (
@@ -82,7 +82,7 @@ def _add(node: fx.Node, values: dict[fx.Node, Value | tuple[Value, ...]], found:
     if rule is not None:
         try:
             result = rule(context)
-        except (NotImplementedError, KeyError, StopIteration):
+        except (NoRule, KeyError, StopIteration):
             result = None
     if result is None or not _fits(result, out):
         result = _unknown(context)

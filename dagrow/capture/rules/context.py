@@ -13,7 +13,7 @@ from dagrow.capture.dims import PACKED, Dim, fix, unify
 from dagrow.capture.inplace import plain_name
 from dagrow.capture.values import Normalisation, Role, Source, Use, Value
 
-__all__ = ["KERNEL", "PACKED", "PICKED", "POSITION", "VOCABULARY", "Context", "Findings", "Rule"]
+__all__ = ["KERNEL", "PACKED", "PICKED", "POSITION", "VOCABULARY", "Context", "Findings", "NoRule", "Rule"]
 
 Values = dict[fx.Node, "Value | tuple[Value, ...]"]
 """Per node its value, or one per output."""
@@ -24,6 +24,10 @@ POSITION = "it is a position"
 KERNEL = "it is a kernel"
 VOCABULARY = "it is a vocabulary"
 PICKED = "its entries are picked one by one"
+
+
+class NoRule(Exception):
+    """A rule does not cover this form of its operation: it is named, and its dimensions are fixed."""
 
 
 @dataclass

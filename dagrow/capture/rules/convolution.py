@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dagrow.capture.dims import Dim, fix, product
-from dagrow.capture.rules.context import KERNEL, Context, Rule
+from dagrow.capture.rules.context import KERNEL, Context, NoRule, Rule
 from dagrow.capture.values import Role, Value
 
 
@@ -13,7 +13,7 @@ def convolution(context: Context) -> Value:
     groups = int(context.number(6, "groups", 1))
     spatial = len(weight.dims) - 2
     if len(x.dims) != spatial + 2:
-        raise NotImplementedError
+        raise NoRule
     for dim in weight.dims[2:]:
         fix(dim, KERNEL)
     if groups == 1:
@@ -48,7 +48,7 @@ def transposed(context: Context) -> Value:
     x, weight = context.value(context.node.args[0]), context.value(context.node.args[1])
     groups, spatial = int(context.number(6, "groups", 1)), len(weight.dims) - 2
     if groups != 1 or len(x.dims) != spatial + 2:
-        raise NotImplementedError
+        raise NoRule
     for dim in weight.dims[2:]:
         fix(dim, KERNEL)
     context.read(weight, 0, x.dims[1])

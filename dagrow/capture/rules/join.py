@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from dagrow.capture.dims import Dim, atoms, concat, fix
-from dagrow.capture.rules.context import PICKED, Context, Rule, position, sizes, together
+from dagrow.capture.rules.context import PICKED, Context, NoRule, Rule, position, sizes, together
 from dagrow.capture.values import Role, Source, Value
 
 
@@ -91,13 +91,13 @@ def index(context: Context) -> Value:
     value = context.value(context.node.args[0])
     given = list(context.node.args[1])  # type: ignore[arg-type]
     if any(context.has(each) and len(context.value(each).dims) != 1 for each in given) or len(given) > len(value.dims):
-        raise NotImplementedError
+        raise NoRule
     dims = list(value.dims)
     numbered = [axis for axis, each in enumerate(given) if each is not None]
     for axis in numbered:
         fix(dims[axis], f"{context.where} picks entries of it")
     if len(numbered) != 1:
-        raise NotImplementedError
+        raise NoRule
     dims[numbered[0]] = position(context.shape[numbered[0]])
     return Value(tuple(dims))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dagrow.capture.dims import Dim, fix
-from dagrow.capture.rules.context import VOCABULARY, Context, Rule, together
+from dagrow.capture.rules.context import VOCABULARY, Context, NoRule, Rule, together
 from dagrow.capture.values import Role, Value
 
 
@@ -48,7 +48,7 @@ def einsum(context: Context) -> Value:
     left, _, right = equation.replace(" ", "").partition("->")
     terms, values = left.split(","), context.tensors(list(operands))
     if "." in equation or not right or len(terms) != len(values) or len(terms) > 2:
-        raise NotImplementedError
+        raise NoRule
     dims: dict[str, Dim] = {}
     for term, value in zip(terms, values, strict=True):
         for letter, dim in zip(term, value.dims, strict=True):

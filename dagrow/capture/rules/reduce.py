@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from dagrow.capture.dims import Dim, fix
-from dagrow.capture.rules.context import Context, Rule
+from dagrow.capture.rules.context import Context, NoRule, Rule
 from dagrow.capture.values import Value
 
 
@@ -18,13 +18,13 @@ def reduction(context: Context) -> Value | tuple[Value, ...]:
     rank = len(value.dims)
     axes = range(rank) if given is None else [given] if isinstance(given, int) else given
     if isinstance(given, bool):
-        raise NotImplementedError
+        raise NoRule
     gone = {int(axis) % rank for axis in axes} if rank else set()
     for axis in gone:
         fix(value.dims[axis], f"{context.where} is over it")
     dims = [Dim(1) if axis in gone else dim for axis, dim in enumerate(value.dims) if keep or axis not in gone]
     if len(dims) != len(context.shape):
-        raise NotImplementedError
+        raise NoRule
     result = Value(tuple(dims))
     return result if isinstance(context.out, Tensor) else tuple(result for _ in context.out)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from dagrow.capture.dims import Dim, fix, product
-from dagrow.capture.rules.context import Context, Rule, position
+from dagrow.capture.rules.context import Context, NoRule, Rule, position
 from dagrow.capture.values import Source, Value
 
 
@@ -88,7 +88,7 @@ def pixel_shuffle(context: Context) -> Value:
     """``[n, C r r, h, w]`` to ``[n, C, h r, w r]``."""
     value = context.value(context.node.args[0])
     if len(value.dims) != 4:
-        raise NotImplementedError
+        raise NoRule
     channels, factor = Dim(context.shape[1]), int(context.number(1, "upscale_factor"))
     context.unify(value.dims[1], product([channels, position(factor), position(factor)]))
     return Value((value.dims[0], channels, *context.positions(2)))

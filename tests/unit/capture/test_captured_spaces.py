@@ -137,3 +137,17 @@ def test_the_captured_program_is_the_module_at_other_batch_sizes_and_leaves_it_a
     with torch.no_grad():
         torch.testing.assert_close(net.program.leaves(more)[0], model(more), rtol=1e-12, atol=1e-12)
     assert all(torch.equal(value, before[key]) for key, value in net.model.state_dict().items())
+
+
+def test_a_form_that_a_rule_does_not_cover_is_named_and_fixed():
+    class WithEllipsis(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Linear(4, 6), torch.nn.Linear(6, 2)
+
+        def forward(self, x):
+            return torch.einsum("...i,ji->...j", self.a(x).relu(), self.b.weight)
+
+    net = dagrow.from_module(WithEllipsis(), (torch.randn(5, 4),))
+    assert not net.growable
+    assert net.space("a:out").reason == "no rule for the operation einsum"
