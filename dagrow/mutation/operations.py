@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from typing import Any, NamedTuple
 
+import torch
+from torch import nn
+
 
 class Operation(NamedTuple):
     """An assignment and how to take it back."""
@@ -52,3 +55,22 @@ class Transaction:
             for step in reversed(done):
                 step.undo()
             raise
+
+
+def move_state(
+    optimizer: torch.optim.Optimizer, old: nn.Parameter, new: nn.Parameter, state: dict[str, Any] | None
+) -> Operation:
+    """Hands an optimizer's state of a parameter on to the one in its place; None drops it."""
+    previous = optimizer.state.get(old)
+
+    def do() -> None:
+        optimizer.state.pop(old, None)
+        if state is not None:
+            optimizer.state[new] = state
+
+    def undo() -> None:
+        optimizer.state.pop(new, None)
+        if previous is not None:
+            optimizer.state[old] = previous
+
+    return Operation(do, undo)

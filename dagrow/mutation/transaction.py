@@ -7,7 +7,6 @@ with its undo, so that even an error in the middle of it leaves all as it was.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from dagrow.errors import GrowthError
 from dagrow.graph import Dag
 from dagrow.mutation.groups import Regrouping, parameters_of, slots_of
 from dagrow.mutation.layers import layer_steps
-from dagrow.mutation.operations import Operation, Transaction, assignment, removal
+from dagrow.mutation.operations import Transaction, assignment, move_state, removal
 from dagrow.mutation.optimizer_state import carried_state
 from dagrow.mutation.tensor_edits import Edit
 from dagrow.spec.graph import GraphSpec
@@ -105,7 +104,7 @@ def _replace_tensor(
         return
     new = replaced[id(old)] = _successor(old, edit)
     for optimizer, group in slots_of(optimizers, old):
-        transaction.add(_state_step(optimizer, old, new, carried_state(optimizer, group, old, new, edit)))
+        transaction.add(move_state(optimizer, old, new, carried_state(optimizer, group, old, new, edit)))
     transaction.add(assignment(layer, name, new))
 
 
@@ -120,21 +119,3 @@ def _successor(old: nn.Parameter, edit: Edit) -> nn.Parameter:
         if hooks := getattr(old, table):
             setattr(new, table, hooks)
     return new
-
-
-def _state_step(
-    optimizer: torch.optim.Optimizer, old: nn.Parameter, new: nn.Parameter, state: dict[str, Any] | None
-) -> Operation:
-    previous = optimizer.state.get(old)
-
-    def do() -> None:
-        optimizer.state.pop(old, None)
-        if state is not None:
-            optimizer.state[new] = state
-
-    def undo() -> None:
-        optimizer.state.pop(new, None)
-        if previous is not None:
-            optimizer.state[old] = previous
-
-    return Operation(do, undo)

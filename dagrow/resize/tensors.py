@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dagrow.capture import named_tensors
 from dagrow.errors import OptimizerError
 from dagrow.mutation.groups import slots_of
-from dagrow.mutation.operations import Operation, entry
+from dagrow.mutation.operations import Operation, entry, move_state
 from dagrow.mutation.optimizer_state import carried_state
 from dagrow.mutation.tensor_edits import Edit, in_layout_of
 from dagrow.resize.start import Start
@@ -91,31 +91,13 @@ def optimizer_steps(optimizers: Sequence[torch.optim.Optimizer], found: Sequence
             )
         for optimizer, group in slots:
             state = carried_state(optimizer, group, each.old, each.new, each.edit)
-            steps.append(_state_step(optimizer, each.old, each.new, state))
+            steps.append(move_state(optimizer, each.old, each.new, state))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             params = [new_of.get(id(p), p) for p in group["params"]]
             if any(p is not q for p, q in zip(params, group["params"], strict=True)):
                 steps.append(entry(group, "params", params))
     return steps
-
-
-def _state_step(
-    optimizer: torch.optim.Optimizer, old: nn.Parameter, new: nn.Parameter, state: dict[str, object] | None
-) -> Operation:
-    before = optimizer.state.get(old)
-
-    def do() -> None:
-        optimizer.state.pop(old, None)
-        if state is not None:
-            optimizer.state[new] = state
-
-    def undo() -> None:
-        optimizer.state.pop(new, None)
-        if before is not None:
-            optimizer.state[old] = before
-
-    return Operation(do, undo)
 
 
 def _successor(old: Tensor, edit: Edit) -> Tensor:

@@ -148,6 +148,6 @@ def test_a_form_that_a_rule_does_not_cover_is_named_and_fixed():
         def forward(self, x):
             return torch.einsum("...i,ji->...j", self.a(x).relu(), self.b.weight)
 
-    net = dagrow.from_module(WithEllipsis(), (torch.randn(5, 4),))
+    net = from_module(WithEllipsis(), (torch.randn(5, 4),))
     assert not net.growable
     assert net.space("a:out").reason == "no rule for the operation einsum"
