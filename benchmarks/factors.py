@@ -32,25 +32,25 @@ from dagrow.report import table
 FACTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "shrinkage": {value: (f"growth.shrinkage={value}",) for value in ("0", "0.01", "0.1", "1", "10", "100")},
     "significance": {value: (f"growth.significance={value}",) for value in ("0", "0.3", "0.5", "1", "2")},
-    "fill": {"false": ("growth.fill=false",)},
-    "completion": {value: (f"growth.completion={value}",) for value in ("none", "random")},
-    "insert": {value: (f"growth.insert={value}",) for value in ("amplitude", "silent")},
+    "keep_below_noise": {"false": ("growth.keep_below_noise=false",)},
+    "fallback_method": {value: (f"growth.fallback_method={value}",) for value in ("none", "random")},
+    "insert": {value: (f"growth.insert={value}",) for value in ("amplitude", "zero_fan_out_unscaled")},
     "weights": {"random, same norms": ("growth.random_weights=true",)},
     "held out": {value: (f"growth.held_out={value}",) for value in ("0", "0.1", "0.3", "0.5")},
     "neurons": {value: (f"growth.neurons={value}",) for value in ("2", "4", "16")},
     "samples": {value: (f"growth.samples={value}",) for value in ("500", "2000", "20000")},
     "method": {value: (f"growth.method={value}",) for value in ("nonlinear", "gradmax", "random")},
-    "tryout": {"2 of them": ("growth.tryout={candidates: 2}",)},
+    "trial_training": {"2 of them": ("growth.trial_training={candidates: 2}",)},
     "warm-up": {f"{steps} steps": (f"growth.warm_up={steps}",) for steps in (20, 100)},
     "when": {
         "every 2 passes": ("training.epochs_between_growth=2",),
         "every 4 passes": ("training.epochs_between_growth=4",),
         "plateau": ("growth.schedule=plateau",),
-        "no lower on validation samples": ("growth.schedule=validation", "training.validation=0.1"),
+        "no lower on validation samples": ("growth.schedule=validation", "training.validation_fraction=0.1"),
     },
     "norm": {"batch": ("graph.nodes.h1.norm=batch",)},
-    "validation": {"a tenth": ("training.validation=0.1",)},
-    "average": {"0.99": ("training.average=0.99",), "none": ("training.average=null",)},
+    "validation": {"a tenth": ("training.validation_fraction=0.1",)},
+    "average": {"0.99": ("training.ema_decay=0.99",), "none": ("training.ema_decay=null",)},
 }
 """Settings by what they are about; several changes go together where one alone makes no sense."""
 

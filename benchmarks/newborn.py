@@ -40,7 +40,7 @@ def scaled(fan_in: float, fan_out: float, silent: bool = False) -> Callable[[Any
 
 def inserted(way: Callable[[Any, float], Change]) -> Any:
     """In place of what the defaults do."""
-    return mock.patch.dict(INSERT, silent=way, amplitude=way)
+    return mock.patch.dict(INSERT, zero_fan_out_unscaled=way, amplitude=way)
 
 
 @contextmanager

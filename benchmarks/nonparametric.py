@@ -5,7 +5,7 @@ is a hand worth anything? Five cards of 52, drawn here, one-hot, each feature st
 units each; the paper ends with 23-24-15-4 units and 0.62 % errors at lambda 1e-3, on other features.
 
 Shorter than the paper's: MNIST gets a unit per layer twice a pass, and the angular step is divided by 3 at the end,
-lambda still on; poker goes through the phases of 7.4 (`training.rewind`). In the paper's terms lr is alpha_phi * batch
+lambda still on; poker goes through the phases of 7.4 (`training.anneal`). In the paper's terms lr is alpha_phi * batch
 / samples and radial_lr is batch / (samples * life * lambda), where the paper's life is 50 passes (poker: 5).
 
     python benchmarks/nonparametric.py mnist --npz mnist.npz
@@ -37,7 +37,7 @@ def net(inputs: int, hidden: list[int], classes: int) -> dict[str, Any]:
         "inputs": {"x": {"shape": [inputs]}},
         "nodes": {
             **{
-                name: {"size": size, "norm": "cap", "activation": "relu"}
+                name: {"size": size, "norm": "cap_batch", "activation": "relu"}
                 for name, size in zip(names, hidden, strict=True)
             },
             "y": {"size": classes},

@@ -89,7 +89,7 @@ def images(
         "data": {"npz": str(file), "standardize": True},
         "training": {
             "optimizer": {"name": "adam", "lr": 0.001},
-            "average": average,
+            "ema_decay": average,
             "batch_size": 128,
             "final_epochs": final_epochs,
         },

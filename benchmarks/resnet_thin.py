@@ -35,7 +35,7 @@ SPEC = Path(__file__).parents[1] / "specs" / "resnet18.yaml"
 FULL = {"h1": 64, "h2": 64, "h3": 128, "h4": 128, "h5": 256, "h6": 256, "h7": 512, "h8": 512}
 """Channels in the middle of the blocks."""
 METHODS: dict[str, dict[str, Any]] = {
-    "tiny": {"method": "tiny", "completion": "none"},
+    "tiny": {"method": "tiny", "fallback_method": "none"},
     "gradmax": {"method": "gradmax"},
     "random": {"method": "random"},
 }

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 import dagrow
 from dagrow.report import table
 
-STRATEGIES = ("naive", "eigenvalue", "gain", "gain_per_parameter")
+STRATEGIES = ("round_robin", "singular_value", "gain", "gain_per_parameter")
 BUDGETS = (1_500, 2_500)
 Curve = list[tuple[int, float, tuple[int, int]]]
 """Per step: parameters, accuracy, units of the two layers."""

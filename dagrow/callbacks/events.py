@@ -95,7 +95,7 @@ class Insertion(Event):
         place: where, as the journal names it.
         neurons: how many new ones.
         gain: drop of the loss that was measured for it.
-        mode: of insertion: ``amplitude``, ``silent``, ``zero_fan_out``.
+        mode: of insertion: ``amplitude``, ``zero_fan_out_unscaled``, ``zero_fan_out``.
         parameters: of the network afterwards.
     """
 

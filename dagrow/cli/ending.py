@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dagrow.errors import DagrowError
 from dagrow.report.output import discard, echo
@@ -21,7 +22,7 @@ def run_command(command: Callable[[], object]) -> None:
         SystemExit: unless all is well and the command says nothing of its end.
     """
     try:
-        with _interrupts():
+        with _interrupts(), _warnings_in_one_line():
             _flushed(command)
     except DagrowError as error:
         _fail(str(error), error)
@@ -60,6 +61,22 @@ def _discard_if_stuck() -> None:
             sys.stdout.flush()
     except (OSError, ValueError):
         discard(sys.stdout)
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """What will change in a later version is said in a sentence, as errors are, without the place in the code."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, FutureWarning):
+                echo(f"dagrow: {message}", sys.stderr)
+            else:
+                usual(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

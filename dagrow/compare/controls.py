@@ -16,8 +16,8 @@ from dagrow.training.sample_sizes import training_batch
 GROWN: Registry[tuple[str, ...]] = Registry(
     "control that grows",
     {
-        "random placement": ("growth.tryout=null", "growth.where=random"),
-        "smallest-gain placement": ("growth.tryout=null", "growth.where=smallest_gain"),
+        "random placement": ("growth.trial_training=null", "growth.where=random"),
+        "smallest-gain placement": ("growth.trial_training=null", "growth.where=smallest_gain"),
         "random weights, same norm": ("growth.random_weights=true",),
     },
 )
@@ -57,7 +57,7 @@ def from_scratch(base: RunSpec, grown: Outcome, graph: GraphSpec, epochs: Epochs
     """A run of the base's data and training with a graph that does not grow, in the batches that growth ended with."""
     batch = training_batch(base, Dag.of(graph))
     training = base.training.model_copy(
-        update={"final_epochs": epochs(grown, graph), "batch_size": batch, "batch_size_grows": False}
+        update={"final_epochs": epochs(grown, graph), "batch_size": batch, "scale_batch_size": False}
     )
     still = GrowthSpec(budget=BudgetSpec(steps=0))
     return base.model_copy(update={"graph": graph, "training": training, "growth": still})

@@ -28,7 +28,7 @@ class Outcome:
         training_multiply_adds: of gradient descent, forward and backward.
         growth_multiply_adds: of growth steps: see `dagrow.flop_counter`.
         gains: per insertion the gain that it was chosen by, and the drop of the test loss that it brought: at once,
-            or, of a run with ``growth.calibrate``, some gradient steps later beside a twin that did not grow.
+            or, of a run with ``growth.measure_later_gain``, some gradient steps later beside a twin that did not grow.
     """
 
     loss: float

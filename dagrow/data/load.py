@@ -45,7 +45,7 @@ def load_data(spec: DataSpec, dag: Dag, loss: Loss, seed: int, given: Raw | None
     assert isinstance(source, DataSource)  # as is every class in the registry
     title = source.title if given is None else "the samples"
     try:
-        raw = given or source.read(dag, loss, ReadSettings(seed, spec.test_share, spec.standardize))
+        raw = given or source.read(dag, loss, ReadSettings(seed, spec.test_fraction, spec.standardize))
         train, test = _fitted(raw, spec, dag, loss, seed)
         split = _scaled(raw, train, test, dag, loss, standardize=spec.standardize)
         changes = augmenter_of(spec.augment, dag)
@@ -58,7 +58,7 @@ def _fitted(raw: Raw, spec: DataSpec, dag: Dag, loss: Loss, seed: int) -> tuple[
     if raw.test is not None:
         return _fit(raw.train, raw, dag, loss, "training set: "), _fit(raw.test, raw, dag, loss, "test set: ")
     inputs, targets = _fit(raw.train, raw, dag, loss, "")
-    rows = split_rows(targets, loss, spec.test_share, seed)
+    rows = split_rows(targets, loss, spec.test_fraction, seed)
     train, test = ((tuple(x[part] for x in inputs), tuple(y[part] for y in targets)) for part in rows)
     return train, test
 

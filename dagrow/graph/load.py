@@ -54,9 +54,9 @@ def _check(spec: GraphSpec, source: SourceFile, problems: list[Problem]) -> None
 
 
 def _unwatched(run: RunSpec) -> list[Problem]:
-    if run.growth.schedule != "validation" or run.training.validation is not None:
+    if run.growth.schedule != "validation" or run.training.validation_fraction is not None:
         return []
-    text = "'validation' waits for samples kept back: give 'training.validation', the share of them (0.1, say)"
+    text = "'validation' waits for samples kept back: give 'training.validation_fraction', the share of them (0.1, say)"
     return [Problem(("growth", "schedule"), text)]
 
 

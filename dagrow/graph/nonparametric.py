@@ -20,8 +20,10 @@ def nonparametric_problems(run: RunSpec) -> list[Problem]:
             new, where = run.growth.new_node, ("growth", "new_node")
             found += [Problem((*where, "activation"), text) for each in new.activation if (text := _bent(each))]
             found += [Problem((*where, "norm"), text) for each in new.norm if (text := _scaled(each))]
-    if run.growth.units is not None and not growing_nodes(dag, run.growth.nodes):
-        found.append(Problem(("growth", "units"), "no node can take new units; see 'dagrow check' for the reasons"))
+    if run.growth.continuous_growth is not None and not growing_nodes(dag, run.growth.nodes):
+        found.append(
+            Problem(("growth", "continuous_growth"), "no node can take new units; see 'dagrow check' for the reasons")
+        )
     return found
 
 

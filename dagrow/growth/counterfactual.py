@@ -120,7 +120,7 @@ def choose_by_training(
     grown one, both after these steps, and ``growth.where`` says what it is divided by.
 
     Args:
-        task: the run, with ``growth.tryout``.
+        task: the run, with ``growth.trial_training``.
         state: before the growth step.
         ranked: candidates that may be made, best first.
         number: of the growth step, from 1.
@@ -130,12 +130,12 @@ def choose_by_training(
         journal says of each that was tried.
     """
     growth = task.spec.growth
-    assert growth.tryout is not None
-    steps = growth.tryout.steps or steps_between_growth(task.spec, len(task.split.train), state.network)
+    assert growth.trial_training is not None
+    steps = growth.trial_training.steps or steps_between_growth(task.spec, len(task.split.train), state.network)
     start = _loss(task, Counterfactual.of(state), steps, number)
     told: list[dict[str, Any]] = []
     gained: list[tuple[int, Candidate, float]] = []
-    for rank, candidate in enumerate(best_of_each_type(ranked, growth.tryout.candidates)):
+    for rank, candidate in enumerate(best_of_each_type(ranked, growth.trial_training.candidates)):
         own = Counterfactual.of(state)
         insert(task, own.network, candidate, own.optimizer)
         gain = start - _loss(task, own, steps, number)
@@ -166,7 +166,7 @@ def best_of_each_type(ranked: Sequence[Candidate], count: int) -> list[Candidate
 
 def _loss(task: RunContext, own: Counterfactual, steps: int, number: int) -> float:
     """The training loss after some steps; infinite if it became no number."""
-    if not own.train(task, steps, f"growth.tryout in step {number}"):
+    if not own.train(task, steps, f"growth.trial_training in step {number}"):
         return math.inf
     loss = task.score(own.network, task.split.train).loss
     return loss if math.isfinite(loss) else math.inf

@@ -50,7 +50,7 @@ def begin_finish(task: RunContext, state: RunState) -> RunContext:
         state.network = network_of(copy.deepcopy(vars(best))).to(state.device)
         state.optimizer = make_optimizer(state.network, spec.training)
         state.learning_rate = LearningRate(state.optimizer, spec.training.scheduler)
-        state.average = WeightEMA(state.network, spec.training.average)
+        state.average = WeightEMA(state.network, spec.training.ema_decay)
     share = over_fit(task.score(state.network, task.split.train).loss, None if best is None else best.loss)
     task = task.with_all_samples()
     batches = -(-len(task.split.train) // training_batch(spec, state.network.dag))
@@ -145,7 +145,7 @@ def take_back(task: RunContext, state: RunState, loss: float, before: Progress) 
         return None
     kept = copy.deepcopy(dict(state.kept))
     state.network, state.optimizer = restored_network(kept, task.spec.training, state.device)
-    state.average = WeightEMA(state.network, task.spec.training.average)
+    state.average = WeightEMA(state.network, task.spec.training.ema_decay)
     state.average.load_state_dict(kept["average"])
     ended = before.taken_back + 1 >= MOST_TAKEN_BACK
     state.progress = replace(

@@ -62,14 +62,14 @@ def growth_step(task: RunContext, state: RunState, number: int) -> StepOutcome:
         plan = _propose(task, state, data, number, subject)
     entries: dict[str, Any] = {"step": number, "plan": plan_entry(plan)}
     best, reason = plan.best, "nothing gains"
-    if best is not None and growth.tryout is not None:
+    if best is not None and growth.trial_training is not None:
         ready = [candidate for candidate in plan.candidates if not candidate.rejected]
         best, entries["tryout"] = choose_by_training(task, state, ready, number)
         reason = "nothing that was tried out has gained"
     if best is None:
         return StepOutcome(plan, None, {**entries, "inserted": None, "reason": reason}, data, places)
     entries["insert"] = insert(task, state.network, best, state.optimizer, state.average.models)
-    if task.spec.training.best_updates:
+    if task.spec.training.closed_form_updates:
         entries["updates"] = _update(task, state, data)
     return StepOutcome(plan, best, {**entries, "inserted": candidate_entry(best)}, data, places)
 
@@ -177,7 +177,7 @@ def removal_step(task: RunContext, state: RunState, number: int, data: Batches) 
         What was done; None if the run file wants nothing taken away.
     """
     growth = task.spec.growth
-    if growth.removal is None:
+    if growth.prune_tolerance is None:
         return None
     plan = propose(
         state.network,
@@ -186,7 +186,7 @@ def removal_step(task: RunContext, state: RunState, number: int, data: Batches) 
         candidates=("remove",),
         shrinkage=0.0,
         held_out=growth.held_out,
-        removal=growth.removal,
+        prune_tolerance=growth.prune_tolerance,
         processes=task.processes,
     )
     removed = None

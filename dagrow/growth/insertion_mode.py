@@ -47,11 +47,12 @@ def insert(
 def way_to_insert(run: RunSpec, samples: int, network: Network, *, searched: bool = True) -> str:
     """The entry of `INSERT` for a run.
 
-    ``auto`` is ``silent`` for vectors where enough training follows each insertion: it ends with a lower test loss
-    there than insertion at the amplitude that is best at once; not for maps, where it ends with a higher one
-    (docs/explanation/generalisation.md). It is ``amplitude``, too, where silent neurons would stay so and be found
-    again, for little or no training follows, or a closed-form update, or the next step of a row; where they would be
-    taken away as useless, by ``growth.removal`` or ``training.penalty``; and for what enters as its method made it.
+    ``auto`` is ``zero_fan_out_unscaled`` for vectors where enough training follows each insertion: it ends with a
+    lower test loss there than insertion at the amplitude that is best at once; not for maps, where it ends with a
+    higher one (docs/explanation/generalisation.md). It is ``amplitude``, too, where neurons without fan-out would stay
+    so and be found again, for little or no training follows, or a closed-form update, or the next step of a row; where
+    they would be removed as useless, by ``growth.prune_tolerance`` or ``training.penalty``; and for what enters as its
+    method made it.
 
     Args:
         run: the run file.
@@ -62,8 +63,8 @@ def way_to_insert(run: RunSpec, samples: int, network: Network, *, searched: boo
     growth, training = run.growth, run.training
     if growth.insert != "auto":
         return growth.insert
-    untrained = schedule_of(run).planned(run) == 0 or training.best_updates or growth.in_a_row > 1
-    judged = growth.removal is not None or training.penalty is not None
+    untrained = schedule_of(run).planned(run) == 0 or training.closed_form_updates or growth.insertions_per_step > 1
+    judged = growth.prune_tolerance is not None or training.penalty is not None
     enough = steps_between_growth(run, samples, network) >= ENOUGH
     maps = any(network.dag.merged(node).position_count > 1 for node in network.dag.order)
-    return "silent" if searched and enough and not (untrained or judged or maps) else "amplitude"
+    return "zero_fan_out_unscaled" if searched and enough and not (untrained or judged or maps) else "amplitude"

@@ -160,7 +160,7 @@ class Loop:
         state, number = self.state, self.state.progress.step + 1
         self._enter(f"step {number}: measuring candidates", 1)
         before = self.task.score(state.network, self.task.split.test)
-        twin = Counterfactual.of(state) if self.task.spec.growth.calibrate else None
+        twin = Counterfactual.of(state) if self.task.spec.growth.measure_later_gain else None
         started = time.perf_counter()
         with counted() as work:
             outcome = growth_step(self.task, state, number)

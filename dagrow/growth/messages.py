@@ -27,7 +27,7 @@ def step_text(outcome: StepOutcome, state: RunState, test: Score) -> str:
     if best is None:
         return f"step {step}: {outcome.entries['reason']}{_tried(outcome.entries)}\n{_others(outcome)}".rstrip()
     held = "" if best.held_out_gain is None else f", held out {best.held_out_gain:.4g}"
-    silent = ", silent" if outcome.entries["insert"] == "silent" else ""
+    silent = ", zero fan-out" if outcome.entries["insert"] == "zero_fan_out_unscaled" else ""
     line = (
         f"step {step}: {inserted_text(outcome.entries['inserted'])}  gain {best.gain:.4g}{held}, "
         f"amplitude {best.amplitude:.3g}{silent}; now {cost(state.network.dag).parameters} parameters, test {test}"

@@ -55,9 +55,9 @@ def grow(
         run: a run file or graph file, its spec, or the same as a mapping.
         train: samples to learn from; left out, the ``data`` section of the run says where they come from.
         validation: samples to judge by while training, on which nothing is trained; left out,
-            ``training.validation`` keeps a share of ``train`` back.
+            ``training.validation_fraction`` keeps a share of ``train`` back.
         test: samples that the scores at the end are measured on; left out, the validation samples, and without those
-            a share of ``train`` (``data.test_share``).
+            a share of ``train`` (``data.test_fraction``).
         loss: the name of one, or ``(output, target) -> scalar``, the mean over samples. With a function,
             ``training={"loss": NAME}`` says whose targets and answers it has (``cross_entropy`` for classes); it gets
             targets as they are given otherwise. Several outputs have it called for each, and added up.
@@ -160,13 +160,13 @@ def _with_samples(spec: RunSpec, train: Any, validation: Any, test: Any) -> tupl
         return spec, None
     raw = raw_samples(Dag.of(spec.graph), train, validation, test)
     data = DataSpec.model_validate(
-        {"in_memory": True, "test_share": spec.data.test_share, "standardize": spec.data.standardize}
+        {"in_memory": True, "test_fraction": spec.data.test_fraction, "standardize": spec.data.standardize}
     )
     changed: dict[str, Any] = {"data": data}
-    if raw.validation is not None and spec.training.validation is None and spec.training.rewind is None:
+    if raw.validation is not None and spec.training.validation_fraction is None and spec.training.anneal is None:
         # So that the run ends with the network that was best on them.
         held, kept = len(raw.validation.inputs[0]), len(raw.train.inputs[0])
-        changed["training"] = spec.training.model_copy(update={"validation": held / max(1, held + kept)})
+        changed["training"] = spec.training.model_copy(update={"validation_fraction": held / max(1, held + kept)})
     return spec.model_copy(update=changed), raw
 
 

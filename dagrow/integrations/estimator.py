@@ -80,7 +80,10 @@ class GrowingEstimator(BaseEstimator):  # type: ignore[misc]
             if self.graph is None
             else self.graph,
             "data": {"in_memory": True, "standardize": self.standardize},
-            "training": {"loss": loss if weights is None else "custom", "validation": self.validation_fraction},
+            "training": {
+                "loss": loss if weights is None else "custom",
+                "validation_fraction": self.validation_fraction,
+            },
             "growth": {"budget": {"parameters": self.max_parameters, "steps": self.growth_steps}},
             "seed": int(check_random_state(self.random_state).randint(2**31 - 1)),
         }

@@ -38,7 +38,7 @@ class GrowthCallback(Callback):  # type: ignore[misc]
         data: batches ``(x, y)`` that a growth step looks at; left out, those of the trainer's training loader.
         batches: of the training loader that it looks at, at most; they are read once and kept in memory.
         network: the attribute of the module, ``model`` or ``encoder.head``; left out, the only dagrow network in it.
-        insert: ``amplitude``, ``silent`` or ``zero_fan_out``, see `dagrow.apply`.
+        insert: ``amplitude``, ``zero_fan_out_unscaled`` or ``zero_fan_out``, see `dagrow.apply`.
         averages: `AveragedModel` objects of the network that grow along.
         options: of `dagrow.propose`: ``neurons``, ``nodes``, ``candidates``, ``max_parameters``, ...
 
@@ -56,7 +56,7 @@ class GrowthCallback(Callback):  # type: ignore[misc]
         data: Iterable[Any] | None = None,
         batches: int = 16,
         network: str | None = None,
-        insert: str = "silent",
+        insert: str = "zero_fan_out_unscaled",
         averages: Iterable[AveragedModel] = (),
         **options: Any,
     ) -> None:

@@ -149,7 +149,7 @@ class MetricsEvent(Event):
 
 
 class RewindEvent(Event):
-    """Training went back to an earlier state, or on to its next phase; see ``training.rewind``."""
+    """Training went back to an earlier state, or on to its next phase; see ``training.anneal``."""
 
     event: Literal["rewind"]
     what: str

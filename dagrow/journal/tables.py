@@ -61,7 +61,7 @@ def _row(event: Entries) -> list[str] | None:
             return [event["event"], "", "", "", "", *_state(event)]
         case "growth":
             inserted = event.get("inserted")
-            silent = ", silent" if event.get("insert") == "silent" else ""
+            silent = ", zero fan-out" if event.get("insert") in ("silent", "zero_fan_out_unscaled") else ""
             what = inserted_text(inserted) + silent if inserted else event.get("reason") or "nothing"
             return [str(event["step"]), what, *_gains(inserted or {}), *_state(event)]
         case "removal" if event.get("removed"):

@@ -25,16 +25,23 @@ from dagrow.methods.moments import (
     NewWeights,
     SiteMoments,
 )
-from dagrow.methods.registry import COMPLETIONS, METHODS, NOTHING, find_completion, find_method, register_method
+from dagrow.methods.registry import (
+    FALLBACK_METHODS,
+    METHODS,
+    NOTHING,
+    find_fallback_method,
+    find_method,
+    register_method,
+)
 from dagrow.methods.relu_chain import ChainSamples, LabelledPredictions, ReluChain, Segment
 from dagrow.methods.residual_fit import orthonormal
 from dagrow.methods.samples import ChildSamples, SiteSamples
 
 __all__ = [
     "CHAIN",
-    "COMPLETIONS",
     "CONSTANT",
     "EXISTING",
+    "FALLBACK_METHODS",
     "GOAL",
     "METHODS",
     "NOTHING",
@@ -71,7 +78,7 @@ __all__ = [
     "ZeroFanOut",
     "best_update",
     "explained",
-    "find_completion",
+    "find_fallback_method",
     "find_method",
     "fold",
     "mean_squares",

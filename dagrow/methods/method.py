@@ -41,7 +41,7 @@ class Method:
         edge: makes the weights of new edges, which enter as they are; None leaves them to the best update.
         searches: it finds nothing without samples, at places where moments say nothing either.
         squared_scores: the squares of its scores add up to what its neurons take off the expressivity bottleneck.
-        completed: where its neurons do not gain, those of the completion (`MethodRequest.completion`) have their turn.
+        completed: where its neurons do not gain, those of `MethodRequest.fallback_method` have their turn.
     """
 
     formula: Formula

@@ -235,20 +235,20 @@ class MethodRequest:
         neurons: at most so many.
         shrinkage: rho of the metric.
         significance: scores must exceed this multiple of the noise level; 0 keeps all that is not rounding.
-        fill: where the best score does, all others are kept that are not rounding: training will see to the rest.
+        keep_below_noise: where the best score does, all others are kept that are not rounding.
         seed: for methods that draw.
         effort: multiply-adds that a search on samples may take, about.
-        completion: what makes neurons where TINY finds none ("completed TINY", thesis 3.3); None leaves it at that.
-        noise: on the fan-in of copied neurons, relative to their own; 0 keeps the function exactly.
+        fallback_method: what makes neurons where TINY finds none ("completed TINY", thesis 3.3), if anything.
+        copy_noise: on the fan-in of copied neurons, relative to their own; 0 keeps the function exactly.
         pad: neurons that are missing from the number asked for come with random fan-ins and a fan-out of 0.
     """
 
     neurons: int
     shrinkage: float = 0.0
     significance: float = 1.0
-    fill: bool = False
+    keep_below_noise: bool = False
     seed: int = 0
     effort: float = EFFORT
-    completion: Callable[[SiteMoments, MethodRequest], Neurons] | None = None
-    noise: float = 0.0
+    fallback_method: Callable[[SiteMoments, MethodRequest], Neurons] | None = None
+    copy_noise: float = 0.0
     pad: bool = False

@@ -26,4 +26,4 @@ def net2net(moments: SiteMoments, request: MethodRequest) -> Neurons:
     lengths = moments.lengths.unsqueeze(1)
     size = (lengths * there)[:, chosen].norm(dim=0) / there.shape[0] ** 0.5 / lengths
     omega = there.new_zeros(len(chosen), moments.N_proj.shape[1])
-    return Neurons(request.noise * size * noise, omega, there.new_zeros(len(chosen)), mode=SplitNeurons(chosen))
+    return Neurons(request.copy_noise * size * noise, omega, there.new_zeros(len(chosen)), mode=SplitNeurons(chosen))

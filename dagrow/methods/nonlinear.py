@@ -71,7 +71,7 @@ def nonlinear(moments: SiteMoments, request: MethodRequest) -> Neurons:
         eps = 8 * torch.finfo(samples.B.dtype).eps * fan_in.rank**0.5
         rounding = max(eps * moments.v_goal_squared**0.5 / removal.size, eps)
         floor = max(request.significance * noise_level, rounding)
-        later = rounding if request.fill else floor
+        later = rounding if request.keep_below_noise else floor
         picks = list(search.picks(removal.draw(0), pools[0], request.neurons, floor, later))
         if not picks:
             return _none(moments, noise_level * removal.size)

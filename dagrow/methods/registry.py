@@ -60,7 +60,7 @@ class _Completions(Mapping[str, Method]):
         return len(list(iter(self)))
 
 
-COMPLETIONS = _Completions()
+FALLBACK_METHODS = _Completions()
 """What `tiny` may be completed by: any other method; none leaves it at what it finds itself."""
 
 
@@ -89,12 +89,12 @@ def find_method(name: str) -> Method:
     return METHODS.find(name)
 
 
-def find_completion(name: str) -> Method:
+def find_fallback_method(name: str) -> Method:
     """What a method is completed by.
 
     Raises:
         DagrowError: with the nearest name, if there is none.
     """
-    if name not in COMPLETIONS:
-        raise DagrowError(unknown("completion", name, COMPLETIONS))
-    return COMPLETIONS[name]
+    if name not in FALLBACK_METHODS:
+        raise DagrowError(unknown("fallback method", name, FALLBACK_METHODS))
+    return FALLBACK_METHODS[name]

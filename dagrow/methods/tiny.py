@@ -5,8 +5,8 @@ With the SVD ``S^(-1/2) N = U L V^T`` of ``N = E[B^T v_proj]``: ``alpha_k = sqrt
 neurons as ``S^(-1/2)``, since they differ by a rotation; see `Metric`.
 
 Beside an edge that carries the same features already (the triangle) N is 0 and there are no such neurons. Another
-method is asked then, `MethodRequest.completion` ("completed TINY", thesis 3.3); where samples can be had and none is
-named, it is `nonlinear`.
+method is asked then, `MethodRequest.fallback_method` ("completed TINY", thesis 3.3); where samples can be had
+and none is named, it is `nonlinear`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def tiny(moments: SiteMoments, request: MethodRequest) -> Neurons:
     eps = max(8 * torch.finfo(moments.precision).eps, 1e3 * torch.finfo(torch.float64).eps)
     rounding = eps * max(metric.rank, 1) ** 0.5 * moments.v_goal_squared**0.5
     count = int((values > max(request.significance * noise_level, rounding)).sum())
-    if request.fill and count > 0:
+    if request.keep_below_noise and count > 0:
         count = int((values > rounding).sum())
     count = min(count, request.neurons)
-    completion = request.completion or (nonlinear if moments.samples is not None else None)
-    if count == 0 and request.neurons > 0 and completion is not None:
-        return completion(moments, request)
+    fallback_method = request.fallback_method or (nonlinear if moments.samples is not None else None)
+    if count == 0 and request.neurons > 0 and fallback_method is not None:
+        return fallback_method(moments, request)
     roots = values[:count].sqrt()
     alpha = metric.unwhiten(U[:, :count] * roots)
     omega = Vh[:count] * roots.unsqueeze(1)

@@ -61,7 +61,7 @@ def capped(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class CapNorm(Norm):
     """`CappedBatchNorm` on vectors and maps; the exported layer is the batch norm that evaluates alike."""
 
-    name = "cap"
+    name = "cap_batch"
     per_feature = True
     over_samples = True
     scale_invariant = False

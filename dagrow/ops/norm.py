@@ -64,3 +64,4 @@ class LayerNorm(Norm):
 NORMS: Registry[Norm] = Registry(
     "norm", {norm.name: norm for norm in (BatchNorm(), LayerNorm(), CapNorm())}, reserved=("none",)
 )
+NORMS.rename(cap="cap_batch")

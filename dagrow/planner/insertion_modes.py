@@ -16,11 +16,12 @@ INSERT: Registry[Insertion] = Registry(
     "insert",
     {
         "amplitude": lambda trial, amplitude: trial.scaled(amplitude),
-        "silent": lambda trial, amplitude: trial.scaled(amplitude, silent=True),
+        "zero_fan_out_unscaled": lambda trial, amplitude: trial.scaled(amplitude, silent=True),
         "zero_fan_out": lambda trial, amplitude: trial.scaled(amplitude, silent=True, trusted=True),
     },
     error=GrowthError,
 )
+INSERT.rename(silent="zero_fan_out_unscaled")
 
 
 def find_insert(name: str) -> Insertion:

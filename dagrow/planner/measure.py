@@ -78,7 +78,12 @@ class Findings:
 
 
 def measure(
-    snapshots: ActivationCache, drafts: list[Proposal], keep: tuple[int, int], where: str, significance: float = 0.0
+    snapshots: ActivationCache,
+    drafts: list[Proposal],
+    max_solved: int,
+    max_searched: int,
+    where: str,
+    significance: float = 0.0,
 ) -> Findings:
     """What each draft would gain.
 
@@ -87,8 +92,8 @@ def measure(
     Args:
         snapshots: of the network.
         drafts: to be measured.
-        keep: how many of a kind have a first look at their amplitudes, and how many go on after it, where ``where``
-            ranks by gain.
+        max_solved: how many of a kind have a first look at their amplitudes, where ``where`` ranks by gain.
+        max_searched: how many go on after it.
         where: the strategy.
         significance: what adds parameters must gain this multiple of the gain's standard error, on held-out samples.
     """
@@ -96,9 +101,9 @@ def measure(
     pilot = evaluator.may_use_pilot
     # A single trial will need its orientation over all samples anyhow.
     glance = pilot and sum(len(draft.variants) for draft in drafts) > 1
-    tracks, behind = _steepest(_tracks(evaluator, drafts, glance), drafts, keep[0], where)
+    tracks, behind = _steepest(_tracks(evaluator, drafts, glance), drafts, max_solved, where)
     _run(evaluator, [(track.trial, track.search) for track in tracks], pilot, passes=1)
-    tracks, slower = _front(_best_variants(evaluator, tracks), keep[1], where)
+    tracks, slower = _front(_best_variants(evaluator, tracks), max_searched, where)
     behind.update(slower)
     if glance:
         exact = evaluator.orient([track.first_order.trial for track in tracks], sides=False)

@@ -17,7 +17,7 @@ from dagrow.methods import (
     ChainSamples,
     Method,
     SiteMoments,
-    find_completion,
+    find_fallback_method,
     find_method,
 )
 from dagrow.ops import ACTIVATIONS
@@ -82,7 +82,10 @@ def check_growth(growth: GrowthSpec, dag: Dag, target: object = None) -> None:
         GrowthError: as `check_needs`.
     """
     if growth.budget.steps:
-        makers = {growth.completion: find_completion(growth.completion), growth.method: find_method(growth.method)}
+        makers = {
+            growth.fallback_method: find_fallback_method(growth.fallback_method),
+            growth.method: find_method(growth.method),
+        }
         check_needs(makers, dag, growth.candidates, target)
 
 

@@ -14,7 +14,7 @@ from dagrow.build import Network, check_intact, frozen_names
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag, cost
-from dagrow.methods import GOAL, MethodRequest, find_completion, find_method
+from dagrow.methods import GOAL, MethodRequest, find_fallback_method, find_method
 from dagrow.mutation import apply_change, redirected
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import untouched
@@ -27,7 +27,7 @@ from dagrow.planner.method_requirements import check_needs, supplied
 from dagrow.planner.parameter_penalty import priced
 from dagrow.planner.plan import Plan, Stages
 from dagrow.planner.screening import ScreeningEntry, burden, shortlist
-from dagrow.planner.selection import find_where, promise, ranked
+from dagrow.planner.selection import WHERE, find_where, promise, ranked
 from dagrow.planner.signature import shows_options
 from dagrow.planner.solve_candidates import make_drafts
 from dagrow.planner.upper_bounds import UpperBoundScreen
@@ -89,18 +89,21 @@ def propose(
     """
     network = _as_network(model)
     asked = ProposalOptions.of(fields, options)
-    where, significance = asked.where, asked.significance
-    find_where(where)
+    find_where(asked.where)
+    where, significance = WHERE.current(asked.where), asked.significance
     dag = network.dag
-    makers = {asked.completion: find_completion(asked.completion), asked.method: find_method(asked.method)}
+    makers = {
+        asked.fallback_method: find_fallback_method(asked.fallback_method),
+        asked.method: find_method(asked.method),
+    }
     needs = frozenset(need for maker in makers.values() for need in maker.needs)
     request = MethodRequest(
         asked.neurons,
         significance=significance,
-        fill=asked.fill,
+        keep_below_noise=asked.keep_below_noise,
         seed=asked.seed,
-        completion=makers[asked.completion],
-        noise=asked.noise,
+        fallback_method=makers[asked.fallback_method],
+        copy_noise=asked.copy_noise,
         pad=asked.pad,
     )
     shrinkages = SHRINKAGES if asked.shrinkage == "auto" else (asked.shrinkage,)
@@ -117,7 +120,7 @@ def propose(
             return promise(where, bound, *burden(dag, place, asked.neurons))
 
         screen = UpperBoundScreen(snapshots, asked.seed)
-        chosen = shortlist(entries, asked.keep[0], screen.bounds, worth, node_templates(asked.new_node))
+        chosen = shortlist(entries, asked.max_solved, screen.bounds, worth, node_templates(asked.new_node))
         needed = [entry.kind.needed(entry.place, asked.fan_out == "pointwise") for entry in chosen.entries]
         statistics = collect(
             snapshots,
@@ -134,19 +137,19 @@ def propose(
 
         def proposed(entries: Sequence[ScreeningEntry], ask: SolveOptions) -> tuple[list[Proposal], Findings]:
             drafts = make_drafts(network, entries, statistics, ask, screen.bounds, worth, processes)
-            return drafts, measure(snapshots, drafts, asked.keep, where, significance)
+            return drafts, measure(snapshots, drafts, asked.max_solved, asked.max_searched, where, significance)
 
         drafts, found = proposed(chosen.entries, ask)
         failed = [i for i in found.failed if not drafts[i].completed] if ask.method.completed else []
-        if failed and asked.completion != "none":
+        if failed and asked.fallback_method != "none":
             # The method has found neurons there, and they do not gain: what completes it has its turn.
-            other = replace(ask, method=makers[asked.completion], request=replace(request, completion=None))
+            other = replace(ask, method=makers[asked.fallback_method], request=replace(request, fallback_method=None))
             _, again = proposed([chosen.entries[i] for i in failed], other)
             for i, candidate in zip(failed, again.candidates, strict=True):
                 if not candidate.rejected:
                     found.candidates[i] = candidate
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))
-    candidates = [priced(candidate, asked.price) for candidate in found.candidates]
+    candidates = [priced(candidate, asked.min_gain_per_parameter) for candidate in found.candidates]
     return Plan(
         ranked(candidates, where, order, asked.turn, found.loss, asked.seed),
         found.loss,
@@ -177,8 +180,8 @@ def apply(
         candidate: from a `Plan`.
         optimizer: whose parameter groups and moments go along; a list where several share the network. Together they
             must hold every weight that requires a gradient.
-        insert: how, see `INSERT`: ``amplitude`` as measured; ``silent`` with the same fan-in and fan-out 0 (a new
-            edge with weights 0), so that nothing jumps and training does the rest.
+        insert: how, see `INSERT`: ``amplitude`` as measured; ``zero_fan_out_unscaled`` with the same fan-in and
+            fan-out 0 (a new edge with weights 0), so that nothing jumps and training does the rest.
         random_weights: as a control, random weights of the same norms take the place of those that were computed.
         averages: ``torch.optim.swa_utils.AveragedModel`` of the network. They keep the averages of old entries;
             new ones start at their present values.
@@ -214,7 +217,7 @@ def _room(dag: Dag, asked: ProposalOptions) -> tuple[float, float]:
     """Parameters and multiply-adds that may still be added."""
     parameters, multiply_adds = (
         float("inf") if most is None else most - used
-        for most, used in zip((asked.max_parameters, asked.max_multiply_adds), cost(dag), strict=True)
+        for most, used in zip((asked.max_parameters, asked.max_macs), cost(dag), strict=True)
     )
     return parameters, multiply_adds
 

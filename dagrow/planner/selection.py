@@ -77,8 +77,8 @@ def _lot(candidate: Candidate, turn: Turn) -> float:
 WHERE: Registry[Selection] = Registry(
     "strategy",
     {
-        "naive": Selection(lambda candidate, turn: -float(turn.rank), in_turn=True),
-        "eigenvalue": Selection(lambda candidate, turn: max(candidate.scores, default=0.0)),
+        "round_robin": Selection(lambda candidate, turn: -float(turn.rank), in_turn=True),
+        "singular_value": Selection(lambda candidate, turn: max(candidate.scores, default=0.0)),
         "gain": _largest_gain(),
         "gain_per_parameter": _largest_gain(lambda parameters, multiply_adds: max(1, parameters)),
         "gain_per_mac": _largest_gain(lambda parameters, multiply_adds: max(1, multiply_adds)),
@@ -87,6 +87,7 @@ WHERE: Registry[Selection] = Registry(
     },
     error=GrowthError,
 )
+WHERE.rename(naive="round_robin", eigenvalue="singular_value")
 
 
 def register_selection(name: str, selection: Selection | Score) -> None:

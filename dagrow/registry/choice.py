@@ -42,7 +42,7 @@ class OneOf:
         )
 
     def check(self, value: Any) -> Any:
-        """The value itself.
+        """The value itself; for a name of an earlier version, that of today.
 
         Raises:
             PydanticCustomError: with the nearest name and all that are allowed, if it is none of them.
@@ -51,6 +51,8 @@ class OneOf:
             # A message is a template: braces in a name are none of its fields.
             message = unknown(self.what, value, self.names())
             raise PydanticCustomError("unknown_name", "{message}", {"message": message, "value": repr(value)})
+        for table in self.tables():
+            value = table.current(value) if isinstance(table, Registry) else value
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:

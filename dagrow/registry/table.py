@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -38,6 +39,7 @@ class Registry(MutableMapping[str, Entry]):
             raise ValueError(f"there is a registry of '{what}' already")
         self.what, self.error, self.reserved = what, error, reserved
         self._entries: dict[str, Entry] = dict(entries or {})
+        self._renamed: dict[str, str] = {}
         _TABLES[what] = self
 
     def add(self, name: str, entry: Entry) -> Entry:
@@ -54,6 +56,23 @@ class Registry(MutableMapping[str, Entry]):
         self._entries[name] = entry
         return entry
 
+    def rename(self, **names: str) -> None:
+        """Has names of earlier versions stand for those of today: ``rename(old="new")``. They are not listed."""
+        self._renamed.update(names)
+
+    def current(self, name: str) -> str:
+        """The name of today; any other than one of an earlier version is handed back.
+
+        Warns:
+            FutureWarning: if it is one of those.
+        """
+        if name in self._entries or name not in self._renamed:
+            return name
+        new = self._renamed[name]
+        text = f"{self.what} '{name}' was renamed to '{new}': the old name is read until 0.2"
+        warnings.warn(text, FutureWarning, stacklevel=2)
+        return new
+
     def find(self, name: str) -> Entry:
         """The entry of that name.
 
@@ -62,12 +81,12 @@ class Registry(MutableMapping[str, Entry]):
         """
         if name not in self:
             raise self.error(unknown(self.what, name, self))
-        return self._entries[name]
+        return self._entries[name if name in self._entries else self._renamed[name]]
 
     def __getitem__(self, name: str) -> Entry:
-        if name not in self._entries:
+        if name not in self._entries and name not in self._renamed:
             load_late_entries()
-        return self._entries[name]
+        return self._entries[self.current(name)]
 
     def __setitem__(self, name: str, entry: Entry) -> None:
         self._entries[name] = entry
@@ -82,9 +101,9 @@ class Registry(MutableMapping[str, Entry]):
         return len(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        if name not in self._entries:
+        if name not in self._entries and name not in self._renamed:
             load_late_entries()
-        return name in self._entries
+        return name in self._entries or name in self._renamed
 
     def __repr__(self) -> str:
         return f"Registry({self.what!r}: {listed(self)})"

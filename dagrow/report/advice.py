@@ -35,7 +35,7 @@ def _steady(run: RunSpec) -> bool:
     """Whether the last weights are those of a learning rate that never falls."""
     training = run.training
     timed = run.growth.schedule != "adaptive"
-    return timed and training.scheduler is None and training.rewind is None and training.average is None
+    return timed and training.scheduler is None and training.anneal is None and training.ema_decay is None
 
 
 def _normed(run: RunSpec) -> bool:
@@ -45,28 +45,28 @@ def _normed(run: RunSpec) -> bool:
 
 ADVICE: tuple[Advice, ...] = (
     Advice(
-        lambda run: not _trains(run) and run.growth.fill,
-        "nothing is trained: with 'growth.fill: false' no neurons come that are in the noise, where they only cost",
-        "fill",
+        lambda run: not _trains(run) and run.growth.keep_below_noise,
+        "nothing is trained: with 'growth.keep_below_noise: false' no neurons come that are noise and only cost",
+        "keep_below_noise",
     ),
     Advice(
-        lambda run: _trains(run) and not run.growth.fill and run.growth.significance > 0,
-        "training follows: with 'growth.fill: true' neurons that are in the noise come too, and learn",
-        "fill",
+        lambda run: _trains(run) and not run.growth.keep_below_noise and run.growth.significance > 0,
+        "training follows: with 'growth.keep_below_noise: true' neurons that are in the noise come too, and learn",
+        "keep_below_noise",
     ),
     Advice(
         lambda run: _trains(run) and run.training.final_epochs > 0 and _steady(run),
-        "the learning rate never falls: on large sets 'training.average: 0.999' or a scheduler lowers the test loss",
+        "the learning rate never falls: on large sets 'training.ema_decay: 0.999' or a scheduler lowers the test loss",
     ),
     Advice(
         lambda run: (
             _trains(run)
             and run.growth.candidates == ("widen",)
             and run.growth.method == "tiny"
-            and run.growth.completion == "nonlinear"
+            and run.growth.fallback_method == "nonlinear"
         ),
-        "nodes only widen: 'growth.completion: none' is as good mostly, at a tenth of the work of growth and less",
-        "completion",
+        "nodes only widen: 'growth.fallback_method: none' is as good mostly, at a tenth of the work of growth and less",
+        "fallback_method",
     ),
     Advice(
         lambda run: _trains(run) and _normed(run),
@@ -74,8 +74,8 @@ ADVICE: tuple[Advice, ...] = (
         "method",
     ),
     Advice(
-        lambda run: run.growth.method == "firefly" and run.growth.in_a_row == 1,
-        "firefly chooses over the whole network: 'growth.in_a_row: 4' with fewer neurons a step lets places share",
+        lambda run: run.growth.method == "firefly" and run.growth.insertions_per_step == 1,
+        "firefly chooses over the whole network: 'growth.insertions_per_step: 4' with fewer neurons lets places share",
     ),
 )
 """In the order in which they are told."""

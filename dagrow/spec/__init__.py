@@ -4,11 +4,11 @@ from dagrow.spec.data import DataSourceSpec, DataSpec
 from dagrow.spec.document import Document, read_document
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
-from dagrow.spec.growth import BudgetSpec, GrowthSpec, NewNodeSpec, TryoutSpec
+from dagrow.spec.growth import BudgetSpec, GrowthSpec, NewNodeSpec, TrialTrainingSpec
 from dagrow.spec.hashing import graph_hash
 from dagrow.spec.loaders import read_graph, read_run
 from dagrow.spec.loggers import LoggerSpec
-from dagrow.spec.nonparametric import PenaltySpec, RewindSpec, UnitsSpec
+from dagrow.spec.nonparametric import AnnealSpec, ContinuousGrowthSpec, PenaltySpec
 from dagrow.spec.patch import GraphPatch, TablePatch
 from dagrow.spec.proposal import ProposalOptions
 from dagrow.spec.run import (
@@ -22,8 +22,10 @@ from dagrow.spec.source import SourceFile
 from dagrow.spec.writing import dump_graph, dump_run, plain_graph, save_graph, write_atomically
 
 __all__ = [
+    "AnnealSpec",
     "BudgetSpec",
     "CheckpointSpec",
+    "ContinuousGrowthSpec",
     "DataSourceSpec",
     "DataSpec",
     "Document",
@@ -39,14 +41,12 @@ __all__ = [
     "OptimizerSpec",
     "PenaltySpec",
     "ProposalOptions",
-    "RewindSpec",
     "RunSpec",
     "SourceFile",
     "SpecPart",
     "TablePatch",
     "TrainingSpec",
-    "TryoutSpec",
-    "UnitsSpec",
+    "TrialTrainingSpec",
     "dump_graph",
     "dump_run",
     "graph_hash",

@@ -11,15 +11,25 @@ from typing import Any
 
 TIMETABLE: Mapping[str, frozenset[str]] = {
     "training": frozenset(
-        {"epochs_between_growth", "steps_between_growth", "final_epochs", "best_updates", "rewind", "penalty"}
+        {"epochs_between_growth", "steps_between_growth", "final_epochs", "closed_form_updates", "anneal", "penalty"}
     ),
-    "growth": frozenset({"units", "in_a_row", "scope", "calibrate", "tryout", "removal", "insert"}),
+    "growth": frozenset(
+        {
+            "continuous_growth",
+            "insertions_per_step",
+            "scope",
+            "measure_later_gain",
+            "trial_training",
+            "prune_tolerance",
+            "insert",
+        }
+    ),
 }
 """Fields that only a timetable has: a file that sets one of them keeps to it, unless it asks for ``adaptive``."""
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "data": {"standardize": "auto"},
-    "training": {"batch_size": "auto", "final_epochs": 30, "validation": 0.2, "standardize_targets": True},
+    "training": {"batch_size": "auto", "final_epochs": 30, "validation_fraction": 0.2, "standardize_targets": True},
     "growth": {
         "schedule": "adaptive",
         "neurons": 8,
@@ -29,7 +39,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "shrinkage": 1.0,
         "held_out": 0.0,
         "significance": 0.0,
-        "completion": "none",
+        "fallback_method": "none",
         "samples": 2000,
         "insert": "zero_fan_out",
     },

@@ -87,7 +87,7 @@ class DataSpec(SpecPart):
     """Where samples come from, and how they are treated: exactly one source, by its name."""
 
     source: Annotated[SerializeAsAny[DataSourceSpec], BeforeValidator(_read)]
-    test_share: float = Field(
+    test_fraction: float = Field(
         default=0.2,
         gt=0.0,
         lt=1.0,

@@ -183,7 +183,7 @@ class NodeSpec(SpecPart):
         default="none",
         description=(
             "normalisation of the merged values. `batch`: each feature over the samples (vectors, maps). "
-            "`layer`: all features of a sample together. `cap`: as `batch`, but without learned numbers, and"
+            "`layer`: all features of a sample together. `cap_batch`: as `batch`, but without learned numbers, and"
             " only where the deviation exceeds 1 (docs/explanation/nonparametric.md)"
         ),
     )

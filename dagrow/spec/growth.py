@@ -15,11 +15,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dagrow.errors import listed
-from dagrow.methods import COMPLETIONS, METHODS
+from dagrow.methods import FALLBACK_METHODS, METHODS
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.registry import one_of, registry
 from dagrow.spec.graph import SpecPart
-from dagrow.spec.nonparametric import UnitsSpec
+from dagrow.spec.nonparametric import ContinuousGrowthSpec
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 Epochs = Annotated[int, Field(ge=0, le=10**6)]
@@ -36,7 +36,7 @@ class BudgetSpec(SpecPart):
     """Where growth ends."""
 
     parameters: Count = Field(default=20_000, description="the network never grows beyond so many parameters")
-    multiply_adds: Count | None = Field(default=None, description="likewise for multiply-adds of one sample")
+    macs: Count | None = Field(default=None, description="likewise for MACs (multiply-adds) of one sample")
     steps: Epochs = Field(default=20, description="growth steps, at most; 0 trains without growing")
 
 
@@ -87,7 +87,7 @@ class NewNodeSpec(SpecPart):
         return tuple(itertools.product(self.activation, self.norm, self.kernel))
 
 
-class TryoutSpec(SpecPart):
+class TrialTrainingSpec(SpecPart):
     """A short training of several candidates, each in a copy of the network, which decides between them."""
 
     candidates: Annotated[int, Field(ge=2, le=1000)] = Field(
@@ -114,10 +114,10 @@ class ProposalSettings(SpecPart):
             "`random_zero_fan_out` draws fan-ins and leaves the rest to training"
         ),
     )
-    completion: Annotated[str, one_of(COMPLETIONS, what="completion")] = Field(
+    fallback_method: Annotated[str, one_of(FALLBACK_METHODS, what="fallback method")] = Field(
         default="nonlinear", description="what makes neurons where `tiny` finds none"
     )
-    noise: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
+    copy_noise: Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         default=0.01,
         description=(
             "on the fan-in of neurons that are copies (`net2net`), relative to their own; with 0 the "
@@ -136,7 +136,7 @@ class ProposalSettings(SpecPart):
         default="gain",
         description=(
             "which candidate is taken: largest drop of the loss (`gain`), that per new parameter or per "
-            "multiply-add, largest singular value (`eigenvalue`), or each place in turn (`naive`). As "
+            "multiply-add, largest singular value (`singular_value`), or each place in turn (`round_robin`). As "
             "controls: the smallest drop among those that gain (`smallest_gain`), or one of them by lot "
             "(`random`). Of those that agree up to rounding, the one with fewer parameters, then the kind in"
             " the order widen, edge, node, layer, update, remove, then the first place"
@@ -177,14 +177,14 @@ class ProposalSettings(SpecPart):
             "a neuron counts if its singular value exceeds this multiple of what noise alone would give; 0 keeps all"
         ),
     )
-    fill: bool = Field(
+    keep_below_noise: bool = Field(
         default=True,
         description=(
             "where the best neuron stands out of the noise, make all that were asked for: training will see "
             "to the others. Without training, `false`"
         ),
     )
-    price: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
+    min_gain_per_parameter: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)] = Field(
         default=0.0,
         description=(
             "of a parameter, in units of the loss: what gains less than its new parameters cost is not "
@@ -192,13 +192,15 @@ class ProposalSettings(SpecPart):
         ),
     )
     new_node: NewNodeSpec = Field(default=NewNodeSpec(), description="what new nodes and edges are like")
-    keep: tuple[Count, Count] = Field(
-        default=(16, 8),
+    max_solved: Count = Field(
+        default=16,
         description=(
-            "where new edges, nodes or layers are candidates: how many places are solved, after a cheap "
-            "bound; where they are not, how many nodes to widen have a first look at their amplitudes, by "
-            "their slope; and, always, how many candidates are searched to the end, after that look"
+            "where new edges, nodes or layers are candidates: how many places are solved, after a cheap bound; "
+            "where they are not, how many nodes to widen have a first look at their amplitudes, by their slope"
         ),
+    )
+    max_searched: Count = Field(
+        default=8, description="how many candidates have their amplitude searched to the end, after a first look"
     )
 
 
@@ -218,7 +220,7 @@ class GrowthSpec(ProposalSettings):
         default="gain",
         description=(
             "which candidate is taken: largest drop of the loss (`gain`), that per new parameter or per "
-            "multiply-add, largest singular value (`eigenvalue`), or each place in turn (`naive`). As "
+            "multiply-add, largest singular value (`singular_value`), or each place in turn (`round_robin`). As "
             "controls: the smallest drop among those that gain (`smallest_gain`), or one of them by lot "
             "(`random`). Of those that agree up to rounding, the one with fewer parameters, then the kind in"
             " the order widen, edge, node, layer, update, remove, then the first place"
@@ -227,10 +229,10 @@ class GrowthSpec(ProposalSettings):
     schedule: Schedule = Field(
         default="auto",
         description="when growth steps come: after `epochs_between_growth` passes (`epochs`), or that many parts of "
-        "a pass, of `steps_between_growth` gradient steps, where a pass has more and no `units` are "
-        "given (`auto`), after `steps_between_growth` gradient steps (`steps`), or after "
+        "a pass, of `steps_between_growth` gradient steps, where a pass has more and no "
+        "`continuous_growth` is given (`auto`), after `steps_between_growth` gradient steps (`steps`), or after "
         "`epochs_between_growth` passes in a row that did not bring down the training loss (`plateau`) "
-        "or the loss on the samples that `training.validation` keeps back (`validation`: growth comes "
+        "or the loss on the samples that `training.validation_fraction` keeps back (`validation`: growth comes "
         "when over-fitting begins). `adaptive`: by validation throughout, see "
         "docs/reference/run-file.md#growth-by-validation. `auto` is `adaptive` where the file sets no "
         "timetable",
@@ -245,13 +247,13 @@ class GrowthSpec(ProposalSettings):
     scope: Scope = Field(
         default="best",
         description="what a growth step is about: the best place of all, as `where` has it (`best`); the next place "
-        "in the order of the graph (`in_turn`); each place, one growth step after the other without "
-        "training in between (`all`). `patience` counts rounds then",
+        "in the order of the graph (`round_robin`); each place, one growth step after the other without "
+        "training in between (`every_node`). `patience` counts rounds then",
     )
-    in_a_row: Count = Field(
+    insertions_per_step: Count = Field(
         default=1,
         description="growth steps that follow each other without training in between, each about what the one before "
-        "has made of the network: `neurons: 1` with `in_a_row: 8` gives eight neurons to whichever "
+        "has made of the network: `neurons: 1` with `insertions_per_step: 8` gives eight neurons to whichever "
         "places gain most, one at a time",
     )
     nodes: tuple[str, ...] | None = Field(
@@ -265,12 +267,12 @@ class GrowthSpec(ProposalSettings):
     )
     insert: Insert = Field(
         default="auto",
-        description="`amplitude`: at the measured optimum, the gain is there at once. `silent`: the same fan-in and "
-        "a fan-out of 0, nothing jumps and training does the rest. `auto`: `silent` for networks of "
+        description="`amplitude`: at the measured optimum, the gain is there at once. `zero_fan_out_unscaled`: the "
+        "same fan-in and a fan-out of 0, nothing jumps and training does the rest. `auto`: that for networks of "
         "vectors where 100 gradient steps or more come before the next growth step; `amplitude` for "
-        "networks with maps or tokens, where fewer do, or `best_updates`, or the next step of a row, "
-        "where `removal` or a `penalty` would take silent neurons away, and for what enters as its "
-        "method made it (`gradmax`, `firefly`, ...). `zero_fan_out`: as `silent`, with fan-ins of such a "
+        "networks with maps or tokens, where fewer do, or `closed_form_updates`, or the next step of a row, "
+        "where `prune_tolerance` or a `penalty` would remove neurons without fan-out, and for what enters as its "
+        "method made it (`gradmax`, `firefly`, ...). `zero_fan_out`: likewise, with fan-ins of such a "
         "length that new pre-activations have a root mean square between 0.5 and 2",
     )
     random_weights: bool = Field(
@@ -289,11 +291,11 @@ class GrowthSpec(ProposalSettings):
             "such step ends it"
         ),
     )
-    units: UnitsSpec | None = Field(
+    continuous_growth: ContinuousGrowthSpec | None = Field(
         default=None,
         description="units that every node gets while training, unmeasured: docs/explanation/nonparametric.md",
     )
-    removal: float | None = Field(
+    prune_tolerance: float | None = Field(
         default=None,
         ge=0.0,
         le=1e12,
@@ -301,13 +303,13 @@ class GrowthSpec(ProposalSettings):
         description="after each insertion, the edge or node that the loss misses least is taken away, if the loss "
         "rises by so much at most; nothing is if left out",
     )
-    tryout: TryoutSpec | None = Field(
+    trial_training: TrialTrainingSpec | None = Field(
         default=None,
         description="before each insertion, copies of the network train with one of the best candidates each, and "
         "what has gained most by then is inserted. With `where` `gain`, `gain_per_parameter` or "
         "`gain_per_mac`",
     )
-    calibrate: bool = Field(
+    measure_later_gain: bool = Field(
         default=False,
         description="after each insertion, a copy of the network and a twin that did not grow train side by side, as "
         "long as the run does between growth steps: the journal and `dagrow log` tell what the insertion "
@@ -333,8 +335,8 @@ class GrowthSpec(ProposalSettings):
                 f"method '{self.method}' puts in layers that keep the function exactly, "
                 f"which new_node activation '{bent[0]}' cannot"
             )
-        if self.tryout is not None and not registry("strategy")[self.where].by_gain:
+        if self.trial_training is not None and not registry("strategy")[self.where].by_gain:
             strategies = registry("strategy")
             fit = listed(name for name, strategy in strategies.items() if strategy.by_gain)
-            raise ValueError(f"'tryout' chooses by what was gained: 'where' must be {fit}")
+            raise ValueError(f"'trial_training' chooses by what was gained: 'where' must be {fit}")
         return self

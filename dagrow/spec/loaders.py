@@ -20,6 +20,7 @@ from dagrow.spec.edges import tidy_edges
 from dagrow.spec.graph import GraphSpec, SpecPart
 from dagrow.spec.overrides import apply_overrides
 from dagrow.spec.problems import problems_of
+from dagrow.spec.renamed import renamed_document
 from dagrow.spec.run import RunSpec
 from dagrow.spec.source import SourceFile
 
@@ -60,7 +61,7 @@ def run_of(document: Document, path: str | Path, overrides: Sequence[str] = ()) 
     Raises:
         SpecError: with all problems of the document and the overrides.
     """
-    document = tidy_edges(document)
+    document = renamed_document(tidy_edges(document))
     options = apply_overrides(document.data, overrides)
     source = SourceFile(str(path), document.lines, options)
     _absolute_data(document.data, Path(path).parent, source)

@@ -27,7 +27,7 @@ class PenaltySpec(SpecPart):
     )
 
 
-class UnitsSpec(SpecPart):
+class ContinuousGrowthSpec(SpecPart):
     """Units that are added to every node that can grow, with random fan-in and fan-out 0."""
 
     rate: float = Field(
@@ -45,7 +45,7 @@ class UnitsSpec(SpecPart):
     until: int | None = Field(default=None, ge=0, le=10**6, description="passes after which no more come")
 
 
-class RewindSpec(SpecPart):
+class AnnealSpec(SpecPart):
     """Steps become smaller, and what did not help is taken back, as held-out samples say."""
 
     held_out: float = Field(

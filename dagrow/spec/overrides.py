@@ -11,6 +11,7 @@ from dagrow.spec.data import drop_other_sources, sources
 from dagrow.spec.document import Path, read_value
 from dagrow.spec.edges import EDGES, tidy_edge
 from dagrow.spec.names import right_names
+from dagrow.spec.renamed import renamed_path
 
 NAMED: tuple[Path, ...] = (("training", "optimizer"), ("training", "scheduler"))
 """Entries that name a class: text alone is its name."""
@@ -45,6 +46,7 @@ class Override:
             path = (*EDGES, tidy_edge(path[-1]))
         elif path[:2] == EDGES and len(path) > 2:
             path = (*EDGES, tidy_edge(path[2]), *path[3:])
+        path = renamed_path(path)
         if names := right_names(path):
             right = " or ".join(f"{name}={value.strip()}" for name in names)
             raise SpecError([_refused(text, f"a run file has no entry '{key.strip()}': write {right}")])

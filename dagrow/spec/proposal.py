@@ -10,15 +10,17 @@ from pydantic import Field, ValidationError, model_validator
 from dagrow.errors import GrowthError, Problem, SpecError, did_you_mean, listed
 from dagrow.spec.growth import GrowthSpec, ProposalSettings
 from dagrow.spec.problems import problems_of
+from dagrow.spec.renamed import renamed_options
 
 _NUMBER = "{field} is a number from 0, not {value}"
 _SENTENCES = {
     "neurons": "neurons must be at least 1, not {value}",
     "shrinkage": "shrinkage is 'auto' or a number from 0, not {value!r}",
     "held_out": "held_out is a share of the samples, from 0 to less than 1, not {value}",
-    "keep": "keep is two whole numbers from 1 (how many are solved, and searched to the end), not {value}",
+    "max_solved": "max_solved is a whole number from 1, not {value}",
+    "max_searched": "max_searched is a whole number from 1, not {value}",
     "fan_out": "fan_out is 'full' or 'pointwise', not '{value}'",
-    **dict.fromkeys(("removal", "significance", "noise", "price"), _NUMBER),
+    **dict.fromkeys(("prune_tolerance", "significance", "copy_noise", "min_gain_per_parameter"), _NUMBER),
 }
 """What is allowed, for callers in Python, by field."""
 
@@ -28,8 +30,8 @@ class ProposalOptions(ProposalSettings):
 
     Attributes:
         method: how new neurons are made, see `METHODS`.
-        completion: what makes them where ``tiny`` finds none, or none that gain, see `COMPLETIONS`.
-        noise: on the fan-in of copied neurons (``net2net``), relative to their own.
+        fallback_method: what makes them where ``tiny`` finds none, or none that gain, see `FALLBACK_METHODS`.
+        copy_noise: on the fan-in of copied neurons (``net2net``), relative to their own.
         candidates: kinds of change, see `KINDS`: ``widen`` a node; a new ``edge``, ``node`` or ``layer``;
             ``update`` existing weights; ``remove`` an edge or node.
         where: which candidate is best, see `WHERE`.
@@ -42,26 +44,27 @@ class ProposalOptions(ProposalSettings):
             0 beside a number as ``shrinkage``, which leaves nothing to choose.
         significance: singular values must exceed this multiple of their noise level, and a held-out gain this
             multiple of its standard error; 0 keeps all.
-        fill: where the best singular value does, the others may lie below: all neurons that were asked for are made.
-        price: of a parameter, in units of the loss: what gains less than its parameters cost is rejected.
+        keep_below_noise: where the best singular value does, all neurons that were asked for are made.
+        min_gain_per_parameter: in units of the loss: what gains less than its parameters times this is rejected.
         new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
-        keep: how many places are solved where pairs of nodes are among them (else, how many of a kind have a first
-            look, those of the greatest slope), and how many candidates are searched to the end, after that look.
+        max_solved: how many places are solved where pairs of nodes are among them; else, how many of a kind have a
+            first look, those of the greatest slope.
+        max_searched: how many candidates are searched to the end, after that look.
         with_update: new neurons bring along the best updates of all their children (of a child below another, those of
             the edges that do not read it); the amplitudes of neurons and updates are searched together.
-        removal: what a removal may add to the loss.
+        prune_tolerance: what a removal may add to the loss.
         max_parameters: the network may have no more afterwards.
-        max_multiply_adds: likewise, for one sample.
-        turn: where the ``naive`` strategy starts.
+        max_macs: likewise, for one sample.
+        turn: where the ``round_robin`` strategy starts.
         seed: for methods that draw.
         pad: where a method finds fewer neurons than were asked for, others with random fan-ins and a fan-out of 0
             complete them; where it finds none, these are the candidate.
     """
 
     with_update: bool = False
-    removal: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    prune_tolerance: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     max_parameters: int | None = None
-    max_multiply_adds: int | None = None
+    max_macs: int | None = None
     turn: int = 0
     seed: int = 0
     pad: bool = False
@@ -88,7 +91,7 @@ class ProposalOptions(ProposalSettings):
             raise GrowthError(f"options are given as ProposalOptions, not {type(base).__name__}")
         fields = {
             **({} if base is None else dict(base)),
-            **{name: _plain(name, value) for name, value in given.items()},
+            **{name: _plain(name, value) for name, value in renamed_options(given).items()},
         }
         fields = {name: value for name, value in fields.items() if value is not None}
         try:
@@ -100,7 +103,7 @@ class ProposalOptions(ProposalSettings):
     def of_run(cls, growth: GrowthSpec, **own: Any) -> ProposalOptions:
         """What a run file says, but for what one growth step says itself."""
         said = {name: getattr(growth, name) for name in ProposalSettings.model_fields}
-        limits = {"max_parameters": growth.budget.parameters, "max_multiply_adds": growth.budget.multiply_adds}
+        limits = {"max_parameters": growth.budget.parameters, "max_macs": growth.budget.macs}
         return cls.model_validate({**said, **limits, **own})
 
 

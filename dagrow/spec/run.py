@@ -15,8 +15,9 @@ from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart
 from dagrow.spec.growth import Count, Epochs, GrowthSpec, number_or_auto
 from dagrow.spec.loggers import Loggers
-from dagrow.spec.nonparametric import PenaltySpec, RewindSpec
+from dagrow.spec.nonparametric import AnnealSpec, PenaltySpec
 from dagrow.spec.options import NamedClass
+from dagrow.spec.renamed import renamed_run
 
 PositiveNumber = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 Dtype = Literal["float32", "float64"]
@@ -116,9 +117,9 @@ class TrainingSpec(SpecPart):
     )
     scheduler: SchedulerSpec | None = Field(
         default=None,
-        description="what sets the learning rate, pass by pass; it stays as it is if left out. Not with `rewind`",
+        description="what sets the learning rate, pass by pass; it stays as it is if left out. Not with `anneal`",
     )
-    average: float | None = Field(
+    ema_decay: float | None = Field(
         default=None,
         gt=0.0,
         lt=1.0,
@@ -139,9 +140,9 @@ class TrainingSpec(SpecPart):
     batch_size: Annotated[Literal["auto"] | Count, BeforeValidator(number_or_auto)] = Field(
         default=128,
         description="samples per gradient step; `auto` is a power of 2 near a sixteenth of the training set, from 16 "
-        "to 128. From 2 with a `batch` or `cap` norm on vectors",
+        "to 128. From 2 with a `batch` or `cap_batch` norm on vectors",
     )
-    batch_size_grows: bool = Field(
+    scale_batch_size: bool = Field(
         default=False, description="samples per gradient step grow with the square root of the number of parameters"
     )
     epochs_between_growth: Epochs = Field(
@@ -162,19 +163,19 @@ class TrainingSpec(SpecPart):
         "between growth steps has at most",
     )
     final_epochs: Epochs = Field(default=10, description="passes after the last growth step")
-    best_updates: bool = Field(
+    closed_form_updates: bool = Field(
         default=False,
         description="after each insertion, take the closed-form best update of the existing weights of every layer "
         "in turn, each measured first",
     )
-    validation: float | None = Field(
+    validation_fraction: float | None = Field(
         default=None,
         gt=0.0,
         lt=1.0,
         allow_inf_nan=False,
         description="share of the training samples that neither training nor growth sees; the run ends with the "
         "network, graph and weights, that made the fewest errors on them after any pass or growth step, "
-        "of equal ones that of the lowest loss. Not with `rewind`",
+        "of equal ones that of the lowest loss. Not with `anneal`",
     )
     weight_decay: Literal["auto"] | None = Field(
         default=None,
@@ -187,7 +188,7 @@ class TrainingSpec(SpecPart):
         description="train a regression (`mse`) in units of its targets' deviation, and begin with classes at their "
         "shares; losses, and the network that is handed back, are in the user's units all the same",
     )
-    rewind: RewindSpec | None = Field(
+    anneal: AnnealSpec | None = Field(
         default=None,
         description="ends training by smaller and smaller steps, and takes passes back that did not help: "
         "docs/explanation/nonparametric.md",
@@ -200,10 +201,10 @@ class TrainingSpec(SpecPart):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> TrainingSpec:
-        if self.scheduler is not None and self.rewind is not None:
-            raise ValueError("'scheduler' and 'rewind' both set the learning rate: leave one of them out")
-        if self.validation is not None and self.rewind is not None:
-            raise ValueError("'rewind' goes back to the best on samples of its own: leave 'validation' out")
+        if self.scheduler is not None and self.anneal is not None:
+            raise ValueError("'scheduler' and 'anneal' both set the learning rate: leave one of them out")
+        if self.validation_fraction is not None and self.anneal is not None:
+            raise ValueError("'anneal' goes back to the best on samples of its own: leave 'validation_fraction' out")
         if self.precision != "full" and self.dtype != "float32":
             raise ValueError(f"'precision: {self.precision}' needs 'dtype: float32', not {self.dtype}")
         return self
@@ -234,4 +235,4 @@ class RunSpec(SpecFile):
     @model_validator(mode="before")
     @classmethod
     def _adaptive_defaults(cls, value: Any) -> Any:
-        return with_adaptive_defaults(value)
+        return with_adaptive_defaults(renamed_run(value))

@@ -34,7 +34,7 @@ def spot_run(
     nodes: Sequence[str] | None = None,
     samples: int | Literal["auto"] = "auto",
     method: str = "tiny",
-    completion: str = "nonlinear",
+    fallback_method: str = "nonlinear",
     settings: Sequence[str] = (),
 ) -> Spot:
     """`spot` for the network of a run directory as it was last saved, or of a run file before any training.
@@ -45,7 +45,7 @@ def spot_run(
         nodes: the only nodes to look at; all if left out.
         samples: training samples to look at, drawn once; ``auto`` takes as many as a growth step would.
         method: how new features are made.
-        completion: what makes them where ``tiny`` finds none.
+        fallback_method: what makes them where ``tiny`` finds none.
         settings: changes of a run file, as on the command line.
 
     Raises:
@@ -65,7 +65,7 @@ def spot_run(
         neurons=neurons,
         nodes=nodes,
         method=method,
-        completion=completion,
+        fallback_method=fallback_method,
         seed=derived_seed(run.seed, "spot"),
     )
     return found if Path(source).is_dir() else replace(found, note=UNTRAINED)

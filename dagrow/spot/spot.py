@@ -10,7 +10,7 @@ import torch
 from dagrow.build import Network, check_intact
 from dagrow.errors import GrowthError, did_you_mean, listed
 from dagrow.graph import Dag, GrowableNode, NotGrowable, sites
-from dagrow.methods import find_completion, find_method
+from dagrow.methods import find_fallback_method, find_method
 from dagrow.planner import SHRINKAGES, Candidate, ordinary_mode, propose, untouched
 from dagrow.spot.result import Spot, Widening
 from dagrow.statistics import ActivationCache, IndexedBatches, LossFunction, node_bottlenecks, weighted_edges
@@ -24,7 +24,7 @@ def spot(
     neurons: int = 4,
     nodes: Sequence[str] | None = None,
     method: str = "tiny",
-    completion: str = "nonlinear",
+    fallback_method: str = "nonlinear",
     shrinkage: float | Literal["auto"] = "auto",
     held_out: float | None = None,
     significance: float = 1.0,
@@ -39,7 +39,7 @@ def spot(
         neurons: new features whose gain is measured, at each node.
         nodes: the only nodes to look at; all if left out.
         method: how new features are made, see `METHODS`; one whose insertions have a gain at once.
-        completion: what makes them where ``tiny`` finds none.
+        fallback_method: what makes them where ``tiny`` finds none.
         shrinkage: of the metric, ``auto`` lets held-out samples choose.
         held_out: share of the samples kept from the statistics, on which shares and gains are estimated; left out, a
             fifth with ``auto`` and none otherwise. Without, shares are too small and gains too large.
@@ -68,15 +68,16 @@ def spot(
         loss,
         data,
         method=method,
-        completion=completion,
+        fallback_method=fallback_method,
         candidates=("widen",),
         nodes=tuple(growable),
         neurons=neurons,
         shrinkage=shrinkage,
         held_out=held_out,
         significance=significance,
-        fill=False,
-        keep=(every, every),
+        keep_below_noise=False,
+        max_solved=every,
+        max_searched=every,
         seed=seed,
     )
     if any(candidate.still for candidate in plan.candidates):
@@ -87,7 +88,7 @@ def spot(
         watched = tuple(node for node in asked if weighted_edges(dag, node))
         snapshots = ActivationCache(model, loss, stream, watched)
         bottlenecks = node_bottlenecks(snapshots, watched, SHRINKAGES if shrinkage == "auto" else (float(shrinkage),))
-    removing = find_method(method).squared_scores and find_completion(completion).squared_scores
+    removing = find_method(method).squared_scores and find_fallback_method(fallback_method).squared_scores
     widenings = [_widening(candidate, growable[candidate.place], removing) for candidate in plan.candidates]
     return Spot(
         graph=model.spec,

@@ -21,7 +21,7 @@ def after_pass(task: RunContext, state: RunState, removed: int) -> str | None:
     Returns:
         What a person is told, if something happened.
     """
-    options, rewind = task.spec.training.rewind, state.rewind
+    options, rewind = task.spec.training.anneal, state.rewind
     if options is None or rewind is None or task.held_out is None:
         return None
     error = error_of(task.score(state.network, task.held_out))
@@ -37,7 +37,7 @@ def after_pass(task: RunContext, state: RunState, removed: int) -> str | None:
     device = state.device
     kept = copy.deepcopy(rewind.kept)
     state.network, state.optimizer = restored_network(kept, task.spec.training, device)
-    state.average = WeightEMA(state.network, task.spec.training.average)
+    state.average = WeightEMA(state.network, task.spec.training.ema_decay)
     state.average.load_state_dict(kept["average"])
     for group in state.optimizer.param_groups:
         group["lr"] = group["lr"] * rewind.scale / rewind.kept_scale

@@ -28,7 +28,7 @@ class Phase(StrEnum):
 
 
 @dataclass
-class RewindState:
+class AnnealState:
     """Where a run stands.
 
     Attributes:
@@ -52,9 +52,9 @@ class RewindState:
     kept_scale: float = 1.0
 
     @classmethod
-    def at_start(cls, run: RunSpec) -> RewindState:
+    def at_start(cls, run: RunSpec) -> AnnealState:
         """In the first phase that there is something to do in."""
-        if run.growth.units is not None:
+        if run.growth.continuous_growth is not None:
             return cls(Phase.GROW)
         return cls(Phase.FREE if run.training.penalty is None else Phase.SETTLE)
 

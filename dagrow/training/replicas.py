@@ -28,8 +28,8 @@ def check_exact(spec: RunSpec, dag: Dag, processes: Processes) -> None:
         return
     alone = {
         "training.penalty": spec.training.penalty,
-        "training.rewind": spec.training.rewind,
-        "growth.units": spec.growth.units,
+        "training.anneal": spec.training.anneal,
+        "growth.continuous_growth": spec.growth.continuous_growth,
     }
     if found := [name for name, entry in alone.items() if entry is not None]:
         raise TrainingError(

@@ -69,7 +69,7 @@ def training_batch(run: RunSpec, dag: Dag) -> int:
     batch = run.training.batch_size
     if batch == "auto":
         raise ValueError("the batch size is settled where the number of samples is known: see `settled`")
-    if not run.training.batch_size_grows:
+    if not run.training.scale_batch_size:
         return batch
     start = cost(Dag.of(run.graph)).parameters
     return max(1, round(batch * math.sqrt(cost(dag).parameters / max(1, start))))

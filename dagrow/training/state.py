@@ -14,7 +14,7 @@ from dagrow.data import Samples, TrainTestSplit
 from dagrow.distributed import ALONE, Processes
 from dagrow.objectives import LOSSES, Loss
 from dagrow.spec import RunSpec
-from dagrow.training.annealing_phases import RewindState
+from dagrow.training.annealing_phases import AnnealState
 from dagrow.training.class_weights import class_weights
 from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
@@ -131,7 +131,7 @@ class RunState:
     order: torch.Generator
     looks: torch.Generator
     progress: Progress = field(default_factory=Progress)
-    rewind: RewindState | None = None
+    rewind: AnnealState | None = None
     best: Best | None = None
     kept: Mapping[str, Any] | None = None
 
@@ -143,16 +143,16 @@ class RunState:
             OptimizerError: if the scheduler refuses its options.
         """
         order, looks = (derived_seed(spec.seed, name) for name in ("order of samples", "samples for statistics"))
-        rewind = None if spec.training.rewind is None else RewindState.at_start(spec)
+        rewind = None if spec.training.anneal is None else AnnealState.at_start(spec)
         return cls(
             network,
             optimizer,
             LearningRate(optimizer, spec.training.scheduler),
-            WeightEMA(network, spec.training.average),
+            WeightEMA(network, spec.training.ema_decay),
             torch.Generator().manual_seed(order),
             torch.Generator().manual_seed(looks),
             rewind=rewind,
-            best=None if spec.training.validation is None else Best(by_loss=schedule_of(spec).by_width),
+            best=None if spec.training.validation_fraction is None else Best(by_loss=schedule_of(spec).by_width),
         )
 
     @classmethod

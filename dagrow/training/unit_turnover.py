@@ -48,7 +48,7 @@ class UnitTurnover:
     ) -> None:
         self.run, self.network, self.optimizer, self.averages = run, network, optimizer, averages
         self.penalty = run.training.penalty if shrinking else None
-        units = run.growth.units
+        units = run.growth.continuous_growth
         over = units is None or (units.until is not None and epoch >= units.until)
         self.units = units if adding and not over else None
         self.step, self.batches = epoch * batches, batches
@@ -74,7 +74,7 @@ class UnitTurnover:
 
     def entries(self) -> dict[str, Any]:
         """What the journal says of the epoch; nothing where units neither come nor go."""
-        if self.run.training.penalty is None and self.run.growth.units is None:
+        if self.run.training.penalty is None and self.run.growth.continuous_growth is None:
             return {}
         dag = self.network.dag
         sizes = {name: dag.size(name) for name in growing_nodes(dag, None)}
@@ -175,7 +175,7 @@ def _affordable(dag: Dag, node: str, count: int, budget: BudgetSpec) -> int:
     """As many of the units as the budget has room for."""
     while count:
         after = cost(Dag.of(widened_spec(dag, node, count)))
-        fits = budget.multiply_adds is None or after.multiply_adds <= budget.multiply_adds
+        fits = budget.macs is None or after.multiply_adds <= budget.macs
         if fits and after.parameters <= budget.parameters:
             break
         count -= 1

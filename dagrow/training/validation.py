@@ -27,10 +27,10 @@ def split_held_out(run: RunSpec, split: TrainTestSplit) -> tuple[TrainTestSplit,
     """
     if split.validation is not None:
         return split, split.validation
-    if run.training.rewind is not None:
-        name, share = "training.rewind.held_out", run.training.rewind.held_out
-    elif run.training.validation is not None:
-        name, share = "training.validation", run.training.validation
+    if run.training.anneal is not None:
+        name, share = "training.anneal.held_out", run.training.anneal.held_out
+    elif run.training.validation_fraction is not None:
+        name, share = "training.validation_fraction", run.training.validation_fraction
     else:
         return split, None
     total = len(split.train)

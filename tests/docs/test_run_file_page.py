@@ -13,12 +13,14 @@ from pydantic import BaseModel
 
 import dagrow
 from dagrow.data import DATASETS, SOURCES
-from dagrow.methods import COMPLETIONS, METHODS
+from dagrow.methods import FALLBACK_METHODS, METHODS
 from dagrow.ops import Pool, find_op, op_names
 from dagrow.registry import OneOf
 from dagrow.spec import (
+    AnnealSpec,
     BudgetSpec,
     CheckpointSpec,
+    ContinuousGrowthSpec,
     DataSpec,
     GraphSpec,
     GrowthSpec,
@@ -27,11 +29,9 @@ from dagrow.spec import (
     NewNodeSpec,
     NodeSpec,
     PenaltySpec,
-    RewindSpec,
     RunSpec,
     TrainingSpec,
-    TryoutSpec,
-    UnitsSpec,
+    TrialTrainingSpec,
     dump_run,
     run_schema,
 )
@@ -64,9 +64,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "Augmentation": AugmentSpec,
     "training": TrainingSpec,
     "Penalty": PenaltySpec,
-    "Rewind": RewindSpec,
-    "Tryout": TryoutSpec,
-    "Units": UnitsSpec,
+    "Annealing": AnnealSpec,
+    "Trial training": TrialTrainingSpec,
+    "Continuous growth": ContinuousGrowthSpec,
     "Checkpoint": CheckpointSpec,
     "Logger": LoggerSpec,
     "Optimizer": OptimizerSpec,
@@ -156,7 +156,7 @@ def test_the_version_is_that_of_the_code():
 
 def test_every_field_with_a_registry_is_found():
     found = {name for _, name in CHOICES}
-    assert found >= {"norm", "activation", "kind", "loss", "name", "method", "completion", "candidates", "where"}
+    assert found >= {"norm", "activation", "kind", "loss", "name", "method", "fallback_method", "candidates", "where"}
     assert found >= {"schedule", "scope", "insert", "side", "dataset"}
 
 
@@ -170,7 +170,7 @@ def test_registered_names_are_all_there_and_no_others(heading, field):
 def test_every_method_has_its_row():
     (table,) = tables(page("methods")).values()
     assert [code(row["method"])[0] for row in table] == list(METHODS)
-    assert set(COMPLETIONS) - {"none"} == set(METHODS) - {"tiny"}
+    assert set(FALLBACK_METHODS) - {"none"} == set(METHODS) - {"tiny"}
 
 
 def _quoted(value: Any) -> Any:

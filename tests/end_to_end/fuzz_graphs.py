@@ -47,7 +47,7 @@ METHODS = ("tiny", "tiny", "random", "nonlinear", "gradmax", "north_weights", "f
 
 
 SILENT = ("widen", "edge", "node")
-"""Kinds that ``silent`` puts in without a change of the function."""
+"""Kinds that ``zero_fan_out_unscaled`` puts in without a change of the function."""
 
 
 class Case:
@@ -102,7 +102,7 @@ class Case:
             "candidates": list(KINDS) if everywhere else ["widen", "layer"],
             "method": rng.choice(METHODS) if everywhere else "net2net",
             "neurons": rng.randint(1, 3),
-            "where": rng.choice(("gain", "gain_per_parameter", "naive", "random")),
+            "where": rng.choice(("gain", "gain_per_parameter", "round_robin", "random")),
             "shrinkage": rng.choice((0, 1e-2, "auto")),
             "significance": rng.choice((0, 0, 1)),
             "held_out": rng.choice((None, 0.0, 0.25)),
@@ -113,8 +113,8 @@ class Case:
                 "norm": rng.choice(("none", "none", "batch")),
                 "kernel": rng.choice((1, 3)),
             },
-            "removal": rng.choice((0, 1e9)),
-            "keep": rng.choice(((16, 8), (3, 2))),
+            "prune_tolerance": rng.choice((0, 1e9)),
+            **dict(zip(("max_solved", "max_searched"), rng.choice(((16, 8), (3, 2))), strict=True)),
             "seed": self.seed,
         }
 
@@ -168,7 +168,7 @@ def _grown(case: Case, plan: Any, kind: str, found: Counter[str]) -> tuple[Any, 
     open_ = [c for c in plan.candidates if c.kind == kind and not c.rejected]
     if not open_:
         return None
-    candidate, insert = case.rng.choice(open_), case.rng.choice(("amplitude", "amplitude", "silent"))
+    candidate, insert = case.rng.choice(open_), case.rng.choice(("amplitude", "amplitude", "zero_fan_out_unscaled"))
     model, optimizer = copy.deepcopy((case.model, case.optimizer))
     before = outputs(model, case.x)
     try:

@@ -26,7 +26,7 @@ def steps(events: list[dict]) -> list[dict]:
     return [event for event in events if event["event"] == "growth" and event["inserted"]]
 
 
-@pytest.mark.parametrize("where", ["gain", "naive", "gain_per_parameter"])
+@pytest.mark.parametrize("where", ["gain", "round_robin", "gain_per_parameter"])
 def test_pure_growth_lowers_the_training_loss_in_every_step(tmp_path, where):
     pure = settings(
         training__epochs_between_growth=0, training__final_epochs=0, training__best_updates="true",
@@ -75,14 +75,14 @@ def test_the_budget_of_multiply_adds(tmp_path):
 
 def test_silent_insertion_does_not_jump(tmp_path):
     still = settings(training__epochs_between_growth=0, training__final_epochs=0, growth__budget__steps=1)
-    silent = grow(DIGITS, tmp_path / "silent", *still, *settings(growth__insert="silent"))
+    silent = grow(DIGITS, tmp_path / "silent", *still, *settings(growth__insert="zero_fan_out_unscaled"))
     loud = grow(DIGITS, tmp_path / "loud", *still)
     assert silent[0]["train_loss"] == loud[0]["train_loss"]
     assert steps(silent)[0]["inserted"]["gain"] == steps(loud)[0]["inserted"]["gain"] > 0.1
     assert silent[-1]["train_loss"] == pytest.approx(silent[0]["train_loss"], rel=1e-6)
     assert loud[-1]["train_loss"] < loud[0]["train_loss"] - 0.1
     training = settings(training__final_epochs=10, training__batch_size=64, training__optimizer__lr=0.003)
-    trained = grow(DIGITS, tmp_path / "trained", *TINY, *training, *settings(growth__insert="silent"))
+    trained = grow(DIGITS, tmp_path / "trained", *TINY, *training, *settings(growth__insert="zero_fan_out_unscaled"))
     assert trained[-1]["test"]["accuracy"] > 0.85
 
 

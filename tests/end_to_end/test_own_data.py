@@ -100,7 +100,7 @@ def write_csv(path, rows, header=("age", "town", "member", "day", "kind")):
 
 def test_a_mixed_table_with_gaps(tmp_path):
     rows = people()
-    data = {"table": {"path": "people.csv", "target": "kind"}, "test_share": 0.5}
+    data = {"table": {"path": "people.csv", "target": "kind"}, "test_fraction": 0.5}
     write_csv(tmp_path / "people.csv", rows)
     result = run(tmp_path, data, [12])
     trained, target, split = trained_outputs(tmp_path, result)

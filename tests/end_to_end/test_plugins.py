@@ -87,9 +87,9 @@ def test_python_loads_them_at_the_first_unknown_name():
 @pytest.mark.usefixtures("installed")
 def test_fields_of_a_strangers_source_are_checked_at_their_line(tmp_path):
     file = tmp_path / "run.yaml"
-    line = RUN.read_text().splitlines().index("data: {waves: {samples: 300, noise: 0.3}, test_share: 0.3}") + 1
+    line = RUN.read_text().splitlines().index("data: {waves: {samples: 300, noise: 0.3}, test_fraction: 0.3}") + 1
     for wrong, message in {
-        "{waves: {noise: -1}, test_share: 2}": "data / waves / noise: expected at least 0.0, found -1",
+        "{waves: {noise: -1}, test_fraction: 2}": "data / waves / noise: expected at least 0.0, found -1",
         "{waves: {noize: 1}}": "unknown field 'noize' (did you mean 'noise'?); allowed: samples, length, noise, seed",
         "{waves: 300}": "'waves' takes a mapping of its fields: samples, length, noise, seed",
         "{wave: {}}": "unknown field 'wave' (did you mean 'waves'?); allowed: "
@@ -97,15 +97,15 @@ def test_fields_of_a_strangers_source_are_checked_at_their_line(tmp_path):
         "{waves: {}, dataset: wine}": "give one source of dataset, npz, csv, table, images, arrays, in_memory and "
         "waves, not waves, dataset",
     }.items():
-        file.write_text(RUN.read_text().replace("{waves: {samples: 300, noise: 0.3}, test_share: 0.3}", wrong))
+        file.write_text(RUN.read_text().replace("{waves: {samples: 300, noise: 0.3}, test_fraction: 0.3}", wrong))
         with pytest.raises(dagrow.SpecError) as caught:
             dagrow.load_run(file)
         assert message in str(caught.value)
         assert {problem.line for problem in caught.value.problems} == {line}
-        assert len(caught.value.problems) == (2 if "test_share" in wrong else 1)
+        assert len(caught.value.problems) == (2 if "test_fraction" in wrong else 1)
     file.write_text(RUN.read_text().replace("waves: {samples: 300, noise: 0.3}", "waves: {}"))
     assert dagrow.load_run(file, ["data.waves.samples=9"]).data.source.samples == 9
-    other = DataSpec.model_validate({"dataset": "wine", "test_share": 0.3})
+    other = DataSpec.model_validate({"dataset": "wine", "test_fraction": 0.3})
     assert dagrow.load_run(file, ["data.dataset=wine"]).data == other
 
 

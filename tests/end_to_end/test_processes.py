@@ -26,7 +26,8 @@ graph:
   edges: {x -> h: linear, h -> y: linear}
   outputs: [y]
 data: {dataset: digits, standardize: true}
-training: {optimizer: {name: sgd, lr: 0.05}, scheduler: {name: exponential, gamma: 0.9}, average: 0.5, final_epochs: 1}
+training:
+  {optimizer: {name: sgd, lr: 0.05}, scheduler: {name: exponential, gamma: 0.9}, ema_decay: 0.5, final_epochs: 1}
 growth: {candidates: [widen, node], neurons: 3, shrinkage: 1, budget: {steps: 2}}
 """
 """With shrinkage, for a solve in float32 makes much of rounding along pixels that hardly ever change."""
@@ -187,15 +188,15 @@ def test_norms_over_a_batch_are_refused(alone, tmp_path, where):
 @pytest.mark.parametrize(
     ("entries", "named"),
     [
-        (["training.rewind={}"], "training.rewind: "),
+        (["training.anneal={}"], "training.anneal: "),
         (
             [
-                "growth.units={}",
+                "growth.continuous_growth={}",
                 "graph.nodes.h.activation=relu",
                 "growth.new_node.activation=relu",
                 "training.penalty={}",
             ],
-            "training.penalty, growth.units: ",
+            "training.penalty, growth.continuous_growth: ",
         ),
     ],
 )

@@ -212,7 +212,7 @@ def test_nodes_limits_the_places(model):
     assert [candidate.place for candidate in plan.candidates] == ["k"]
 
 
-@pytest.mark.parametrize("where", ["naive", "eigenvalue", "gain", "gain_per_parameter", "gain_per_mac"])
+@pytest.mark.parametrize("where", ["round_robin", "singular_value", "gain", "gain_per_parameter", "gain_per_mac"])
 def test_every_strategy(model, where):
     plan = dagrow.propose(model, both, batches(), where=where)
     assert {candidate.place for candidate in plan.candidates} == {"h", "k"}

@@ -227,8 +227,8 @@ def test_a_method_from_outside_goes_through_a_file(run_file, tmp_path):
     result = dagrow.grow(run_file, out=tmp_path / "run")
     assert result.model.spec.nodes["h"].size == 3
     assert dagrow.load_run(tmp_path / "run" / "run.yaml").growth.method == "one_neuron"
-    run_file.write_text(RUN.replace("growth: {", "growth: {completion: one_neuron, "))
-    assert dagrow.load_run(run_file).growth.completion == "one_neuron"
+    run_file.write_text(RUN.replace("growth: {", "growth: {fallback_method: one_neuron, "))
+    assert dagrow.load_run(run_file).growth.fallback_method == "one_neuron"
     with pytest.raises(dagrow.DagrowError, match="a method named 'tiny' is registered already"):
         dagrow.register_method("tiny", one_neuron)
     with pytest.raises(dagrow.DagrowError, match="a method named 'none' is registered already"):

@@ -28,7 +28,8 @@ graph:
   outputs: y
 data: {npz: data.npz}
 training:
-  {final_epochs: 2, batch_size: 16, best_updates: true, optimizer: {name: adam, lr: 0.01}, checkpoint: {epochs: 1}}
+  {final_epochs: 2, batch_size: 16, closed_form_updates: true, optimizer: {name: adam, lr: 0.01},
+   checkpoint: {epochs: 1}}
 growth: {candidates: [widen, edge, node], neurons: 2, significance: 0, budget: {steps: 2}}
 """
 

@@ -69,7 +69,14 @@ def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
     loss, data = Objective(LOSSES[run.training.loss]), drawn(run, model.dag)
     optimizer = torch.optim.Adam(model.parameters())
     step(model, loss, data, optimizer)
-    options = {"neurons": 2, "shrinkage": 0, "significance": 0, "keep": (2, 2), "removal": 1e9}
+    options = {
+        "neurons": 2,
+        "shrinkage": 0,
+        "significance": 0,
+        "max_solved": 2,
+        "max_searched": 2,
+        "prune_tolerance": 1e9,
+    }
     few = FEW.get(file.stem) if kind != "remove" and (file.stem, kind) != ("vgg11", "edge") else None
     plan = dagrow.propose(model, loss, data, candidates=[kind], nodes=few, **options)
     if plan.stages.considered == 0:

@@ -25,7 +25,7 @@ GRAPH = {
 X = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] * X[:, 1] > 0).long()
 QUICK = {"epochs_between_growth": 2, "final_epochs": 2, "batch_size": 32}
-GROWTH = {"budget": {"steps": 1}, "completion": "none", "neurons": 2}
+GROWTH = {"budget": {"steps": 1}, "fallback_method": "none", "neurons": 2}
 
 
 def logged(out, logger):

@@ -6,14 +6,14 @@ import torch
 from reference_network import ACTIVATIONS, graph, normal
 from zoo import MAX, conv, node
 
-EPS = {"batch": 1e-5, "cap": 0.0}
+EPS = {"batch": 1e-5, "cap_batch": 0.0}
 MAPS = {"x->h": conv(padding=1), "h->y": conv(padding=1)}
 CASES = {
     "batch norm": graph(
         {"x": [4]}, {"h": node(3, "tanh", norm="batch"), "y": 2}, {"x->h": "linear", "h->y": "linear"}
     ),
     "cap norm": graph(
-        {"x": [4]}, {"h": node(3, "selu", norm="cap"), "y": 2}, {"x->h": "linear", "h->y": "linear"}
+        {"x": [4]}, {"h": node(3, "selu", norm="cap_batch"), "y": 2}, {"x->h": "linear", "h->y": "linear"}
     ),
     "maps, batch norm, pool": graph(
         {"x": [1, 6, 4]}, {"h": node(2, "relu", norm="batch", pool=MAX), "y": 2}, MAPS
@@ -51,7 +51,7 @@ def normed(z, model, name, entry, train):
         if train:
             mean = sum(values) / len(values)
             variance = sum((value - mean) ** 2 for value in values) / len(values)
-            variance = max(variance, 1.0) if spec.norm == "cap" else variance
+            variance = max(variance, 1.0) if spec.norm == "cap_batch" else variance
         else:
             mean, variance = (float(state[f"{name}.norm.running_{key}"][entry]) for key in ("mean", "var"))
         weight, bias = 1.0, 0.0

@@ -165,7 +165,7 @@ def test_the_interval_of_a_gain_holds_the_gain_on_other_samples():
         model = network(GRAPHS["chain"], seed)
         x, many = normal(300, 3, seed=seed), (normal(20_000, 3, seed=100 + seed),)
         others = [(many, target(*many))]
-        options = {"neurons": 2, "shrinkage": 0.0, "held_out": 0.4, "significance": 0.0, "completion": "none"}
+        options = {"neurons": 2, "shrinkage": 0.0, "held_out": 0.4, "significance": 0.0, "fallback_method": "none"}
         plan = propose(model, functional.mse_loss, [(x, target(x))], **options)
         if plan.best is None:
             continue

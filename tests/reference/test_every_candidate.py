@@ -19,7 +19,7 @@ from dagrow.planner import KINDS, apply, propose
 
 GRAPHS = 200
 SAMPLES = 24
-ALL = (10**6, 10**6)
+ALL = {"max_solved": 10**6, "max_searched": 10**6}
 SMALL = 5
 """Nodes up to which every candidate is measured to the end; of larger graphs, those that the default would keep."""
 
@@ -62,8 +62,8 @@ def asked(seed):
             "norm": rng.choice(("none", "none", "batch")),
             "kernel": rng.choice((1, 3)),
         },
-        "removal": 1e9,
-        "keep": ALL if small else (16, 8),
+        "prune_tolerance": 1e9,
+        **(ALL if small else {}),
         "seed": seed,
     }
 
@@ -184,8 +184,8 @@ from test_every_candidate import asked, setting
 from dagrow.planner import propose
 for seed in (2, 6, 11, 16):
     model, _, loss, data = setting(seed)
-    for keep in ((10**6, 10**6), (3, 2)):
-        plan = propose(model, loss, data, **{**asked(seed), "keep": keep})
+    for most in (ALL, {"max_solved": 3, "max_searched": 2}):
+        plan = propose(model, loss, data, **{**asked(seed), **most})
         for c in plan.candidates:
             print(c.kind, c.place, c.neurons, repr(c.gain), repr(c.amplitude), c.cost, c.rejected)
         print([place.node for place in plan.fixed], plan.stages)

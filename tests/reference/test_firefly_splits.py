@@ -190,7 +190,7 @@ def test_the_promised_gain_of_splits_is_the_drop_of_the_loss(name, train, fan_ou
         assert before - mean_loss(grown, squared, data) == pytest.approx(candidate.gain, rel=1e-7)
 
 
-@pytest.mark.parametrize("norm", ["none", "batch", "cap"])
+@pytest.mark.parametrize("norm", ["none", "batch", "cap_batch"])
 def test_splits_are_chosen_where_they_pay(norm):
     """A mean of two tanh units that a teacher has apart, behind a norm or not."""
     nodes = {"h": node(1, "tanh", norm=norm), "y": 1}

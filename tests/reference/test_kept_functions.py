@@ -59,7 +59,7 @@ def layers(model, x, y, **options):
     method = "random" if options["new_node"]["activation"] == "identity" else "nonlinear"
     plan = propose(
         model, squared, [(x, y)], candidates=["layer"], method=method, neurons=2, shrinkage=0, significance=0,
-        keep=(99, 99), **options,
+        max_solved=99, max_searched=99, **options,
     )  # fmt: skip
     return plan, {str(c.trial.change.structure.removed_edges[0]): c for c in plan.candidates if c.trial is not None}
 
@@ -125,13 +125,13 @@ def test_a_silent_insertion_does_not_jump(kind, method):
     y = torch.stack([x[:, 0] * x[:, 1], x[:, 2].abs()], 1)
     plan = propose(
         model, squared, [(x, y)], candidates=[kind], method=method, neurons=2, shrinkage=0, significance=0,
-        with_update=True, keep=(99, 99), new_node={"activation": "relu"},
+        with_update=True, max_solved=99, max_searched=99, new_node={"activation": "relu"},
     )  # fmt: skip
     accepted = [candidate for candidate in plan.candidates if not candidate.rejected]
     assert accepted
     for candidate in accepted:
         grown = network(spec, 2).eval()
-        apply(grown, candidate, insert="silent")
+        apply(grown, candidate, insert="zero_fan_out_unscaled")
         assert_same_function(grown(x), model(x), SOLVED)
         assert grown.spec != model.spec
         # It is not dead: the loss has a slope in something new.

@@ -27,7 +27,15 @@ TINY = 0.002
 
 
 def proposed(model, loss, data, **options):
-    usual = {"candidates": KINDS, "neurons": 2, "held_out": 0.25, "keep": (6, 3), "shrinkage": 0.01, "fill": False}
+    usual = {
+        "candidates": KINDS,
+        "neurons": 2,
+        "held_out": 0.25,
+        "max_solved": 6,
+        "max_searched": 3,
+        "shrinkage": 0.01,
+        "keep_below_noise": False,
+    }
     return propose(model, loss, data, **{**usual, **options})
 
 
@@ -47,11 +55,11 @@ def noise(name, loss, seed):
 
 @pytest.mark.parametrize("method", ["tiny", "nonlinear"])
 def test_nothing_grows_of_noise(method):
-    """In at most one of eight looks, and then for next to nothing; ``fill`` brings nothing where nothing is."""
+    """In at most one of eight looks, and then for next to nothing; ``keep_below_noise`` changes nothing there."""
     grown = []
     for loss in (squared, functional.cross_entropy):
         for seed in range(4):
-            plan = proposed(*noise("vectors", loss, seed), method=method, fill=True)
+            plan = proposed(*noise("vectors", loss, seed), method=method, keep_below_noise=True)
             assert plan.stages.considered > 10
             if plan.best is not None:
                 grown.append(plan.best.held_out_gain / plan.held_out_loss)
@@ -60,7 +68,9 @@ def test_nothing_grows_of_noise(method):
 
 
 def test_nothing_grows_of_noise_on_maps():
-    plans = [proposed(*noise("maps", functional.cross_entropy, seed), keep=(2, 2)) for seed in range(2)]
+    plans = [
+        proposed(*noise("maps", functional.cross_entropy, seed), max_solved=2, max_searched=2) for seed in range(2)
+    ]
     assert all(plan.best is None or plan.best.held_out_gain < TINY * plan.held_out_loss for plan in plans)
 
 
@@ -82,7 +92,7 @@ def test_without_held_out_samples_noise_rarely_passes():
     for seed in range(40):
         model, labels = network(spec, seed).eval(), torch.Generator().manual_seed(seed)
         data = [(normal(400, 20, seed=seed + 100), torch.randint(3, (400,), generator=labels))]
-        options = {"candidates": ["widen"], "held_out": 0, "shrinkage": 0, "completion": "none"}
+        options = {"candidates": ["widen"], "held_out": 0, "shrinkage": 0, "fallback_method": "none"}
         taken += proposed(model, functional.cross_entropy, data, **options).best is not None
     assert taken <= 4
 
@@ -108,7 +118,7 @@ def test_one_real_neuron_brings_the_others_where_they_fill(method):
         model.y.from_h.weight.mul_(1e-3)
     # The output has two features: linear neurons are two at most.
     found = [
-        proposed(model, squared, data, candidates=["widen"], method=method, shrinkage=0.1, fill=fill).best
+        proposed(model, squared, data, candidates=["widen"], method=method, shrinkage=0.1, keep_below_noise=fill).best
         for fill in (False, True)
     ]
     assert [each.neurons for each in found] == [1, 2]

@@ -54,7 +54,7 @@ def test_iterations_are_those_of_the_loops(name):
     strength, radial_lr = 0.16, 0.3
     spec = run(
         training={"penalty": {"strength": strength}},
-        growth={"units": {"rate": 2, "every": 0.5}},
+        growth={"continuous_growth": {"rate": 2, "every": 0.5}},
     )
     model = build(spec.graph, seed=1).double()
     options = {"lr": 0.5, "radial_lr": radial_lr, "beta": 0.05}
@@ -161,7 +161,7 @@ def test_one_unit_stays():
 
 
 def test_fractions_are_means_of_poisson_numbers():
-    spec = run(growth={"units": {"rate": 0.7}, "budget": {"parameters": 100_000}})
+    spec = run(growth={"continuous_growth": {"rate": 0.7}, "budget": {"parameters": 100_000}})
     model = build(spec.graph, seed=1)
     optimizer = torch.optim.SGD(model.parameters())
     counts = []
@@ -175,7 +175,7 @@ def test_fractions_are_means_of_poisson_numbers():
 
 
 def test_units_are_added_at_their_times_and_within_the_budget():
-    spec = run(growth={"units": {"every": 0.5, "until": 2}, "budget": {"parameters": 110}})
+    spec = run(growth={"continuous_growth": {"every": 0.5, "until": 2}, "budget": {"parameters": 110}})
     model = build(spec.graph, seed=1)
     optimizer = torch.optim.SGD(model.parameters())
     times = []

@@ -45,7 +45,8 @@ def proposed(model, kind, xs, y, **options):
     """All candidates of a kind that may be made."""
     plan = propose(
         model.eval(), squared, [(xs, y)], candidates=[kind], neurons=2, shrinkage=options.pop("shrinkage", 0),
-        significance=0, removal=1e9, keep=(4, 4), new_node={"activation": "relu", "norm": options.pop("norm", "none")},
+        significance=0, prune_tolerance=1e9, max_solved=4, max_searched=4,
+        new_node={"activation": "relu", "norm": options.pop("norm", "none")},
         **options,
     )  # fmt: skip
     return [candidate for candidate in plan.candidates if not candidate.rejected]
@@ -92,11 +93,13 @@ def test_every_parameter_is_in_one_group_after_any_growth(seed, kinds):
             continue
         rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
         frozen = {name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad}
-        insert = draw.choice(["silent", "amplitude"]) if kind not in ("remove", "update") else "amplitude"
+        insert = (
+            draw.choice(["zero_fan_out_unscaled", "amplitude"]) if kind not in ("remove", "update") else "amplitude"
+        )
         try:
             apply(model, draw.choice(found), optimizer, insert=insert, averages=[average])
         except GrowthError:
-            if insert != "silent":
+            if insert != "zero_fan_out_unscaled":
                 raise
             continue
         assert_trained_once(model, optimizer)
@@ -294,7 +297,7 @@ def test_frozen_weights_are_held_fixed_and_gains_are_still_obtained(kind, frozen
             silent = copy.deepcopy(start)
             if kind != "remove" and trained:
                 try:
-                    apply(silent, candidate, insert="silent")
+                    apply(silent, candidate, insert="zero_fan_out_unscaled")
                 except GrowthError as error:
                     if "for ever" not in str(error):
                         raise

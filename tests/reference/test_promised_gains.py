@@ -164,7 +164,14 @@ def test_neurons_with_updates_gain_at_least_what_either_does(spec, seed):
     """At all children: of the lower one, the edges that do not read the other."""
     model, (x,) = network(spec, seed=seed).eval(), inputs_for(spec, 200, seed=seed)
     data = batches(x, torch.sin(2 * x @ normal(5, 2, seed=seed + 9)) + x[:, :2], [120, 80])
-    options = {"neurons": 2, "shrinkage": 0.01, "significance": 0, "nodes": ["h"], "completion": "none", "held_out": 0}
+    options = {
+        "neurons": 2,
+        "shrinkage": 0.01,
+        "significance": 0,
+        "nodes": ["h"],
+        "fallback_method": "none",
+        "held_out": 0,
+    }
     both = propose(model, squared, data, with_update=True, **options).best
     alone = propose(model, squared, data, **options).best
     assert both.gain >= alone.gain * (1 - 1e-9)

@@ -61,7 +61,7 @@ def triangle():
 
 def test_without_completion_tiny_leaves_it_at_that():
     model, data = triangle()
-    plan = propose(model, squared, data, completion="none", shrinkage=0)
+    plan = propose(model, squared, data, fallback_method="none", shrinkage=0)
     assert plan.best is None
     assert plan.candidates[0].rejected == "no singular value above the noise"
 
@@ -69,14 +69,14 @@ def test_without_completion_tiny_leaves_it_at_that():
 @pytest.mark.parametrize("completion", ["gradmax", "north_weights", "north_activations", "net2net"])
 def test_tiny_is_completed_where_it_finds_nothing(completion):
     model, data = triangle()
-    plan = propose(model, squared, data, completion=completion, neurons=1)
+    plan = propose(model, squared, data, fallback_method=completion, neurons=1)
     assert plan.best is not None
     assert plan.best.still
 
 
 def test_tiny_is_completed_by_firefly():
     model, data = triangle()
-    plan = propose(model, squared, data, completion="firefly", neurons=1, shrinkage=0, significance=0)
+    plan = propose(model, squared, data, fallback_method="firefly", neurons=1, shrinkage=0, significance=0)
     assert plan.best is None or isinstance(plan.best.trial.scaling, AtBound)
     assert "noise" not in plan.candidates[0].rejected
 
@@ -84,12 +84,12 @@ def test_tiny_is_completed_by_firefly():
 def test_tiny_is_completed_by_random_neurons():
     model, data = setting(ZOO["mlp"])
     found = METHODS["tiny"](
-        replace(moments(), N_proj=0 * moments().N_proj), MethodRequest(2, completion=METHODS["random"])
+        replace(moments(), N_proj=0 * moments().N_proj), MethodRequest(2, fallback_method=METHODS["random"])
     )
     assert isinstance(found, Neurons)
     assert found.mode.allow_negative
     assert found.count == 2
-    assert propose(model, squared, data, completion="random", shrinkage=0).best.scores != (1.0, 1.0)
+    assert propose(model, squared, data, fallback_method="random", shrinkage=0).best.scores != (1.0, 1.0)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "selu"])
@@ -99,7 +99,7 @@ def test_tiny_is_completed_where_its_own_neurons_do_not_gain(seed, activation):
     spec = graph({"x": [2]}, {"h": node(1, activation), "y": 1}, {"x->h": "linear", "h->y": "linear"})
     model, x = network(spec, seed=seed).eval(), normal(600, 2, seed=seed)
     data = batches(x, x[:, :1] * x[:, 1:], [600])
-    alone = propose(model, squared, data, neurons=2, completion="none")
+    alone = propose(model, squared, data, neurons=2, fallback_method="none")
     plan = propose(model, squared, data, neurons=2)
     assert plan.best is not None
     assert plan.best.gain > 0.1 * plan.loss

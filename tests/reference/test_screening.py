@@ -27,7 +27,15 @@ def setting(seed):
 def looked(seed, keep, **options):
     model, data = setting(seed)
     usual = {"candidates": ["edge", "node", "layer"], "neurons": 2, "shrinkage": 0.01, "significance": 0}
-    return propose(model, squared, data, keep=keep, new_node={"activation": "relu"}, **{**usual, **options})
+    return propose(
+        model,
+        squared,
+        data,
+        max_solved=keep[0],
+        max_searched=keep[1],
+        new_node={"activation": "relu"},
+        **{**usual, **options},
+    )
 
 
 @pytest.fixture(scope="module")

@@ -209,13 +209,13 @@ def test_nothing_changes_when_they_enter(name, method, train):
         for parameter_name, parameter in model.named_parameters():
             if ".norm." in parameter_name:
                 parameter.add_(0.3 * normal(*parameter.shape, seed=len(parameter_name)))
-    plan = propose(model.train(train), squared, data, method=method, neurons=3, shrinkage=0, noise=0)
+    plan = propose(model.train(train), squared, data, method=method, neurons=3, shrinkage=0, copy_noise=0)
     assert any(not candidate.rejected for candidate in plan.candidates)
     for candidate in plan.candidates:
         if candidate.rejected:
             continue
         assert candidate.gain == pytest.approx(0.0, abs=1e-9 * plan.loss)
-        for insert in ("amplitude", "silent"):
+        for insert in ("amplitude", "zero_fan_out_unscaled"):
             grown = copy.deepcopy(model)
             apply(grown, candidate, insert=insert)
             assert grown.dag.size(candidate.place) == model.dag.size(candidate.place) + candidate.neurons
@@ -225,7 +225,9 @@ def test_nothing_changes_when_they_enter(name, method, train):
 
 def test_noise_tells_copies_apart():
     model, data = setting(ZOO["mlp"])
-    exact, noisy = (propose(model, squared, data, method="net2net", nodes=["h"], noise=n).best for n in (0.0, 0.05))
+    exact, noisy = (
+        propose(model, squared, data, method="net2net", nodes=["h"], copy_noise=n).best for n in (0.0, 0.05)
+    )
     (same,), (other,) = (list(c.trial.change.features.fan_in.values()) for c in (exact, noisy))
     old = model.get_parameter("h.from_x.weight")
     assert all(any(torch.equal(row, there) for there in old) for row in same[0])
@@ -237,7 +239,7 @@ def test_copies_share_a_fan_out_whatever_their_number():
     """Five new neurons of two: some neuron is there three times or more, and each copy writes as much."""
     model, data = setting(ZOO["mlp"])
     old = model.get_parameter("k.from_h.weight").detach().clone()
-    apply(model, propose(model, squared, data, method="net2net", nodes=["h"], neurons=5, noise=0).best)
+    apply(model, propose(model, squared, data, method="net2net", nodes=["h"], neurons=5, copy_noise=0).best)
     rows, columns = fan_ins(model, "h"), model.get_parameter("k.from_h.weight").detach()
     for j in range(2):
         same = (rows == rows[j]).all(1)

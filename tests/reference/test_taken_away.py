@@ -30,7 +30,7 @@ def values(model, x, names):
 
 
 def removals(model, data, limit=1e9, **options):
-    plan = propose(model, squared, data, candidates=["remove"], removal=limit, **{"shrinkage": 0, **options})
+    plan = propose(model, squared, data, candidates=["remove"], prune_tolerance=limit, **{"shrinkage": 0, **options})
     return {candidate.place: candidate for candidate in plan.candidates}, plan
 
 

@@ -12,7 +12,12 @@ from dagrow.methods import METHODS, MethodRequest
 from dagrow.planner import apply, propose
 
 EXACT = {"shrinkage": 0}
-WAYS = [EXACT, {**EXACT, "significance": 0}, {**EXACT, "with_update": True}, {"shrinkage": "auto", "fill": False}]
+WAYS = [
+    EXACT,
+    {**EXACT, "significance": 0},
+    {**EXACT, "with_update": True},
+    {"shrinkage": "auto", "keep_below_noise": False},
+]
 
 
 def layered(activation):
@@ -114,7 +119,7 @@ def test_no_method_hangs_on_the_unit_of_an_input(method, activation, factor):
         other.get_parameter("y.from_x.weight").div_(factor)
     found = []
     for m, unit in ((model, 1.0), (other, factor)):
-        options = {"neurons": 2, "shrinkage": 0.3, "significance": 0, "nodes": ["h"], "noise": 0.1}
+        options = {"neurons": 2, "shrinkage": 0.3, "significance": 0, "nodes": ["h"], "copy_noise": 0.1}
         best = propose(m, squared, [((unit * x, z), y)], method=method, **options).best
         if best is not None:
             apply(m, best)

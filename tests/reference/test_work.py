@@ -85,17 +85,25 @@ def test_of_gradient_descent(graph):
     assert told == by_torch(lambda: cross_entropy(model(x), y).backward())
 
 
-def widening_of_a_chain(nodes, keep):
+def widening_of_a_chain(nodes, solved, searched):
     """The plan, and the passes that it took."""
     model, x, y = case(chain(*nodes * [node(6, "selu")], features=6, outputs=5), 2000)
     with counted() as told:
         # The search that completes TINY has a price of its own, wherever rounding leaves too little of the moments.
-        plan = dagrow.propose(model.eval(), cross_entropy, [(x, y)], significance=0, keep=keep, completion="none")
+        plan = dagrow.propose(
+            model.eval(),
+            cross_entropy,
+            [(x, y)],
+            significance=0,
+            fallback_method="none",
+            max_solved=solved,
+            max_searched=searched,
+        )
     return plan, told.multiply_adds / (2000 * training_macs(model.dag))
 
 
 def test_widening_takes_as_many_passes_on_a_large_graph():
-    (small, few), (large, many) = widening_of_a_chain(12, (4, 2)), widening_of_a_chain(48, (4, 2))
+    (small, few), (large, many) = widening_of_a_chain(12, 4, 2), widening_of_a_chain(48, 4, 2)
     assert many < 1.3 * few
     for plan, nodes in ((small, 12), (large, 48)):
         behind = [c for c in plan.candidates if c.rejected.startswith("behind at first order")]
@@ -105,7 +113,7 @@ def test_widening_takes_as_many_passes_on_a_large_graph():
 
 
 def test_of_few_places_none_falls_out_at_first_order():
-    (plan, _), (every, _) = widening_of_a_chain(6, (6, 2)), widening_of_a_chain(6, (100, 2))
+    (plan, _), (every, _) = widening_of_a_chain(6, 6, 2), widening_of_a_chain(6, 100, 2)
     assert str(plan) == str(every)
     assert not any(c.rejected.startswith("behind at first order") for c in plan.candidates)
 

@@ -37,8 +37,8 @@ EXPORTING: dict[str, GraphSpec] = {
     "capped": graph(
         {"x": [2, 5, 5]},
         {
-            "c": {"size": 3, "norm": "cap", "activation": "relu", "flatten": True},
-            "h": {"size": 4, "norm": "cap", "activation": "relu"},
+            "c": {"size": 3, "norm": "cap_batch", "activation": "relu", "flatten": True},
+            "h": {"size": 4, "norm": "cap_batch", "activation": "relu"},
             "y": {"size": 2},
         },
         {"x -> c": {"op": "conv2d", "kernel": 3, "bias": False}, "c -> h": "linear", "h -> y": "linear"},
@@ -190,7 +190,7 @@ EXPORTING: dict[str, GraphSpec] = {
         {
             "c": {"size": 4, "norm": "batch", "activation": "relu", "pool": {"kind": "average"}},
             "d": {"size": 2, "pool": {"kind": "upsample", "kernel": 2}, "flatten": True},
-            "m": {"size": 3, "norm": "cap", "pool": "global_average"},
+            "m": {"size": 3, "norm": "cap_batch", "pool": "global_average"},
             "y": {"size": 2},
         },
         {

@@ -35,7 +35,7 @@ GROWING = {
     ),
     "cap norm": graph(
         {"x": [5]},
-        {"h": node(2, "relu", norm="cap"), "k": node(2, "tanh", norm="cap"), "y": 3},
+        {"h": node(2, "relu", norm="cap_batch"), "k": node(2, "tanh", norm="cap_batch"), "y": 3},
         {"x->h": "linear", "h->k": "linear", "x->k": BARE, "k->y": "linear", "h->y": "linear"},
     ),
     "batch norm behind a concat": graph(

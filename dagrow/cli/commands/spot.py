@@ -20,7 +20,7 @@ def spot(
         int | None, typer.Option(help="Training samples to look at. [default: as a growth step]")
     ] = None,
     method: Annotated[str, typer.Option(help="How new features are made.")] = "tiny",
-    completion: Annotated[str, typer.Option(help="What makes them where tiny finds none; none is faster.")] = (
+    fallback_method: Annotated[str, typer.Option(help="What makes them where tiny finds none; none is faster.")] = (
         "nonlinear"
     ),
     settings: Annotated[
@@ -48,7 +48,7 @@ def spot(
         nodes=node,
         samples=samples or "auto",
         method=method,
-        completion=completion,
+        fallback_method=fallback_method,
         settings=settings or (),
     )
     echo(json.dumps(found.entry, indent=2, ensure_ascii=False) if as_json else found)

@@ -70,8 +70,8 @@ def draft_neurons(
     else:
         # What completes a method has its turn where the method finds nothing at any shrinkage.
         moments = replace(moments, samples=None)
-        found, reason = _made(ask, moments, replace(request, completion=NOTHING), name)
-        if not found and not (isinstance(request.completion, Method) and request.completion.searches):
+        found, reason = _made(ask, moments, replace(request, fallback_method=NOTHING), name)
+        if not found and not (isinstance(request.fallback_method, Method) and request.fallback_method.searches):
             found, reason = _made(ask, moments, request, f"{name}, completed")
             completed = True
     variants = []

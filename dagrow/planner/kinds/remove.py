@@ -63,7 +63,7 @@ class Remove(CandidateType):
             weights = {other: own.to(W.dtype) for other, own in found.items()}
             updates.append(WeightUpdate(edge.target, {edge: -lost, **weights}))
         change = Change(structure=place.structure, constant=Constant(updates=tuple(updates)))
-        trial = Trial(network, place.dag, change, scaling=Removed(ask.options.removal))
+        trial = Trial(network, place.dag, change, scaling=Removed(ask.options.prune_tolerance))
         variant = Solution(trial, shrinkage, (), 0.0, 0, place.cost())
         return Proposal(self.name, place.label, (variant,))
 

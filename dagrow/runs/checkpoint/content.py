@@ -19,7 +19,7 @@ from dagrow.runs.checkpoint.files import CheckpointError, decode, encode
 from dagrow.runs.checkpoint.random_numbers import random_state, set_random_state
 from dagrow.serialization import pack, unpack
 from dagrow.spec import RunSpec
-from dagrow.training.annealing_phases import Phase, RewindState
+from dagrow.training.annealing_phases import AnnealState, Phase
 from dagrow.training.epochs import make_optimizer
 from dagrow.training.inputs import InputUnits
 from dagrow.training.optimizer_snapshot import check_step, set_optimizer_state
@@ -158,7 +158,7 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
             generator.set_state(parts["generators"][name])
         state.progress = checkpoint.progress
         if (kept := parts.get("rewind")) is not None:
-            state.rewind = RewindState(**{**_with_new_names(kept), "phase": Phase(kept["phase"])})
+            state.rewind = AnnealState(**{**_with_new_names(kept), "phase": Phase(kept["phase"])})
         if (kept := parts.get("best")) is not None:
             state.best = Best(**kept)
         state.kept = parts.get("kept")

@@ -15,7 +15,7 @@ from dagrow.training.schedules.epochs import epochs
 
 def _at_most(run: RunSpec) -> int:
     # Units that come while training are counted by passes, which stay whole then.
-    return sys.maxsize if run.growth.units is not None else run.training.steps_between_growth
+    return sys.maxsize if run.growth.continuous_growth is not None else run.training.steps_between_growth
 
 
 auto = replace(epochs, steps=_at_most, within_a_pass=True)

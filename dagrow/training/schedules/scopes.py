@@ -20,5 +20,6 @@ class Scope(NamedTuple):
 
 
 SCOPES: Registry[Scope] = Registry(
-    "scope", {"best": Scope(), "in_turn": Scope(in_turn=True), "all": Scope(in_turn=True, at_once=True)}
+    "scope", {"best": Scope(), "round_robin": Scope(in_turn=True), "every_node": Scope(in_turn=True, at_once=True)}
 )
+SCOPES.rename(in_turn="round_robin", all="every_node")

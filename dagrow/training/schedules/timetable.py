@@ -66,7 +66,7 @@ class Timetable(Schedule):
         rounds = run.growth.patience if self.planned(run) else 1
         fresh = replace(done, since_growth=0, lowest=None, epochs_without_improvement=0)
         scope = SCOPES[run.growth.scope]
-        row = run.growth.in_a_row * (places if scope.at_once else 1)
+        row = run.growth.insertions_per_step * (places if scope.at_once else 1)
         # A step about all places that found nothing would find nothing again.
         queued_steps = (done.queued_steps or row) - 1 if gained or scope.in_turn else 0
         return replace(

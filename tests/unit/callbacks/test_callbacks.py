@@ -87,7 +87,7 @@ def fail(run, event):
         raise ValueError("no space for logs")
 
 
-@pytest.mark.parametrize("training", [{}, {"average": 0.9, "scheduler": {"name": "cosine", "T_max": 6}}])
+@pytest.mark.parametrize("training", [{}, {"ema_decay": 0.9, "scheduler": {"name": "cosine", "T_max": 6}}])
 def test_what_a_callback_raises_ends_the_run_which_goes_on_to_the_same_bits(tmp_path, training):
     broken, other = Told("on_epoch_end", fail), Told()
     with pytest.raises(dagrow.CallbackError) as caught:

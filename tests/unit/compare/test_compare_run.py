@@ -154,7 +154,7 @@ def test_what_is_counted(finished):
 
 def test_what_was_gained_later_counts_where_it_is_known(runs, tmp_path):
     run = dagrow.load_comparison(runs).base
-    growth = run.growth.model_copy(update={"calibrate": True, "method": "random"})
+    growth = run.growth.model_copy(update={"measure_later_gain": True, "method": "random"})
     dagrow.grow(run.model_copy(update={"growth": growth}), out=tmp_path / "run")
     path = tmp_path / "run" / "journal.jsonl"
     events = [json.loads(line) for line in path.read_text().splitlines()]

@@ -142,18 +142,18 @@ def test_changes_of_a_run_are_as_on_the_command_line(load):
 
 def test_placements_by_lot_are_not_tried_out(load):
     """Controls that place elsewhere can be made of a base that tries candidates out."""
-    spec = load(BASE + "  growth: {tryout: {candidates: 2}}\n")
+    spec = load(BASE + "  growth: {trial_training: {candidates: 2}}\n")
     placed = {cell.row.label: cell.run.growth for cell in grown_cells(spec)}
-    assert placed["tiny"].tryout is not None
-    assert placed["random weights, same norm"].tryout is not None
+    assert placed["tiny"].trial_training is not None
+    assert placed["random weights, same norm"].trial_training is not None
     for control, where in (("random placement", "random"), ("smallest-gain placement", "smallest_gain")):
-        assert (placed[control].where, placed[control].tryout) == (where, None)
+        assert (placed[control].where, placed[control].trial_training) == (where, None)
 
 
 def test_from_scratch_has_the_batches_that_growth_ended_with(load):
-    spec = load(BASE + "  training: {batch_size: 10, batch_size_grows: true}\n")
+    spec = load(BASE + "  training: {batch_size: 10, scale_batch_size: true}\n")
     graph = load(BASE.replace("size: 1,", "size: 9,")).base.graph
     parameters = [cost(Dag.of(each)).parameters for each in (spec.base.graph, graph)]
     scratch = from_scratch(spec.base, None, graph, lambda outcome, graph: 7)
     assert scratch.training.batch_size == round(10 * (parameters[1] / parameters[0]) ** 0.5)
-    assert (scratch.training.batch_size_grows, scratch.training.final_epochs) == (False, 7)
+    assert (scratch.training.scale_batch_size, scratch.training.final_epochs) == (False, 7)

@@ -30,7 +30,7 @@ def test_round_trip_keeps_the_given_split(write_npz):
 
 def test_without_a_test_set_a_share_is_taken(write_npz):
     x = np.arange(30.0).reshape(10, 3)
-    split = load(write_npz(x_train=x, y_train=np.arange(10) % 2), test_share=0.4)
+    split = load(write_npz(x_train=x, y_train=np.arange(10) % 2), test_fraction=0.4)
     seen = torch.cat([split.train.xy()[0], split.test.xy()[0]])
     assert len(split.test) == 4
     assert seen[:, 0].sort().values.tolist() == x[:, 0].tolist()

@@ -62,16 +62,16 @@ def refused(**section):
 def test_a_section_is_read_and_written(section, source, written):
     spec = DataSpec.model_validate({**section, "standardize": True})
     assert spec.source == source
-    assert spec.model_dump() == {**written, "test_share": 0.2, "standardize": True, "augment": None}
+    assert spec.model_dump() == {**written, "test_fraction": 0.2, "standardize": True, "augment": None}
     assert DataSpec.model_validate(spec.model_dump(mode="json")) == spec
     assert DataSpec(source=source, standardize=True) == spec
 
 
 def test_what_is_wrong_is_told_where_it_stands():
-    assert refused(ones={"size": 0, "counts": 1}, test_share=3) == [
+    assert refused(ones={"size": 0, "counts": 1}, test_fraction=3) == [
         (("source", "ones", "size"), "Input should be greater than or equal to 1"),
         (("source", "ones", "counts"), "Extra inputs are not permitted"),
-        (("test_share",), "Input should be less than 1"),
+        (("test_fraction",), "Input should be less than 1"),
     ]
     assert refused(lines=0, count=1) == [
         (("source", "count"), "Input should be greater than or equal to 2"),
@@ -106,7 +106,7 @@ def test_incomplete_sources_are_refused():
         name: ClassVar[str] = "npz"
 
     class Reserved(Ones):
-        name: ClassVar[str] = "test_share"
+        name: ClassVar[str] = "test_fraction"
 
     class NoField(Ones):
         name: ClassVar[str] = "no_field"
@@ -124,7 +124,7 @@ def test_incomplete_sources_are_refused():
         NoRead: "source of data 'no_read' lacks read",
         NoName: "the name of a source of data is a text, not None",
         Taken: "a source of data named 'npz' is registered already",
-        Reserved: "a source of data named 'test_share' is registered already",
+        Reserved: "a source of data named 'test_fraction' is registered already",
         NoField: "source of data 'no_field' has no field 'file', which its main_field or path_fields name",
         Beside: "field 'csv' of source of data 'beside' stands beside its name: choose another word",
         Column: "'target' stands beside another source of data: choose another name",

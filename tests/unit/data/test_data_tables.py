@@ -23,7 +23,7 @@ LABELS, NUMBERS, BITS = (LOSSES[name] for name in ("cross_entropy", "mse", "bina
 
 
 def loaded(path, features, outputs=2, loss=LABELS, target="kind", dag=None, share=0.25, **table):
-    spec = DataSpec(table={"path": str(path), "target": target, **table}, test_share=share)
+    spec = DataSpec(table={"path": str(path), "target": target, **table}, test_fraction=share)
     return load_data(spec, dag or vector_dag(features, outputs), loss, seed=0)
 
 

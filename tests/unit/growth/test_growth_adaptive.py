@@ -69,7 +69,14 @@ def of(events, *kinds):
 
 @pytest.mark.parametrize("section", TIMETABLE)
 def test_a_timetable_is_kept_unless_growth_by_validation_is_asked_for(section):
-    values = {"units": {}, "rewind": {}, "penalty": {}, "scope": "all", "tryout": {}, "insert": "silent"}
+    values = {
+        "continuous_growth": {},
+        "anneal": {},
+        "penalty": {},
+        "scope": "every_node",
+        "trial_training": {},
+        "insert": "zero_fan_out_unscaled",
+    }
     for field in TIMETABLE[section]:
         sections = {"graph": GRAPH, section: {field: values.get(field, 1)}}
         assert dagrow.RunSpec.model_validate(sections).growth.schedule == "auto"

@@ -30,7 +30,7 @@ def without_seconds(events):
 
 
 def test_the_run_is_not_changed(tmp_path):
-    plain, told = grown(tmp_path), grown(tmp_path, "growth.calibrate=true")
+    plain, told = grown(tmp_path), grown(tmp_path, "growth.measure_later_gain=true")
     others = [event for event in told.events if event["event"] != "calibration"]
     made = [event for event in told.events if event["event"] == "growth" and event["inserted"]]
     assert len(told.events) == len(others) + len(made) > len(others)
@@ -42,7 +42,7 @@ def test_the_run_is_not_changed(tmp_path):
 def test_without_steps_it_is_the_gain_at_insertion(tmp_path):
     """Steps of no length: what the insertion gained on the training samples is still there."""
     rate = ("training.optimizer={name: sgd, lr: 1e-12}", "growth.samples=1000", "training.batch_size=1000")
-    events = grown(tmp_path, "growth.calibrate=true", "graph.nodes.h.dropout=0", *rate).events
+    events = grown(tmp_path, "growth.measure_later_gain=true", "graph.nodes.h.dropout=0", *rate).events
     made = {event["step"]: event for event in events if event["event"] == "growth"}
     found = [event for event in events if event["event"] == "calibration"]
     assert [event["step"] for event in found] == [1, 2, 3]
@@ -55,7 +55,7 @@ def test_without_steps_it_is_the_gain_at_insertion(tmp_path):
 
 
 def test_both_train_on(tmp_path):
-    found = [e for e in grown(tmp_path, "growth.calibrate=true").events if e["event"] == "calibration"]
+    found = [e for e in grown(tmp_path, "growth.measure_later_gain=true").events if e["event"] == "calibration"]
     assert found
     for event in found:
         assert event["steps"] == 6  # two passes over 120 samples, 50 at a time
@@ -64,7 +64,9 @@ def test_both_train_on(tmp_path):
 
 
 def test_a_copy_that_explodes_is_told(tmp_path):
-    events = grown(tmp_path, "growth.calibrate=true", "growth.budget.steps=1", "training.final_epochs=0").events
+    events = grown(
+        tmp_path, "growth.measure_later_gain=true", "growth.budget.steps=1", "training.final_epochs=0"
+    ).events
     (kept,) = [event for event in events if event["event"] == "calibration"]
     assert kept["gain"] is not None
     rate = (
@@ -73,7 +75,7 @@ def test_a_copy_that_explodes_is_told(tmp_path):
         "training.final_epochs=0",
         "training.batch_size=2",
     )
-    events = grown(tmp_path, "growth.calibrate=true", "growth.budget.steps=1", *rate).events
+    events = grown(tmp_path, "growth.measure_later_gain=true", "growth.budget.steps=1", *rate).events
     (lost,) = [event for event in events if event["event"] == "calibration"]
     assert lost["gain"] is None
     assert lost["grown"] is None or lost["twin"] is None

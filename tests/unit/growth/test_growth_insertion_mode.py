@@ -29,14 +29,19 @@ def way(training=(), samples=1000, **growth):
 @pytest.mark.parametrize("schedule", ["auto", "epochs", "plateau"])
 @pytest.mark.parametrize(
     ("passes", "samples", "expected"),
-    [(1, 1980, "amplitude"), (1, 1981, "silent"), (5, 400, "silent"), (0, 9999, "amplitude")],
+    [
+        (1, 1980, "amplitude"),
+        (1, 1981, "zero_fan_out_unscaled"),
+        (5, 400, "zero_fan_out_unscaled"),
+        (0, 9999, "amplitude"),
+    ],
 )
 def test_silent_where_a_hundred_gradient_steps_follow(schedule, passes, samples, expected):
     training = {"epochs_between_growth": passes, "batch_size": 20}
     assert way(training, samples, schedule=schedule) == expected
-    assert way({**training, "best_updates": True}, samples, schedule=schedule) == "amplitude"
-    assert way(training, samples, schedule=schedule, in_a_row=2) == "amplitude"
-    assert way(training, samples, schedule=schedule, removal=0) == "amplitude"
+    assert way({**training, "closed_form_updates": True}, samples, schedule=schedule) == "amplitude"
+    assert way(training, samples, schedule=schedule, insertions_per_step=2) == "amplitude"
+    assert way(training, samples, schedule=schedule, prune_tolerance=0) == "amplitude"
     assert way({**training, "penalty": {"strength": 1e-3}}, samples, schedule=schedule) == "amplitude"
 
 
@@ -45,14 +50,19 @@ def test_not_for_maps():
     assert way_to_insert(run, 10**6, dagrow.build(run.graph)) == "amplitude"
 
 
-@pytest.mark.parametrize(("steps", "expected"), [(99, "amplitude"), (100, "silent")])
+@pytest.mark.parametrize(("steps", "expected"), [(99, "amplitude"), (100, "zero_fan_out_unscaled")])
 def test_steps_of_their_own(steps, expected):
     assert way({"steps_between_growth": steps, "epochs_between_growth": 0}, schedule="steps") == expected
 
 
 @pytest.mark.parametrize(
     ("method", "expected"),
-    [("tiny", "silent"), ("random", "silent"), ("firefly", "amplitude"), ("gradmax", "amplitude")],
+    [
+        ("tiny", "zero_fan_out_unscaled"),
+        ("random", "zero_fan_out_unscaled"),
+        ("firefly", "amplitude"),
+        ("gradmax", "amplitude"),
+    ],
 )
 def test_what_a_method_made_for_its_size_keeps_it(method, expected):
     training = {"batch_size": 1, "optimizer": {"name": "adam", "lr": 0.001}, "final_epochs": 0}
@@ -65,7 +75,7 @@ def test_what_a_method_made_for_its_size_keeps_it(method, expected):
     assert step["insert"] == expected
 
 
-@pytest.mark.parametrize(("insert", "loud"), [("amplitude", True), ("silent", False)])
+@pytest.mark.parametrize(("insert", "loud"), [("amplitude", True), ("zero_fan_out_unscaled", False)])
 def test_a_run_tells_how(insert, loud, tmp_path):
     growth = {"insert": insert, "budget": {"steps": 1}, "shrinkage": 0, "held_out": 0, "significance": 0}
     spec = dagrow.RunSpec.model_validate({"graph": GRAPH, "data": {"dataset": "iris"}, "growth": growth})
@@ -74,7 +84,7 @@ def test_a_run_tells_how(insert, loud, tmp_path):
     assert step["insert"] == insert
     gained = step["plan"]["loss"] - step["train"]["loss"]
     assert gained == pytest.approx(step["inserted"]["gain"] if loud else 0.0, abs=1e-5)
-    assert (", silent" in history_table(result.events)) != loud
+    assert (", zero fan-out" in history_table(result.events)) != loud
 
 
 @pytest.mark.parametrize("asked", INSERT)

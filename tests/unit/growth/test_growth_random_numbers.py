@@ -20,7 +20,7 @@ RUN = {
     },
     "data": {"dataset": "iris"},
     "training": {"epochs_between_growth": 1, "final_epochs": 1},
-    "growth": {"neurons": 1, "budget": {"steps": 1}, "tryout": {"candidates": 2, "steps": 1}},
+    "growth": {"neurons": 1, "budget": {"steps": 1}, "trial_training": {"candidates": 2, "steps": 1}},
 }
 
 

@@ -26,7 +26,7 @@ growth:
   samples: 1000
   held_out: 0
   significance: 0
-  tryout: {candidates: 3, steps: 30}
+  trial_training: {candidates: 3, steps: 30}
   budget: {steps: 2}
 """
 
@@ -60,7 +60,7 @@ def test_what_has_gained_most_is_inserted(tmp_path, where):
 def test_steps_of_no_length_choose_by_the_gain_at_insertion(tmp_path):
     """The run goes on as it would have without: no random number of its own is spent."""
     still = ("training.optimizer={name: sgd, lr: 1e-12}",)
-    tried, plain = grown(tmp_path, *still), grown(tmp_path, *still, "growth.tryout=null")
+    tried, plain = grown(tmp_path, *still), grown(tmp_path, *still, "growth.trial_training=null")
     for step in steps_of(tried):
         gains = {(c["kind"], c["place"]): c["gain"] for c in step["plan"]["candidates"]}
         for entry in step["tryout"]:
@@ -71,7 +71,7 @@ def test_steps_of_no_length_choose_by_the_gain_at_insertion(tmp_path):
 
 def test_the_work_is_counted(tmp_path):
     """A gradient step more on 20 samples, of the network as it is and of three that have grown."""
-    short, long = (grown(tmp_path, "growth.budget.steps=1", f"growth.tryout.steps={n}") for n in ("5", "6"))
+    short, long = (grown(tmp_path, "growth.budget.steps=1", f"growth.trial_training.steps={n}") for n in ("5", "6"))
     (short,), (long,) = steps_of(short), steps_of(long)
     before = training_macs(dagrow.build(dagrow.load_graph(tmp_path / "run.yaml"), seed=0).dag)
     more = long["work"] - short["work"]
@@ -95,8 +95,8 @@ def test_entrants_are_of_every_kind():
 
 
 def test_it_needs_a_strategy_by_gain(tmp_path):
-    with pytest.raises(DagrowError, match="'tryout' chooses by what was gained: 'where' must be gain, gain_per_param"):
-        grown(tmp_path, "growth.where=naive")
+    with pytest.raises(DagrowError, match="'trial_training' chooses by what was gained: 'where' must be gain, "):
+        grown(tmp_path, "growth.where=round_robin")
     with pytest.raises(DagrowError, match="candidates"):
-        grown(tmp_path, "growth.tryout.candidates=1")
-    assert math.isfinite(grown(tmp_path, "growth.tryout={}").train.loss)
+        grown(tmp_path, "growth.trial_training.candidates=1")
+    assert math.isfinite(grown(tmp_path, "growth.trial_training={}").train.loss)

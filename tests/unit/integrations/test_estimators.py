@@ -26,7 +26,7 @@ QUICK = {
         "epochs_between_growth": 3,
         "final_epochs": 10,
     },
-    "growth": {"schedule": "epochs", "neurons": 4, "samples": 60, "held_out": 0.0, "completion": "none"},
+    "growth": {"schedule": "epochs", "neurons": 4, "samples": 60, "held_out": 0.0, "fallback_method": "none"},
 }
 
 

@@ -17,7 +17,8 @@ from dagrow.spec import GraphSpec, graph_hash, plain_graph
 
 SHORT = (
     "training.epochs_between_growth=1", "training.final_epochs=1", "growth.budget.steps=3", "growth.neurons=3",
-    "growth.keep=[4, 2]", "growth.samples=200", "growth.significance=0", "data={dataset: iris, standardize: true}",
+    "growth.max_solved=4", "growth.max_searched=2",
+    "growth.samples=200", "growth.significance=0", "data={dataset: iris, standardize: true}",
 )  # fmt: skip
 IRIS = {
     "inputs": {"x": {"shape": [4]}},
@@ -35,12 +36,12 @@ def run(tmp_path_factory, *more: str) -> tuple[dict, ...]:
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory) -> tuple[dict, ...]:
-    return run(tmp_path_factory, "training.best_updates=true")
+    return run(tmp_path_factory, "training.closed_form_updates=true")
 
 
 @pytest.fixture(scope="module")
 def deep(tmp_path_factory) -> tuple[dict, ...]:
-    return run(tmp_path_factory, "growth.candidates=[node, edge, layer]", "growth.removal=100")
+    return run(tmp_path_factory, "growth.candidates=[node, edge, layer]", "growth.prune_tolerance=100")
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def candidates(model, kind):
     y = torch.stack([x[:, 0] * x[:, 1], x[:, 2].abs()], 1)
     plan = propose(
         model.eval(), nn.functional.mse_loss, [(x, y)], candidates=[kind], method="nonlinear", neurons=2, shrinkage=0,
-        significance=0, removal=1e9, keep=(9, 9), new_node={"activation": "relu"},
+        significance=0, prune_tolerance=1e9, max_solved=9, max_searched=9, new_node={"activation": "relu"},
     )  # fmt: skip
     return [candidate for candidate in plan.candidates if not candidate.rejected]
 

@@ -35,7 +35,7 @@ def averaged(fields=MLP, decay=0.5, **options):
 def proposed(model, kind):
     plan = propose(
         model.eval(), nn.functional.mse_loss, [(X, Y)], candidates=[kind], method="random", neurons=2, shrinkage=0,
-        significance=0, removal=1e9, keep=(99, 99),
+        significance=0, prune_tolerance=1e9, max_solved=99, max_searched=99,
     )  # fmt: skip
     assert plan.best is not None
     return plan.best

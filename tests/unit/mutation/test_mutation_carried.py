@@ -240,7 +240,7 @@ def test_training_goes_on_after_growth_as_the_state_dict_says():
         assert torch.equal(p, q)
 
 
-@pytest.mark.parametrize("insert", ["silent", "amplitude"])
+@pytest.mark.parametrize("insert", ["zero_fan_out_unscaled", "amplitude"])
 def test_a_silent_candidate_moves_nothing_until_it_is_trained(insert):
     model = network(MLP)
     y = torch.stack([X[:, 0] * X[:, 1], X[:, 2].abs()], 1).detach()
@@ -249,7 +249,7 @@ def test_a_silent_candidate_moves_nothing_until_it_is_trained(insert):
     optimizer = optim.Adam(model.parameters())
     before, twin = model(X), copy.deepcopy(model)
     apply(model, plan.best, optimizer, insert=insert)
-    silent = insert == "silent"
+    silent = insert == "zero_fan_out_unscaled"
     assert bool(model.h.from_x.weight[3:].any())
     for reader in (model.k.from_h, model.y.from_h):
         assert bool(reader.weight[:, 3:].any()) is not silent

@@ -58,7 +58,7 @@ def test_once_whatever_changes_but_never_for_new_values(compiler, kind):
     trained(compiled)
     plan = propose(
         model.eval(), torch.nn.functional.mse_loss, [(X, Y)], candidates=[kind], method="random", neurons=2,
-        shrinkage=0, significance=0, removal=1e9, keep=(2, 2),
+        shrinkage=0, significance=0, prune_tolerance=1e9, max_solved=2, max_searched=2,
     )  # fmt: skip
     assert compiler.frame_count == 1
     before = model(X)

@@ -72,7 +72,8 @@ def trained(fields):
 def proposed(model, x, y, kind):
     plan = propose(
         model.eval(), nn.functional.mse_loss, [(x, y)], candidates=[kind], method="nonlinear", neurons=2, shrinkage=0,
-        significance=0, removal=1e9, keep=(99, 99), new_node={"activation": "relu", "norm": "none"},
+        significance=0, prune_tolerance=1e9, max_solved=99, max_searched=99,
+        new_node={"activation": "relu", "norm": "none"},
     )  # fmt: skip
     found = [candidate for candidate in plan.candidates if not candidate.rejected]
     assert found or (kind == "remove" and plan.fixed)

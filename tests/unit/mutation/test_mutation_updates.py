@@ -19,7 +19,7 @@ def candidates():
     y = torch.stack([X[:, 0] * X[:, 1], X[:, 2].abs() + X[:, 3]], 1)
     plan = propose(
         model.eval(), torch.nn.functional.mse_loss, [(X, y)], candidates=["widen", "edge", "node"], method="random",
-        neurons=2, shrinkage=0, significance=0, keep=(99, 99),
+        neurons=2, shrinkage=0, significance=0, max_solved=99, max_searched=99,
     )  # fmt: skip
     found = {}
     for candidate in plan.candidates:
@@ -52,7 +52,7 @@ def test_ten_updates_of_the_old_weights_are_those_of_the_ungrown_network(name, k
     biases = [p for key, p in model.named_parameters() if key.endswith("bias")]
     optimizer = make([{"params": weights}, {"params": biases, "lr": LR / 10}], lr=LR, **options)
     twin, twin_optimizer = copy.deepcopy((model, optimizer))
-    apply(model, found[kind], optimizer, insert="silent")
+    apply(model, found[kind], optimizer, insert="zero_fan_out_unscaled")
     assert model.spec != twin.spec
     old = dict(twin.named_parameters())
     for turn in range(UPDATES):

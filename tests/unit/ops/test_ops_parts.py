@@ -41,9 +41,9 @@ def test_what_growth_knows_of_an_activation_near_zero(name):
         ("batch", TensorLayout((3, 4), 0)),
         ("batch", (3, 4, 5)),
         ("batch", (3, 2, 4, 5)),
-        ("cap", (3,)),
-        ("cap", (3, 4, 5)),
-        ("cap", (3, 2, 4, 5)),
+        ("cap_batch", (3,)),
+        ("cap_batch", (3, 4, 5)),
+        ("cap_batch", (3, 2, 4, 5)),
         ("layer", (3,)),
         ("layer", (4, 3)),
         ("layer", TensorLayout((4, 5, 3), 2)),
@@ -56,7 +56,7 @@ def test_norms(name, shape):
     norm = NORMS[name]
     layer = norm.module(shape)
     exported = eval(norm.export_line(shape), {"nn": nn})
-    assert repr(exported) == repr(layer) or name == "cap"
+    assert repr(exported) == repr(layer) or name == "cap_batch"
     assert {key: value.shape for key, value in exported.state_dict().items()} == {
         key: value.shape for key, value in layer.state_dict().items()
     }
@@ -76,7 +76,7 @@ def test_norms(name, shape):
 
 @pytest.mark.parametrize("shape", [(3,), (3, 4, 5)])
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("name", ["batch", "cap"])
+@pytest.mark.parametrize("name", ["batch", "cap_batch"])
 def test_new_features_of_a_batch_norm_are_normalised_as_the_grown_layer_will(name, shape, training):
     norm, z = NORMS[name], torch.randn(20, *shape) * 3 + 1
     mean, variance = torch.rand(3), torch.rand(3) + 0.5
@@ -85,7 +85,7 @@ def test_new_features_of_a_batch_norm_are_normalised_as_the_grown_layer_will(nam
     torch.testing.assert_close(norm.normalise(z, mean, variance, layer), layer(z))
 
 
-@pytest.mark.parametrize("name", ["batch", "cap"])
+@pytest.mark.parametrize("name", ["batch", "cap_batch"])
 def test_norms_over_samples_refuse_tokens(name):
     for ask in (NORMS[name].module, NORMS[name].export_line):
         with pytest.raises(ShapeError, match=f"norm '{name}' takes vectors or maps, not tokens"):
@@ -96,7 +96,7 @@ def test_norms_over_samples_refuse_tokens(name):
 def test_cap_norm_by_hand(shape):
     """Section 3.2: each feature less its mean, over the larger of its deviation and 1."""
     scales = torch.tensor([0.1, 0.9, 1.1, 30.0]).view(4, *[1] * (len(shape) - 1))
-    layer, z = NORMS["cap"].module(shape), torch.randn(50, *shape) * scales + 3
+    layer, z = NORMS["cap_batch"].module(shape), torch.randn(50, *shape) * scales + 3
     wanted = torch.empty_like(z)
     for j in range(4):
         wanted[:, j] = (z[:, j] - z[:, j].mean()) / max(float(z[:, j].std(correction=0)), 1.0)
@@ -109,7 +109,7 @@ def test_cap_norm_by_hand(shape):
 
 @pytest.mark.parametrize("shape", [(4,), (4, 2, 3)])
 def test_cap_norm_is_exported_as_the_batch_norm_that_evaluates_alike(shape):
-    norm, z = NORMS["cap"], torch.randn(50, *shape) * 5
+    norm, z = NORMS["cap_batch"], torch.randn(50, *shape) * 5
     layer = norm.module(shape)
     for _ in range(3):
         layer(z)

@@ -85,7 +85,7 @@ def test_it_is_refused(name):
     change, said = REFUSED[name]
     network = model("batch" if "norm" in said or "layer" in name else "none")
     best = dagrow.propose(
-        network, functional.cross_entropy, data(), neurons=2, significance=0, shrinkage=0.01, completion="none"
+        network, functional.cross_entropy, data(), neurons=2, significance=0, shrinkage=0.01, fallback_method="none"
     ).best
     change(network)
     for use in (
@@ -123,7 +123,7 @@ def test_weights_made_in_inference_mode_are_refused():
         grown(network)
 
 
-@pytest.mark.parametrize("norm", ["batch", "cap"])
+@pytest.mark.parametrize("norm", ["batch", "cap_batch"])
 def test_a_last_batch_of_one_in_eval_mode(norm):
     grown(model(norm))
 

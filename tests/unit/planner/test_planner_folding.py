@@ -44,7 +44,7 @@ def model():
 
 
 @pytest.mark.parametrize("node", ["h", "k"])
-@pytest.mark.parametrize("insert", ["amplitude", "silent"])
+@pytest.mark.parametrize("insert", ["amplitude", "zero_fan_out_unscaled"])
 def test_the_neuron_that_was_explained_is_the_one_inserted(model, node, insert):
     x, y = samples()
     best = proposed(model, [(x, y)], nodes=[node]).best
@@ -58,7 +58,7 @@ def test_the_neuron_that_was_explained_is_the_one_inserted(model, node, insert):
     torch.testing.assert_close(chain.weights[layer][-1], why.fan_in[:-1], rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(chain.biases[layer][-1], why.fan_in[-1], rtol=1e-6, atol=1e-6)
     assert_same_function(grown(x), chain(x.double()))
-    if insert == "silent":
+    if insert == "zero_fan_out_unscaled":
         assert_same_function(grown(x), before)
         assert not chain.weights[layer + 1][:, -1].any()
     else:
@@ -150,7 +150,7 @@ def test_other_kinds_of_candidates_and_targets_are_refused(model):
 
 
 def test_it_completes_tiny_where_that_finds_nothing(model):
-    data, options = [samples()], {"completion": "folding", "significance": 1e9}
+    data, options = [samples()], {"fallback_method": "folding", "significance": 1e9}
     completed = dagrow.propose(model, functional.cross_entropy, data, **options).best
     assert completed.why.entry == proposed(model, data, **options).best.why.entry
     with pytest.raises(GrowthError, match="method 'folding' widens the layers of a chain"):

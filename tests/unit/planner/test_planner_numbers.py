@@ -104,7 +104,7 @@ def test_values_that_cannot_be_squared_reject_what_needs_their_square(scale):
     """Features of 1e22 overflow float32 when they are squared; the loss, in which they do not count, is finite."""
     model, (x, y) = dagrow.build(one_hidden("tanh"), seed=0), samples()
     x[:, 3] *= scale
-    plan = look(model, x, y, candidates=KINDS, keep=(8, 4))
+    plan = look(model, x, y, candidates=KINDS, max_solved=8, max_searched=4)
     check_every_insertion(model, plan, x)
     reasons = {candidate.rejected for candidate in plan.candidates}
     assert any("infinite or NaN" in reason for reason in reasons) == (scale >= 1e22)
@@ -117,7 +117,7 @@ def test_constant_features(activation, norm):
     model, (x, y) = dagrow.build(one_hidden(activation, norm), seed=0).eval(), samples()
     x[:, 0], x[:, 1] = 0.0, 5.0
     for mode in (True, False):
-        plan = look(model.train(mode), x, y, candidates=KINDS, keep=(8, 4))
+        plan = look(model.train(mode), x, y, candidates=KINDS, max_solved=8, max_searched=4)
         check_every_insertion(model, plan, x)
         assert plan.best is not None
         assert plan.best.gain > 0
@@ -157,7 +157,7 @@ def test_nothing_but_constants_finds_nothing_but_the_constant():
     """Only the shares of the classes can be learned, and not below the entropy of these shares: by updates at once."""
     model, (_, y) = dagrow.build(one_hidden(), seed=0), samples()
     x = torch.ones(120, 4)
-    plan = look(model, x, y, candidates=KINDS, keep=(8, 4))
+    plan = look(model, x, y, candidates=KINDS, max_solved=8, max_searched=4)
     check_every_insertion(model, plan, x)
     shares = torch.bincount(y) / len(y)
     most = plan.loss + float((shares * shares.log()).sum())
@@ -174,7 +174,7 @@ def test_nothing_but_constants_finds_nothing_but_the_constant():
 def test_empty_classes():
     model, (x, _) = dagrow.build(one_hidden(), seed=0), samples()
     for y in (torch.zeros(120, dtype=torch.long), (torch.arange(120) == 7).long() * 2):
-        check_every_insertion(model, look(model, x, y, candidates=KINDS, keep=(8, 4)), x)
+        check_every_insertion(model, look(model, x, y, candidates=KINDS, max_solved=8, max_searched=4), x)
 
 
 def test_a_dead_relu_comes_back_to_life():
@@ -197,7 +197,7 @@ def test_a_dead_output_gains_nothing_and_says_so():
     with torch.no_grad():
         model.get_submodule("y.from_h").weight.zero_()
         model.get_submodule("y.from_h").bias.fill_(-1)
-    plan = look(model, x, torch.ones(120, 1), mse_loss, candidates=KINDS[:4], keep=(8, 4))
+    plan = look(model, x, torch.ones(120, 1), mse_loss, candidates=KINDS[:4], max_solved=8, max_searched=4)
     assert plan.best is None
     assert all(candidate.rejected for candidate in plan.candidates)
 

@@ -18,9 +18,11 @@ FIELDS = {
     "edges": {"x -> h": "linear", "h -> y": "linear"}, "outputs": "y",
 }  # fmt: skip
 OTHER = {
-    "method": "random", "completion": "none", "noise": 0.5, "candidates": ("widen", "edge"), "where": "gain_per_mac",
+    "method": "random", "fallback_method": "none", "copy_noise": 0.5,
+    "candidates": ("widen", "edge"), "where": "gain_per_mac",
     "nodes": ("h",), "neurons": 7, "shrinkage": 0.3, "fan_out": "pointwise", "held_out": 0.4, "significance": 2.0,
-    "fill": False, "price": 0.1, "new_node": {"activation": "relu"}, "keep": (3, 2),
+    "keep_below_noise": False, "min_gain_per_parameter": 0.1, "new_node": {"activation": "relu"},
+    "max_solved": 3, "max_searched": 2,
 }  # fmt: skip
 
 
@@ -35,16 +37,16 @@ def test_the_defaults_are_those_of_a_run_file():
     assert {name: getattr(python, name) for name in ProposalSettings.model_fields} == {
         name: getattr(run, name) for name in ProposalSettings.model_fields
     }
-    assert (python.neurons, python.fill, python.noise, python.held_out) == (4, True, 0.01, 0.2)
+    assert (python.neurons, python.keep_below_noise, python.copy_noise, python.held_out) == (4, True, 0.01, 0.2)
 
 
 def test_a_run_file_hands_on_all_that_it_says():
     assert OTHER.keys() == ProposalSettings.model_fields.keys()
-    growth = GrowthSpec(**OTHER, budget=BudgetSpec(parameters=99, multiply_adds=77))
+    growth = GrowthSpec(**OTHER, budget=BudgetSpec(parameters=99, macs=77))
     options = ProposalOptions.of_run(growth, seed=5)
     for name in ProposalSettings.model_fields:
         assert getattr(options, name) == getattr(growth, name) != getattr(ProposalOptions(), name), name
-    assert (options.max_parameters, options.max_multiply_adds, options.seed) == (99, 77, 5)
+    assert (options.max_parameters, options.max_macs, options.seed) == (99, 77, 5)
 
 
 def test_options_and_keywords_ask_for_the_same():
@@ -73,9 +75,9 @@ def test_plain_and_other_numbers_are_the_same():
         ({"neuron": 3}, r"unknown option 'neuron' of a proposal \(did you mean 'neurons'\?\); allowed: method"),
         ({"neurons": 2.5}, r"neurons must be at least 1, not 2\.5"),
         ({"neurons": 10**6}, r"neurons: expected at most 100000, found 1000000"),
-        ({"price": float("inf")}, r"price is a number from 0, not inf"),
+        ({"min_gain_per_parameter": float("inf")}, r"min_gain_per_parameter is a number from 0, not inf"),
         ({"options": {"neurons": 3}}, r"options are given as ProposalOptions, not dict"),
-        ({"completion": "nome"}, r"unknown completion 'nome' \(did you mean 'none'\?\)"),
+        ({"fallback_method": "nome"}, r"unknown fallback method 'nome' \(did you mean 'none'\?\)"),
     ],
 )
 def test_what_is_not_allowed_is_told_in_one_sentence(fields, message):

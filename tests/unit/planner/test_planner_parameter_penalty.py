@@ -49,13 +49,13 @@ def test_what_has_no_price_stays():
 def test_a_price_that_is_none(tmp_path):
     (tmp_path / "run.yaml").write_text(RUN)
     network = dagrow.build(dagrow.load_run(tmp_path / "run.yaml").graph, seed=0)
-    with pytest.raises(dagrow.DagrowError, match="^price is a number from 0, not -1"):
-        dagrow.propose(network, torch.nn.functional.cross_entropy, [], price=-1.0)
+    with pytest.raises(dagrow.DagrowError, match="^min_gain_per_parameter is a number from 0, not -1"):
+        dagrow.propose(network, torch.nn.functional.cross_entropy, [], min_gain_per_parameter=-1.0)
 
 
 def test_growth_ends_when_nothing_is_worth_its_price(tmp_path):
     (tmp_path / "run.yaml").write_text(RUN)
-    result = dagrow.grow(dagrow.load_run(tmp_path / "run.yaml", ["growth.price=1000"]), write=False)
+    result = dagrow.grow(dagrow.load_run(tmp_path / "run.yaml", ["growth.min_gain_per_parameter=1000"]), write=False)
     steps = [event for event in result.events if event["event"] == "growth"]
     assert len(steps) == 2
     assert all("that its parameters cost" in step["plan"]["candidates"][0]["rejected"] for step in steps)

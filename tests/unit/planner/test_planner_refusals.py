@@ -44,10 +44,14 @@ WRONG = [
     ({"new_node": "relu"}, r"new_node: expected a mapping"),
     ({"new_node": 0}, r"new_node: expected a mapping"),
     *(
-        ({"keep": keep}, r"keep is two whole numbers from 1 \(.*\), not ")
-        for keep in ((0, 1), (4, -1), (4,), 5, (2.5, 1))
+        ({name: value}, f"{name} is a whole number from 1, not {value}")
+        for name in ("max_solved", "max_searched")
+        for value in (0, -1, 2.5)
     ),
-    *(({"removal": value}, r"removal is a number from 0, not ") for value in (-0.1, float("nan"), float("inf"))),
+    *(
+        ({"prune_tolerance": value}, r"prune_tolerance is a number from 0, not ")
+        for value in (-0.1, float("nan"), float("inf"))
+    ),
     ({"significance": -1.0}, r"significance is a number from 0, not -1.0"),
     ({"nodes": ["hh"]}, r"there is no node 'hh' \(did you mean 'h'\?\); nodes: h, k, y"),
     ({"nodes": ["h"], "candidates": ["remove"]}, r"'h' cannot grow: its children feed one another"),
@@ -141,7 +145,7 @@ def test_why_there_can_be_no_node_and_no_layer():
 
 def test_what_cannot_be_removed_says_why():
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
-    plan = propose(plain(), functional.mse_loss, [(x, x[:, :2])], candidates=["remove"], shrinkage=0, removal=0)
+    plan = propose(plain(), functional.mse_loss, [(x, x[:, :2])], candidates=["remove"], shrinkage=0, prune_tolerance=0)
     assert plan.candidates
     for candidate in plan.candidates:
         assert candidate.rejected.startswith("the loss would rise by ") or candidate.gain >= 0

@@ -59,10 +59,10 @@ def places(candidates, where, turn=0):
     ("where", "expected"),
     [
         ("gain", "bw cw aw dw"),
-        ("eigenvalue", "aw bw cw dw"),
+        ("singular_value", "aw bw cw dw"),
         ("gain_per_parameter", "cw aw bw dw"),
         ("gain_per_mac", "bw aw cw dw"),
-        ("naive", "aw bw cw dw"),
+        ("round_robin", "aw bw cw dw"),
         ("smallest_gain", "aw cw bw dw"),
     ],
 )
@@ -75,18 +75,18 @@ def test_strategies(where, expected):
     [(0, "aw bw cw"), (1, "bw cw aw"), (2, "cw aw bw"), (3, "aw bw cw"), (7, "bw cw aw")],
 )
 def test_naive_takes_turns_over_the_places_that_there_are(turn, expected):
-    assert places([A, B, C], "naive", turn) == expected
+    assert places([A, B, C], "round_robin", turn) == expected
 
 
 def test_naive_turns_skip_places_without_candidates():
-    assert places([A, C], "naive", 1) == "cw aw"
+    assert places([A, C], "round_robin", 1) == "cw aw"
 
 
 def test_held_out_gains_decide_where_there_are_any():
     assert places([candidate("a", 0.9, held=0.1), candidate("b", 0.2, held=0.15)], "gain") == "bw aw"
 
 
-BY_VALUE = [where for where in WHERE if where not in ("naive", "random")]
+BY_VALUE = [where for where in WHERE if where not in ("round_robin", "random")]
 
 
 @pytest.mark.parametrize("where", BY_VALUE)
@@ -133,7 +133,7 @@ def test_unknown_strategies():
         find_where("gains")
     assert str(caught.value) == (
         "unknown strategy 'gains' (did you mean 'gain'?); "
-        "allowed: naive, eigenvalue, gain, gain_per_parameter, gain_per_mac, smallest_gain, random"
+        "allowed: round_robin, singular_value, gain, gain_per_parameter, gain_per_mac, smallest_gain, random"
     )
 
 
@@ -164,8 +164,8 @@ def test_the_table():
 
 
 def test_plans_without_anything():
-    assert str(Plan((), 0.5, None, 3, "naive")) == "loss 0.5 on 3 samples; best by naive\nno candidates"
-    assert Plan((), 0.5, None, 3, "naive").best is None
+    assert str(Plan((), 0.5, None, 3, "round_robin")) == "loss 0.5 on 3 samples; best by round_robin\nno candidates"
+    assert Plan((), 0.5, None, 3, "round_robin").best is None
     assert Plan((D,), 0.5, None, 3, "gain").best is None
 
 
@@ -177,7 +177,7 @@ def test_what_changes_nothing_is_ranked_by_its_scores_behind_what_gains(where):
 
 
 def test_in_turn_what_changes_nothing_has_its_turn():
-    assert ranked([C, STILL], "naive", ORDER, 0) == (STILL, C)
+    assert ranked([C, STILL], "round_robin", ORDER, 0) == (STILL, C)
 
 
 def test_what_changes_nothing_and_scores_alike_takes_turns():

@@ -64,8 +64,8 @@ def test_what_is_registered_is_taken_by_specs_and_named_by_the_schema():
     NORMS.add("mine", NORMS["batch"])
     ACTIVATIONS.add("mine", Activation("mine", lambda z: z, lambda: None, ""))
     SCHEDULERS.add("mine", Scheduler(SCHEDULERS["step"].kind))
-    growth = GrowthSpec(where="mine", method="mine", completion="mine", schedule="mine", new_node={"norm": "mine"})
-    assert growth.where == growth.completion == "mine"
+    growth = GrowthSpec(where="mine", method="mine", fallback_method="mine", schedule="mine", new_node={"norm": "mine"})
+    assert growth.where == growth.fallback_method == "mine"
     assert NodeSpec(norm="mine", activation="mine").norm == "mine"
     assert SchedulerSpec(name="mine", step_size=3).options == {"step_size": 3}
     parts = run_schema()["$defs"]
@@ -73,14 +73,18 @@ def test_what_is_registered_is_taken_by_specs_and_named_by_the_schema():
     assert found == {"GrowthSpec", "NodeSpec", "NewNodeSpec", "SchedulerSpec"}
 
 
-def test_a_tryout_follows_what_goes_by_gain():
+def test_a_trial_training_follows_what_goes_by_gain():
     register_selection("mine", WHERE["gain"])
-    assert GrowthSpec(where="mine", tryout={}).where == "mine"
-    message = "'tryout' chooses by what was gained: 'where' must be gain, gain_per_parameter, gain_per_mac, mine"
-    assert refused(GrowthSpec, where="naive", tryout={})[1] == f"Value error, {message}"
+    assert GrowthSpec(where="mine", trial_training={}).where == "mine"
+    message = (
+        "'trial_training' chooses by what was gained: 'where' must be gain, gain_per_parameter, gain_per_mac, mine"
+    )
+    assert refused(GrowthSpec, where="round_robin", trial_training={})[1] == f"Value error, {message}"
 
 
 def test_completions_are_the_methods_of_the_moment():
     register_method("mine", METHODS["random"])
-    assert refused(GrowthSpec, completion="tiny")[1].startswith("unknown completion 'tiny'; allowed: none, nonlinear, ")
-    assert refused(GrowthSpec, completion="mined")[1].endswith(", random_zero_fan_out, mine")
+    assert refused(GrowthSpec, fallback_method="tiny")[1].startswith(
+        "unknown fallback method 'tiny'; allowed: none, nonlinear, "
+    )
+    assert refused(GrowthSpec, fallback_method="mined")[1].endswith(", random_zero_fan_out, mine")

@@ -14,7 +14,7 @@ GRAPH = {
     "outputs": ["y"],
 }
 TIMED = {"epochs_between_growth": 1}
-SEARCHED = {"completion": "nonlinear"}
+SEARCHED = {"fallback_method": "nonlinear"}
 STILL = {"epochs_between_growth": 0, "final_epochs": 0}
 
 
@@ -29,18 +29,22 @@ def told(training=TIMED, growth=(), norm="none"):
     [
         (
             "nothing is trained",
-            {"training": STILL, "growth": {"fill": True}},
-            {"training": STILL, "growth": {"fill": False}},
+            {"training": STILL, "growth": {"keep_below_noise": True}},
+            {"training": STILL, "growth": {"keep_below_noise": False}},
         ),
-        ("training follows", {"growth": {"fill": False}}, {}),
-        ("never falls", {}, {"training": {**TIMED, "average": 0.999}}),
+        ("training follows", {"growth": {"keep_below_noise": False}}, {}),
+        ("never falls", {}, {"training": {**TIMED, "ema_decay": 0.999}}),
         ("never falls", {}, {"training": {**TIMED, "scheduler": {"name": "cosine", "T_max": 10}}}),
         ("never falls", {}, {"training": {}}),
-        ("only widen", {"growth": SEARCHED}, {"growth": {"completion": "none"}}),
+        ("only widen", {"growth": SEARCHED}, {"growth": {"fallback_method": "none"}}),
         ("only widen", {"growth": SEARCHED}, {"growth": {**SEARCHED, "candidates": ["widen", "node"]}}),
         ("only widen", {"growth": SEARCHED}, {"training": STILL, "growth": SEARCHED}),
         ("batch norm", {"norm": "batch", "growth": {"method": "tiny"}}, {"growth": {"method": "tiny"}}),
-        ("places share", {"growth": {"method": "firefly"}}, {"growth": {"method": "firefly", "in_a_row": 4}}),
+        (
+            "places share",
+            {"growth": {"method": "firefly"}},
+            {"growth": {"method": "firefly", "insertions_per_step": 4}},
+        ),
         ("places share", {"growth": {"method": "firefly"}}, {}),
     ],
 )

@@ -8,10 +8,10 @@ import re
 import numpy as np
 import pytest
 import torch
-from checkpoint_cases import CPU, checkpoint_of, continued, put, task_of, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load
+from zoo.checkpoints import CPU, checkpoint_of, continued, put, task_of, trained
 
 from dagrow.data import fingerprint
 from dagrow.errors import RunError

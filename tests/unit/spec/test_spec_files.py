@@ -178,7 +178,7 @@ run_sections = st.fixed_dictionaries(
         | st.sampled_from(["1e3", "12", "true", "null", "0x1", "1.", "2020-01-01"]),
         "data": st.one_of(
             st.fixed_dictionaries(
-                {"dataset": st.sampled_from(list(DATASETS))}, optional={"test_share": st.floats(0.01, 0.99)}
+                {"dataset": st.sampled_from(list(DATASETS))}, optional={"test_fraction": st.floats(0.01, 0.99)}
             ),
             st.builds(lambda column: {"csv": "/a/b.csv", "target": column}, st.text(max_size=9)),
         ),
@@ -243,7 +243,7 @@ def test_text_of_a_run_has_every_default(sample):
     text = dump_run(run)
     assert "  optimizer: {name: sgd, lr: 0.1, momentum: 0.9}\n" in text
     assert "  budget: {parameters: 20000, steps: 20}\n" in text
-    for field in ("test_share: 0.2", "epochs_between_growth: 1", "held_out: 0.2", "fan_out: full", "seed: 0"):
+    for field in ("test_fraction: 0.2", "epochs_between_growth: 1", "held_out: 0.2", "fan_out: full", "seed: 0"):
         assert field in text
     assert text.startswith("version: 1\nname: digits\ngraph:\n")
 
@@ -302,7 +302,7 @@ def test_overrides(sample):
     [
         (
             "growth.budgett.steps=3",
-            "unknown field 'budgett' (did you mean 'budget'?); allowed: method, completion",
+            "unknown field 'budgett' (did you mean 'budget'?); allowed: method, fallback_method",
         ),
         ("growth.budget.stepps=3", "unknown field 'stepps' (did you mean 'steps'?); allowed: parameters"),
         ("growth.budget.steps=many", "expected a whole number, found 'many'"),
@@ -368,9 +368,9 @@ def test_a_source_on_the_command_line_replaces_the_others(sample):
     assert (data.source.name, Path(data.source.path).name) == ("npz", "x.npz")
     data = read_run(sample, ["data.npz=x.npz", "data.dataset=null"])[0].data
     assert (data.source.name, Path(data.source.path).name) == ("npz", "x.npz")
-    sample.write_text(SAMPLE.replace("{dataset: digits}", "{csv: a.csv, target: t, test_share: 0.5}"))
+    sample.write_text(SAMPLE.replace("{dataset: digits}", "{csv: a.csv, target: t, test_fraction: 0.5}"))
     data = read_run(sample, ["data.dataset=wine"])[0].data
-    assert data == DataSpec(dataset="wine", test_share=0.5)
+    assert data == DataSpec(dataset="wine", test_fraction=0.5)
     assert read_run(sample, ["data.csv=b.csv"])[0].data.source.target == "t"
     assert read_run(sample, ["data.target=u", "data.csv=b.csv"])[0].data.source.target == "u"
     sample.write_text(SAMPLE.replace("data: ", "# "))

@@ -245,7 +245,7 @@ NODE_FIELDS = "size, merge, norm, activation, pool, flatten, dropout"
             "where: gainn",
             19,
             "growth.where",
-            "unknown strategy 'gainn' (did you mean 'gain'?); allowed: naive, eigenvalue, gain",
+            "unknown strategy 'gainn' (did you mean 'gain'?); allowed: round_robin, singular_value, gain",
         ),
         ("lr: 0.1", "lr: 0", 16, "training.optimizer.lr", "expected more than 0.0, found 0"),
         ("lr: 0.1", "lr: fast", 16, "training.optimizer.lr", "expected a number, found 'fast'"),
@@ -334,7 +334,7 @@ def test_text_of_the_error(tmp_path):
         read_run(file)
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"{file}:8: graph / nodes / h / actvation: unknown field 'actvation' (did you mean")
-    assert second.startswith(f"{file}:19: growth / where: unknown strategy 'best'; allowed: naive")
+    assert second.startswith(f"{file}:19: growth / where: unknown strategy 'best'; allowed: round_robin")
 
 
 def test_long_values_and_long_lists_of_problems_are_cut(tmp_path):

@@ -98,7 +98,7 @@ def test_plans_of_weighted_losses_do_not_depend_on_batches(name, held_out):
     plans = []
     for size in (240, 50, 7, 2):
         data = [(x[i : i + size], y[i : i + size]) for i in range(0, 240, size)]
-        options = {"neurons": 2, "shrinkage": 0.01, "significance": 0, "held_out": held_out, "completion": "none"}
+        options = {"neurons": 2, "shrinkage": 0.01, "significance": 0, "held_out": held_out, "fallback_method": "none"}
         plans.append(dagrow.propose(model, loss, data, **options))
     first = plans[0]
     for plan in plans[1:]:

@@ -13,7 +13,7 @@ import dagrow
 from dagrow.errors import DagrowError
 from dagrow.journal.events import LINE
 from dagrow.spec import RunSpec
-from dagrow.training.annealing_phases import Phase, RewindState
+from dagrow.training.annealing_phases import AnnealState, Phase
 from dagrow.training.snapshot import network_parts, restored_network
 from dagrow.training.state import RunState
 
@@ -24,7 +24,7 @@ def run(**training: Any) -> RunSpec:
         {
             "graph": {
                 "inputs": {"x": {"shape": [4]}},
-                "nodes": {"h": {"size": 3, "norm": "cap", "activation": "relu"}, "y": {"size": 3}},
+                "nodes": {"h": {"size": 3, "norm": "cap_batch", "activation": "relu"}, "y": {"size": 3}},
                 "edges": {"x -> h": edge, "h -> y": edge},
                 "outputs": ["y"],
             },
@@ -34,24 +34,24 @@ def run(**training: Any) -> RunSpec:
                 "penalty": {"strength": 0.01},
                 "batch_size": 30,
                 "final_epochs": 60,
-                "rewind": {"patience": 3, "late_patience": 2, "held_out": 0.25},
+                "anneal": {"patience": 3, "late_patience": 2, "held_out": 0.25},
                 **training,
             },
-            "growth": {"units": {"rate": 1}, "budget": {"steps": 0}},
+            "growth": {"continuous_growth": {"rate": 1}, "budget": {"steps": 0}},
         }
     )
 
 
 def test_a_run_begins_in_the_first_phase_that_has_something_to_do():
-    assert RewindState.at_start(run()).phase is Phase.GROW
-    alone = run().model_copy(update={"growth": run().growth.model_copy(update={"units": None})})
-    assert RewindState.at_start(alone).phase is Phase.SETTLE
+    assert AnnealState.at_start(run()).phase is Phase.GROW
+    alone = run().model_copy(update={"growth": run().growth.model_copy(update={"continuous_growth": None})})
+    assert AnnealState.at_start(alone).phase is Phase.SETTLE
     free = alone.model_copy(update={"training": alone.training.model_copy(update={"penalty": None})})
-    assert RewindState.at_start(free).phase is Phase.FREE
+    assert AnnealState.at_start(free).phase is Phase.FREE
 
 
 def test_phases_and_their_steps():
-    state = RewindState(Phase.GROW)
+    state = AnnealState(Phase.GROW)
     assert state.adding
     assert state.note(0.5, 0)
     assert not state.note(0.6, 4)
@@ -81,7 +81,7 @@ def test_phases_and_their_steps():
 
 def test_rounds_end_where_steps_are_too_small_to_matter():
     """Though the error goes on changing, as it does by the running averages of a norm."""
-    state = RewindState(Phase.ANNEAL, best=0.5, kept_error=0.5, moved=True)
+    state = AnnealState(Phase.ANNEAL, best=0.5, kept_error=0.5, moved=True)
     rounds = 0
     while state.next_phase(4.0):
         rounds += 1
@@ -126,7 +126,7 @@ def test_what_is_kept_is_made_anew():
 
 def test_a_share_that_leaves_nothing_is_refused():
     with pytest.raises(DagrowError, match="held_out keeps 0 of 120 training samples back"):
-        dagrow.grow(run(rewind={"held_out": 0.001}), write=False)
+        dagrow.grow(run(anneal={"held_out": 0.001}), write=False)
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path):

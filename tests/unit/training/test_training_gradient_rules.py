@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from checkpoint_cases import GRAPH
 from torch.nn import functional
+from zoo.checkpoints import GRAPH
 
 import dagrow
 from dagrow.distributed import Processes
@@ -96,7 +96,7 @@ def test_decisions_of_growth_are_in_full_precision():
     """A run without training decides the same with and without autocast."""
     samples = (X.float(), Y)
     training = {"epochs_between_growth": 0, "final_epochs": 0}
-    growth = {"budget": {"steps": 1}, "completion": "none", "neurons": 1}
+    growth = {"budget": {"steps": 1}, "fallback_method": "none", "neurons": 1}
     options = {"train": samples, "growth": growth, "write": False}
     plain, cast = (
         dagrow.grow(PLAIN, training={**training, "precision": precision}, **options)
@@ -115,7 +115,7 @@ def test_a_run_with_them_learns_grows_and_is_resumed_to_the_same_bits(tmp_path, 
 
     samples = (X.float(), Y)
     own = {"batch_size": 8, "epochs_between_growth": 2, "final_epochs": 2, "optimizer": {"lr": 0.05}, **training}
-    growth = {"budget": {"steps": 1}, "completion": "none", "neurons": 1}
+    growth = {"budget": {"steps": 1}, "fallback_method": "none", "neurons": 1}
     options = {"train": samples, "test": samples, "training": own, "growth": growth}
     whole = dagrow.grow(PLAIN, **options, write=False)
     with pytest.raises(dagrow.CallbackError):

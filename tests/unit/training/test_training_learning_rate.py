@@ -109,7 +109,7 @@ def test_the_rate_of_a_run_that_grows(monkeypatch, name):
 def test_a_run_with_an_average_ends_with_it():
     """The average by hand, over the weights after every gradient step; the network is not disturbed by it."""
     many = {"batch_size": 16, "final_epochs": 6}
-    spec, plain = run(average=0.8, **many), run(**many)
+    spec, plain = run(ema_decay=0.8, **many), run(**many)
     steps, states = [], []
     original = WeightEMA.after_step
 
@@ -142,16 +142,16 @@ def test_a_run_with_an_average_ends_with_it():
 def test_an_average_follows_units_that_come_and_go_and_a_run_that_rewinds():
     """The end is the average, of the size of the network; the journal holds the events."""
     spec = run(
-        average=0.5,
+        ema_decay=0.5,
         penalty={"strength": 0.5},
-        rewind={"patience": 2, "late_patience": 1},
+        anneal={"patience": 2, "late_patience": 1},
         final_epochs=12,
         batch_size=16,
         optimizer={"name": "adarad", "lr": 0.05, "radial_lr": 0.1},
     )
     entries = spec.model_dump(mode="json")
     entries["graph"]["nodes"]["h"].update(activation="relu", size=6)
-    entries["growth"].update(units={}, budget={"steps": 0})
+    entries["growth"].update(continuous_growth={}, budget={"steps": 0})
     result = dagrow.grow(RunSpec.model_validate(entries), write=False)
     for event in result.events:
         LINE.validate_python(json.loads(json.dumps(event)))
@@ -163,12 +163,12 @@ def test_an_average_follows_units_that_come_and_go_and_a_run_that_rewinds():
 
 def test_scheduler_and_rewind_exclude_each_other():
     with pytest.raises(ValidationError, match="both set the learning rate"):
-        run(scheduler={"name": "exponential", "gamma": 0.9}, rewind={})
+        run(scheduler={"name": "exponential", "gamma": 0.9}, anneal={})
 
 
 @pytest.mark.parametrize("name", ["multi_step", "plateau"])
 def test_a_checkpoint_keeps_scheduler_and_average(tmp_path, name):
-    spec = run(scheduler={"name": name, **OPTIONS[name]}, average=0.8)
+    spec = run(scheduler={"name": name, **OPTIONS[name]}, ema_decay=0.8)
     state = RunState.fresh(spec, torch.device("cpu"))
     for epoch in range(2):
         state.network(torch.ones(2, 4)).square().sum().backward()

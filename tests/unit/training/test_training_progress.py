@@ -17,7 +17,7 @@ GRAPH = {
 
 def run_of(between: int, final: int, steps: int, patience: int, row: int = 1) -> RunSpec:
     training = {"epochs_between_growth": between, "final_epochs": final}
-    growth = {"patience": patience, "in_a_row": row, "budget": {"steps": steps}}
+    growth = {"patience": patience, "insertions_per_step": row, "budget": {"steps": steps}}
     return RunSpec.model_validate({"graph": GRAPH, "training": training, "growth": growth})
 
 
@@ -29,7 +29,7 @@ def double_loop(run: RunSpec, gains: list[bool]) -> list[Unit]:
         if row == 0:
             found += [Unit.EPOCH] * run.training.epochs_between_growth
         found.append(Unit.GROWTH)
-        row = (row + 1) % run.growth.in_a_row if gains[step] else 0
+        row = (row + 1) % run.growth.insertions_per_step if gains[step] else 0
         dry = 0 if gains[step] else dry + 1
         if dry and (dry >= run.growth.patience or run.training.epochs_between_growth == 0):
             break

@@ -54,8 +54,15 @@ def test_where_training_gets_no_further():
 
 def test_where_the_loss_on_validation_samples_falls_no_further():
     """Recomputed from the journal: growth follows the first score that is not below the lowest since growth."""
-    training = {"validation": 0.3, "optimizer": {"name": "adam", "lr": 0.05}, "batch_size": 16, "final_epochs": 0}
-    spec = run(training, schedule="validation", plateau=0, insert="silent", budget={"steps": 3}, patience=9)
+    training = {
+        "validation_fraction": 0.3,
+        "optimizer": {"name": "adam", "lr": 0.05},
+        "batch_size": 16,
+        "final_epochs": 0,
+    }
+    spec = run(
+        training, schedule="validation", plateau=0, insert="zero_fan_out_unscaled", budget={"steps": 3}, patience=9
+    )
     lowest, falls, found = float("inf"), True, []
     for event in dagrow.grow(spec, write=False).events:
         if event["event"] == "growth":
@@ -69,23 +76,23 @@ def test_where_the_loss_on_validation_samples_falls_no_further():
 
 def test_all_places_in_a_row_or_one_at_a_time():
     training = {"epochs_between_growth": 1, "final_epochs": 0}
-    assert units(run(training, scope="all", budget={"steps": 6}), places=3) == "tgggtggg"
-    assert units(run(training, scope="in_turn"), places=3) == "tgtgtg"
+    assert units(run(training, scope="every_node", budget={"steps": 6}), places=3) == "tgggtggg"
+    assert units(run(training, scope="round_robin"), places=3) == "tgtgtg"
 
 
 def test_several_steps_in_a_row():
     training = {"epochs_between_growth": 1, "final_epochs": 0}
-    row = {"in_a_row": 2, "budget": {"steps": 8}}
+    row = {"insertions_per_step": 2, "budget": {"steps": 8}}
     assert units(run(training, **row)) == "tggtggtggtgg"
-    assert units(run(training, scope="in_turn", **row), places=3) == "tggtggtggtgg"
-    assert units(run(training, scope="all", **row), places=3) == "tggggggtgg"
+    assert units(run(training, scope="round_robin", **row), places=3) == "tggtggtggtgg"
+    assert units(run(training, scope="every_node", **row), places=3) == "tggggggtgg"
     # What found nothing about all places would find nothing again, and ends its row.
     assert units(run(training, patience=2, **row), gained=False) == "tgtg"
 
 
 def test_firefly_gives_its_neurons_to_several_places():
     training = {"epochs_between_growth": 1, "final_epochs": 0, "optimizer": {"name": "adam", "lr": 0.01}}
-    spec = run(training, method="firefly", neurons=1, in_a_row=6, budget={"steps": 6}, significance=0)
+    spec = run(training, method="firefly", neurons=1, insertions_per_step=6, budget={"steps": 6}, significance=0)
     spec = spec.model_copy(update={"seed": 1})
     events = [event for event in dagrow.grow(spec, write=False).events if event["event"] in ("epoch", "growth")]
     assert [event["event"] for event in events] == ["epoch"] + ["growth"] * 6
@@ -101,9 +108,9 @@ def test_patience_counts_rounds():
     training = {"epochs_between_growth": 1, "final_epochs": 0}
     many = {"patience": 2, "budget": {"steps": 50}}
     assert units(run(training, **many), gained=False) == "tgtg"
-    assert units(run(training, scope="in_turn", **many), places=3, gained=False) == "tg" * 6
+    assert units(run(training, scope="round_robin", **many), places=3, gained=False) == "tg" * 6
     still = {"epochs_between_growth": 0, "final_epochs": 0}
-    assert units(run(still, scope="all", **many), places=3, gained=False) == "ggg"
+    assert units(run(still, scope="every_node", **many), places=3, gained=False) == "ggg"
 
 
 def test_tables_and_fields_agree():
@@ -112,7 +119,9 @@ def test_tables_and_fields_agree():
             assert getattr(run({"epochs_between_growth": 1}, **{name: value}).growth, name) == value
 
 
-@pytest.mark.parametrize(("scope", "expected"), [("in_turn", ["h1", "h2", "h1", "h2"]), ("all", ["h1", "h2"] * 2)])
+@pytest.mark.parametrize(
+    ("scope", "expected"), [("round_robin", ["h1", "h2", "h1", "h2"]), ("every_node", ["h1", "h2"] * 2)]
+)
 def test_places_take_turns(scope, expected):
     growth = {"neurons": 1, "shrinkage": 0, "held_out": 0, "significance": 0, "method": "random"}
     spec = run({"final_epochs": 0}, scope=scope, budget={"steps": 4}, patience=9, **growth)
@@ -147,14 +156,14 @@ def test_passes_stay_whole_where_units_come():
     """Their rates are by passes."""
     short = {"epochs_between_growth": 1, "steps_between_growth": 1, "batch_size": 50}
     assert gradient_steps(run(short), Progress(), 3) == 1
-    assert gradient_steps(run(short, units={}), Progress(), 3) == 3
+    assert gradient_steps(run(short, continuous_growth={}), Progress(), 3) == 3
 
 
 def test_batches_grow_with_the_root_of_the_parameters():
     sizes = [2, 5, 9, 17]
     graphs = [{**GRAPH, "nodes": {**GRAPH["nodes"], "h1": {"size": size, "activation": "relu"}}} for size in sizes]
     dags = [Dag.of(RunSpec(graph=graph, data={"dataset": "iris"}).graph) for graph in graphs]
-    spec, still = run({"batch_size": 32, "batch_size_grows": True}), run({"batch_size": 32})
+    spec, still = run({"batch_size": 32, "scale_batch_size": True}), run({"batch_size": 32})
     batch = 32.0
     for before, after in itertools.pairwise(dags):
         batch *= (cost(after).parameters / cost(before).parameters) ** 0.5

@@ -18,7 +18,7 @@ graph:
   edges: {x -> h: linear, h -> y: linear}
   outputs: [y]
 data: {dataset: wine, standardize: true}
-training: {final_epochs: 4, batch_size: 20, validation: 0.25, optimizer: {name: sgd, lr: 0.2}}
+training: {final_epochs: 4, batch_size: 20, validation_fraction: 0.25, optimizer: {name: sgd, lr: 0.2}}
 growth: {neurons: 2, shrinkage: 1, budget: {steps: 2}}
 """
 
@@ -36,7 +36,7 @@ def keys(event):
     return (1 - event["score"]["accuracy"], event["score"]["loss"])
 
 
-@pytest.mark.parametrize("settings", [(), ("training.average=0.5",), ("training.optimizer.lr=2",)])
+@pytest.mark.parametrize("settings", [(), ("training.ema_decay=0.5",), ("training.optimizer.lr=2",)])
 def test_the_best_is_handed_back(tmp_path, settings):
     run = run_of(tmp_path, *settings)
     result = dagrow.grow(run, out=tmp_path / "out")
@@ -65,7 +65,8 @@ def test_one_that_got_worse_is_not_handed_back(tmp_path):
     """A learning rate that ruins the network in the last passes."""
     ruin = ("training.optimizer.lr=0.1", "training.scheduler={name: multi_step, milestones: [3], gamma: 100}")
     best, last = (
-        dagrow.grow(run_of(tmp_path, *ruin, f"training.validation={share}"), write=False) for share in ("0.25", "null")
+        dagrow.grow(run_of(tmp_path, *ruin, f"training.validation_fraction={share}"), write=False)
+        for share in ("0.25", "null")
     )
     assert best.test.loss < 0.5 < last.test.loss
     told = [event for event in validated(best.events) if event["best"]]
@@ -104,7 +105,7 @@ def test_fewer_errors_first_then_the_lower_loss(tmp_path):
 
 
 def test_what_cannot_be_is_refused(tmp_path):
-    with pytest.raises(DagrowError, match="training.validation keeps 0 of 142 training samples back"):
-        dagrow.grow(run_of(tmp_path, "training.validation=0.001"), write=False)
-    with pytest.raises(DagrowError, match="leave 'validation' out"):
-        run_of(tmp_path, "training.rewind={}")
+    with pytest.raises(DagrowError, match="training.validation_fraction keeps 0 of 142 training samples back"):
+        dagrow.grow(run_of(tmp_path, "training.validation_fraction=0.001"), write=False)
+    with pytest.raises(DagrowError, match="leave 'validation_fraction' out"):
+        run_of(tmp_path, "training.anneal={}")
