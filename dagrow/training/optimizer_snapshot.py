@@ -60,7 +60,8 @@ def check_step(optimizer: torch.optim.Optimizer) -> None:
     """Takes one step without gradient with a copy: a state that no step made shows here, and not while training.
 
     Raises:
-        AttributeError, KeyError, RuntimeError, TypeError, ValueError: if the state is none of such an optimizer.
+        AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError: if the state is none of such an
+            optimizer, or its options cannot be on this device.
     """
     trial = copy.deepcopy(optimizer)
     for group in trial.param_groups:

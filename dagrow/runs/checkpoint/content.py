@@ -29,7 +29,9 @@ from dagrow.training.state import RunState
 from dagrow.training.targets import TargetUnits
 from dagrow.training.validation import Best
 
-_NO_CHECKPOINT = (DagrowError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_NO_CHECKPOINT = (
+    DagrowError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 """What comes of data that pretend to be a checkpoint."""
 
 _RENAMED = {

@@ -214,6 +214,7 @@ def moments_longer(content, tensors):
         put_in({"=": "tuple", "value": [3, 4, 5]}, "parts", "random", "python"),
         put_in(5, "parts", "random", "torch"),
         put_in("x", "parts", "generators", "order"),
+        put_in(True, "parts", "optimizer", "groups", 0, "capturable"),
         shorter,
         of_another_type,
         moments_longer,
