@@ -28,12 +28,12 @@ class EdgeWeight(NamedTuple):
     def read(cls, state: Mapping[str, Tensor], op: Op, edge: EdgeId) -> EdgeWeight:
         """Of an edge with that op, from the state of its network."""
         layer = edge_module(edge)
-        return cls(op.unstored(state[f"{layer}.weight"]), state.get(f"{layer}.bias"))
+        return cls(op.from_layer_layout(state[f"{layer}.weight"]), state.get(f"{layer}.bias"))
 
     def entries(self, op: Op, edge: EdgeId) -> dict[str, Tensor]:
         """The tensors of the edge's layer, as it keeps them, by their keys in the network's state."""
         layer = edge_module(edge)
-        weight = {f"{layer}.weight": op.stored(self.weight)}
+        weight = {f"{layer}.weight": op.to_layer_layout(self.weight)}
         return weight if self.bias is None else {**weight, f"{layer}.bias": self.bias}
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> EdgeWeight:

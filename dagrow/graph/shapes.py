@@ -94,7 +94,7 @@ def _written_sizes(
     weighted = [edge for edge in edges if ops[edge].parametrised]
     if node.merge == "sum":
         for edge in weighted:
-            if ops[edge].written is not None and ops[edge].written != node.size:
+            if ops[edge].out_features is not None and ops[edge].out_features != node.size:
                 raise _Misfit(
                     ("graph", "edges", str(edge), "size"),
                     f"'size' is for edges into a concat node; '{name}' is a sum, its edges write the node's size",
@@ -104,8 +104,8 @@ def _written_sizes(
                 ("graph", "nodes", name), "field 'size' is missing: it says how many features the edges write"
             )
         return {edge: node.size if ops[edge].parametrised else None for edge in edges}
-    sizes: dict[EdgeId, int | None] = {edge: ops[edge].written for edge in edges}
-    open_edges = [edge for edge in weighted if ops[edge].written is None]
+    sizes: dict[EdgeId, int | None] = {edge: ops[edge].out_features for edge in edges}
+    open_edges = [edge for edge in weighted if ops[edge].out_features is None]
     if not open_edges:
         return sizes
     if node.size is None:

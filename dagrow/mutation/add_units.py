@@ -53,7 +53,7 @@ def add_units(
     for edge in edges:
         op, source = dag.op(edge), dag.output(edge.source)
         rows = torch.randn(count, op.feature_count(source), generator=draw) / width**0.5
-        fan_in[edge] = EdgeWeight(op.weight(rows, source), torch.zeros(count) if op.has_bias else None)
+        fan_in[edge] = EdgeWeight(op.rows_to_weight(rows, source), torch.zeros(count) if op.has_bias else None)
     fan_out: dict[EdgeId, Tensor] = {}
     statistics = {node: (torch.zeros(count), torch.ones(count))}
     for reading in place.readings:

@@ -34,7 +34,7 @@ def widened_spec(dag: Dag, node: str, count: int) -> GraphSpec:
             if dag.node(name).merge == "concat" and op.parametrised:
                 slot = dag.slots(name)[edge]
                 edges[edge] = op.model_copy(update={"size": slot.stop - slot.start})
-            elif op.written is not None:
+            elif op.out_features is not None:
                 edges[edge] = op.model_copy(update={"size": sizes[name]})
     return spec.model_copy(update={"nodes": spec.nodes.replacing(nodes), "edges": spec.edges.replacing(edges)})
 
@@ -65,7 +65,9 @@ def widen_edits(state: dict[str, Tensor], dag: Dag, features: NewFeatures) -> li
             raise GrowthError(f"the change brings {block.shape[1]} columns for {reading.edge}, {needed} are needed")
         layer, op = edge_module(reading.edge), dag.op(reading.edge)
         edits.append(
-            _inserted(state, f"{layer}.weight", op.weight_axes[1], read.start + at * read.width, op.stored(block))
+            _inserted(
+                state, f"{layer}.weight", op.weight_axes[1], read.start + at * read.width, op.to_layer_layout(block)
+            )
         )
         for index, name in enumerate(reading.through):
             if name not in seen:

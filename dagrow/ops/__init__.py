@@ -1,8 +1,10 @@
 """Edge ops and the parts of a node: one file each, all that dagrow knows about it."""
 
+import warnings
+
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.activation import ACTIVATIONS, Activation
-from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
+from dagrow.ops.base import FanOutLayout, Op, ShapeError, weighted_dots
 from dagrow.ops.norm import NORMS
 from dagrow.ops.norm_base import Norm
 from dagrow.ops.pool import POOLS, Pool
@@ -13,10 +15,10 @@ __all__ = [
     "NORMS",
     "POOLS",
     "Activation",
+    "FanOutLayout",
     "Norm",
     "Op",
     "Pool",
-    "Reads",
     "Shape",
     "ShapeError",
     "TensorLayout",
@@ -26,3 +28,11 @@ __all__ = [
     "register_op",
     "weighted_dots",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Reads":
+        text = "dagrow.ops.Reads was renamed to FanOutLayout: the old name is read until 0.2"
+        warnings.warn(text, FutureWarning, stacklevel=2)
+        return FanOutLayout
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

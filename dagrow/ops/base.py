@@ -29,7 +29,7 @@ class ShapeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Reads:
+class FanOutLayout:
     """How the positions of a parent are read by an edge when the fan-out of a new channel is free.
 
     Attributes:
@@ -53,12 +53,12 @@ class Op(BaseModel, ABC):
     weight_axes: ClassVar[tuple[int, int]] = (0, 1)
     """Axes of the output and of the input features in the layer's weight. Everywhere else they are the first two."""
 
-    def stored(self, weight: Tensor) -> Tensor:
+    def to_layer_layout(self, weight: Tensor) -> Tensor:
         """A weight as the layer keeps it."""
         return weight.movedim((0, 1), self.weight_axes)
 
-    def unstored(self, weight: Tensor) -> Tensor:
-        """The inverse of `stored`: the layer's weight with output features first, input features second."""
+    def from_layer_layout(self, weight: Tensor) -> Tensor:
+        """The inverse of `to_layer_layout`: the layer's weight with output features first, input features second."""
         return weight.movedim(self.weight_axes, (0, 1))
 
     @property
@@ -72,7 +72,7 @@ class Op(BaseModel, ABC):
         return getattr(self, "bias", False) is True
 
     @classmethod
-    def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
+    def infer(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
         """The edge without a bias that leads from values of one shape to values of another.
 
         Args:
@@ -86,7 +86,7 @@ class Op(BaseModel, ABC):
         return None
 
     @property
-    def written(self) -> int | None:
+    def out_features(self) -> int | None:
         """Features this edge writes into a concat node, when the spec says so."""
         return None
 
@@ -207,20 +207,20 @@ class Op(BaseModel, ABC):
         B = self.features(x).flatten(0, 1)
         return B.T @ B
 
-    def weight(self, rows: Tensor, source: Shape) -> Tensor:
+    def rows_to_weight(self, rows: Tensor, source: Shape) -> Tensor:
         """Turns ``[k, feature_count]`` rows into the weight of ``k`` output features, which come first."""
         raise ShapeError(f"'{self.name}' has no weights")
 
-    def rows(self, weight: Tensor) -> Tensor:
-        """The inverse of `weight`: the weight of ``k`` output features as ``[k, feature_count]``."""
+    def weight_to_rows(self, weight: Tensor) -> Tensor:
+        """The inverse of `rows_to_weight`: the weight of ``k`` output features as ``[k, feature_count]``."""
         return weight.flatten(1)
 
-    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def functional(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Applies the edge with other weights, output features first: values in, values out."""
         raise ShapeError(f"'{self.name}' has no weights")
 
     def weight_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
-        """Derivative of ``sum(v * run(x, weight))`` by the weight, of the weight's shape.
+        """Derivative of ``sum(v * functional(x, weight))`` by the weight, of the weight's shape.
 
         Args:
             x: values of the parent.
@@ -229,11 +229,11 @@ class Op(BaseModel, ABC):
         """
         with torch.enable_grad():
             W = weight.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.run(x.detach(), W, None), W, v)
+            (gradient,) = torch.autograd.grad(self.functional(x.detach(), W, None), W, v)
         return gradient
 
     def input_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
-        """Derivative of ``sum(v * run(x, weight))`` by the values of the parent, of their shape.
+        """Derivative of ``sum(v * functional(x, weight))`` by the values of the parent, of their shape.
 
         Args:
             x: gives the shape; a nonlinear op may need its values.
@@ -242,11 +242,11 @@ class Op(BaseModel, ABC):
         """
         with torch.enable_grad():
             values = x.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.run(values, weight, None), values, v)
+            (gradient,) = torch.autograd.grad(self.functional(values, weight, None), values, v)
         return gradient
 
-    def reads(self, source: Shape, pointwise: bool) -> Reads:
-        """Which positions of the parent are read how often (thesis Lemma C.2.3); see `Reads`."""
+    def fan_out_layout(self, source: Shape, pointwise: bool) -> FanOutLayout:
+        """Which positions of the parent are read how often (thesis Lemma C.2.3); see `FanOutLayout`."""
         raise ShapeError(f"'{self.name}' has no weights")
 
     def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
-from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
+from dagrow.ops.base import FanOutLayout, Op, ShapeError, weighted_dots
 from dagrow.ops.conv2d import Conv2d, Pair
 from dagrow.ops.convolution import Margin, each_axis, short_form
 
@@ -49,7 +49,7 @@ class ConvTranspose2d(Op):
         return self
 
     @classmethod
-    def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
+    def infer(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
         """Onto a map that is a whole number of times as large: each pixel becomes a block of them."""
         if len(source) != 3 or len(target) != 3:
             return None
@@ -59,7 +59,7 @@ class ConvTranspose2d(Op):
         return cls(kernel=(times[0], times[1]), stride=(times[0], times[1]), bias=False)
 
     @property
-    def written(self) -> int | None:
+    def out_features(self) -> int | None:
         return self.size
 
     @property
@@ -95,20 +95,20 @@ class ConvTranspose2d(Op):
         """Patches of the map with the stride's gaps between its pixels: the kernel's offsets in reverse."""
         source = TensorLayout(x.shape[1:], 0)
         target = self.output_shape(source, None)
-        return self.mirror.carry_back(source.to_positions(x), target, pointwise=False).transpose(1, 2)
+        return self.mirror.fold_gradient(source.to_positions(x), target, pointwise=False).transpose(1, 2)
 
-    def weight(self, rows: Tensor, source: Shape) -> Tensor:
-        return self.mirror.weight(rows, source).flip(2, 3)
+    def rows_to_weight(self, rows: Tensor, source: Shape) -> Tensor:
+        return self.mirror.rows_to_weight(rows, source).flip(2, 3)
 
-    def rows(self, weight: Tensor) -> Tensor:
+    def weight_to_rows(self, weight: Tensor) -> Tensor:
         return weight.flip(2, 3).flatten(1)
 
-    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def functional(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return nn.functional.conv_transpose2d(
-            x, self.stored(weight), bias, self.stride, self.padding, self.output_padding, 1, self.dilation
+            x, self.to_layer_layout(weight), bias, self.stride, self.padding, self.output_padding, 1, self.dilation
         )
 
-    def reads(self, source: Shape, pointwise: bool) -> Reads:
+    def fan_out_layout(self, source: Shape, pointwise: bool) -> FanOutLayout:
         return _reads(self, source, pointwise)
 
     def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:
@@ -131,6 +131,6 @@ class ConvTranspose2d(Op):
 
 
 @lru_cache(maxsize=256)
-def _reads(op: ConvTranspose2d, source: Shape, pointwise: bool) -> Reads:
+def _reads(op: ConvTranspose2d, source: Shape, pointwise: bool) -> FanOutLayout:
     written = op.read_back(torch.ones(1, *op.output_shape(source, 1)), pointwise)
-    return Reads(fan_out=written.shape[3], counts=written.sum((0, 2, 3)))
+    return FanOutLayout(fan_out=written.shape[3], counts=written.sum((0, 2, 3)))

@@ -16,7 +16,7 @@ from torch.nn import grad
 
 from dagrow.flop_counter import spend
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
-from dagrow.ops.base import Op, Reads, ShapeError
+from dagrow.ops.base import FanOutLayout, Op, ShapeError
 from dagrow.ops.correlation import Axis, patch_gram, weight_gradient, windows
 from dagrow.ops.meta_layer import single
 
@@ -84,7 +84,7 @@ class Convolution(Op):
         return self
 
     @classmethod
-    def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
+    def infer(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
         """The smallest stride that fits, with the padding that keeps the map, or else with none."""
         dims = len(cls.model_fields["kernel"].default)
         if not len(source) == len(target) == dims + 1:
@@ -108,7 +108,7 @@ class Convolution(Op):
         return " ".join(words)
 
     @property
-    def written(self) -> int | None:
+    def out_features(self) -> int | None:
         return self.size
 
     @property
@@ -172,10 +172,10 @@ class Convolution(Op):
         extents = self.extents(tuple(x.shape[1:]))
         return _patches(padded, self.kernel, self.dilation, self.stride, extents).transpose(1, 2)
 
-    def weight(self, rows: Tensor, source: Shape) -> Tensor:
+    def rows_to_weight(self, rows: Tensor, source: Shape) -> Tensor:
         return rows.reshape(rows.shape[0], -1, *self.kernel)
 
-    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def functional(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         none = (0,) * len(self.kernel)
         groups = x.shape[1] // weight.shape[1]
         return torch.convolution(x, weight, bias, self.stride, self.margins, self.dilation, False, none, groups)
@@ -190,11 +190,11 @@ class Convolution(Op):
         gradient: Tensor = by_input(x.shape, weight, v, *step)  # type: ignore[no-untyped-call]
         return gradient
 
-    def reads(self, source: Shape, pointwise: bool) -> Reads:
+    def fan_out_layout(self, source: Shape, pointwise: bool) -> FanOutLayout:
         counts = _read_counts(self, source, pointwise)
-        return Reads(fan_out=1 if pointwise else prod(self.kernel), counts=counts)
+        return FanOutLayout(fan_out=1 if pointwise else prod(self.kernel), counts=counts)
 
-    def carry_back(self, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
+    def fold_gradient(self, v: Tensor, source: Shape, pointwise: bool) -> Tensor:
         """Carries ``v`` of the child back to every position that feeds it: a transposed unfold.
 
         Position q is read at kernel offset d by the child position j with ``q = stride j - margin + dilation d``.
@@ -277,5 +277,5 @@ def _patches(padded: Tensor, kernel: Extents, dilation: Extents, stride: Extents
 @lru_cache(maxsize=256)
 def _read_counts(op: Convolution, source: Shape, pointwise: bool) -> Tensor:
     """How many (output position, kernel position) pairs read each input position; float32 ``[positions]``."""
-    back = op.carry_back(torch.ones(1, prod(op.extents(source)), 1), source, pointwise)
+    back = op.fold_gradient(torch.ones(1, prod(op.extents(source)), 1), source, pointwise)
     return back.sum(1).squeeze(0)

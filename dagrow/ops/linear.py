@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
-from dagrow.ops.base import Op, Reads, ShapeError, weighted_dots
+from dagrow.ops.base import FanOutLayout, Op, ShapeError, weighted_dots
 
 
 class Linear(Op):
@@ -29,11 +29,11 @@ class Linear(Op):
     )
 
     @classmethod
-    def between(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
+    def infer(cls, source: Shape, target: Shape, kernel: int) -> Op | None:
         return cls(bias=False) if source[:-1] == target[:-1] else None
 
     @property
-    def written(self) -> int | None:
+    def out_features(self) -> int | None:
         return self.size
 
     def output_shape(self, source: Shape, size: int | None) -> Shape:
@@ -63,10 +63,10 @@ class Linear(Op):
     def features(self, x: Tensor) -> Tensor:
         return x.unsqueeze(1) if x.dim() == 2 else x.flatten(1, -2)
 
-    def weight(self, rows: Tensor, source: Shape) -> Tensor:
+    def rows_to_weight(self, rows: Tensor, source: Shape) -> Tensor:
         return rows
 
-    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def functional(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return nn.functional.linear(x, weight, bias)
 
     def weight_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
@@ -75,8 +75,8 @@ class Linear(Op):
     def input_gradient(self, x: Tensor, v: Tensor, weight: Tensor) -> Tensor:
         return v @ weight
 
-    def reads(self, source: Shape, pointwise: bool) -> Reads:
-        return Reads(fan_out=1, counts=torch.ones(prod(source[:-1])))
+    def fan_out_layout(self, source: Shape, pointwise: bool) -> FanOutLayout:
+        return FanOutLayout(fan_out=1, counts=torch.ones(prod(source[:-1])))
 
     def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:
         return weighted_dots(image, v, weights).unsqueeze(2)

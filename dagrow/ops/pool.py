@@ -89,9 +89,9 @@ class Pool(BaseModel):
         """The Python expression of the layer."""
         return self._rules.export_line(self, TensorLayout.of(shape))
 
-    def run(self, x: Tensor, shape: Shape) -> Tensor:
+    def functional(self, x: Tensor, shape: Shape) -> Tensor:
         """Pools values of a shape, whatever the number of their channels, as the layer does."""
-        return self._rules.run(self, x, TensorLayout.of(shape))
+        return self._rules.functional(self, x, TensorLayout.of(shape))
 
     def averaged(self, x: Tensor, shape: Shape) -> Tensor:
         """The linear stand-in that growth theory uses: the mean of each window, for max pooling too."""
@@ -104,7 +104,7 @@ class _PoolType(ABC):
     fields: ClassVar[tuple[str, ...]] = ()
     refused: ClassVar[str] = "kernel, stride or padding"
     is_linear: ClassVar[bool] = True
-    """Whether `averaged` is what `run` does."""
+    """Whether `averaged` is what `functional` does."""
 
     @abstractmethod
     def output_shape(self, pool: Pool, shape: TensorLayout) -> TensorLayout: ...
@@ -116,10 +116,10 @@ class _PoolType(ABC):
     def export_line(self, pool: Pool, shape: TensorLayout) -> str: ...
 
     @abstractmethod
-    def run(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor: ...
+    def functional(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor: ...
 
     def averaged(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
-        return self.run(pool, x, shape)
+        return self.functional(pool, x, shape)
 
 
 class _GlobalAverage(_PoolType):
@@ -136,7 +136,7 @@ class _GlobalAverage(_PoolType):
     def export_line(self, pool: Pool, shape: TensorLayout) -> str:
         return f"nn.{self.layers[len(shape.positions) - 1].__name__}(1)"
 
-    def run(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
+    def functional(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
         return x.mean(dim=shape.position_axes)
 
 
@@ -166,7 +166,7 @@ class _Windows(_PoolType):
         options += f", padding={pool.padding}" if pool.padding else ""
         return f"nn.{self._of(self.layers, shape).__name__}({pool.kernel}{options})"
 
-    def run(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
+    def functional(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
         return self._of(self.functions, shape)(x, pool.kernel, pool.step, pool.padding)
 
     def averaged(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
@@ -197,7 +197,7 @@ class _Upsample(_PoolType):
     def export_line(self, pool: Pool, shape: TensorLayout) -> str:
         return f"nn.Upsample(scale_factor={pool.kernel})"
 
-    def run(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
+    def functional(self, pool: Pool, x: Tensor, shape: TensorLayout) -> Tensor:
         return functional.interpolate(x, scale_factor=float(pool.kernel))
 
 

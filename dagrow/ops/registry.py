@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from dagrow.errors import DagrowError, listed
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.base import Op
@@ -17,6 +19,18 @@ _OPS: Registry[type[Op]] = Registry(
     "op", {op.name: op for op in (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose2d, Identity)}
 )
 
+_RENAMED = {
+    "between": "infer",
+    "reads": "fan_out_layout",
+    "rows": "weight_to_rows",
+    "run": "functional",
+    "stored": "to_layer_layout",
+    "unstored": "from_layer_layout",
+    "weight": "rows_to_weight",
+    "written": "out_features",
+}
+"""Methods of ops in earlier versions, which are taken until 0.2."""
+
 
 def register_op(op: type[Op]) -> type[Op]:
     """Adds an edge op under its ``name``, for specs read from then on. Usable as a decorator.
@@ -30,7 +44,19 @@ def register_op(op: type[Op]) -> type[Op]:
     missing = sorted(getattr(op, "__abstractmethods__", ()))
     if missing:
         raise DagrowError(f"op '{name}' lacks {listed(missing)}")
+    _rename_methods(op)
     return _OPS.add(name, op)
+
+
+def _rename_methods(op: type[Op]) -> None:
+    """Gives the methods of a class that was written for an earlier version the names of today."""
+    own = op.__mro__[: op.__mro__.index(Op)]
+    for old, new in _RENAMED.items():
+        owner = next((part for part in own if old in vars(part)), None)
+        if owner is not None and not any(new in vars(part) for part in own[: own.index(owner) + 1]):
+            text = f"op '{op.name}': {old} was renamed to {new}: the old name is taken until 0.2"
+            warnings.warn(text, FutureWarning, stacklevel=3)
+            setattr(op, new, vars(owner)[old])
 
 
 def op_names() -> tuple[str, ...]:
@@ -48,7 +74,7 @@ def find_op(name: str) -> type[Op]:
 
 
 def op_between(source: Shape, target: Shape, kernel: int) -> Op | None:
-    """The first op, in the order of registration, that leads from one shape to the other; see `Op.between`."""
+    """The first op, in the order of registration, that leads from one shape to the other; see `Op.infer`."""
     orders = {TensorLayout.of(shape).order for shape in (source, target)} - {None}
     kinds = (kind for kind in _OPS.values() if kind.channel_order is None or orders <= {kind.channel_order})
-    return next((op for kind in kinds if (op := kind.between(source, target, kernel)) is not None), None)
+    return next((op for kind in kinds if (op := kind.infer(source, target, kernel)) is not None), None)

@@ -81,7 +81,7 @@ class FeaturePath:
         deltas: Deltas = {}
         for reading, b in self.reached(features, z, None):
             target, weight = reading.edge.target, features.fan_out[reading.edge]
-            part = layer_output(self.dag.op(reading.edge).run(b, weight * fan_out, None), weight)
+            part = layer_output(self.dag.op(reading.edge).functional(b, weight * fan_out, None), weight)
             add_delta(deltas, target, placed(self.dag, target, self.dag.slots(target)[reading.edge], part))
         return deltas
 
@@ -116,7 +116,7 @@ class FeaturePath:
 def edge_output(dag: Dag, edge: EdgeId, weights: EdgeWeight, values: Values) -> Tensor:
     """What an edge writes with some weight and bias, of cached values."""
     weight, bias = weights
-    return layer_output(dag.op(edge).run(output_of(values, dag, edge.source), weight, bias), weight)
+    return layer_output(dag.op(edge).functional(output_of(values, dag, edge.source), weight, bias), weight)
 
 
 def placed(dag: Dag, target: str, slot: slice, part: Tensor) -> Tensor:

@@ -203,7 +203,7 @@ class UpperBoundScreen:
         if key not in self._features:
             values = self._sample[0][output(source)]
             plain = self._narrow(
-                feature_rows(op, values if pool is None else pool.run(values, self.dag.output(source)))
+                feature_rows(op, values if pool is None else pool.functional(values, self.dag.output(source)))
             )
             self._features[key] = plain if activation is None else self._neurons(plain, activation)
         return key

@@ -45,7 +45,7 @@ class PoolStage(Stage):
         return (FunctionCall(torch.flatten, (1,), "pooled", FLATTEN),)
 
     def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
-        return _pool(node).run(x, shape)
+        return _pool(node).functional(x, shape)
 
 
 def _pool(node: NodeSpec) -> Pool:

@@ -33,7 +33,7 @@ def chain_of(network: Network, edges: Sequence[EdgeId]) -> ReluChain:
             bias = layer.get_parameter("bias").detach()
         # What an edge does to the unit vectors is its matrix, whatever way its layer keeps it.
         units = torch.eye(network.dag.output(edge.source)[0], dtype=weight.dtype, device=weight.device)
-        matrix = op.run(units, weight, None).T.double()
+        matrix = op.functional(units, weight, None).T.double()
         weights.append(matrix)
         biases.append(matrix.new_zeros(len(matrix)) if bias is None else bias.double())
     return ReluChain(tuple(weights), tuple(biases))

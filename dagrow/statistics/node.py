@@ -78,9 +78,9 @@ def short_moments(dag: Dag, node: str, outputs: dict[str, Tensor], v: Tensor) ->
     gram, axis = op.gram(x), dag.merged(node).batch_axis
     ones = torch.ones_like(v.narrow(axis, 0, 1))
     widened = torch.cat([v, ones], dim=axis)
-    like = op.weight(gram.new_zeros(widened.shape[axis], len(gram)), source)
+    like = op.rows_to_weight(gram.new_zeros(widened.shape[axis], len(gram)), source)
     spend(widened.numel() * like[:1].numel())
-    moment = op.rows(op.weight_gradient(x, widened, like)).T
+    moment = op.weight_to_rows(op.weight_gradient(x, widened, like)).T
     N, total = moment[:, :-1], moment[:, -1:]
     S = torch.cat([torch.cat([gram, total], dim=1), torch.cat([total.T, ones.sum().view(1, 1)], dim=1)])
     return S, torch.cat([N, v.sum((0, *dag.merged(node).position_axes)).unsqueeze(0)])
@@ -247,7 +247,7 @@ def split_update(
         bias = dW.new_zeros(slot.stop - slot.start).to(dtype) if op.has_bias else None
         if bias_is_trained(dag, edge, frozen):
             bias = (dW[slot, -1] / carriers[slot]).to(dtype)
-        parts[edge] = EdgeWeight(op.weight(rows.to(dtype), dag.output(edge.source)), bias)
+        parts[edge] = EdgeWeight(op.rows_to_weight(rows.to(dtype), dag.output(edge.source)), bias)
         start += width
     return parts
 
@@ -268,7 +268,7 @@ def without_update(
     axis, left = dag.merged(node).batch_axis, v
     for edge, (weight, bias) in split_update(dag, node, dW, v.dtype, frozen=frozen).items():
         slot = dag.slots(node)[edge]
-        done = layer_output(dag.op(edge).run(output(edge.source), weight, bias), weight)
+        done = layer_output(dag.op(edge).functional(output(edge.source), weight, bias), weight)
         if done.shape == v.shape:
             left = left - done
         else:

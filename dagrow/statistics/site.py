@@ -77,7 +77,7 @@ class SiteLayout:
         if reading.flattened:
             return self._image_positions(reading)
         op, source = self.dag.op(reading.edge), self.dag.output(reading.edge.source)
-        return op.reads(source, self.pointwise).fan_out
+        return op.fan_out_layout(source, self.pointwise).fan_out
 
     @cached_property
     def columns(self) -> dict[EdgeId, slice]:
@@ -97,7 +97,7 @@ class SiteLayout:
         if reading.flattened:
             return torch.full((fan_out,), float(r))
         op, source = self.dag.op(reading.edge), self.dag.output(reading.edge.source)
-        return r * op.reads(source, self.pointwise).counts
+        return r * op.fan_out_layout(source, self.pointwise).counts
 
     @cached_property
     def images(self) -> dict[tuple[str, ...], Tensor]:
@@ -181,7 +181,7 @@ class SiteLayout:
             op = self.dag.op(edge)
             rows = alpha[start : start + width].T.to(dtype)
             bias = (alpha[-1] / carriers).to(dtype) if op.has_bias else None
-            parts[edge] = EdgeWeight(op.weight(rows, self.dag.output(edge.source)), bias)
+            parts[edge] = EdgeWeight(op.rows_to_weight(rows, self.dag.output(edge.source)), bias)
             start += width
         return parts
 

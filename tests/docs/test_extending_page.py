@@ -86,18 +86,18 @@ def test_the_shapes_and_sums_of_the_table(names, kernel):
     again.load_state_dict(layer.state_dict())
     assert sum(p.numel() for p in layer.parameters()) == op.parameter_count(source, target)
     rows = layer.weight.flatten(1)
-    torch.testing.assert_close(op.weight(rows, source), layer.weight)
+    torch.testing.assert_close(op.rows_to_weight(rows, source), layer.weight)
     by_features = (op.features(x) @ rows.T + layer.bias).transpose(1, 2).unflatten(2, source[1:])
-    for other in (again(x), op.run(x, layer.weight, layer.bias), by_features):
+    for other in (again(x), op.functional(x, layer.weight, layer.bias), by_features):
         torch.testing.assert_close(other, layer(x))
     for pointwise in (True, False):
         # New channels are alpha . image; what they add to <v, edge> is <omega, alpha . moment>.
-        reads = op.reads(source, pointwise)
+        reads = op.fan_out_layout(source, pointwise)
         image, v, alpha, omega = draw(2, 30, 7), draw(2, 30, 4), draw(7, 2), draw(2, reads.fan_out, 4)
         moment = op.fan_out_moment(image, v, source, pointwise, torch.ones(1, 2, dtype=torch.float64))
         assert moment.shape == (1, 7, reads.fan_out, 4)
         maps = (image @ alpha).transpose(1, 2).unflatten(2, source[1:])
-        written = op.run(maps, op.fan_out_weight(omega, pointwise), None)
+        written = op.functional(maps, op.fan_out_weight(omega, pointwise), None)
         expected = (written.flatten(2).transpose(1, 2) * v).sum()
         torch.testing.assert_close((torch.einsum("fk,fqm->kqm", alpha, moment[0]) * omega).sum(), expected)
         assert reads.counts.tolist() == [float(reads.fan_out)] * 30

@@ -178,10 +178,10 @@ class Scaled(dagrow.Op):
     def features(self, x):
         return x.unsqueeze(1)
 
-    def weight(self, rows, source):
+    def rows_to_weight(self, rows, source):
         return rows
 
-    def run(self, x, weight, bias):
+    def functional(self, x, weight, bias):
         return functional.linear(x, weight, bias)
 
 

@@ -273,7 +273,7 @@ def test_fan_outs_are_in_the_layout_of_the_moments(name):
         omega = existing_neurons(model, layout).omega
         for edge, columns in layout.split_fan_out(omega, torch.float64).items():
             op, stored = model.dag.op(edge), model.state_dict()[f"{edge.target}.from_{edge.source}.weight"]
-            there = op.stored(stored)
+            there = op.to_layer_layout(stored)
             if columns.shape == there.shape:
                 torch.testing.assert_close(columns, there)
             else:

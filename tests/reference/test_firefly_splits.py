@@ -137,7 +137,7 @@ def test_what_is_made_and_what_is_tried_are_one_function(name, train):
                 elif key.startswith(f"{own}.from_"):
                     # Every step of the original is the copy's turned round.
                     op = model.dag.op(EdgeId(key.split(".")[1].removeprefix("from_"), own))
-                    new, old = (op.stored(each) if each.dim() > 1 else each for each in (new, old))
+                    new, old = (op.to_layer_layout(each) if each.dim() > 1 else each for each in (new, old))
                     torch.testing.assert_close(new[copies] + new[originals], 2 * old[originals])
 
 

@@ -105,7 +105,7 @@ def test_features_are_unfolded_patches(case, seed):
         expected = torch.tensor(np.array(patches)).transpose(0, 1)
     assert torch.equal(found, expected)
     weight = normal(3, op.feature_count(shape), seed=seed + 1)
-    run = op.run(x, op.weight(weight, shape), None)
+    run = op.functional(x, op.rows_to_weight(weight, shape), None)
     torch.testing.assert_close(found @ weight.T, run.flatten(2).transpose(1, 2))
     # A view with strides of its own, as a slice of a batch or channels last, gives the same.
     for view in (torch.cat([x, x])[2:], x.movedim(1, -1).contiguous().movedim(-1, 1)):
@@ -126,7 +126,7 @@ def test_what_is_carried_back_and_how_often_a_position_is_read(case, pointwise, 
         if all(0 <= index < extent for index, extent in zip(q, shape[1:], strict=True)):
             back[(slice(None), k, slice(None), *q)] += v[:, j].numpy()
             counts[q] += 1
-    reads = op.reads(shape, pointwise)
+    reads = op.fan_out_layout(shape, pointwise)
     assert reads.fan_out == len(used)
     assert np.array_equal(reads.counts.numpy(), counts.reshape(-1))
     image, weights = normal(2, counts.size, 3, seed=seed + 1), normal(2, 2, seed=seed + 2)
@@ -141,8 +141,8 @@ def test_fan_out_weights_read_a_new_channel_as_the_loops_do(case, pointwise, see
     op, shape = case
     out = fitting(op, shape)
     channel = normal(1, 1, *shape[1:], seed=seed)
-    omega = normal(1, op.reads(shape, pointwise).fan_out, 2, seed=seed + 1)
-    run = op.run(channel, op.fan_out_weight(omega, pointwise), None)
+    omega = normal(1, op.fan_out_layout(shape, pointwise).fan_out, 2, seed=seed + 1)
+    run = op.functional(channel, op.fan_out_weight(omega, pointwise), None)
     for j in itertools.product(*map(range, out[1:])):
         t = loops.fed(op, channel[0].numpy(), False, j, pointwise)
         close(run[(0, slice(None), *j)], omega[0].numpy().T @ t[:, 0], scale=1.0)

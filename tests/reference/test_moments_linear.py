@@ -149,7 +149,7 @@ def test_features_are_what_the_layer_multiplies():
         x, weight = normal(*shape), normal(2, 3, seed=1)
         features = op.features(x)
         assert features.shape[-1] == op.feature_count(shape[1:])
-        torch.testing.assert_close((features @ weight.T).reshape(*shape[:-1], 2), op.run(x, weight, None))
+        torch.testing.assert_close((features @ weight.T).reshape(*shape[:-1], 2), op.functional(x, weight, None))
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -165,7 +165,7 @@ def test_neurons_in_matrix_form_are_the_weights_that_are_inserted(name):
     for one in values:
         explicit = loops.node_features(spec, "h", one) @ alpha.numpy()
         written = [
-            model.dag.op(edge).run(torch.tensor(one.b[edge.source])[None], weight, bias)
+            model.dag.op(edge).functional(torch.tensor(one.b[edge.source])[None], weight, bias)
             for edge, (weight, bias) in fan_in.items()
         ]
         close(sum(written).reshape(explicit.shape), explicit)

@@ -128,7 +128,7 @@ def _written(network: Network, place: Location, moments: NodeMoments) -> float:
     state, squares, start, total = network.state_dict(), moments.S.diagonal(), 0, 0.0
     for edge, width in edge_widths(place.base, place.node).items():
         op = place.base.op(edge)
-        rows = op.rows(EdgeWeight.read(state, op, edge).weight).double()
+        rows = op.weight_to_rows(EdgeWeight.read(state, op, edge).weight).double()
         # A grouped weight holds the columns of its group only: their mean stands for them.
         own = squares[start : start + width]
         total += float((rows.square() @ own if rows.shape[1] == width else rows.square().sum() * own.mean()).sum())

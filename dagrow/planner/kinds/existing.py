@@ -28,7 +28,7 @@ def existing_neurons(network: Network, layout: SiteLayout) -> ExistingNeurons:
     constant = torch.zeros(1, size, dtype=torch.float64, device=like.device)
     for edge in layout.widths:
         weight, bias = weights_of(layout, state, edge)
-        rows.append(layout.dag.op(edge).rows(weight).double().T)
+        rows.append(layout.dag.op(edge).weight_to_rows(weight).double().T)
         if bias is not None:
             constant = constant + bias.double()
     if layout.has_bias:

@@ -143,9 +143,12 @@ def _same_function(network: Network, place: EdgeSplit, statistics: Statistics) -
     eye = torch.eye(place.values, dtype=W.dtype, device=W.device)
     if place.early:
         rows, offset = W, eye.new_zeros(place.values) if bias is None else bias
-        columns, constant = place.dag.op(out).weight(eye, place.dag.merged(place.node)), eye.new_zeros(len(W))
+        columns, constant = place.dag.op(out).rows_to_weight(eye, place.dag.merged(place.node)), eye.new_zeros(len(W))
     else:
-        rows, offset = place.dag.op(into).weight(eye, place.dag.output(into.source)), eye.new_zeros(place.values)
+        rows, offset = (
+            place.dag.op(into).rows_to_weight(eye, place.dag.output(into.source)),
+            eye.new_zeros(place.values),
+        )
         columns, constant = W, eye.new_zeros(len(W)) if bias is None else bias
     signs, scale, shift, gain = _units(place, _rms(rows, offset, statistics, place))
     fan_in = torch.cat([rows * _first(scale * sign, rows) for sign in signs])
@@ -178,7 +181,7 @@ def _rms(rows: Tensor, offset: Tensor, statistics: Statistics, place: EdgeSplit)
     """Root mean square of each value over samples and positions."""
     layout, S = statistics.layouts[place.label], statistics.sites[place.label].S
     (into,) = place.dag.incoming[place.node]
-    alpha = place.dag.op(into).rows(rows).double().T
+    alpha = place.dag.op(into).weight_to_rows(rows).double().T
     if layout.has_bias:
         alpha = torch.cat([alpha, offset.double().unsqueeze(0)])
     counted = sum(float(weights.sum()) for weights in layout.images.values())

@@ -117,7 +117,7 @@ def _compensation(
     carried = torch.tensor([any(bias_is_trained(place.base, edge, frozen) for edge in index)])
     may_change = torch.cat([*trained, carried]).to(S.device)
     used = rest[may_change]
-    rows = place.base.op(lost).rows(W).double()
+    rows = place.base.op(lost).weight_to_rows(W).double()
     cross = S[used][:, gone] @ rows.T
     if bias is not None:
         cross = cross + S[used][:, constant] @ bias.double().unsqueeze(0)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import dagrow
-from dagrow.ops import Reads, Shape, weighted_dots
+from dagrow.ops import FanOutLayout, Shape, weighted_dots
 
 
 @dagrow.register_op
@@ -43,19 +43,19 @@ class RingConv1d(dagrow.Op):
         shifted = torch.stack([torch.roll(x, -offset, 2) for offset in self.offsets()], dim=2)
         return shifted.flatten(1, 2).transpose(1, 2)
 
-    def weight(self, rows: Tensor, source: Shape) -> Tensor:
+    def rows_to_weight(self, rows: Tensor, source: Shape) -> Tensor:
         """``[k, C * kernel]`` as the weight of a layer."""
         return rows.unflatten(1, (source[0], self.kernel))
 
-    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def functional(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The edge with another weight."""
         around = nn.functional.pad(x, 2 * [self.kernel // 2], mode="circular")
         return nn.functional.conv1d(around, weight, bias)
 
-    def reads(self, source: Shape, pointwise: bool) -> Reads:
+    def fan_out_layout(self, source: Shape, pointwise: bool) -> FanOutLayout:
         """Every position of the parent is read by as many positions as the kernel has."""
         fan_out = 1 if pointwise else self.kernel
-        return Reads(fan_out, counts=torch.full((source[1],), float(fan_out)))
+        return FanOutLayout(fan_out, counts=torch.full((source[1],), float(fan_out)))
 
     def fan_out_moment(self, image: Tensor, v: Tensor, source: Shape, pointwise: bool, weights: Tensor) -> Tensor:
         """For each position of the kernel, the image times v where it writes."""

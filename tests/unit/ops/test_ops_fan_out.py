@@ -23,11 +23,11 @@ def test_fan_out_features_are_what_the_fan_out_weight_reads(case, pointwise, cou
     op, source, size = case
     widened = TensorLayout.of(source).with_channels(count)
     x = values(widened)
-    fan_out = op.reads(widened, pointwise).fan_out
+    fan_out = op.fan_out_layout(widened, pointwise).fan_out
     features = op.fan_out_features(x, count, pointwise)
     omega = drawn(count, fan_out, size)
     target = op.written_layout(widened, size)
-    done = target.to_positions(op.run(x, op.fan_out_weight(omega, pointwise), None))
+    done = target.to_positions(op.functional(x, op.fan_out_weight(omega, pointwise), None))
     assert features.shape == (len(x), done.shape[1], count, fan_out)
     torch.testing.assert_close(torch.einsum("nqkf,kfm->nqm", features, omega), done, rtol=1e-9, atol=1e-9)
 
@@ -39,7 +39,7 @@ def test_gradients_are_those_of_autograd(case):
     x = values(source).requires_grad_()
     layer = op.module(source, op.output_shape(source, size))
     weight = drawn(*layer.weight.shape).movedim(op.weight_axes, (0, 1)).requires_grad_()
-    done = op.run(x, weight, None)
+    done = op.functional(x, weight, None)
     v = drawn(*done.shape, seed=2)
     by_weight, by_input = torch.autograd.grad((v * done).sum(), (weight, x))
     for found, expected in (
@@ -55,7 +55,7 @@ def test_gradients_are_those_of_autograd(case):
 def test_rows_undo_weight(case):
     op, source, size = case
     rows = drawn(size, op.feature_count(source))
-    assert torch.equal(op.rows(op.weight(rows, source)), rows)
+    assert torch.equal(op.weight_to_rows(op.rows_to_weight(rows, source)), rows)
 
 
 sizes = st.integers(1, 12)

@@ -94,13 +94,13 @@ def test_the_edge_is_features_times_weight(case):
     features = op.features(x)
     assert features.shape == (2, target.position_count, op.feature_count(source))
     rows = values((size, op.feature_count(source)), 1).squeeze(0)
-    weight = op.weight(rows, source)
+    weight = op.rows_to_weight(rows, source)
     with torch.no_grad():
-        layer.weight.copy_(op.stored(weight))
+        layer.weight.copy_(op.to_layer_layout(weight))
     expected = layer(x)
     product = features @ rows.T + (0 if layer.bias is None else layer.bias)
     torch.testing.assert_close(target.from_positions(product), expected, rtol=1e-11, atol=1e-12)
-    torch.testing.assert_close(op.run(x, weight, layer.bias), expected, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(op.functional(x, weight, layer.bias), expected, rtol=1e-11, atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -152,7 +152,7 @@ def test_the_identity(shape):
     for ask in (
         lambda: op.features(x),
         lambda: op.feature_count(tuple(shape)),
-        lambda: op.reads(tuple(shape), True),
+        lambda: op.fan_out_layout(tuple(shape), True),
     ):
         with pytest.raises(ShapeError, match="'identity' has no weights"):
             ask()

@@ -145,7 +145,7 @@ def test_pools_on_maps(kind, kernel, stride, padding, shape):
     y = layer(x)
     assert tuple(y.shape[1:]) == pool.output_shape(shape)
     assert repr(eval(pool.export_line(shape), {"nn": nn})) == repr(layer)
-    assert torch.equal(pool.run(x, shape), y)
+    assert torch.equal(pool.functional(x, shape), y)
     windows = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[len(shape) - 2](kernel, pool.step, padding)(x)
     assert torch.equal(pool.averaged(x, shape), windows)
 
@@ -160,7 +160,7 @@ def test_upsampling(factor, shape):
     assert pool.output_shape(shape) == tuple(expected.shape[1:])
     layer = pool.module(shape)
     assert repr(eval(pool.export_line(shape), {"nn": nn})) == repr(layer)
-    for found in (pool.run(x, shape), pool.averaged(x, shape), layer(x)):
+    for found in (pool.functional(x, shape), pool.averaged(x, shape), layer(x)):
         assert torch.equal(found, expected)
 
 
@@ -170,7 +170,7 @@ def test_the_global_average(shape):
     x = torch.randn(2, *shape, dtype=torch.float64)
     expected = x.flatten(2).mean(2) if len(shape) == 3 else x.mean(1)
     assert pool.output_shape(shape) == tuple(expected.shape[1:])
-    torch.testing.assert_close(pool.run(x, shape), expected)
+    torch.testing.assert_close(pool.functional(x, shape), expected)
     layer = pool.module(shape)
     assert (layer is None) == (len(shape) == 2)
     if layer is not None:

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from zoo import graph, node
 
+from dagrow import ops
 from dagrow.build import build
 from dagrow.errors import DagrowError, SpecError
 from dagrow.graph import Dag, cost
@@ -64,6 +65,35 @@ def table():
 
 def scaled(op="scaled", shape=(3,)):
     return graph({"x": shape}, {"h": node(4, "tanh"), "y": 1}, {"x -> h": op, "h -> y": "linear"})
+
+
+@pytest.mark.usefixtures("table")
+def test_an_op_of_an_earlier_version_is_taken_with_its_old_names():
+    class Older(Scaled):
+        name: ClassVar[str] = "older"
+        op: Literal["older"] = "older"
+
+        @property
+        def written(self):
+            return 7
+
+        def run(self, x, weight, bias):
+            return self.scale * nn.functional.linear(x, weight)
+
+        def reads(self, source, pointwise):
+            return ops.Reads(1, torch.ones(1))
+
+    with pytest.warns(FutureWarning) as told:
+        register_op(Older)
+    register_op(Older)
+    assert [str(entry.message).split(":")[1][1:] for entry in told] == [
+        "reads was renamed to fan_out_layout", "run was renamed to functional", "written was renamed to out_features",
+    ]  # fmt: skip
+    op = Older(scale=3)
+    assert op.out_features == 7
+    assert op.functional(torch.ones(1, 2), torch.ones(1, 2), None).item() == 6.0
+    with pytest.warns(FutureWarning, match=r"dagrow\.ops\.Reads was renamed to FanOutLayout"):
+        assert op.fan_out_layout((2,), False).fan_out == 1
 
 
 @pytest.mark.usefixtures("table")
