@@ -85,5 +85,5 @@ def _others(outcome: StepOutcome) -> str:
     if len(others) > _SHOWN:
         lines.append(f"    and {len(others) - _SHOWN} more, see the journal")
     if not plan.candidates:
-        lines = [f"    {place.node}: {place.reason}" for place in plan.fixed[:_SHOWN]]
+        lines = [f"    {place.node}: {place.reason}" for place in plan.not_growable[:_SHOWN]]
     return "\n".join(lines) or "    no other place could grow"

@@ -130,7 +130,7 @@ def plan_entry(plan: Plan) -> dict[str, Any]:
         "where": plan.where,
         "stages": plan.stages._asdict(),
         "candidates": [candidate_entry(candidate) for candidate in plan.candidates],
-        "fixed": [{"node": place.node, "reason": place.reason} for place in plan.fixed],
+        "fixed": [{"node": place.node, "reason": place.reason} for place in plan.not_growable],
     }
 
 

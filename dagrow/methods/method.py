@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dagrow.methods.moments import EdgeMoments, MethodRequest, Neurons, NewWeights, SiteMoments
+from dagrow.renaming import renamed_arguments
 
 GOAL = "goal"
 """A need: the features against the desired update itself, in `SiteMoments.N_goal`."""
@@ -28,6 +29,7 @@ EdgeFormula = Callable[[EdgeMoments, MethodRequest], NewWeights | None]
 """Moments in, the weights of a new edge out; None where there are none worth having."""
 
 
+@renamed_arguments(deepens="supports_identity_layer", fills="supports_empty_node", searches="needs_search")
 @dataclass(frozen=True)
 class Method:
     """A growth method.
@@ -36,20 +38,20 @@ class Method:
         formula: makes the neurons.
         needs: what it reads besides features and `N_proj`; the planner supplies it where graph and data can give it,
             and refuses the others before anything is trained.
-        deepens: a new layer that only keeps the function of the edge that it replaces is a candidate of its own.
-        fills: it can make neurons for a node that has none yet.
+        supports_identity_layer: a new layer that only keeps the function of the edge that it replaces is a candidate.
+        supports_empty_node: it can make neurons for a node that has none yet.
         edge: makes the weights of new edges, which enter as they are; None leaves them to the best update.
-        searches: it finds nothing without samples, at places where moments say nothing either.
+        needs_search: it finds nothing without samples, at places where moments say nothing either.
         squared_scores: the squares of its scores add up to what its neurons take off the expressivity bottleneck.
         completed: where its neurons do not gain, those of `MethodRequest.fallback_method` have their turn.
     """
 
     formula: Formula
     needs: tuple[str, ...] = ()
-    deepens: bool = False
-    fills: bool = True
+    supports_identity_layer: bool = False
+    supports_empty_node: bool = True
     edge: EdgeFormula | None = None
-    searches: bool = False
+    needs_search: bool = False
     squared_scores: bool = False
     completed: bool = False
 

@@ -28,7 +28,7 @@ SHRINKAGES = (0.0, 1e-2, 1.0)
 COPIES = "net2net"
 """The method whose new channels are copies; it needs no data."""
 
-MODULE_METHODS = (*(name for name, entry in METHODS.items() if not entry.needs and not entry.searches), COPIES)
+MODULE_METHODS = (*(name for name, entry in METHODS.items() if not entry.needs and not entry.needs_search), COPIES)
 """Methods for modules: those that need no more than moments, and copies."""
 
 SILENT = {COPIES, "random_zero_fan_out"}

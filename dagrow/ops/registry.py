@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 from dagrow.errors import DagrowError, listed
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.base import Op
@@ -14,6 +12,7 @@ from dagrow.ops.conv_transpose2d import ConvTranspose2d
 from dagrow.ops.identity import Identity
 from dagrow.ops.linear import Linear
 from dagrow.registry import Registry
+from dagrow.renaming import warn_renamed
 
 _OPS: Registry[type[Op]] = Registry(
     "op", {op.name: op for op in (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose2d, Identity)}
@@ -54,8 +53,7 @@ def _rename_methods(op: type[Op]) -> None:
     for old, new in _RENAMED.items():
         owner = next((part for part in own if old in vars(part)), None)
         if owner is not None and not any(new in vars(part) for part in own[: own.index(owner) + 1]):
-            text = f"op '{op.name}': {old} was renamed to {new}: the old name is taken until 0.2"
-            warnings.warn(text, FutureWarning, stacklevel=3)
+            warn_renamed(f"op '{op.name}': {old}", new, level=4)
             setattr(op, new, vars(owner)[old])
 
 

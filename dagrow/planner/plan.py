@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from dagrow.graph import NotGrowable
 from dagrow.planner.candidate import Candidate
+from dagrow.renaming import warn_renamed
 from dagrow.report import number, table
 
 
@@ -39,7 +40,7 @@ class Plan:
         held_out_loss: the same on the held-out samples; None without such samples.
         samples: how many samples the data hold.
         where: the strategy that sorted them.
-        fixed: places that cannot grow, and why.
+        not_growable: places that cannot grow, and why.
         stages: how many candidates came how far.
     """
 
@@ -48,8 +49,14 @@ class Plan:
     held_out_loss: float | None
     samples: int
     where: str
-    fixed: tuple[NotGrowable, ...] = ()
+    not_growable: tuple[NotGrowable, ...] = ()
     stages: Stages = _NO_STAGES
+
+    @property
+    def fixed(self) -> tuple[NotGrowable, ...]:
+        """The name of `not_growable` until 0.2."""
+        warn_renamed("Plan.fixed", "Plan.not_growable")
+        return self.not_growable
 
     @property
     def best(self) -> Candidate | None:
@@ -84,5 +91,5 @@ class Plan:
         if self.stages.considered > len(self.candidates):
             counts = ", ".join(f"{count} {stage}" for stage, count in self.stages._asdict().items())
             lines.append(f"candidates: {counts}")
-        lines += [f"{place.node}: {place.reason}" for place in self.fixed]
+        lines += [f"{place.node}: {place.reason}" for place in self.not_growable]
         return "\n".join(lines)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from dagrow.errors import DagrowError, did_you_mean, listed
+from dagrow.renaming import warn_renamed
 
 Entry = TypeVar("Entry")
 
@@ -69,8 +69,7 @@ class Registry(MutableMapping[str, Entry]):
         if name in self._entries or name not in self._renamed:
             return name
         new = self._renamed[name]
-        text = f"{self.what} '{name}' was renamed to '{new}': the old name is read until 0.2"
-        warnings.warn(text, FutureWarning, stacklevel=2)
+        warn_renamed(f"{self.what} '{name}'", f"'{new}'")
         return new
 
     def find(self, name: str) -> Entry:

@@ -324,13 +324,13 @@ class GrowthSpec(ProposalSettings):
     @model_validator(mode="after")
     def _fits_together(self) -> GrowthSpec:
         method = METHODS[self.method]
-        if "node" in self.candidates and not method.fills:
+        if "node" in self.candidates and not method.supports_empty_node:
             raise ValueError(
                 f"method '{self.method}' copies neurons that are there, and a new node has none: "
                 "leave 'node' out of the candidates"
             )
         bent = [name for name in self.new_node.activation if ACTIVATIONS[name].line == "small"]
-        if "layer" in self.candidates and method.deepens and bent:
+        if "layer" in self.candidates and method.supports_identity_layer and bent:
             raise ValueError(
                 f"method '{self.method}' puts in layers that keep the function exactly, "
                 f"which new_node activation '{bent[0]}' cannot"

@@ -5,12 +5,12 @@ Names of entries that were renamed, such as ``where: naive``, are in the registr
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from dagrow.errors import Problem
+from dagrow.renaming import warn_renamed
 from dagrow.spec.document import Document, Path
 
 PROPOSAL: Mapping[str, str] = {
@@ -113,5 +113,4 @@ def _renamed(section: Path, entry: dict[str, Any], names: Mapping[str, str]) -> 
 
 def _warn(section: Path, old: str, *new: str) -> None:
     before, *now = (".".join((*section, name)) for name in (old, *new))
-    text = f"{before} was renamed to {' and '.join(now)}: the old name is read until 0.2"
-    warnings.warn(text, FutureWarning, stacklevel=2)
+    warn_renamed(before, " and ".join(now))

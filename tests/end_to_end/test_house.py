@@ -20,7 +20,7 @@ from dagrow.spec import run_schema
 PACKAGE = ROOT / "dagrow"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors", "layout", "randomness", "ties", "flop_counter"},
+    {"errors", "layout", "randomness", "renaming", "ties", "flop_counter"},
     {"registry", "files", "serialization"},
     {"distributed"},
     {"capture", "methods", "ops", "objectives", "callbacks"},

@@ -82,7 +82,7 @@ def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
     if plan.stages.considered == 0:
         # A chain has nothing to be taken away; one node, the output, grows only by new nodes and layers.
         assert kind == "remove" or len(model.dag.order) == 1
-        assert all(place.reason for place in plan.fixed)
+        assert all(place.reason for place in plan.not_growable)
         return
     if len(model.dag.order) == 1 and plan.stages.drafted == 0:
         # Samples fewer than features: the one edge that is there explains all of them.

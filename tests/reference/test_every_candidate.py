@@ -161,7 +161,7 @@ def test_every_candidate_does_what_it_promised(decade):
         model, optimizer, loss, data = setting(seed)
         plan = propose(model, loss, data, **asked(seed))
         assert plan.loss == pytest.approx(mean_loss(copy.deepcopy(model), loss, data), rel=1e-12)
-        assert all(place.reason for place in plan.fixed)
+        assert all(place.reason for place in plan.not_growable)
         names = model.dag.order
         with torch.no_grad():
             found = probe(copy.deepcopy(model), model.dag, [output(name) for name in names])(*data[0][0])
@@ -188,7 +188,7 @@ for seed in (2, 6, 11, 16):
         plan = propose(model, loss, data, **{**asked(seed), **most})
         for c in plan.candidates:
             print(c.kind, c.place, c.neurons, repr(c.gain), repr(c.amplitude), c.cost, c.rejected)
-        print([place.node for place in plan.fixed], plan.stages)
+        print([place.node for place in plan.not_growable], plan.stages)
 """
 
 

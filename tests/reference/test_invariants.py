@@ -153,7 +153,7 @@ for name in ("skip", "concat", "two inputs, two outputs"):
     model, data = setting(ZOO[name])
     plan = propose(model, squared, data, candidates=("widen", "update"), neurons=2)
     found.append([(c.kind, c.place, c.neurons, c.gain, c.amplitude, list(c.scores)) for c in plan.candidates])
-    found.append([place.node for place in plan.fixed])
+    found.append([place.node for place in plan.not_growable])
 print(json.dumps(found))
 """
 

@@ -76,7 +76,7 @@ def test_at_amplitude_0_the_function_is_that_of_the_edge(activation, name):
     model, x, y = setting(GRAPHS[name])
     plan, found = layers(model, x, y, new_node={"activation": activation})
     legal = [edge for edge, op in model.spec.edges.items() if op.parametrised]
-    assert len(plan.candidates) + len(plan.fixed) == len(legal)
+    assert len(plan.candidates) + len(plan.not_growable) == len(legal)
     assert found or activation == "identity"
     for candidate in found.values():
         edge = candidate.trial.change.structure.removed_edges[0]

@@ -57,7 +57,7 @@ def test_promised_gain_is_the_drop_of_the_loss(name, train):
     """Five times in a row at one place, with whatever method options, in float64."""
     for place, options in (("h", {"shrinkage": 0}), ("k", {"shrinkage": 0, "with_update": True})):
         model, data = setting(ZOO[name])
-        fixed = {place.node for place in propose(model, squared, data, neurons=1, shrinkage=0).fixed}
+        fixed = {place.node for place in propose(model, squared, data, neurons=1, shrinkage=0).not_growable}
         if place not in fixed:
             assert grow(model.train(train), data, place, 1e-5, **options) >= 1
 

@@ -112,7 +112,7 @@ def test_what_remains_is_the_least_squares_fit(name, place):
 def test_what_holds_the_graph_together_stays():
     model, _, data = setting(GRAPHS["biases"])
     found, plan = removals(model, data)
-    reasons = {place.node: place.reason for place in plan.fixed}
+    reasons = {place.node: place.reason for place in plan.not_growable}
     assert set(found) == {"x -> y", "h -> y", "k"}
     # x is the only way to h, k leads nowhere but to y, and y is the output.
     assert set(reasons) == {"x -> h", "h -> k", "k -> y", "h"}

@@ -59,7 +59,7 @@ class NewLayer(CandidateType):
         def added(count: int) -> Cost:
             return place.cost(kept + count)
 
-        if ask.method.deepens:
+        if ask.method.supports_identity_layer:
             return _identity(self.name, network, place, statistics, ask, constant)
         return draft_neurons(self.name, network, place, statistics, ask, added, constant, kept)
 

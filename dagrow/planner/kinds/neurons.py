@@ -71,7 +71,7 @@ def draft_neurons(
         # What completes a method has its turn where the method finds nothing at any shrinkage.
         moments = replace(moments, samples=None)
         found, reason = _made(ask, moments, replace(request, fallback_method=NOTHING), name)
-        if not found and not (isinstance(request.fallback_method, Method) and request.fallback_method.searches):
+        if not found and not (isinstance(request.fallback_method, Method) and request.fallback_method.needs_search):
             found, reason = _made(ask, moments, request, f"{name}, completed")
             completed = True
     variants = []

@@ -76,7 +76,7 @@ def proposed(model, x, y, kind):
         new_node={"activation": "relu", "norm": "none"},
     )  # fmt: skip
     found = [candidate for candidate in plan.candidates if not candidate.rejected]
-    assert found or (kind == "remove" and plan.fixed)
+    assert found or (kind == "remove" and plan.not_growable)
     return found
 
 

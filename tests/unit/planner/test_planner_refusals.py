@@ -155,4 +155,6 @@ def test_where_every_place_is_taken_there_is_nothing_to_do():
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     plan = propose(plain(), functional.mse_loss, [(x, x[:, :2].abs())], candidates="edge", nodes=["h"], shrinkage=0)
     assert (plan.candidates, plan.best) == ((), None)
-    assert [str(place.reason) for place in plan.fixed] == ["edge: every edge that could lead into it is there already"]
+    assert [str(place.reason) for place in plan.not_growable] == [
+        "edge: every edge that could lead into it is there already"
+    ]
