@@ -38,11 +38,11 @@ def ascend(height: Callable[[Tensor], Tensor], W: Tensor, steps: int) -> Tensor:
     curvature = torch.zeros_like(f)  # 0 as long as it is unknown
     patience = torch.ones_like(f)
     for _ in range(steps):
-        towards = _newton(slope, pairs, curvature)
-        towards = torch.where((towards * slope).sum(0) > 0, towards, slope)
-        length, size = towards.norm(dim=0), W.norm(dim=0)
+        direction = _newton(slope, pairs, curvature)
+        direction = torch.where((direction * slope).sum(0) > 0, direction, slope)
+        length, size = direction.norm(dim=0), W.norm(dim=0)
         wanted = torch.where(curvature > 0, torch.minimum(length, LONGEST * size), FIRST * size)
-        step = towards * (patience * wanted / length.clamp(min=torch.finfo(f.dtype).tiny))
+        step = direction * (patience * wanted / length.clamp(min=torch.finfo(f.dtype).tiny))
         f_new, slope_new = _climb(height, W + step)
         change = slope - slope_new
         product, square = (step * change).sum(0), change.square().sum(0)
@@ -69,12 +69,12 @@ def _climb(height: Callable[[Tensor], Tensor], W: Tensor) -> tuple[Tensor, Tenso
 
 def _newton(slope: Tensor, pairs: deque[tuple[Tensor, Tensor, Tensor]], curvature: Tensor) -> Tensor:
     """The inverse Hessian, as far as it is known, times the slope."""
-    towards, parts = slope, []
+    direction, parts = slope, []
     for step, change, weight in reversed(pairs):
-        part = weight * (step * towards).sum(0)
-        towards = towards - part * change
+        part = weight * (step * direction).sum(0)
+        direction = direction - part * change
         parts.append(part)
-    towards = towards * torch.where(curvature > 0, curvature, 1.0)
+    direction = direction * torch.where(curvature > 0, curvature, 1.0)
     for (step, change, weight), part in zip(pairs, reversed(parts), strict=True):
-        towards = towards + (part - weight * (change * towards).sum(0)) * step
-    return towards
+        direction = direction + (part - weight * (change * direction).sum(0)) * step
+    return direction

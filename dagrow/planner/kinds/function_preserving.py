@@ -28,7 +28,7 @@ LIFT = 1e-12
 """A pre-activation above 0, and as good as 0: small against any that training makes."""
 
 
-def still_trial(network: Network, layout: SiteLayout, neurons: Neurons) -> Trial:
+def function_preserving_trial(network: Network, layout: SiteLayout, neurons: Neurons) -> Trial:
     """Neurons in matrix form as a change without an amplitude."""
     dtype, mode, scaling = next(iter(network.parameters())).dtype, neurons.mode, Preserved()
     if isinstance(mode, SplitNeurons):
@@ -41,7 +41,7 @@ def still_trial(network: Network, layout: SiteLayout, neurons: Neurons) -> Trial
     return Trial(network, layout.dag, change, layout.site, scaling)
 
 
-def loud(layout: SiteLayout, neurons: Neurons) -> str:
+def function_change_reason(layout: SiteLayout, neurons: Neurons) -> str:
     """Why neurons with a fan-in of 0 would change something: they put out what their activation makes of 0.
 
     Empty if they do not, or have a fan-in.
@@ -55,7 +55,7 @@ def loud(layout: SiteLayout, neurons: Neurons) -> str:
     return ""
 
 
-def _lifted(layout: SiteLayout, neurons: Neurons, towards: Tensor, dtype: torch.dtype) -> NewFeatures:
+def _lifted(layout: SiteLayout, neurons: Neurons, initial_gradient: Tensor, dtype: torch.dtype) -> NewFeatures:
     """Neurons with a fan-in of 0, lifted off the kink of their activations, if they have one.
 
     By the norm's bias if there is a norm, by the neuron's own if it has one, else by a fan-in of no size in the
@@ -73,7 +73,7 @@ def _lifted(layout: SiteLayout, neurons: Neurons, towards: Tensor, dtype: torch.
         if layout.has_bias:
             alpha = torch.cat([alpha[:-1], alpha[-1:] + LIFT])
         else:
-            alpha = alpha + LIFT * towards / towards.norm(dim=0)
+            alpha = alpha + LIFT * initial_gradient / initial_gradient.norm(dim=0)
     return replace(new_features(layout, alpha, neurons.omega, dtype), learned=learned)
 
 

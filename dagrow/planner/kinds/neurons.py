@@ -27,7 +27,7 @@ from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.base import Location, Proposal, Solution, SolveOptions
 from dagrow.planner.kinds.features import new_features
 from dagrow.planner.kinds.fixed_scale import bounded_trial
-from dagrow.planner.kinds.function_preserving import loud, still_trial
+from dagrow.planner.kinds.function_preserving import function_change_reason, function_preserving_trial
 from dagrow.planner.scaling import BothSides, FanOut
 from dagrow.planner.simulated_change import Trial
 from dagrow.spec.graph import EdgeId
@@ -78,9 +78,9 @@ def draft_neurons(
     for shrinkage, neurons in found:
         match neurons.mode:
             case FunctionPreserving():
-                if reason := loud(layout, neurons):
+                if reason := function_change_reason(layout, neurons):
                     return Proposal(kind, place.label, (), reason)
-                trial = still_trial(network, layout, neurons)
+                trial = function_preserving_trial(network, layout, neurons)
             case FixedScale():
                 trial = bounded_trial(network, layout, neurons)
             case SearchedFanOut(updates=own):
