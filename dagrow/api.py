@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from dagrow.build import Network
+from dagrow.build import Network, why_foreign
 from dagrow.data import Preprocessing
 from dagrow.errors import DagrowError, ExportError, RunError
 from dagrow.export import Exported, export_network
@@ -18,8 +18,6 @@ from dagrow.runs import GraphRef, Reverted, RunDirectory, diff_graphs, replay_ru
 from dagrow.spec import GraphSpec
 
 AnyGraph = GraphSpec | torch.fx.GraphModule | str | Path
-
-_FOREIGN = "the model must come from dagrow.build: only such a module knows its graph"
 
 
 def export(
@@ -50,7 +48,7 @@ def export(
             raise ExportError("give 'out': where to write")
         return export_network(model_or_dir, to, out, preprocessing=preprocessing)
     if not isinstance(model_or_dir, (str, Path)):
-        raise ExportError(_FOREIGN)
+        raise ExportError(why_foreign(model_or_dir))
     directory = RunDirectory.existing(model_or_dir)
     target = Path(out) if out is not None else directory.path / {"python": "exported"}.get(to, f"model.{to}")
     network = directory.load()
@@ -147,7 +145,7 @@ def _moment(given: AnyGraph, name: str) -> GraphRef:
     if isinstance(given, GraphSpec):
         return GraphRef(given, name)
     if not isinstance(given, (str, Path)):
-        raise DagrowError(_FOREIGN)
+        raise DagrowError(why_foreign(given))
     return resolve_graph(given)
 
 
@@ -166,7 +164,7 @@ def _subject(given: GraphSpec | torch.nn.Module | str | Path) -> _Subject:
     if isinstance(given, GraphSpec):
         return _Subject(History(given), "graph", Path("graph.svg"))
     if not isinstance(given, (str, Path)):
-        raise DagrowError(_FOREIGN)
+        raise DagrowError(why_foreign(given))
     source = Path(given)
     if not source.is_dir():
         return _Subject(History(load_graph(source)), source.stem, Path(f"{source.stem}.svg"))

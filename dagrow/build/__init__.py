@@ -2,6 +2,7 @@
 
 from dagrow.build.emit import Value, given_value, merged, output
 from dagrow.build.fingerprint import WeightsFingerprint
+from dagrow.build.foreign import intact_network, why_foreign
 from dagrow.build.intact import check_intact, drop_additions, frozen_names
 from dagrow.build.module import Network
 from dagrow.build.network import build
@@ -18,8 +19,10 @@ __all__ = [
     "drop_additions",
     "frozen_names",
     "given_value",
+    "intact_network",
     "merged",
     "output",
     "output_of",
     "probe",
+    "why_foreign",
 ]

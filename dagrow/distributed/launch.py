@@ -25,7 +25,8 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 def joined(device: str, seconds: float = SECONDS) -> Iterator[tuple[Processes, str]]:
     """All processes of this run, as long as the context lasts, and the device of this one.
 
-    Without the environment that ``torchrun`` makes, or with one process in it, there is no group.
+    Without the environment that ``torchrun`` makes, or with one process in it, there is no group. Where the caller has
+    made the default group of ``torch.distributed`` already, that is the one, and it stays.
 
     Args:
         device: as torch names it; ``cuda`` without a number is the GPU of this process's own number on its machine.
@@ -34,6 +35,9 @@ def joined(device: str, seconds: float = SECONDS) -> Iterator[tuple[Processes, s
     Raises:
         ProcessError: if the others cannot be reached.
     """
+    if dist.is_available() and dist.is_initialized():
+        yield (Group(torch.device(device)) if dist.get_world_size() > 1 else ALONE), device
+        return
     environment = os.environ
     if not all(name in environment for name in _VARIABLES) or environment["WORLD_SIZE"] == "1":
         yield ALONE, device

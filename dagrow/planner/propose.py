@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from dagrow.build import Network, check_intact, frozen_names
+from dagrow.build import Network, frozen_names, intact_network
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag, cost
 from dagrow.methods import GOAL, MethodRequest, find_fallback_method, find_method
 from dagrow.mutation import apply_change, redirected
+from dagrow.planner.agreement import agree_on_proposal, checked_together
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import untouched
 from dagrow.planner.gc_guard import collector_paused
@@ -87,8 +88,8 @@ def propose(
     Warns:
         UserWarning: from ``dagrow.propose``, if a node reads so many features that it takes minutes.
     """
-    network = _as_network(model)
-    asked = ProposalOptions.of(fields, options)
+    network, asked = checked_together(processes, lambda: (intact_network(model), ProposalOptions.of(fields, options)))
+    agree_on_proposal(processes, network, asked, precision)
     find_where(asked.where)
     where, significance = WHERE.current(asked.where), asked.significance
     dag = network.dag
@@ -191,7 +192,7 @@ def apply(
             frozen weights would be moved or keep neurons silent, or an average is that of another network.
         OptimizerError: if an optimizer's state cannot be carried, or none holds a weight that requires a gradient.
     """
-    network = _as_network(model)
+    network = intact_network(model)
     if not isinstance(candidate, Candidate):
         raise GrowthError(
             f"give a candidate of a plan, not {type(candidate).__name__}: 'plan.best' is None where nothing gains"
@@ -204,13 +205,6 @@ def apply(
     with ordinary_mode(network):
         change = find_insert(insert)(candidate.trial, candidate.amplitude)
         apply_change(network, redirected(change) if random_weights else change, optimizer, averages)
-
-
-def _as_network(model: torch.fx.GraphModule) -> Network:
-    if not isinstance(model, Network):
-        raise GrowthError("the model must come from dagrow.build: only such a module knows its graph")
-    check_intact(model)
-    return model
 
 
 def _room(dag: Dag, asked: ProposalOptions) -> tuple[float, float]:

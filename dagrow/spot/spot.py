@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from dagrow.build import Network, check_intact
+from dagrow.build import intact_network
 from dagrow.errors import GrowthError, did_you_mean, listed
 from dagrow.graph import Dag, GrowableNode, NotGrowable, sites
 from dagrow.methods import find_fallback_method, find_method
@@ -54,17 +54,15 @@ def spot(
         GrowthError: if there is no such node or method, or the method measures no gain.
         DataError: if the data are empty, or change from pass to pass.
     """
-    if not isinstance(model, Network):
-        raise GrowthError("the model must come from dagrow.build: only such a module knows its graph")
-    check_intact(model)
-    dag = model.dag
+    network = intact_network(model)
+    dag = network.dag
     asked = _asked(dag, nodes)
     found = [place for place in sites(dag) if place.node in asked]
     growable = {place.node: place for place in found if isinstance(place, GrowableNode)}
     # The planner checks all options and measures; no candidate may drop out before its gain is known.
     every = max(1, len(growable))
     plan = propose(
-        model,
+        network,
         loss,
         data,
         method=method,
@@ -83,15 +81,15 @@ def spot(
     if any(candidate.still for candidate in plan.candidates):
         raise GrowthError(f"method '{method}' inserts neurons that change nothing at first, so no gain can be measured")
     share = (0.2 if shrinkage == "auto" else 0.0) if held_out is None else held_out
-    stream = IndexedBatches(data, model, share)
-    with ordinary_mode(model), untouched(model):
+    stream = IndexedBatches(data, network, share)
+    with ordinary_mode(network), untouched(network):
         watched = tuple(node for node in asked if weighted_edges(dag, node))
-        snapshots = ActivationCache(model, loss, stream, watched)
+        snapshots = ActivationCache(network, loss, stream, watched)
         bottlenecks = node_bottlenecks(snapshots, watched, SHRINKAGES if shrinkage == "auto" else (float(shrinkage),))
     removing = find_method(method).squared_scores and find_fallback_method(fallback_method).squared_scores
     widenings = [_widening(candidate, growable[candidate.place], removing) for candidate in plan.candidates]
     return Spot(
-        graph=model.spec,
+        graph=network.spec,
         loss=plan.loss,
         samples=plan.samples,
         held_out=0 if plan.held_out_loss is None else _held_out(snapshots),

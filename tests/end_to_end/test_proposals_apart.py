@@ -102,3 +102,47 @@ def test_two_processes_share_out_the_solves(plans, case):
     assert sorted(apart[0] + apart[1]) == sorted(alone)
     assert len(alone) > 2
     assert max(map(len, apart)) <= 0.6 * len(alone)
+
+
+DISAGREE = """
+import torch, sys
+import dagrow
+from dagrow.distributed import joined
+
+graph = {
+    "inputs": {"x": {"shape": [6]}},
+    "nodes": {"h": {"size": 3, "activation": "relu"}, "y": {"size": 3}},
+    "edges": {"x -> h": "linear", "h -> y": "linear"},
+    "outputs": ["y"],
+}
+torch.distributed.init_process_group("gloo")
+with joined("cpu") as (processes, _):
+    x, y = torch.ones(8, 6), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+    network = dagrow.build(dagrow.GraphSpec.model_validate(graph), seed=0)
+    other = dagrow.build(dagrow.GraphSpec.model_validate(graph), seed=processes.rank)
+    for model, options in ((other, {}), (network, {"neurons": processes.rank + 1}), (network, {"where": RANK * 5})):
+        try:
+            dagrow.propose(model, torch.nn.functional.cross_entropy, [(x, y)], processes=processes, **options)
+        except dagrow.DagrowError as error:
+            print(error)
+assert torch.distributed.is_initialized()
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_processes_that_ask_for_different_things_all_hear_of_it():
+    """Within a group that the caller has made; each refusal leaves the processes fit for the next proposal."""
+    code = DISAGREE.replace("RANK * 5", "['gain', 5][processes.rank]")
+    results = ended(started_with(2, "-c", code))
+    assert [status for _, _, status in results] == [0, 0], results
+    first, second = (out.splitlines() for out, _, _ in results)
+    assert (
+        first[:2]
+        == second[:2]
+        == [
+            "process 1 asks for another proposal than process 0: the weights 'h.from_x.weight' are others; "
+            "give all of them the network of the first",
+            "process 1 asks for another proposal than process 0: 'neurons' is 2 in place of 1",
+        ]
+    )
+    assert first[2] == f"process 1 of 2 refuses: {second[2]}"
