@@ -74,13 +74,19 @@ def grow(
     seed: Annotated[int | None, typer.Option(help="Seed of the run; the same as --set seed=N.")] = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1, ...")] = "cpu",
     patience: Annotated[float, typer.Option(help="Seconds that one of several processes waits for the others.")] = 600,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of torch at most; small layers take fewer. [default: torch's]"),
+    ] = None,
 ) -> None:
     """Train and grow a network as a run file says. For several processes, see torchrun."""
     from dagrow.distributed import joined
     from dagrow.graph import load_run
     from dagrow.growth import grow as grow_network
     from dagrow.growth import run_to_continue
+    from dagrow.training.threads import use_threads
 
+    use_threads(threads)
     source, target = run_to_continue(run, out) if resume else (run, out)
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
     spec = load_run(source, overrides)

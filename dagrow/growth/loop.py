@@ -68,7 +68,7 @@ class Loop:
         }
         if state.progress.finishing:
             self._take_all_samples(task.with_all_samples())
-        self.stage = ""
+        self.stage, self.threads = "", 0
         self.judged: Score | None = None
         self.constant: float | None = None
 
@@ -85,7 +85,7 @@ class Loop:
     def _run(self) -> GrowthResult:
         try:
             while (unit := next_unit(self.task.spec, self.state.progress)) is not Unit.END:
-                with threads_of(unit, self.task, self.state):
+                with threads_of(unit, self.task, self.state) as self.threads:
                     self.state.progress = self.units[unit]()
                     self._check_weights()
                     self._validate()
@@ -125,7 +125,7 @@ class Loop:
             self.reporter.say(f"epoch {done.epoch}: {told}")
             self.reporter.advance()
             return done
-        self.record.write("epoch", epoch=done.epoch, seconds=seconds, **trained.entries)
+        self.record.write("epoch", epoch=done.epoch, seconds=seconds, threads=self.threads, **trained.entries)
         self.reporter.advance()
         if told := after_pass(self.task, state, trained.removed):
             self.record.write("rewind", epoch=done.epoch, what=told)

@@ -111,6 +111,7 @@ class EpochEvent(Event):
     seconds: float
     samples: int | None = Field(default=None, description="that were looked at")
     work: int | None = Field(default=None, description="multiply-adds of gradient descent")
+    threads: int | None = Field(default=None, description="that it computed with, by the size of the layers")
     units: dict[str, int] | None = Field(default=None, description="per node at the end, where they come and go")
     added: dict[str, int] | None = Field(default=None, description="units that came, per node")
     removed: dict[str, int] | None = Field(default=None, description="units that went, per node")

@@ -19,6 +19,12 @@ MACS_PER_THREAD = 2**22
 """Of the average layer and batch: fewer take less time than a thread takes to be woken."""
 
 
+def use_threads(most: int | None) -> None:
+    """Has torch compute with so many threads at most from now on; None leaves it as it is."""
+    if most is not None:
+        torch.set_num_threads(most)
+
+
 def threads_worth(macs: float, available: int) -> int:
     """The number of threads for products of so many multiply-adds.
 

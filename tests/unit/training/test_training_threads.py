@@ -1,9 +1,13 @@
 """Small networks compute with one thread, large ones with all; the caller's number comes back."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import dagrow
+from dagrow.cli.main import main
+from dagrow.journal.reader import read_journal
 from dagrow.spec import GraphSpec, RunSpec
 from dagrow.training import threads
 from dagrow.training.schedules import Unit
@@ -52,3 +56,17 @@ def test_the_number_comes_back_whatever_happens(monkeypatch, size, expected):
         raise KeyError
     assert (chosen, told) == (expected, [expected, available])
     assert torch.get_num_threads() == available
+
+
+def test_the_command_line_sets_them_and_the_journal_says_them(tmp_path):
+    run = Path(__file__).parents[3] / "specs" / "digits.yaml"
+    short = ("--set", "training.final_epochs=1", "--set", "growth.budget.steps=0", "--out", str(tmp_path / "run"))
+    before = torch.get_num_threads()
+    try:
+        with pytest.raises(SystemExit):
+            main(["grow", str(run), *short, "--threads", "1"])
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    events = read_journal(tmp_path / "run" / "journal.jsonl")
+    assert [event["threads"] for event in events if event["event"] == "epoch"] == [1]
