@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 from dagrow.data.stored import Stored
+from dagrow.errors import DataError, listed
 from dagrow.layout import Shape
 
 
@@ -24,6 +25,12 @@ class Rows(NamedTuple):
     unknown: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All that a person should know, in sentences."""
+        unread = (f"not read, since training did not know them: {listed(self.unknown)}",) if self.unknown else ()
+        return (*unread, *self.notes)
 
 
 class FileReader(ABC):
@@ -49,6 +56,17 @@ class FileReader(ABC):
         Raises:
             DataError: if it is of another form than the training data.
         """
+
+    def read_frame(self, frame: Any) -> Rows:
+        """The samples in a table that a user has in Python.
+
+        Args:
+            frame: of pandas, polars or pyarrow, or columns by their names.
+
+        Raises:
+            DataError: if it is of another form than the training data; where these are no tables, always.
+        """
+        raise DataError(f"the network reads {self.kind}, not a table")
 
     @property
     def told(self) -> str:

@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from dagrow.data.frames import is_mixed
 from dagrow.data.raw import Arrays, Raw, to_tensor
+from dagrow.data.splitting import split_rows
+from dagrow.data.tables.frame_samples import FrameInputs
 from dagrow.errors import DataError, listed
 from dagrow.graph import Dag
+from dagrow.objectives import Loss
+from dagrow.spec.column_options import ColumnOptions
+
+Values = tuple[Any, ...]
 
 _BATCH = 1_024
 _PAIRS = "give (x, y) with arrays or tensors, a torch Dataset of such pairs, a DataLoader, or a list of batches (x, y)"
 
 
-def raw_samples(dag: Dag, train: Any, validation: Any = None, test: Any = None) -> Raw:
+class SampleSettings(NamedTuple):
+    """What a run says of samples that come from Python.
+
+    Attributes:
+        loss: of the run.
+        test_fraction: share of the samples for testing, where no others are given.
+        seed: of the run, which draws them.
+        columns: what a person says of the columns of a table.
+    """
+
+    loss: Loss
+    test_fraction: float
+    seed: int
+    columns: ColumnOptions = ColumnOptions()
+
+
+def raw_samples(dag: Dag, settings: SampleSettings, train: Any, validation: Any = None, test: Any = None) -> Raw:
     """All samples of a run.
 
     A dataset, a loader or a list of batches is read once, from its first sample to its last, and kept in memory:
-    what it draws at random (augmentation) is drawn once.
+    what it draws at random (augmentation) is drawn once. A table with gaps or with columns that are no numbers is
+    encoded as one in a file is.
 
     Args:
         dag: whose inputs and outputs name the entries of mappings.
+        settings: what the run says.
         train: to learn from.
         validation: to judge by while training, in any of these forms.
         test: to be judged by at the end, likewise; the validation samples where it is left out. Where both are left
@@ -37,13 +62,65 @@ def raw_samples(dag: Dag, train: Any, validation: Any = None, test: Any = None) 
     names = _Names(tuple(dag.spec.inputs), tuple(dag.spec.outputs))
     parts = {"train": train, "validation": validation, "test": test}
     read = {part: _pair(given, part, names) for part, given in parts.items() if given is not None}
-    columns = _columns(train)
     classes = _class_names([y for _, y in read.values()])
-    arrays = {
-        part: Arrays(_tensors(x, f"{part} x"), _targets(y, f"{part} y", classes)) for part, (x, y) in read.items()
-    }
+    targets = {part: _targets(y, f"{part} y", classes) for part, (_, y) in read.items()}
+    target = _target_name(read["train"][1])
+    if len(read["train"][0]) == 1 and is_mixed(read["train"][0][0]):
+        frames = {part: x[0] for part, (x, _) in read.items()}
+        return _raw_table(frames, targets, settings, names, classes=classes, target=target)
+    arrays = {part: Arrays(_tensors(x, f"{part} x"), targets[part]) for part, (x, _) in read.items()}
     held_out = arrays.get("test", arrays.get("validation"))
-    return Raw(arrays["train"], held_out, classes=classes, columns=columns, validation=arrays.get("validation"))
+    return Raw(
+        arrays["train"],
+        held_out,
+        classes=classes,
+        columns=_columns(train),
+        target=target,
+        validation=arrays.get("validation"),
+    )
+
+
+def _raw_table(
+    frames: Mapping[str, Any],
+    targets: Mapping[str, tuple[Tensor, ...]],
+    settings: SampleSettings,
+    names: _Names,
+    *,
+    classes: tuple[str, ...],
+    target: str,
+) -> Raw:
+    """Samples whose inputs are a table of mixed columns."""
+    own, count = targets["train"], len(targets["train"][0])
+    train, test = (np.arange(count), None) if len(frames) > 1 else _split(own, settings)
+    inputs = FrameInputs(frames["train"], settings.columns, names.inputs, train)
+    if inputs.table.count != count:
+        raise DataError(f"different numbers of samples: {inputs.table.count} of x, {count} of y")
+    others = {part: Arrays(inputs.other(frames[part]), targets[part]) for part in frames if part != "train"}
+    held_out = others.get("test", others.get("validation"))
+    if test is not None:
+        held_out = Arrays(inputs.stored(test), tuple(y[torch.from_numpy(test)] for y in own))
+    return Raw(
+        Arrays(inputs.stored(train), tuple(y[torch.from_numpy(train)] for y in own)),
+        held_out,
+        classes=classes,
+        columns=inputs.fitted.names,
+        target=target,
+        steps=inputs.fitted.steps,
+        reader=inputs.reader,
+        notes=inputs.notes,
+        validation=others.get("validation"),
+    )
+
+
+def _split(targets: tuple[Tensor, ...], settings: SampleSettings) -> tuple[np.ndarray, np.ndarray]:
+    train, test = split_rows(targets, settings.loss, settings.test_fraction, settings.seed)
+    return train.numpy(), test.numpy()
+
+
+def _target_name(targets: Values) -> str:
+    """Of the column to learn, where it is a single one that has a name."""
+    name = getattr(targets[0], "name", None) if len(targets) == 1 and not isinstance(targets[0], Tensor) else None
+    return name if isinstance(name, str) else ""
 
 
 class _Names:
@@ -51,9 +128,6 @@ class _Names:
 
     def __init__(self, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         self.inputs, self.outputs = inputs, outputs
-
-
-Values = tuple[Any, ...]
 
 
 def _pair(given: Any, part: str, names: _Names) -> tuple[Values, Values]:
@@ -134,8 +208,8 @@ def _columns(train: Any) -> tuple[str, ...]:
     """Names of the features, where the inputs are one table that has names."""
     if not isinstance(train, tuple) or isinstance(train[0], (tuple, Mapping)):
         return ()
-    columns = getattr(train[0], "columns", None)
-    return () if columns is None or not all(isinstance(name, str) for name in columns) else tuple(columns)
+    names = getattr(train[0], "column_names", getattr(train[0], "columns", None))
+    return () if names is None or not all(isinstance(name, str) for name in names) else tuple(names)
 
 
 def _class_names(targets: Sequence[Values]) -> tuple[str, ...]:

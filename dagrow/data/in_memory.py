@@ -11,6 +11,7 @@ from dagrow.data.raw import Raw
 from dagrow.errors import DataError
 from dagrow.graph import Dag
 from dagrow.objectives import Loss
+from dagrow.spec.column_options import ColumnOptions
 
 
 class InMemory(DataSource):
@@ -22,6 +23,9 @@ class InMemory(DataSource):
     given: Literal[True] = Field(
         description="the samples were given to `dagrow.grow` in Python, which writes this entry; whoever continues "
         "such a run gives them again (docs/how-to/python.md)"
+    )
+    columns: ColumnOptions = Field(
+        default=ColumnOptions(), description="of a table that is given, where it has gaps, words or dates"
     )
 
     @property

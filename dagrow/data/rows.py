@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from dagrow.data.csv_table import read_columns
 from dagrow.data.file_reader import Rows
 from dagrow.data.fit import fit_inputs
+from dagrow.data.frames import check_columns, number_columns
 from dagrow.data.npz import read_npy, read_npz_inputs
 from dagrow.data.preprocessing import Preprocessing
+from dagrow.data.raw import to_tensor
 from dagrow.errors import DataError
 from dagrow.graph import Dag
 from dagrow.registry import Registry, unknown
@@ -31,6 +36,30 @@ def read_rows(path: str | Path, preprocessing: Preprocessing, dag: Dag) -> Rows:
         return rows._replace(inputs=fit_inputs(rows.inputs, preprocessing, dag))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def read_frame(frame: Any, preprocessing: Preprocessing, dag: Dag) -> Rows:
+    """Reads a table that a user has in Python, by the names of its columns.
+
+    Args:
+        frame: of pandas, polars or pyarrow, or a mapping of columns; where the training data had no names, a mapping of
+            the arrays of the inputs.
+        preprocessing: knows the columns.
+        dag: whose inputs the samples must fit.
+
+    Raises:
+        DataError: if it does not fit.
+    """
+    if preprocessing.reader is not None:
+        rows = preprocessing.reader.read_frame(frame)
+    elif preprocessing.columns:
+        rows = number_columns(frame, preprocessing.columns, (preprocessing.target,))
+    elif isinstance(frame, Mapping):
+        check_columns(tuple(dag.spec.inputs), tuple(frame))
+        rows = Rows(tuple(to_tensor(np.asarray(frame[name]), name) for name in dag.spec.inputs))
+    else:
+        rows = Rows((to_tensor(np.asarray(frame), "the table"),))
+    return rows._replace(inputs=fit_inputs(rows.inputs, preprocessing, dag))
 
 
 def _csv(path: str, preprocessing: Preprocessing, dag: Dag) -> Rows:

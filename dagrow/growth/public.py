@@ -9,16 +9,19 @@ from typing import Any, Literal
 import torch
 
 from dagrow.callbacks import Callback, checked_callbacks
-from dagrow.data.from_python import raw_samples
+from dagrow.data.from_python import SampleSettings, raw_samples
+from dagrow.data.in_memory import InMemory
 from dagrow.data.raw import Raw
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DataError, RunError
 from dagrow.graph import Dag, checked_run
 from dagrow.growth.grow import grow as grow_run
 from dagrow.growth.grow import run_to_continue
+from dagrow.objectives import LOSSES
 from dagrow.report import Reporter
 from dagrow.runs.result import GrowthResult
 from dagrow.spec import DataSpec, Document, GraphSpec, RunSpec, SourceFile, plain_graph
+from dagrow.spec.column_options import ColumnOptions
 from dagrow.spec.loaders import read_file, run_of, validated
 from dagrow.training.given import Given, PythonLoss, loss_name
 from dagrow.training.metrics import Given as GivenMetrics
@@ -87,9 +90,8 @@ def grow(
     if resume is True and not isinstance(run, (RunSpec, GraphSpec, Mapping)):
         run, out = run_to_continue(run, out)
     spec = _spec(run, _sections(training, growth, seed, loss))
-    spec, raw = _with_samples(spec, train, validation, test)
     function = None if loss is None or isinstance(loss, str) else loss
-    spec = _with_loss(spec, function)
+    spec, raw = _with_samples(_with_loss(spec, function), train, validation, test)
     given = Given(raw, function, Metrics(metrics), checked_callbacks(callbacks))
     return grow_run(
         spec,
@@ -158,10 +160,11 @@ def _with_samples(spec: RunSpec, train: Any, validation: Any, test: Any) -> tupl
     """The run with its samples, and a ``data`` section that says they were given here."""
     if train is None:
         return spec, None
-    raw = raw_samples(Dag.of(spec.graph), train, validation, test)
-    data = DataSpec.model_validate(
-        {"in_memory": True, "test_fraction": spec.data.test_fraction, "standardize": spec.data.standardize}
-    )
+    columns = spec.data.source.columns if isinstance(spec.data.source, InMemory) else ColumnOptions()
+    settings = SampleSettings(LOSSES[spec.training.loss], spec.data.test_fraction, spec.seed, columns)
+    raw = raw_samples(Dag.of(spec.graph), settings, train, validation, test)
+    source = InMemory(given=True, columns=columns)
+    data = DataSpec(source=source, test_fraction=spec.data.test_fraction, standardize=spec.data.standardize)
     changed: dict[str, Any] = {"data": data}
     if raw.validation is not None and spec.training.validation_fraction is None and spec.training.anneal is None:
         # So that the run ends with the network that was best on them.

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from dagrow.integrations.estimator import ClassWeight, GrowingEstimator
 from dagrow.integrations.sample_weights import weighted_cross_entropy, weighted_rows
@@ -93,20 +93,20 @@ class GrowingClassifier(ClassifierMixin, GrowingEstimator):  # type: ignore[misc
         """Grows a network.
 
         Args:
-            X: ``[samples, features]``, numbers without gaps.
+            X: ``[samples, features]``, numbers without gaps; or a table of pandas, polars or pyarrow, in which words,
+                dates and gaps become features as those of a ``table`` in a run file.
             y: ``[samples]``, labels of any kind.
             sample_weight: ``[samples]``; whole numbers count as repetitions of their row, 0 leaves it out.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        x, y, weights = self._checked(X, y, sample_weight)
         check_classification_targets(y)
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         self.classes_ = np.unique(y if weights is None else y[weights > 0])
         if self.class_weight is not None:
             by_class = compute_sample_weight(self.class_weight, y)
             weights = by_class if weights is None else weights * by_class
         if weights is not None:
-            X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
-        rows = weighted_rows(X, np.searchsorted(self.classes_, y), weights)
+            x, y, weights = x[weights > 0], y[weights > 0], weights[weights > 0]
+        rows = weighted_rows(x, np.searchsorted(self.classes_, y), weights)
         if len(self.classes_) == 1:
             self.network_, self.n_iter_ = None, 1
             return self
@@ -133,5 +133,5 @@ class GrowingClassifier(ClassifierMixin, GrowingEstimator):  # type: ignore[misc
     def _logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         if self.network_ is None:
-            return np.zeros((len(validate_data(self, X, reset=False, dtype=np.float32)), 1))
+            return np.zeros((len(self._raw(X)), 1))
         return self._outputs(X)

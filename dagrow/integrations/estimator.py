@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from dagrow.build import Network
+from dagrow.data.frames import is_mixed
 from dagrow.growth import grow
 from dagrow.integrations.limits import Limits
+from dagrow.integrations.mixed_columns import MixedColumns
 from dagrow.integrations.sample_weights import Loss, packed
 from dagrow.report import PlainLines
 from dagrow.spec import GraphSpec
@@ -60,26 +62,48 @@ class GrowingEstimator(BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.verbose = verbose
 
+    def _checked(self, X: Any, y: Any, weights: Any, **checks: bool) -> Checked:
+        """Samples as scikit-learn checks them.
+
+        Args:
+            X: numbers, or a table of mixed columns.
+            y: targets.
+            weights: of the samples; None where all count the same.
+            checks: of the targets, see scikit-learn's ``check_X_y``.
+        """
+        if not is_mixed(X):
+            self._columns: MixedColumns | None = None
+            X, y = validate_data(self, X, y, dtype=np.float32, **checks)
+            return Checked(X, y, _weights(weights, X))
+        y = validate_data(self, "no_validation", y, **checks)
+        validate_data(self, X, skip_check_array=True)
+        check_consistent_length(X, y)
+        found = _weights(weights, y)
+        rows = np.arange(len(y)) if found is None else np.flatnonzero(found > 0)
+        self._columns, raw = MixedColumns.fit(X, rows, standardize=self.standardize)
+        return Checked(raw, y, found)
+
     def _grow(
         self, x: np.ndarray, targets: np.ndarray, outputs: int, loss: str, weighted: Loss, weights: np.ndarray | None
     ) -> Self:
         """The run; what it hands back is kept.
 
         Args:
-            x: ``[samples, features]``.
+            x: ``[samples, features]``, or raw values of mixed columns.
             targets: of the loss.
             outputs: features of the output.
             loss: the name of the one without weights.
             weighted: the same with weights.
             weights: ``[samples]``; None where all samples count the same.
         """
+        features = x if self._columns is None else self._columns.features(x)
         y = torch.from_numpy(targets) if weights is None else packed(targets, weights)
-        samples = (torch.from_numpy(x), y)
+        samples = (torch.from_numpy(features), y)
         run = {
-            "graph": _graph(x.shape[1], self.hidden_layers, self.width, self.activation, outputs)
+            "graph": _graph(features.shape[1], self.hidden_layers, self.width, self.activation, outputs)
             if self.graph is None
             else self.graph,
-            "data": {"in_memory": True, "standardize": self.standardize},
+            "data": {"in_memory": True, "standardize": self.standardize and self._columns is None},
             "training": {
                 "loss": loss if weights is None else "custom",
                 "validation_fraction": self.validation_fraction,
@@ -103,7 +127,8 @@ class GrowingEstimator(BaseEstimator):  # type: ignore[misc]
         assert result.preprocessing is not None
         # Answers in float64 do not depend on how many samples are asked about at a time.
         self.network_: Network | None = result.model.double().cpu()
-        self.preprocessing_ = result.preprocessing
+        own = result.preprocessing
+        self.preprocessing_ = own if self._columns is None else self._columns.over(own)
         self.journal_ = result.events
         self.n_iter_ = sum(event["event"] == "epoch" for event in result.events)
         self.graph_ = result.model.spec
@@ -113,16 +138,41 @@ class GrowingEstimator(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> np.ndarray:
         """Outputs of the network, ``[samples, features]`` in float64."""
         check_is_fitted(self)
-        x = torch.from_numpy(validate_data(self, X, reset=False, dtype=np.float32))
+        x = self._raw(X)
         parts = [self._part(x[start : start + _BATCH]) for start in range(0, len(x), _BATCH)]
         found: np.ndarray = np.concatenate(parts)
         return found
+
+    def _raw(self, X: Any) -> torch.Tensor:
+        """Raw values of samples like those that it was fitted on."""
+        if self._columns is None:
+            return torch.from_numpy(validate_data(self, X, reset=False, dtype=np.float32))
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return self._columns.raw(X)
 
     def _part(self, x: torch.Tensor) -> np.ndarray:
         (read,) = self.preprocessing_(x)
         assert self.network_ is not None
         found: np.ndarray = self.network_(read.double()).numpy()
         return found
+
+
+class Checked(NamedTuple):
+    """Samples that were looked at.
+
+    Attributes:
+        x: ``[samples, features]``, or raw values of mixed columns.
+        y: ``[samples]`` or ``[samples, targets]``.
+        weights: ``[samples]``; None where all count the same.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+
+
+def _weights(given: Any, samples: np.ndarray) -> np.ndarray | None:
+    return None if given is None else _check_sample_weight(given, samples, ensure_non_negative=True)
 
 
 def _graph(features: int, layers: int, width: int, activation: str, outputs: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from dagrow.integrations.estimator import GrowingEstimator
 from dagrow.integrations.sample_weights import weighted_rows, weighted_squared_error
@@ -33,13 +32,13 @@ class GrowingRegressor(RegressorMixin, GrowingEstimator):  # type: ignore[misc]
         """Grows a network.
 
         Args:
-            X: ``[samples, features]``, numbers without gaps.
+            X: ``[samples, features]``, numbers without gaps; or a table of pandas, polars or pyarrow, in which words,
+                dates and gaps become features as those of a ``table`` in a run file.
             y: ``[samples]`` or ``[samples, targets]``.
             sample_weight: ``[samples]``; whole numbers count as repetitions of their row, 0 leaves it out.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32, multi_output=True, y_numeric=True)
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        rows = weighted_rows(X, y.astype(np.float64), weights)
+        x, y, weights = self._checked(X, y, sample_weight, multi_output=True, y_numeric=True)
+        rows = weighted_rows(x, y.astype(np.float64), weights)
         targets = rows.y.reshape(len(rows.y), -1)
         self._single = y.ndim == 1
         self.target_mean_ = np.average(targets, axis=0, weights=rows.weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +15,9 @@ from dagrow.build import Network
 from dagrow.data import PREPROCESSING, Preprocessing
 from dagrow.data.answer import Answer
 from dagrow.data.fit import fit_inputs
+from dagrow.data.frames import column_names
 from dagrow.data.raw import to_tensor
-from dagrow.data.rows import read_rows
+from dagrow.data.rows import read_frame, read_rows
 from dagrow.data.stored import Stored, in_memory
 from dagrow.errors import DataError, RunError
 from dagrow.runs.directory import RunDirectory
@@ -58,8 +60,12 @@ class TrainedModel:
 
         Args:
             inputs: raw values ``[samples, ...]`` of each input, as they are in the training data: tensors, arrays or
-                lists; for several inputs also one with all their values in a row. A table has its columns in the
-                order of `Preprocessing.columns`.
+                lists; for several inputs also one with all their values in a row, in the order of
+                `Preprocessing.columns`. Or one table of pandas, polars or pyarrow, or a mapping of lists, whose
+                columns are found by their names: categories are words there, and gaps are empty.
+
+        What was read in another way than training had it (a category that it never saw, a column that it did not know)
+        is told by a ``UserWarning`` each.
 
         Raises:
             DataError: if they do not fit, or the network has several outputs: see `predict_outputs`.
@@ -72,6 +78,11 @@ class TrainedModel:
 
     def predict_outputs(self, *inputs: Any) -> tuple[Prediction, ...]:
         """As `predict`, for any number of outputs."""
+        if len(inputs) == 1 and column_names(inputs[0]) is not None:
+            rows = read_frame(inputs[0], self.preprocessing, self.network.dag)
+            for note in rows.remarks:
+                warnings.warn(note, stacklevel=3)
+            return self._predicted(rows.inputs)
         tensors = tuple(_tensor(x, f"input {number}") for number, x in enumerate(inputs, start=1))
         return self._predicted(fit_inputs(tensors, self.preprocessing, self.network.dag))
 

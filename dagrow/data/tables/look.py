@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from dagrow.data.tables.column import Column
 from dagrow.data.tables.date_column import DateColumn
 from dagrow.data.tables.number_column import NumberColumn
 from dagrow.data.tables.scan import Scan
+from dagrow.data.tables.scan_table import scan
 from dagrow.data.tables.table_file import TableFile
 from dagrow.data.tables.targets import Labels, Learned, collector, learned
 from dagrow.errors import DataError
@@ -66,41 +66,13 @@ def look(table: TableFile, told: TableSpec, loss: Loss, *, scanned: bool = True)
         collectors.append(Labels(group))
     if time is not None:
         collectors.append(_Times(time, told))
-    given = {name for names in told.inputs.values() for name in names} | {*told.keep}
-    unread = ({*told.target, *told.drop} | ({group} if group else set())) - (given - {*told.target})
-    scans = [Scan(name) for name in table.names if name not in unread] if scanned else []
-    if told.inputs:
-        scans = [scan for scan in scans if scan.name in given]
-    wanted = {scan.name for scan in scans} | {each.name for each in collectors}
-    count = 0
-    for batch in table.batches(wanted):
-        for each in collectors:
-            each.add(batch[each.name], count + 1)
-        for scan in scans:
-            scan.add(batch[scan.name])
-        count += len(next(iter(batch.values())))
-    if not count:
-        raise DataError("the table has a header but no samples")
-    columns, notes = _columns(scans, told, given)
+    unread = {*told.target} | ({group} - told.wanted if group else set())
+    seen = scan(table, told, unread, collectors, scanned=scanned)
     found = [learned(each, loss) for each in targets]
-    usable, note = _usable(found, told, count)
+    usable, note = _usable(found, told, seen.count)
     groups = next((each.numbered()[0] for each in collectors[len(targets) :] if isinstance(each, Labels)), None)
     times = next((each.all() for each in collectors if isinstance(each, _Times)), None)
-    return Look(columns, found, usable, count, groups, times, (*notes, *note))
-
-
-def _columns(scans: list[Scan], told: TableSpec, given: Collection[str]) -> tuple[tuple[Column, ...], list[str]]:
-    """The columns to read, and why others are left out."""
-    columns, notes = [], []
-    for scan in scans:
-        column = scan.kind(told.types.get(scan.name), told.date_formats.get(scan.name))
-        reason = scan.reason_to_leave_out(column)
-        if reason is None or (scan.present and scan.name in given):
-            columns.append(column)
-        else:
-            more = f" (keep: [{scan.name}] reads it)" if scan.present else ""
-            notes.append(f"column '{scan.name}' is left out: {reason}{more}")
-    return tuple(columns), notes
+    return Look(seen.columns, found, usable, seen.count, groups, times, (*seen.notes, *note))
 
 
 def _usable(targets: list[Learned], told: TableSpec, count: int) -> tuple[np.ndarray, list[str]]:
@@ -140,9 +112,9 @@ class _Times:
         told = self.told.date_formats.get(self.name)
         if told is not None or self.told.types.get(self.name) == "date":
             return DateColumn(self.name, told or "")
-        scan = Scan(self.name)
-        scan.add(cells)
-        found = scan.kind(None, None)
+        seen = Scan(self.name)
+        seen.add(cells)
+        found = seen.kind(None, None)
         if not isinstance(found, NumberColumn | DateColumn):
             shown = as_text(cells.drop_null())[0].as_py()
             raise DataError(f"column '{self.name}' is no time to split by (there is {shown!r:.40})")

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 from dagrow.data.file_reader import FileReader, Rows
+from dagrow.data.frames import check_columns
 from dagrow.data.tables.column import Column, Read
 from dagrow.data.tables.columns import column_entry, column_of
 from dagrow.data.tables.formats import FORMATS, open_table
-from dagrow.data.tables.table_file import TextOptions
-from dagrow.errors import DataError, did_you_mean, listed
+from dagrow.data.tables.frame_table import FrameTable
+from dagrow.data.tables.table_file import TableFile, TextOptions
+from dagrow.errors import DataError
 from dagrow.layout import Shape
 
 
@@ -44,9 +46,15 @@ class TableReader(FileReader):
 
     def read(self, path: str, shapes: tuple[Shape, ...]) -> Rows:
         """The rows of a table; columns are found by their names, and the target may be there."""
-        table = open_table(path, self.options)
+        return self._rows(open_table(path, self.options))
+
+    def read_frame(self, frame: Any) -> Rows:
+        """The rows of a table in memory, likewise."""
+        return self._rows(FrameTable.of(frame))
+
+    def _rows(self, table: TableFile) -> Rows:
         wanted = [column for columns in self.columns for column in columns]
-        _check_there([column.name for column in wanted], table.names)
+        check_columns([column.name for column in wanted], table.names)
         parts: list[list[np.ndarray]] = [[] for _ in wanted]
         tellers = [_Teller(column) for column in wanted]
         row = 1
@@ -125,14 +133,6 @@ class _Teller:
 
 def _rows(count: int) -> str:
     return "1 row has" if count == 1 else f"{count} rows have"
-
-
-def _check_there(wanted: Sequence[str], names: Sequence[str]) -> None:
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        near = did_you_mean(missing[0], [name for name in names if name not in wanted])
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise DataError(f"no column '{missing[0]}'{near}{more}; the network reads {listed(wanted)}")
 
 
 def _names(values: Any) -> tuple[str, ...]:
