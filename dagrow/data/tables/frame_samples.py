@@ -36,8 +36,8 @@ class FrameInputs:
         self.table = FrameTable.of(frame)
         check_named(options.named, self.table)
         seen = scan(self.table, options)
-        chosen = np.arange(seen.count) if rows is None else rows
-        fitted = fit_columns(self.table, seen.columns, seen.count, chosen, options, inputs, seen.notes)
+        chosen = np.arange(seen.rows) if rows is None else rows
+        fitted = fit_columns(self.table, seen.columns, seen.rows, chosen, options, inputs, seen.notes)
         self.fitted: FittedColumns = fitted
         self.notes = (*seen.notes, *fitted.notes)
 

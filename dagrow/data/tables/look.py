@@ -69,10 +69,10 @@ def look(table: TableFile, told: TableSpec, loss: Loss, *, scanned: bool = True)
     unread = {*told.target} | ({group} - told.wanted if group else set())
     seen = scan(table, told, unread, collectors, scanned=scanned)
     found = [learned(each, loss) for each in targets]
-    usable, note = _usable(found, told, seen.count)
+    usable, note = _usable(found, told, seen.rows)
     groups = next((each.numbered()[0] for each in collectors[len(targets) :] if isinstance(each, Labels)), None)
     times = next((each.all() for each in collectors if isinstance(each, _Times)), None)
-    return Look(seen.columns, found, usable, seen.count, groups, times, (*seen.notes, *note))
+    return Look(seen.columns, found, usable, seen.rows, groups, times, (*seen.notes, *note))
 
 
 def _usable(targets: list[Learned], told: TableSpec, count: int) -> tuple[np.ndarray, list[str]]:

@@ -26,12 +26,12 @@ class Scanned(NamedTuple):
 
     Attributes:
         columns: that can be read as inputs, in the order of the table.
-        count: rows.
+        rows: how many there are.
         notes: why other columns are left out, in sentences.
     """
 
     columns: tuple[Column, ...]
-    count: int
+    rows: int
     notes: tuple[str, ...]
 
 
@@ -59,7 +59,7 @@ def scan(
     scans = [Scan(name) for name in table.names if name not in left] if scanned else []
     if options.inputs:
         scans = [each for each in scans if each.name in options.wanted]
-    wanted = {each.name for each in (*scans, *collectors)}
+    wanted = {each.name for each in scans} | {each.name for each in collectors}
     count = 0
     for batch in table.batches(wanted):
         for collector in collectors:
