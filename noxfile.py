@@ -55,6 +55,6 @@ def portability(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def integrations(session: nox.Session) -> None:
-    """Lightning, skorch, torchmetrics and the loggers as they are installed, not in imitation."""
-    session.install("-c", "constraints.txt", ".[test,lightning,tensorboard,mlflow,wandb]", "torchmetrics", "skorch")
+    """Torchmetrics and the loggers as they are installed, not in imitation."""
+    session.install("-c", "constraints.txt", ".[test,tensorboard,mlflow,wandb]", "torchmetrics")
     session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "tests/extras/check_extras.py", *session.posargs)

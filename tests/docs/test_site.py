@@ -2,13 +2,9 @@
 
 import importlib
 import re
-import sys
-import types
 
 import pytest
-import torch
-from docs_pages import DOCS, PAGES, ROOT, blocks, page
-from torch.nn.functional import cross_entropy
+from docs_pages import DOCS, PAGES, ROOT, page
 
 import dagrow
 
@@ -67,32 +63,3 @@ def test_what_the_extra_installs_is_what_the_site_needs():
     assert "fonts.googleapis" not in site
     assert "font: false" in site
     assert "https://" not in site
-
-
-def test_growth_inside_a_loop_that_is_not_ours(elsewhere, monkeypatch):
-    """A stand-in for Lightning, which the tests do not install, calls the hooks as Lightning does."""
-    lightning = types.SimpleNamespace(LightningModule=torch.nn.Module, Callback=object)
-    monkeypatch.setitem(sys.modules, "lightning", lightning)
-    loops = page("other-loops")
-    space = {"__name__": "page"}
-    for block in blocks(loops, "python"):
-        exec(compile("\n" * block.line + block.text, str(loops), "exec"), space)
-    torch.manual_seed(0)
-    x = torch.randn(200, 64)
-    y = (x[:, 0] * x[:, 1] > 0).long()
-    module = space["Classifier"](dagrow.load_graph(ROOT / "specs" / "digits.yaml"))
-    trainer = types.SimpleNamespace(optimizers=[module.configure_optimizers()], current_epoch=0)
-    callback = space["GrowEvery"](2, [(x, y)])
-    sizes = []
-    for trainer.current_epoch in range(4):
-        trainer.optimizers[0].zero_grad()
-        module.training_step((x, y), 0).backward()
-        trainer.optimizers[0].step()
-        callback.on_train_epoch_end(trainer, module)
-        sizes.append(module.network.spec.nodes["h"].size)
-    assert sizes[0] == 2
-    assert sizes[1] == sizes[2] > 2
-    assert module.network.training
-    held = [id(p) for group in trainer.optimizers[0].param_groups for p in group["params"]]
-    assert sorted(held) == sorted(map(id, module.network.parameters()))
-    assert torch.isfinite(cross_entropy(module.network(x), y))

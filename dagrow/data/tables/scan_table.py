@@ -72,9 +72,7 @@ def scan(
     return _kinds(scans, options, count)
 
 
-def _kinds(
-    scans: Sequence[Scan], options: ColumnOptions, count: int
-) -> tuple[tuple[Column, ...], int, tuple[str, ...]]:
+def _kinds(scans: Sequence[Scan], options: ColumnOptions, count: int) -> Scanned:
     """The columns to read, and why others are left out."""
     columns, notes = [], []
     for each in scans:

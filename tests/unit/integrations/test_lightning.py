@@ -1,0 +1,111 @@
+"""The callback inside Lightning itself: the network grows, the optimizer keeps what it has, wrappers are taken off."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+import dagrow
+
+# Lightning warns of itself, and of Python.
+pytestmark = pytest.mark.filterwarnings("default")
+GRAPH = {
+    "inputs": {"x": {"shape": [2]}},
+    "nodes": {"h": {"size": 2, "activation": "tanh"}, "y": {"size": 2}},
+    "edges": {"x -> h": "linear", "h -> y": "linear"},
+    "outputs": "y",
+}
+X = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+Y = (X[:, 0] * X[:, 1] > 0).long()
+
+
+def network():
+    return dagrow.build(dagrow.GraphSpec.model_validate(GRAPH), seed=0)
+
+
+@pytest.fixture
+def lightning():
+    import lightning
+
+    return lightning
+
+
+def module_of(lightning, model):
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+            self.rates = []
+
+        def training_step(self, batch, index):
+            x, y = batch
+            return functional.cross_entropy(self.model(x), y)
+
+        def on_train_epoch_end(self):
+            self.rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.Adam(self.parameters(), 0.02)
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
+            return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    return Module()
+
+
+def trained(lightning, module, *callbacks, **options):
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    options = {"max_epochs": 5, "accelerator": "cpu", "enable_model_summary": False, **quiet, **options}
+    trainer = lightning.Trainer(callbacks=list(callbacks), **options)
+    trainer.fit(module, DataLoader(TensorDataset(X, Y), batch_size=32))
+    return trainer
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_lightning_grows_the_network_and_keeps_the_optimizer(lightning, precision):
+    from dagrow.lightning import GrowthCallback
+
+    moments = []
+
+    class Look(lightning.Callback):
+        """Before and after growth, in the order of callbacks."""
+
+        def on_train_epoch_end(self, trainer, module):
+            weight = module.model.get_parameter("h.from_x.weight")
+            moments.append(trainer.optimizers[0].state[weight]["exp_avg"].clone())
+
+    module = module_of(lightning, network())
+    growth = GrowthCallback(functional.cross_entropy, every=2, steps=1, neurons=3, significance=0.0)
+    trainer = trained(lightning, module, Look(), growth, Look(), precision=precision)
+    size = module.model.spec.nodes["h"].size
+    assert size > 2
+    assert growth.done == 1
+    assert growth.plans[0].best is not None
+    before, after = moments[2], moments[3]  # around the growth step in the second epoch
+    assert before.shape == (2, 2)
+    assert torch.equal(after[:2], before)
+    assert not after[2:].any()
+    (group,) = trainer.optimizers[0].param_groups
+    assert [id(p) for p in group["params"]] == [id(p) for p in module.parameters()]
+    assert len(set(module.rates)) == 5
+    assert trainer.callback_metrics["growth/gain"] >= 0
+
+
+def test_lightning_finds_the_network_or_says_why_not(lightning):
+    from dagrow.integrations.lightning_callback import _alone, found_network
+    from dagrow.lightning import GrowthCallback
+
+    model = network()
+    wrapped = nn.Module()
+    wrapped.inner = nn.DataParallel(model)
+    assert found_network(wrapped) is model
+    assert found_network(wrapped, "inner") is model
+    compiled = nn.Module()
+    compiled.model = torch.compile(model)
+    assert found_network(compiled, "model") is model
+    with pytest.raises(dagrow.GrowthError, match="holds no networks of dagrow.build"):
+        trained(lightning, module_of(lightning, nn.Linear(2, 2)), GrowthCallback(functional.cross_entropy))
+    with pytest.raises(dagrow.GrowthError, match="the module has no 'net'"):
+        found_network(wrapped, "net")
+    with pytest.raises(dagrow.GrowthError, match="2 processes train this module"):
+        _alone(type("Trainer", (), {"world_size": 2})())
