@@ -1,6 +1,7 @@
 """``dagrow init``: the file that it writes passes the check and grows, whatever the columns are called."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from command_tools import command, real_command
 
@@ -101,15 +102,40 @@ def test_arrays(tmp_path, shape, read):
     assert run.graph.nodes["y"].size == 3
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_a_table_of_words_gaps_and_dates(tmp_path, ending):
+    x, y = rows(count=80)
+    columns = {
+        "id": [f"customer {number}" for number in range(80)],
+        "a": [None if number % 9 == 0 else value for number, value in enumerate(x[:, 0])],
+        "town": [("Ulm", "Bonn")[label] for label in y],
+        "code": [str(number % 3) if number % 5 else "A1" for number in range(80)],
+        "day": [f"2021-0{1 + number % 9}-01" for number in range(80)],
+        "buys": [("no", "yes")[label] for label in y],
+    }
+    frame = pd.DataFrame(columns)
+    if ending == "parquet":
+        frame.to_parquet(tmp_path / "some.parquet")
+    else:
+        frame.to_csv(tmp_path / f"some.{ending}", sep={"csv": ",", "tsv": "\t"}[ending], index=False)
+    done = command("init", f"some.{ending}")
+    assert (done.code, done.err) == (0, "")
+    assert "Column 'id' is left out: it looks like an id or free text" in done.out
+    assert "number: a; category: town, code; date: day" in done.out
+    run = grows("run.yaml")
+    assert run.data.source.types == {"code": "category"}
+    assert run.graph.nodes["y"].size == 2
+
+
 def test_refusals_leave_nothing(tmp_path):
     x, y = rows()
     table(tmp_path / "a.csv", ("a", "b", "c", "y"), [(*r, t) for r, t in zip(x, y, strict=True)])
-    table(tmp_path / "text.csv", ("a", "town", "y"), [(1.5, "Ulm", 0), (2.5, "Bonn", 1)] * 20)
+    table(tmp_path / "text.csv", ("a", "town", "y"), [(1, "Ulm", 0)] * 20)
     np.savez(tmp_path / "odd.npz", x=x)
     assert "no such file" in command("init", "missing.csv").refusal()
-    assert "unknown kind of data file '.txt'" in command("init", "a.txt").refusal()
+    assert "unknown kind of data file '.xls'" in command("init", "a.xls").refusal()
     assert command("init", "a.csv", "--target", "yy").refusal().startswith("a.csv: no column 'yy' (did you mean 'y'?)")
-    assert "line 2, column 'town': 'Ulm' is not a number" in command("init", "text.csv").refusal()
+    assert "no column is left to learn from; column 'a' is left out" in command("init", "text.csv").refusal()
     assert "no array 'x_train'" in command("init", "odd.npz").refusal()
     assert command("init", "a.csv", "--out", "no/run.yaml").refusal() == "no/run.yaml: there is no folder no"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "odd.npz", "text.csv"]
