@@ -34,7 +34,7 @@ class ColumnOptions(SpecPart):
     inputs: FrozenDict[str, Names] = Field(
         default=FrozenDict(), description="the columns that each input of the graph reads, where it has several"
     )
-    max_categories: Count = Field(default=32, description="of a column that are told apart; the rarest become 'other'")
+    max_categories: Count = Field(default=128, description="of a column that are told apart; the rarest become 'other'")
     min_count: Count = Field(default=2, description="training rows that a category needs to be told apart")
     standardize: bool = Field(default=True, description="numbers and dates to mean 0, deviation 1 of the training rows")
 

@@ -20,6 +20,7 @@ from dagrow.files import open_file
 from dagrow.graph import Dag
 from dagrow.objectives import LOSSES
 from dagrow.spec import DataSpec, GraphSpec, RunSpec
+from dagrow.spec.frozen import FrozenDict
 from dagrow.starter.found import Found, chosen_target, task
 
 ENDINGS = tuple(FORMATS)
@@ -67,7 +68,7 @@ def read_mixed(path: Path, target: str | None) -> Found:
         }
     )
     seed, share = RunSpec.model_fields["seed"].default, DataSpec.model_fields["test_fraction"].default
-    source = Table(path=str(path), target=(name,), types=unclear)
+    source = Table(path=str(path), target=(name,), types=FrozenDict(unclear))
     loss = LOSSES["cross_entropy" if classes else "mse"]
     raw = source.read(Dag.of(graph), loss, ReadSettings(seed, share, False))
     samples = len(raw.train.targets[0]) + (0 if raw.test is None else len(raw.test.targets[0]))

@@ -12,7 +12,10 @@ from dagrow.report.output import echo
 
 def init(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A table (.csv, .tsv, .parquet, .feather) or arrays (.npz with x_train, y_train).")
+        str,
+        typer.Argument(
+            metavar="DATA", help="A table (.csv, .tsv, .parquet, ...) or arrays (.npz with x_train and y_train)."
+        ),
     ],
     target: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of the table to learn. [default: found by its name]")
