@@ -26,10 +26,10 @@ from dagrow.starter.arrays import LEAST_PIXELS, read_arrays
 from dagrow.starter.found import Found
 from dagrow.starter.tables import ENDINGS, read_csv, read_mixed
 
-READERS: Registry[Callable[[Path, str | None], Found]] = Registry(
-    "kind of data file", {".npz": read_arrays, **dict.fromkeys(ENDINGS, read_mixed), ".csv": read_csv}, error=DataError
-)
+READERS: Registry[Callable[[Path, str | None], Found]] = Registry("kind of data file", error=DataError)
 """By the ending of the file."""
+for _ending, _read in {**dict.fromkeys(ENDINGS, read_mixed), ".csv": read_csv, ".npz": read_arrays}.items():
+    READERS.add(_ending, _read)
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _PLAIN = re.compile(r"[A-Za-z.][\w./-]*", re.ASCII)
 

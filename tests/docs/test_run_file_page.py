@@ -37,6 +37,7 @@ from dagrow.spec import (
 )
 from dagrow.spec.array_source import ArraysSpec
 from dagrow.spec.augment import AugmentSpec
+from dagrow.spec.column_options import ColumnOptions
 from dagrow.spec.data import DataSourceSpec
 from dagrow.spec.document import read_value
 from dagrow.spec.image_source import ImagesSpec
@@ -58,6 +59,7 @@ MODELS: dict[str, type[BaseModel]] = {
     },
     "data": DataSpec,
     "Table": TableSpec,
+    "Columns of a frame": ColumnOptions,
     "Table split": TableSplit,
     "Images": ImagesSpec,
     "Arrays": ArraysSpec,
