@@ -3,8 +3,9 @@
     python benchmarks/versus.py [NAME ...] [--seeds 3] [--npz FOLDER]      needs optuna, and river for the last sets
 
 Peers: scikit-learn's MLP, gradient-boosted trees and a linear model by their defaults; Optuna (TPE) over widths,
-depth, activation and learning rate of a torch MLP, within the time that growth took; and the last graph of each run
-trained from scratch as that run's final training does. Growth starts from two layers of two units, and from
+depth, activation and learning rate of a torch MLP, within the time that growth took; the last graph of each run
+trained from scratch as that run's final training does, and that of the first run also for as many multiply-adds as the
+whole run took; and growth by random neurons. Growth starts from two layers of two units, and from
 ``input -> output`` alone with every kind of insertion. The sets of `TUNED` were looked at when the defaults were
 chosen, those of `CONFIRMED` were not. Printed are accuracy (R^2 for a regression), CPU seconds and parameters: mean
 over seeds, and its deviation; at the end mean ranks, and by how much the better default graph is behind the better of
@@ -42,6 +43,9 @@ CONFIRMED = (
     "breast_cancer", "iris", "friedman3", "hastie", "checkerboard", "spirals", "swiss_roll", "parity", "sines",
     "sparse_linear", "bananas", "segment", "phishing",
 )  # fmt: skip
+
+FINAL_EPOCHS = 30
+"""Units of the final training by default, where a network over-fits."""
 
 
 class Problem(NamedTuple):
@@ -168,16 +172,17 @@ def graphs(features: int, outputs: int) -> Iterator[tuple[str, str]]:
     )
 
 
-def grow(data: Problem, graph: str, seed: int, *changes: str) -> tuple[torch.nn.Module, dagrow.GraphSpec]:
-    """A run by its defaults."""
+def grow(data: Problem, graph: str, seed: int, *changes: str) -> tuple[torch.nn.Module, dagrow.GraphSpec, float]:
+    """A run by its defaults: the network, its graph, and the multiply-adds of training and growth."""
     with tempfile.TemporaryDirectory() as folder:
         arrays = {"x_train": data.x, "y_train": data.y, "x_test": data.x_test, "y_test": data.y_test}
         np.savez(Path(folder) / "data.npz", **arrays)
         loss = "training: {loss: mse}\n" if data.regression else ""
         file = Path(folder) / "run.yaml"
         file.write_text(f"{graph}{loss}data: {{npz: data.npz}}\nseed: {seed}\n")
-        model = dagrow.grow(dagrow.load_run(file, changes), write=False).model.eval()
-    return model, model.spec
+        result = dagrow.grow(dagrow.load_run(file, changes), write=False)
+    work = sum(event.get("work") or 0 for event in result.events)
+    return result.model.eval(), result.model.spec, float(work)
 
 
 def predictor(model: torch.nn.Module, regression: bool) -> Predict:
@@ -191,12 +196,19 @@ def predictor(model: torch.nn.Module, regression: bool) -> Predict:
     return predict
 
 
-def from_scratch(data: Problem, graph: dagrow.GraphSpec, seed: int) -> torch.nn.Module:
-    """The last graph of a run with new weights, trained as the end of the run was."""
+def from_scratch(data: Problem, graph: dagrow.GraphSpec, seed: int, *changes: str) -> tuple[torch.nn.Module, float]:
+    """The last graph of a run with new weights, trained as the end of the run was; and the multiply-adds of that."""
     with tempfile.TemporaryDirectory() as folder:
         dagrow.save_graph(graph, Path(folder) / "graph.yaml")
         text = (Path(folder) / "graph.yaml").read_text()
-    return grow(data, text, seed, "growth.budget.steps=0")[0]
+    model, _, work = grow(data, text, seed, "growth.budget.steps=0", *changes)
+    return model, work
+
+
+def for_as_long(data: Problem, graph: dagrow.GraphSpec, seed: int, wanted: float, work: float) -> torch.nn.Module:
+    """The same, trained for as many multiply-adds as wanted; ``work`` is what the usual final training takes."""
+    units = round(FINAL_EPOCHS * wanted / work)
+    return from_scratch(data, graph, seed, "growth.schedule=adaptive", f"training.final_epochs={units}")[0]
 
 
 def optuna_net(data: Problem, seconds: float, seed: int) -> tuple[Predict, int]:
@@ -238,7 +250,11 @@ def optuna_net(data: Problem, seconds: float, seed: int) -> tuple[Predict, int]:
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     study.optimize(objective, timeout=seconds)
     net = fit(study.best_params, np.arange(len(data.x)))
-    return (lambda x: predict(net, x)), sum(p.numel() for p in net.parameters())
+    return (lambda x: predict(net, x)), _size(net)
+
+
+def _size(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def peers(regression: bool, seed: int) -> dict[str, BaseEstimator]:
@@ -263,14 +279,23 @@ def run(name: str, data: Problem, seeds: int) -> dict[str, NDArray[np.float64]]:
         spent = []
         for label, graph in graphs(data.x.shape[1], data.outputs):
             start, wall = time.process_time(), time.perf_counter()
-            model, spec = grow(data, graph, seed)
+            model, spec, wanted = grow(data, graph, seed)
             spent.append(time.perf_counter() - wall)
-            entry = (time.process_time() - start, sum(p.numel() for p in model.parameters()))
+            entry = (time.process_time() - start, _size(model))
             rows.setdefault(label, []).append((data.score(predictor(model, data.regression)(data.x_test)), *entry))
             start = time.process_time()
-            scratch = from_scratch(data, spec, seed)
+            scratch, work = from_scratch(data, spec, seed)
             found = data.score(predictor(scratch, data.regression)(data.x_test))
             rows.setdefault(f"{label}, from scratch", []).append((found, time.process_time() - start, entry[1]))
+            if label == "2-2":
+                start = time.process_time()
+                longer = for_as_long(data, spec, seed, wanted, work)
+                found = data.score(predictor(longer, data.regression)(data.x_test))
+                rows.setdefault("2-2, equal MACs", []).append((found, time.process_time() - start, entry[1]))
+                start = time.process_time()
+                drawn_net, _, _ = grow(data, graph, seed, "growth.method=random")
+                found, count = data.score(predictor(drawn_net, data.regression)(data.x_test)), _size(drawn_net)
+                rows.setdefault("2-2, random neurons", []).append((found, time.process_time() - start, count))
         for label, model in peers(data.regression, seed).items():
             start = time.process_time()
             model.fit(data.x, data.y.ravel())
