@@ -28,8 +28,11 @@ from dagrow.starter.tables import ENDINGS, read_csv, read_mixed
 
 READERS: Registry[Callable[[Path, str | None], Found]] = Registry("kind of data file", error=DataError)
 """By the ending of the file."""
-for _ending, _read in {**dict.fromkeys(ENDINGS, read_mixed), ".csv": read_csv, ".npz": read_arrays}.items():
-    READERS.add(_ending, _read)
+READERS.add(".csv", read_csv)
+READERS.add(".npz", read_arrays)
+for _ending in ENDINGS:
+    if _ending not in READERS:
+        READERS.add(_ending, read_mixed)
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _PLAIN = re.compile(r"[A-Za-z.][\w./-]*", re.ASCII)
 

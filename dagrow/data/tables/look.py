@@ -67,7 +67,9 @@ def look(table: TableFile, told: TableSpec, loss: Loss, *, scanned: bool = True)
     if time is not None:
         collectors.append(_Times(time, told))
     unread = {*told.target} | ({group} - told.wanted if group else set())
-    seen = scan(table, told, unread, collectors, scanned=scanned)
+    # A column that the rows are split by in time numbers them, as an id does.
+    options = told if time is None else told.model_copy(update={"keep": (*told.keep, time)})
+    seen = scan(table, options, unread, collectors, scanned=scanned)
     found = [learned(each, loss) for each in targets]
     usable, note = _usable(found, told, seen.rows)
     groups = next((each.numbered()[0] for each in collectors[len(targets) :] if isinstance(each, Labels)), None)

@@ -22,8 +22,60 @@ _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _CODE = r"^0\d+$"
 _MANY = 20
 """Rows from which a column whose values all differ looks like an id."""
+_FAR = 2**24
+"""Offsets up to which the sum of the squares of a batch fits into 64 bits."""
 _SHARE = 0.9
 """Of different values among words, above which they look like ids or free text."""
+
+
+@dataclass
+class Numbering:
+    """Whether numbers are those from the smallest to the largest, each once, in any order.
+
+    Known from their count, sum and sum of squares, relative to the first: in whole numbers, so exactly.
+
+    Attributes:
+        first: number; None before there is one.
+        low: smallest offset from it.
+        high: largest.
+        total: of the offsets.
+        squares: of them.
+        possible: whether all were whole numbers near enough to the first.
+    """
+
+    first: float | None = None
+    low: int = 0
+    high: int = 0
+    total: int = 0
+    squares: int = 0
+    possible: bool = True
+
+    def add(self, values: np.ndarray) -> None:
+        """Takes in some of them, ``[n]`` floats."""
+        if self.first is None:
+            self.first = float(values[0])
+        self.possible = self.possible and bool(np.isfinite(values).all() and np.isfinite(self.first))
+        offsets = values - self.first if self.possible else values[:0]
+        self.possible = self.possible and bool((np.abs(offsets) < _FAR).all() and (offsets == np.floor(offsets)).all())
+        if self.possible:
+            whole = offsets.astype(np.int64)
+            self.low, self.high = min(self.low, int(whole.min())), max(self.high, int(whole.max()))
+            self.total += int(whole.sum())
+            self.squares += int((whole * whole).sum())
+
+    def of(self, count: int) -> bool:
+        """Whether so many numbers are a numbering."""
+        low, high = self.low, self.high
+        if not self.possible or high - low + 1 != count:
+            return False
+        total = (low + high) * count // 2
+        squares = _squares(high) - _squares(low - 1) if low > 0 else _squares(high) + _squares(-low)
+        return (self.total, self.squares) == (total, squares)
+
+
+def _squares(n: int) -> int:
+    """``0 + 1 + 4 + ... + n^2``."""
+    return n * (n + 1) * (2 * n + 1) // 6
 
 
 @dataclass
@@ -40,8 +92,8 @@ class Scan:
         codes: whether there are digits with a 0 before them, such as 0041: a name, not a number.
         counts: how often each is there, of text.
         stranger: the first cell that is no number, and its row.
-        rising: whether each number is the one before and 1 more.
-        last: the last number.
+        numbering: of the rows, in any order, if the numbers are one.
+        gaps: whether a cell was empty.
         type: of the cells, as arrow names it.
     """
 
@@ -54,8 +106,8 @@ class Scan:
     codes: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     stranger: tuple[str, int] | None = None
-    rising: bool = True
-    last: float = np.nan
+    numbering: Numbering = field(default_factory=Numbering)
+    gaps: bool = False
     type: Any = None
 
     def add(self, cells: Any) -> None:
@@ -66,6 +118,7 @@ class Scan:
             (self._text if is_text(cells) else self._typed)(cells, present)
         self.rows += len(cells)
         self.present += len(present)
+        self.gaps = self.gaps or len(present) < len(cells)
 
     def _text(self, cells: Any, present: Any) -> None:
         compute, invalid = arrow("compute"), arrow().ArrowInvalid
@@ -74,12 +127,12 @@ class Scan:
         self.codes = self.codes or codes
         if not codes:
             try:
-                self._numbers(as_floats(present), len(present) == len(cells))
+                self._numbers(as_floats(present))
                 self.dates = False
                 return
             except invalid:
                 pass
-        self.rising = False
+        self.numbering.possible = False
         matches = compute.match_substring_regex(present, pattern=_NUMBER)
         self.numbers += compute.sum(matches).as_py() or 0
         if self.stranger is None and not codes:
@@ -101,13 +154,11 @@ class Scan:
             check(cells.type) for check in (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
         )
         if numeric:
-            self._numbers(as_floats(present), len(present) == len(cells))
+            self._numbers(as_floats(present))
 
-    def _numbers(self, values: np.ndarray, whole: bool) -> None:
+    def _numbers(self, values: np.ndarray) -> None:
         self.numbers += len(values)
-        steps = np.diff(values, prepend=self.last)
-        self.rising = self.rising and whole and bool(np.isin(steps[int(self.present == 0) :], 1.0).all())
-        self.last = float(values[-1])
+        self.numbering.add(values)
 
     def kind(self, told: str | None, date_format: str | None) -> Column:
         """The kind of the column, as a person says or as it looks.
@@ -154,7 +205,7 @@ class Scan:
         """Why nothing could be learned from the column, for a person; None if it could."""
         if not self.present:
             return "it is empty"
-        if isinstance(column, NumberColumn) and self.rising and self.rows >= _MANY:
+        if isinstance(column, NumberColumn) and self.rows >= _MANY and not self.gaps and self.numbering.of(self.rows):
             return "it counts the rows"
         different = len(self.counts) > _SHARE * sum(self.counts.values())
         if isinstance(column, CategoryColumn) and different and self.present >= _MANY:
