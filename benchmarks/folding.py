@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
-from dagrow.methods import Fold, LabelledPredictions, ReluChain, fold
+from dagrow.contrib.folding import Fold, LabelledPredictions, ReluChain, fold
 
 Nets = tuple[Tensor, Tensor, Tensor, Tensor]
 """Hidden weights ``[nets, units, 2]`` and biases ``[nets, units]``, output weights ``[nets, 2, units]`` and biases."""

@@ -11,10 +11,10 @@ from tolerances import assert_same_function
 from torch import Tensor, nn
 
 from dagrow.build import Network, build
+from dagrow.contrib.nonparametric.shrinkage import group_factor, soft_threshold
+from dagrow.contrib.nonparametric.unit_turnover import UnitTurnover, remove_zero_units, shrink
 from dagrow.objectives import OPTIMIZERS
-from dagrow.objectives.shrinkage import group_factor, soft_threshold
 from dagrow.spec import PenaltySpec, RunSpec
-from dagrow.training.unit_turnover import UnitTurnover, remove_zero_units, shrink
 
 LAYERS = ("h.from_x", "k.from_h", "y.from_k")
 

@@ -17,11 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dagrow.methods.decision_plot_data import Scene, Straight
-from dagrow.methods.modes import SmallFanOut
-from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
-from dagrow.methods.relu_chain import LabelledPredictions, ReluChain, Segment
-from dagrow.methods.representative_error import typical
+from dagrow.contrib.folding.relu_chain import CHAIN, ChainSamples, LabelledPredictions, ReluChain, Segment
+from dagrow.contrib.folding.representative_error import typical
+from dagrow.methods import MethodRequest, Neurons, Scene, SiteMoments, SmallFanOut, Straight
 
 MINIMAL = 0.1
 """Norm of the new fan-out over the root mean square norm of those that are there."""
@@ -120,8 +118,7 @@ class Fold:
 
 def folding(moments: SiteMoments, request: MethodRequest) -> Neurons:
     """One neuron that folds the network for its typical mis-predicted instance; none if there is none."""
-    assert moments.chain is not None
-    here = moments.chain()
+    here: ChainSamples = moments.supplies[CHAIN]()
     found = fold(here.chain, here.judged, here.layer, request.seed)
     if isinstance(found, str):
         return Neurons.none(moments, found)

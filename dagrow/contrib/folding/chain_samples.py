@@ -9,10 +9,10 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
+from dagrow.contrib.folding.relu_chain import LabelledPredictions, ReluChain
 from dagrow.errors import DataError
-from dagrow.methods import LabelledPredictions, ReluChain
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics.activation_cache import ActivationCache
+from dagrow.statistics import ActivationCache
 
 JUDGED = 2_000
 """Samples that are judged one by one, at most."""

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+CHAIN = "relu_chain"
+"""A need of methods: the network itself as a `ReluChain` with labelled samples, as `ChainSamples`."""
+
 
 @dataclass(frozen=True)
 class Segment:

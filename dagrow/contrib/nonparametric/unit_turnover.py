@@ -14,10 +14,14 @@ from torch.optim.swa_utils import AveragedModel
 from dagrow.build import Network
 from dagrow.build.network import derived_seed
 from dagrow.build.units import SIDES, UnitWeights
-from dagrow.graph import Dag, cost, growing_nodes
-from dagrow.mutation import add_units, remove_units, widened_spec
-from dagrow.objectives.shrinkage import group_factor, soft_threshold
+from dagrow.contrib.nonparametric.add_units import add_units
+from dagrow.contrib.nonparametric.graph_checks import growing_nodes
+from dagrow.contrib.nonparametric.remove_units import remove_units
+from dagrow.contrib.nonparametric.shrinkage import group_factor, soft_threshold
+from dagrow.graph import Dag, cost
+from dagrow.mutation import widened_spec
 from dagrow.spec import BudgetSpec, GraphSpec, PenaltySpec, RunSpec
+from dagrow.training.state import RunState
 
 
 class UnitTurnover:
@@ -60,6 +64,21 @@ class UnitTurnover:
         self.added: Counter[str] = Counter()
         self.removed: Counter[str] = Counter()
 
+    @classmethod
+    def of(cls, run: RunSpec, state: RunState, steps: int) -> UnitTurnover:
+        """For a unit of training of so many gradient steps, as a run that rewinds has it in its phase."""
+        rewind = state.rewind
+        return cls(
+            run,
+            state.network,
+            state.optimizer,
+            state.average.models,
+            epoch=state.progress.epoch,
+            batches=steps,
+            adding=rewind is None or rewind.adding,
+            shrinking=rewind is None or rewind.shrinking,
+        )
+
     def after_batch(self) -> None:
         """To be called after each gradient step."""
         self.step += 1
@@ -79,6 +98,10 @@ class UnitTurnover:
         dag = self.network.dag
         sizes = {name: dag.size(name) for name in growing_nodes(dag, None)}
         return {"units": sizes, "added": dict(self.added), "removed": dict(self.removed)}
+
+    def removed_count(self) -> int:
+        """How many units are gone so far."""
+        return sum(self.removed.values())
 
     def _add(self, node: str, rate: float) -> None:
         count = int(rate)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dagrow.errors import Problem, listed
-from dagrow.graph.dag import Dag
-from dagrow.graph.sites import GrowableNode, site
+from dagrow.graph import Dag, GrowableNode, site
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.registry import registry
 from dagrow.spec import RunSpec

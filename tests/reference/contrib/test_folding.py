@@ -10,9 +10,9 @@ from sklearn.cluster import KMeans
 from tolerances import assert_same_function
 from torch.nn import functional
 
-from dagrow.methods import Fold, LabelledPredictions, ReluChain, fold
-from dagrow.methods.folding import closest_point
-from dagrow.methods.representative_error import CLUSTERS, typical
+from dagrow.contrib.folding import Fold, LabelledPredictions, ReluChain, fold
+from dagrow.contrib.folding.fold import closest_point
+from dagrow.contrib.folding.representative_error import CLUSTERS, typical
 
 WIDTHS = [(2, 2, 2), (2, 3, 2), (3, 5, 4), (2, 4, 3, 2), (5, 4, 6, 4, 3)]
 seeds = st.integers(0, 10**6)
