@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
-from dagrow.contrib.folding import Fold, LabelledPredictions, ReluChain, fold
+from dagrow.contrib.folding import Fold, LabelledPredictions, ReluChain, Within, fold
 
 Nets = tuple[Tensor, Tensor, Tensor, Tensor]
 """Hidden weights ``[nets, units, 2]`` and biases ``[nets, units]``, output weights ``[nets, 2, units]`` and biases."""
@@ -153,7 +153,7 @@ def main() -> None:
     for name, new in ways.items():
         row(name, trained(widened(small, *new), x, y, options), x, y, started)
     there = [each for each in found if each is not None]
-    within = sum(each.within for each in there)
+    within = sum(each.within is not Within.BEYOND for each in there)
     print(f"\n{len(found) - len(there)} nets have no fold; {within} fold points lie within their segment")
 
 

@@ -202,6 +202,9 @@ class ProposalSettings(SpecPart):
     max_searched: Count = Field(
         default=8, description="how many candidates have their amplitude searched to the end, after a first look"
     )
+    max_width: Count | None = Field(
+        default=None, description="features that no node is widened beyond; it is full then, and growth goes elsewhere"
+    )
 
 
 class GrowthSpec(ProposalSettings):

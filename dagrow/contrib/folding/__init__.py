@@ -1,10 +1,12 @@
 """Growth by folding (J. Kang, slides, 2025): a method, and its need of the network as a chain of matrices."""
 
 from dagrow.contrib.folding.chain_edges import NoChain, chain_edges
-from dagrow.contrib.folding.chain_need import CHAIN_NEED
+from dagrow.contrib.folding.chain_need import CHAIN_NEED, chain_problems
 from dagrow.contrib.folding.chain_samples import chain_of, judged
-from dagrow.contrib.folding.fold import Fold, fold, folding
+from dagrow.contrib.folding.fold import Fold, fold, folding, folding_free
+from dagrow.contrib.folding.fold_point import FoldPoint, Within, fold_point
 from dagrow.contrib.folding.relu_chain import CHAIN, ChainSamples, LabelledPredictions, ReluChain, Segment
+from dagrow.graph import RUN_CHECKS
 from dagrow.methods import Method, register_method
 from dagrow.planner.method_requirements import NEEDS
 
@@ -12,20 +14,26 @@ __all__ = [
     "CHAIN",
     "ChainSamples",
     "Fold",
+    "FoldPoint",
     "LabelledPredictions",
     "NoChain",
     "ReluChain",
     "Segment",
+    "Within",
     "chain_edges",
     "chain_of",
     "fold",
+    "fold_point",
     "folding",
+    "folding_free",
     "judged",
     "register",
 ]
 
 
 def register() -> None:
-    """Registers the method and its need."""
+    """Registers the methods and their need."""
     NEEDS.add(CHAIN, CHAIN_NEED)
-    register_method("folding", Method(folding, needs=(CHAIN,)))
+    register_method("folding", Method(folding, needs=(CHAIN,), deepens=True))
+    register_method("folding_free", Method(folding_free, needs=(CHAIN,), deepens=True))
+    RUN_CHECKS.add("folding", chain_problems)

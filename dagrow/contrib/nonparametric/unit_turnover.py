@@ -107,6 +107,8 @@ class UnitTurnover:
         count = int(rate)
         if count != rate:
             count = int(torch.poisson(torch.tensor(rate), generator=self.draw))
+        if (limit := self.run.growth.max_width) is not None:
+            count = max(0, min(count, limit - self.network.dag.size(node)))
         count = _affordable(self.network.dag, node, count, self.run.growth.budget)
         if count:
             add_units(self.network, node, count, self.draw, self.optimizer, self.averages)

@@ -141,8 +141,8 @@ def test_a_graph_that_is_no_relu_chain_is_refused(spec, reason):
 
 def test_other_kinds_of_candidates_and_targets_are_refused(model):
     x, _ = samples()
-    with pytest.raises(GrowthError, match=r"candidates must be \[widen\], not \[widen, layer\]"):
-        proposed(model, [], candidates=("widen", "layer"))
+    with pytest.raises(GrowthError, match=r"candidates must be \[widen\] or \[widen, layer\], not \[widen, edge\]"):
+        proposed(model, [], candidates=("widen", "edge"))
     with pytest.raises(DataError, match="whole-number labels, one per sample"):
         dagrow.propose(model, functional.mse_loss, [(x, x)], method="folding")
 
@@ -151,7 +151,7 @@ def test_it_completes_tiny_where_that_finds_nothing(model):
     data, options = [samples()], {"fallback_method": "folding", "significance": 1e9}
     completed = dagrow.propose(model, functional.cross_entropy, data, **options).best
     assert completed.why.entry == proposed(model, data, **options).best.why.entry
-    with pytest.raises(GrowthError, match="method 'folding' widens the layers of a chain"):
+    with pytest.raises(GrowthError, match="method 'folding' widens and deepens a chain"):
         dagrow.propose(model, functional.cross_entropy, data, candidates=("edge",), **options)
 
 

@@ -61,7 +61,7 @@ def test_what_it_registers_and_that_twice_is_once():
     assert {"adarad", "adarad_m"} <= set(OPTIMIZERS)
     assert "cap_batch" in NORMS
     assert [*TRAINING_EXTENSIONS] == ["unit turnover"]
-    assert [*RUN_CHECKS] == ["nonparametric"]
+    assert [*RUN_CHECKS] == ["folding", "nonparametric"]
 
 
 def test_everything_else_works_without_it(tmp_path):
