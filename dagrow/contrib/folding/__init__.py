@@ -34,6 +34,6 @@ __all__ = [
 def register() -> None:
     """Registers the methods and their need."""
     NEEDS.add(CHAIN, CHAIN_NEED)
-    register_method("folding", Method(folding, needs=(CHAIN,), deepens=True))
-    register_method("folding_free", Method(folding_free, needs=(CHAIN,), deepens=True))
+    register_method("folding", Method(folding, needs=(CHAIN,), supports_identity_layer=True))
+    register_method("folding_free", Method(folding_free, needs=(CHAIN,), supports_identity_layer=True))
     RUN_CHECKS.add("folding", chain_problems)
