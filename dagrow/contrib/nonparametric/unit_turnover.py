@@ -60,7 +60,7 @@ class UnitTurnover:
         self.draw = torch.Generator().manual_seed(derived_seed(run.seed, f"units {epoch}"))
         # Found anew whenever units have come or gone: looking for it takes longer than shrinking.
         self._spec: GraphSpec | None = None
-        self._shrunk = _Shrunk((), {}, 2)
+        self._shrunk = _Shrunk((), (), {}, 2)
         self.added: Counter[str] = Counter()
         self.removed: Counter[str] = Counter()
 
@@ -85,7 +85,7 @@ class UnitTurnover:
         if self.penalty is not None:
             if self.network.spec is not self._spec:
                 self._spec, self._shrunk = self.network.spec, _Shrunk.of(self.network, self.penalty)
-            if self._shrunk.by(radial_step(self.optimizer) * self.penalty.strength):
+            if self._shrunk.by(radial_step(self.optimizer)):
                 self.removed.update(remove_zero_units(self.network, self.penalty.side, self.optimizer, self.averages))
         if self.units is not None and self.step % max(1, round(self.units.every * self.batches)) == 0:
             for node in reversed(growing_nodes(self.network.dag, self.run.growth.nodes)):
@@ -122,8 +122,8 @@ def radial_step(optimizer: torch.optim.Optimizer) -> float:
 
 
 def shrink(network: Network, penalty: PenaltySpec, step: float) -> None:
-    """The proximal step of a penalty ``strength * sum over units of ||weights of one side||_p``, in place."""
-    _Shrunk.of(network, penalty).by(step * penalty.strength)
+    """The proximal step of a penalty ``sum over units of strength * ||weights of one side||_p``, in place."""
+    _Shrunk.of(network, penalty).by(step)
 
 
 @dataclass(frozen=True)
@@ -132,30 +132,34 @@ class _Shrunk:
 
     Attributes:
         sides: of the units.
+        strengths: lambda of each of them.
         state: their weights.
         p: of the norm.
     """
 
     sides: tuple[UnitWeights, ...]
+    strengths: tuple[float, ...]
     state: dict[str, Tensor]
     p: int
 
     @classmethod
     def of(cls, network: Network, penalty: PenaltySpec) -> _Shrunk:
-        return cls(tuple(SIDES[penalty.side](network.dag)), network.state_dict(keep_vars=True), penalty.p)
+        sides = tuple(SIDES[penalty.side](network.dag))
+        strengths = tuple(penalty.of(side.node) for side in sides)
+        return cls(sides, strengths, network.state_dict(keep_vars=True), penalty.p)
 
     @torch.no_grad()
-    def by(self, amount: float) -> bool:
-        """One step; whether some unit may have nothing left."""
+    def by(self, step: float) -> bool:
+        """One step of that size; whether some unit may have nothing left."""
         if self.p == 1:
-            for side in self.sides:
+            for side, strength in zip(self.sides, self.strengths, strict=True):
                 for block in side.blocks:
                     part = block.part(self.state[block.key], side.count)
-                    part.copy_(soft_threshold(part, amount))
+                    part.copy_(soft_threshold(part, step * strength))
             return True
         least = []
-        for side in self.sides:
-            factor = group_factor(side.squares(self.state), amount)
+        for side, strength in zip(self.sides, self.strengths, strict=True):
+            factor = group_factor(side.squares(self.state), step * strength)
             least.append(factor.min())
             for block in side.blocks:
                 part = block.part(self.state[block.key], side.count)
