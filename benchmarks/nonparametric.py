@@ -196,10 +196,8 @@ def main() -> None:
         file = Path(folder) / "data.npz"
         arrays = samples_of(args)
         np.savez(file, **arrays)
-        samples, graph = (
-            len(arrays["x_train"]),
-            net(arrays["x_train"].shape[1], hidden, int(arrays["y_train"].max()) + 1),
-        )
+        samples, inputs = arrays["x_train"].shape
+        graph = net(inputs, hidden, int(arrays["y_train"].max()) + 1)
         started = time.perf_counter()
         result = dagrow.grow(run_spec(graph, file, samples, args), write=False, reporter=PlainLines())
         report(result, max(1, args.epochs // 20), time.perf_counter() - started)
