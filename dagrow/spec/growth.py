@@ -110,7 +110,8 @@ class ProposalSettings(SpecPart):
             "takes fan-outs that make the new weights learn fastest; `north_weights` and `north_activations`"
             " draw what no existing neuron sees; `firefly` takes the best of new neurons, splits and new "
             "edges within a small bound; `net2net` copies neurons; `folding` bends a relu classifier where "
-            "it makes its typical mistake (docs/explanation/folding.md); `random` draws them, as a control; "
+            "it makes its typical mistake (docs/explanation/folding.md), `folding_free` by a crease of any "
+            "angle; `random` draws them, as a control; "
             "`random_zero_fan_out` draws fan-ins and leaves the rest to training"
         ),
     )
