@@ -24,8 +24,6 @@ __all__ = [
     "chain_of",
     "fold",
     "fold_point",
-    "folding",
-    "folding_free",
     "judged",
     "register",
 ]

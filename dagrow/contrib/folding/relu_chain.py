@@ -133,7 +133,8 @@ class ReluChain:
 
     def usual_fan_in(self, layer: int) -> Tensor:
         """Root mean square length of the fan-ins of a layer: a number."""
-        return self.weights[layer].norm(dim=1).square().mean().sqrt()
+        length: Tensor = self.weights[layer].norm(dim=1).square().mean().sqrt()
+        return length
 
     def effect(self, x: Tensor, layer: int) -> Tensor:
         """How the outputs move with the pre-activations of a layer around ``x [D]``: ``[C, out]``."""

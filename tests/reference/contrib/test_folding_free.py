@@ -245,7 +245,7 @@ def test_the_aligned_angle_is_the_one_a_fine_search_finds(seed, units):
     assert low + inset - 1e-12 <= found <= high - inset + 1e-12
 
     def cosine(angle):
-        both = [torch.cat([moved, by[None]]), torch.cat([seen, (at * torch.cos(matrix(angle)))[None]])]
+        both = [torch.cat([moved, by[None]]), torch.cat([seen, at * torch.cos(matrix(angle))])]
         return float(functional.cosine_similarity(*both, dim=0))
 
     best = max(cosine(angle) for angle in torch.linspace(low + inset, high - inset, 501).tolist())

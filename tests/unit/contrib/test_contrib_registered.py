@@ -21,18 +21,19 @@ import sys, types
 absent = types.ModuleType("dagrow.contrib")
 absent.register = lambda: None
 sys.modules["dagrow.contrib"] = absent
-import dagrow
+import dagrow, torch
 from dagrow.methods import METHODS
 from dagrow.spec import run_schema
 assert "folding" not in METHODS and "tiny" in METHODS
 assert not [name for name in sys.modules if name.startswith("dagrow.contrib.")]
 run_schema()
 run = {
-    "graph": {"inputs": {"x": {"shape": [64]}}, "nodes": {"h": {"size": 2, "activation": "relu"}, "y": {"size": 10}},
+    "graph": {"inputs": {"x": {"shape": [4]}}, "nodes": {"h": {"size": 2, "activation": "relu"}, "y": {"size": 2}},
               "edges": {"x -> h": "linear", "h -> y": "linear"}, "outputs": ["y"]},
     "training": {"final_epochs": 1, "epochs_between_growth": 1}, "growth": {"budget": {"steps": 1}},
 }
-dagrow.grow(run, write=False)
+x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+dagrow.grow(run, train=(x, (x[:, 0] > 0).long()), write=False)
 run["growth"]["method"] = "folding"
 try:
     dagrow.RunSpec.model_validate(run)
@@ -67,6 +68,6 @@ def test_what_it_registers_and_that_twice_is_once():
 def test_everything_else_works_without_it(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-W", "error", "-c", WITHOUT]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=240)
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=900)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "True"
