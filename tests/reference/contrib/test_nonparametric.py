@@ -268,3 +268,13 @@ def test_a_run_starts_from_them_where_it_says_so():
     torch.testing.assert_close(state.network.h.from_x.weight, wanted.h.from_x.weight.double(), rtol=0, atol=0)
     plain = RunState.fresh(run(seed=5), device)
     assert torch.equal(plain.network.h.from_x.weight, build(spec.graph, seed=5).h.from_x.weight)
+
+
+def test_no_unit_is_added_to_a_node_that_is_full():
+    spec = run(growth={"continuous_growth": {"rate": 3, "every": 0.5}, "max_width": 7})
+    model = build(spec.graph, seed=1)
+    traffic = UnitTurnover(spec, model, torch.optim.SGD(model.parameters()), epoch=0, batches=2)
+    traffic.after_batch()
+    assert dict(traffic.added) == {"h": 1, "k": 2}
+    traffic.after_batch()
+    assert dict(traffic.added) == {"h": 1, "k": 2}

@@ -99,3 +99,14 @@ def test_the_signature_shows_every_option_and_its_default():
     assert [name for name in shown if name not in ProposalOptions.model_fields] == [
         "model", "loss", "data", "options", "precision", "processes",
     ]  # fmt: skip
+
+
+def test_no_node_is_widened_beyond_its_limit():
+    asked = {"significance": 0, "shrinkage": 0.01, "neurons": 3}
+    assert proposed(**asked).best.neurons == 3
+    assert proposed(**asked, max_width=4).best.neurons == 1
+    full = proposed(**asked, max_width=3)
+    assert full.best is None
+    assert {candidate.rejected for candidate in full.candidates} == {"full: it has 3 features, max_width is 3"}
+    with pytest.raises(dagrow.DagrowError, match="^max_width is a whole number from 1, not 0"):
+        proposed(max_width=0)
