@@ -1,8 +1,11 @@
-"""Nonparametric networks (Philipp & Carbonell, ICLR 2017): MNIST as in section 4, poker hands as in Table 2.
+"""Nonparametric networks (Philipp & Carbonell, ICLR 2017): the sets of Figure 2, and poker hands as in Table 2.
 
 MNIST: 10-10 units, lambda 3e-4, a unit more in each layer from time to time; the paper ends with 193-36 units. Poker:
 is a hand worth anything? Five cards of 52, drawn here, one-hot, each feature standardized; four hidden layers from 10
 units each; the paper ends with 23-24-15-4 units and 0.62 % errors at lambda 1e-3, on other features.
+
+Convex regions and rectangles are drawn as their publishers describe them (`drawn_shapes.py`): 8 000 and 12 000 samples
+to learn from, 10 000 to test on (the paper has 50 000 of each), lambda as given.
 
 Shorter than the paper's: MNIST gets a unit per layer twice a pass, and the angular step is divided by 3 at the end,
 lambda still on; poker goes through the phases of 7.4 (`training.anneal`). In the paper's terms lr is alpha_phi * batch
@@ -10,6 +13,7 @@ lambda still on; poker goes through the phases of 7.4 (`training.anneal`). In th
 
     python benchmarks/nonparametric.py mnist --npz mnist.npz
     python benchmarks/nonparametric.py poker
+    python benchmarks/nonparametric.py convex --strength 1e-4      # or rectangles, rectangles_images: drawn
     python benchmarks/nonparametric.py mnist --npz mnist.npz --fixed 193-36
 """
 
@@ -18,9 +22,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import drawn_shapes
 import numpy as np
 import torch
 
@@ -55,14 +61,15 @@ def run_spec(graph: dict[str, Any], npz: Path, samples: int, args: argparse.Name
         "optimizer": {"name": "adarad", "lr": args.angular, "radial_lr": share / (args.life * args.strength)},
         "batch_size": args.batch,
         "final_epochs": args.epochs,
+        "initial_weights": "unit_fan_ins" if args.start == "paper" else "torch",
     }
     if args.anneal:
         options = {"milestones": [args.epochs - (n + 1) * args.anneal for n in reversed(range(5))], "gamma": 1 / 3}
         training["scheduler"] = {"name": "multi_step", **options}
     else:
-        training["rewind"] = {"held_out": args.held_out, "patience": args.patience, "late_patience": args.late_patience}
+        training["anneal"] = {"held_out": args.held_out, "patience": args.patience, "late_patience": args.late_patience}
     if args.fixed is None:
-        growth["units"] = {"every": args.every, "until": args.until}
+        growth["continuous_growth"] = {"every": args.every, "until": args.until}
         training["penalty"] = {"strength": args.strength}
     data = {"npz": str(npz), "standardize": args.task == "poker"}
     spec = {"name": f"nonparametric-{args.task}", "graph": graph, "data": data, "training": training, "growth": growth}
@@ -95,9 +102,16 @@ def digits(npz: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def poker(count: int, seed: int) -> dict[str, np.ndarray]:
-    """Hands to learn from, and 100 000 more to test on."""
-    x, y = poker_hands(count + 100_000, seed)
+def poker(count: int, seed: int, test: int) -> dict[str, np.ndarray]:
+    """Hands to learn from, and more to test on."""
+    x, y = poker_hands(count + test, seed)
+    return {"x_train": x[:count], "y_train": y[:count], "x_test": x[count:], "y_test": y[count:]}
+
+
+def shapes(draw: Callable[[int, int], drawn_shapes.Sets], count: int, seed: int, test: int) -> dict[str, np.ndarray]:
+    """A drawn set of Figure 2; as for MNIST, pixels to mean 0 and deviation 1 over all of them together."""
+    x, y = draw(count + test, seed)
+    x = ((x - x[:count].mean()) / x[:count].std()).astype(np.float32)
     return {"x_train": x[:count], "y_train": y[:count], "x_test": x[count:], "y_test": y[count:]}
 
 
@@ -126,17 +140,35 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "poker": {
         "strength": 1e-4, "angular": 0.5, "life": 10.0, "every": 0.2, "until": 25, "epochs": 130, "batch": 500,
-        "anneal": 0,
+        "anneal": 0, "samples": 200_000,
+    },
+    **{
+        name: {
+            "strength": 1e-4, "angular": 1.0, "life": 50.0, "every": 1.0, "until": 300, "epochs": 600, "batch": 500,
+            "anneal": 0, "samples": count,
+        }
+        for name, count in (("rectangles", 12_000), ("rectangles_images", 12_000), ("convex", 8_000))
     },
 }  # fmt: skip
+
+
+def samples_of(args: argparse.Namespace) -> dict[str, np.ndarray]:
+    """What the task learns from and is tested on."""
+    if args.task == "mnist":
+        return digits(args.npz)
+    if args.task == "poker":
+        return poker(args.samples, args.seed, args.test_samples or 100_000)
+    return shapes(getattr(drawn_shapes, args.task), args.samples, args.seed, args.test_samples or 10_000)
 
 
 def main() -> None:
     """One run, and its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("mnist", "poker"))
+    parser.add_argument("task", choices=tuple(DEFAULTS))
     parser.add_argument("--npz", type=Path, help="MNIST with x_train, y_train, x_test, y_test")
-    parser.add_argument("--hands", type=int, default=200_000, help="poker hands to learn from, held-out ones included")
+    parser.add_argument("--samples", type=int, help="drawn samples to learn from, held-out ones included")
+    parser.add_argument("--test-samples", type=int, help="drawn samples to test on; 10 000 shapes, 100 000 hands")
+    parser.add_argument("--start", choices=("torch", "paper"), default="torch", help="weights to start from")
     parser.add_argument("--strength", type=float, help="lambda")
     parser.add_argument("--angular", type=float, help="lr: angular step per gradient of the mean loss")
     parser.add_argument("--life", type=float, help="passes until an idle unit of length 1 is gone")
@@ -155,15 +187,17 @@ def main() -> None:
     for key, value in DEFAULTS[args.task].items():
         if getattr(args, key) is None:
             setattr(args, key, value)
-    mnist = args.task == "mnist"
-    if mnist and args.npz is None:
+    if args.task == "mnist" and args.npz is None:
         parser.error("mnist needs --npz FILE")
     print({key: str(value) for key, value in vars(args).items()}, flush=True)
-    hidden = [10] * (2 if mnist else 4) if args.fixed is None else [int(size) for size in args.fixed.split("-")]
+    layers = 4 if args.task == "poker" else 2
+    hidden = [10] * layers if args.fixed is None else [int(size) for size in args.fixed.split("-")]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.npz"
-        np.savez(file, **(digits(args.npz) if mnist else poker(args.hands, args.seed)))
-        samples, graph = (60_000, net(784, hidden, 10)) if mnist else (args.hands, net(85, hidden, 2))
+        arrays = samples_of(args)
+        np.savez(file, **arrays)
+        samples, inputs = arrays["x_train"].shape
+        graph = net(inputs, hidden, int(arrays["y_train"].max()) + 1)
         started = time.perf_counter()
         result = dagrow.grow(run_spec(graph, file, samples, args), write=False, reporter=PlainLines())
         report(result, max(1, args.epochs // 20), time.perf_counter() - started)

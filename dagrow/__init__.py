@@ -13,6 +13,7 @@ from dagrow.build import build
 from dagrow.callbacks import Callback
 from dagrow.capture import CapturedModule, from_module, spaces
 from dagrow.compare import CompareSpec, Comparison, compare, load_comparison
+from dagrow.contrib import register as _register_contrib
 from dagrow.data import DataSource, Preprocessing, register_source
 from dagrow.errors import (
     CallbackError,
@@ -39,6 +40,8 @@ from dagrow.resize import save_module, widen
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, ProposalOptions, RunSpec, save_graph
 from dagrow.spot import Spot, Widening, spot, spot_run
+
+_register_contrib()
 
 propose, apply = takes_modules(warning_of_width(_propose), _apply)
 

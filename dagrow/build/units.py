@@ -12,6 +12,9 @@ from dagrow.graph import Dag, GrowableNode, site, span
 from dagrow.registry import Registry
 from dagrow.spec.graph import EdgeId
 
+UNIT_AXIS = "unit_axis"
+"""Entry of a parameter group of an optimizer that tells units apart: the axis of its weights that counts them."""
+
 
 @dataclass(frozen=True)
 class Block:

@@ -1,6 +1,5 @@
 """The DAG over a spec: checks, order, shapes, costs, and where it can grow."""
 
-from dagrow.graph.chain import NoChain, relu_chain
 from dagrow.graph.changes import Changes, Difference, changes
 from dagrow.graph.cost import (
     Cost,
@@ -16,11 +15,12 @@ from dagrow.graph.dag import Dag
 from dagrow.graph.feature_units import feature_units
 from dagrow.graph.insertions import NodeTemplate, leading_op, new_edge, new_node, split_edge
 from dagrow.graph.load import checked_run, load_graph, load_run
-from dagrow.graph.nonparametric import growing_nodes, nonparametric_problems
+from dagrow.graph.run_checks import RUN_CHECKS, run_problems
 from dagrow.graph.sites import ChannelRange, Consumer, GrowableNode, NotGrowable, in_concat, site, sites, span
 from dagrow.graph.structure import Structure, fresh_name
 
 __all__ = [
+    "RUN_CHECKS",
     "Changes",
     "ChannelRange",
     "Consumer",
@@ -28,7 +28,6 @@ __all__ = [
     "Dag",
     "Difference",
     "GrowableNode",
-    "NoChain",
     "NodeTemplate",
     "NotGrowable",
     "Structure",
@@ -40,15 +39,13 @@ __all__ = [
     "feature_units",
     "forward_work",
     "fresh_name",
-    "growing_nodes",
     "in_concat",
     "leading_op",
     "load_graph",
     "load_run",
     "new_edge",
     "new_node",
-    "nonparametric_problems",
-    "relu_chain",
+    "run_problems",
     "site",
     "sites",
     "span",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dagrow.errors import Problem, SpecError, did_you_mean, listed
 from dagrow.graph.dag import Dag
-from dagrow.graph.nonparametric import nonparametric_problems
+from dagrow.graph.run_checks import run_problems
 from dagrow.graph.sites import NotGrowable, site
 from dagrow.spec import GraphSpec, RunSpec, SourceFile, read_graph, read_run
 
@@ -39,7 +39,7 @@ def checked_run(run: RunSpec, source: SourceFile) -> RunSpec:
         SpecError: with every problem found, each where it was written.
     """
     _check(run.graph, source, [*_unknown_growth_nodes(run), *_unwatched(run)])
-    if problems := [*_fixed_growth_nodes(run), *nonparametric_problems(run)]:
+    if problems := [*_fixed_growth_nodes(run), *run_problems(run)]:
         raise source.error(problems)
     return run
 

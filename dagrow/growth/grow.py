@@ -12,7 +12,7 @@ from dagrow.build.network import derived_seed
 from dagrow.callbacks import Callback
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import ExportError, RunError, SpecError
-from dagrow.graph import Dag, load_run, nonparametric_problems
+from dagrow.graph import Dag, load_run, run_problems
 from dagrow.growth.loop import Loop
 from dagrow.ops import NORMS
 from dagrow.planner import check_growth, find_locations, size_warning
@@ -182,7 +182,7 @@ def _task(spec: RunSpec, device: torch.device, processes: Processes, given: Give
     dag, growth = Dag.of(spec.graph), spec.growth
     check_memory(dag, DTYPES[spec.training.dtype], device)
     find_locations(dag, growth.candidates, growth.nodes, growth.new_node)
-    if problems := nonparametric_problems(spec):
+    if problems := run_problems(spec):
         raise SpecError(problems)
     loss = given.loss_of(spec)
     GradientRules.of(spec.training, processes)

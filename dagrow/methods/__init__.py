@@ -2,8 +2,7 @@
 
 from dagrow.methods.best_update import best_update, explained
 from dagrow.methods.decision_plot_data import Scene, Straight
-from dagrow.methods.folding import Fold, fold
-from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, SILENCE, EdgeFormula, Formula, Method
+from dagrow.methods.method import EXISTING, GOAL, SAMPLES, SILENCE, EdgeFormula, Formula, Method
 from dagrow.methods.metric import CONSTANT, Metric, mean_squares
 from dagrow.methods.modes import (
     FixedScale,
@@ -33,12 +32,10 @@ from dagrow.methods.registry import (
     find_method,
     register_method,
 )
-from dagrow.methods.relu_chain import ChainSamples, LabelledPredictions, ReluChain, Segment
 from dagrow.methods.residual_fit import orthonormal
 from dagrow.methods.samples import ChildSamples, SiteSamples
 
 __all__ = [
-    "CHAIN",
     "CONSTANT",
     "EXISTING",
     "FALLBACK_METHODS",
@@ -47,28 +44,23 @@ __all__ = [
     "NOTHING",
     "SAMPLES",
     "SILENCE",
-    "ChainSamples",
     "ChildSamples",
     "EdgeFormula",
     "EdgeMoments",
     "ExistingNeurons",
     "Explanation",
     "FixedScale",
-    "Fold",
     "Formula",
     "FunctionPreserving",
     "InsertionMode",
-    "LabelledPredictions",
     "Method",
     "MethodRequest",
     "Metric",
     "Neurons",
     "NewWeights",
-    "ReluChain",
     "Scene",
     "SearchedAmplitude",
     "SearchedFanOut",
-    "Segment",
     "SiteMoments",
     "SiteSamples",
     "SmallFanOut",
@@ -80,7 +72,6 @@ __all__ = [
     "explained",
     "find_fallback_method",
     "find_method",
-    "fold",
     "mean_squares",
     "orthonormal",
     "register_method",

@@ -12,8 +12,6 @@ GOAL = "goal"
 """A need: the features against the desired update itself, in `SiteMoments.N_goal`."""
 EXISTING = "existing"
 """A need: the neurons that the growing node has already, in `SiteMoments.existing`."""
-CHAIN = "relu_chain"
-"""A need: the network itself as a `ReluChain` with labelled samples, in `SiteMoments.chain`."""
 
 SAMPLES = "samples"
 """A need: samples at every place, not only where moments say nothing, in `SiteMoments.samples`."""

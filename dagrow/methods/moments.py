@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 import torch
@@ -19,7 +19,6 @@ from torch import Tensor
 from dagrow.methods.decision_plot_data import Scene
 from dagrow.methods.metric import CONSTANT, Metric, unit_lengths
 from dagrow.methods.modes import InsertionMode, SearchedAmplitude, mode_of_flags
-from dagrow.methods.relu_chain import ChainSamples
 from dagrow.methods.samples import SiteSamples
 
 EFFORT = 4e9
@@ -72,7 +71,8 @@ class SiteMoments:
         units: ``[F]`` integers, equal for features that share a unit, `CONSTANT` for the constant; left out, all but
             the constant share one.
         existing: the neurons that are there, for methods that declare that they need them (`EXISTING`).
-        chain: the network itself with labelled samples, likewise (`CHAIN`).
+        supplies: what needs of other packages give, by the need: functions that a method calls which declares it, and
+            all processes of a run together before any method is asked.
     """
 
     S: Tensor
@@ -85,7 +85,7 @@ class SiteMoments:
     samples: Callable[[], SiteSamples] | None = None
     has_constant: bool = True
     existing: ExistingNeurons | None = None
-    chain: Callable[[], ChainSamples] | None = None
+    supplies: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     v_proj_squared: float = math.nan
     units: Tensor | None = None
 
@@ -205,8 +205,8 @@ class Neurons:
             own = mode_of_flags(alpha, flags)
             warnings.warn("Neurons(still=..., bounded=...): renamed to mode=, see dagrow.methods.modes", stacklevel=2)
         values = (alpha, omega, scores, noise_level, own, why, reason)
-        for field, value in zip(fields(self), values, strict=True):
-            object.__setattr__(self, field.name, value)
+        for each, value in zip(fields(self), values, strict=True):
+            object.__setattr__(self, each.name, value)
 
     @property
     def alternatives(self) -> tuple[Neurons, ...]:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from dagrow.errors import DagrowError
 from dagrow.methods.firefly import firefly, firefly_edge
-from dagrow.methods.folding import folding
 from dagrow.methods.gradmax import gradmax
-from dagrow.methods.method import CHAIN, EXISTING, GOAL, SAMPLES, SILENCE, Formula, Method
+from dagrow.methods.method import EXISTING, GOAL, SAMPLES, SILENCE, Formula, Method
 from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.methods.net2net import net2net
 from dagrow.methods.nonlinear import nonlinear
@@ -29,7 +28,6 @@ METHODS: Registry[Method] = Registry(
         "north_activations": Method(north_activations, needs=(EXISTING,)),
         "firefly": Method(firefly, needs=(GOAL, EXISTING, SAMPLES), edge=firefly_edge),
         "net2net": Method(net2net, needs=(EXISTING,), supports_identity_layer=True, supports_empty_node=False),
-        "folding": Method(folding, needs=(CHAIN,)),
         "random": Method(random),
         "random_zero_fan_out": Method(random_zero_fan_out),
     },

@@ -14,12 +14,11 @@ import torch
 from torch import nn
 
 from dagrow.build import Network
-from dagrow.build.units import unit_axes
+from dagrow.build.units import UNIT_AXIS, unit_axes
 from dagrow.errors import OptimizerError
 from dagrow.graph import Dag
 from dagrow.mutation.operations import Operation, entry
 from dagrow.mutation.optimizer_state import check_supported, check_takes
-from dagrow.objectives.adarad import UNIT_AXIS
 
 NAMES = "param_names"
 """Entry of the groups of an optimizer that was made of named parameters (torch 2.6 and later)."""

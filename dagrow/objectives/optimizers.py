@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from dagrow.objectives.adarad import AdaRad
-from dagrow.objectives.adarad_m import AdaRadM
 from dagrow.registry import Registry
 
 OPTIMIZERS: Registry[type[torch.optim.Optimizer]] = Registry(
@@ -22,7 +20,5 @@ OPTIMIZERS: Registry[type[torch.optim.Optimizer]] = Registry(
         "rmsprop": torch.optim.RMSprop,
         "rprop": torch.optim.Rprop,
         "asgd": torch.optim.ASGD,
-        "adarad": AdaRad,
-        "adarad_m": AdaRadM,
     },
 )

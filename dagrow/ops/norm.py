@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.base import ShapeError
-from dagrow.ops.cap_norm import CapNorm
 from dagrow.ops.norm_base import Norm, batch_norm_of
 from dagrow.registry import Registry
 
@@ -61,7 +60,4 @@ class LayerNorm(Norm):
         return nn.GroupNorm(1, layout.channels) if grouped else nn.LayerNorm(layout.channels)
 
 
-NORMS: Registry[Norm] = Registry(
-    "norm", {norm.name: norm for norm in (BatchNorm(), LayerNorm(), CapNorm())}, reserved=("none",)
-)
-NORMS.rename(cap="cap_batch")
+NORMS: Registry[Norm] = Registry("norm", {norm.name: norm for norm in (BatchNorm(), LayerNorm())}, reserved=("none",))

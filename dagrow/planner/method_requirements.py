@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 from dagrow.errors import GrowthError, listed
-from dagrow.graph import Dag, GrowableNode, NoChain, relu_chain, sites
+from dagrow.graph import Dag, GrowableNode, sites
 from dagrow.methods import (
-    CHAIN,
     EXISTING,
     GOAL,
     SAMPLES,
     SILENCE,
-    ChainSamples,
     Method,
     SiteMoments,
     find_fallback_method,
@@ -24,7 +21,7 @@ from dagrow.ops import ACTIVATIONS
 from dagrow.planner.kinds.existing import existing_neurons
 from dagrow.registry import Registry
 from dagrow.spec.growth import GrowthSpec
-from dagrow.statistics import ActivationCache, SiteLayout, Statistics, chain_of, judged, labels_problem
+from dagrow.statistics import ActivationCache, SiteLayout, Statistics
 
 Supply = Callable[[SiteMoments, SiteLayout], SiteMoments]
 """Adds what is needed to the moments of one site."""
@@ -112,39 +109,12 @@ def _supply_existing(snapshots: ActivationCache) -> Supply:
     return lambda moments, layout: replace(moments, existing=existing_neurons(snapshots.network, layout))
 
 
-def _no_chain(dag: Dag, kinds: Sequence[str], target: object) -> str:
-    chain = relu_chain(dag)
-    if isinstance(chain, NoChain):
-        return f"needs a chain of linear edges with relu between them; in this graph {chain.reason}"
-    if tuple(kinds) != ("widen",):
-        return f"widens the layers of a chain: candidates must be [widen], not [{listed(kinds)}]"
-    problem = "" if target is None else labels_problem(target)
-    return f"needs a classifier: {problem}" if problem else ""
-
-
-def _supply_chain(snapshots: ActivationCache) -> Supply:
-    edges = relu_chain(snapshots.dag)
-    assert not isinstance(edges, NoChain)
-    layers = {edge.target: number for number, edge in enumerate(edges)}
-
-    @cache
-    def seen() -> ChainSamples:
-        chain = chain_of(snapshots.network, edges)
-        return ChainSamples(chain, judged(snapshots, chain), layer=0)
-
-    def supply(moments: SiteMoments, layout: SiteLayout) -> SiteMoments:
-        return replace(moments, chain=lambda: replace(seen(), layer=layers[layout.site.node]))
-
-    return supply
-
-
 NEEDS: Registry[Need] = Registry(
     "need",
     {
         GOAL: Need(),
         SAMPLES: Need(),
         EXISTING: Need(supply=_supply_existing),
-        CHAIN: Need(_no_chain, _supply_chain),
         SILENCE: Need(_no_silence),
     },
     error=GrowthError,

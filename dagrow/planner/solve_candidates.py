@@ -99,8 +99,8 @@ def _draw_together(statistics: Statistics, ask: SolveOptions) -> None:
     for moments in statistics.sites.values():
         if ask.may_search and moments.samples is not None:
             moments.samples()
-        if moments.chain is not None:
-            moments.chain()
+        for supply in moments.supplies.values():
+            supply()
 
 
 def _draft(network: Network, entry: ScreeningEntry, statistics: Statistics, ask: SolveOptions) -> Proposal:

@@ -110,7 +110,8 @@ class ProposalSettings(SpecPart):
             "takes fan-outs that make the new weights learn fastest; `north_weights` and `north_activations`"
             " draw what no existing neuron sees; `firefly` takes the best of new neurons, splits and new "
             "edges within a small bound; `net2net` copies neurons; `folding` bends a relu classifier where "
-            "it makes its typical mistake (docs/explanation/folding.md); `random` draws them, as a control; "
+            "it makes its typical mistake (docs/explanation/folding.md), `folding_free` by a crease of any "
+            "angle; `random` draws them, as a control; "
             "`random_zero_fan_out` draws fan-ins and leaves the rest to training"
         ),
     )
@@ -201,6 +202,9 @@ class ProposalSettings(SpecPart):
     )
     max_searched: Count = Field(
         default=8, description="how many candidates have their amplitude searched to the end, after a first look"
+    )
+    max_width: Count | None = Field(
+        default=None, description="features that no node is widened beyond; it is full then, and growth goes elsewhere"
     )
 
 

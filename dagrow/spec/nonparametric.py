@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dagrow.registry import one_of
+from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import SpecPart
 
 
@@ -25,6 +26,15 @@ class PenaltySpec(SpecPart):
     strength: float = Field(
         default=0.001, gt=0.0, le=1e6, allow_inf_nan=False, description="lambda, in the unit of the loss per length"
     )
+    node_strengths: FrozenDict[str, Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]] = Field(
+        default=FrozenDict(),
+        description="lambda of the units of single nodes, by name (with `side: fan_out` of inputs too); all others "
+        "have `strength`",
+    )
+
+    def of(self, node: str) -> float:
+        """Lambda of the units of a node, or of the features of an input."""
+        return self.node_strengths.get(node, self.strength)
 
 
 class ContinuousGrowthSpec(SpecPart):

@@ -19,6 +19,7 @@ _SENTENCES = {
     "held_out": "held_out is a share of the samples, from 0 to less than 1, not {value}",
     "max_solved": "max_solved is a whole number from 1, not {value}",
     "max_searched": "max_searched is a whole number from 1, not {value}",
+    "max_width": "max_width is a whole number from 1, not {value}",
     "fan_out": "fan_out is 'full' or 'pointwise', not '{value}'",
     **dict.fromkeys(("prune_tolerance", "significance", "copy_noise", "min_gain_per_parameter"), _NUMBER),
 }
@@ -50,6 +51,7 @@ class ProposalOptions(ProposalSettings):
         max_solved: how many places are solved where pairs of nodes are among them; else, how many of a kind have a
             first look, those of the greatest slope.
         max_searched: how many candidates are searched to the end, after that look.
+        max_width: features that no node is widened beyond.
         with_update: new neurons bring along the best updates of all their children (of a child below another, those of
             the edges that do not read it); the amplitudes of neurons and updates are searched together.
         prune_tolerance: what a removal may add to the loss.

@@ -108,6 +108,11 @@ class TrainingSpec(SpecPart):
         default=None,
         description="weights of the classes in the loss; balanced: such that every class counts alike",
     )
+    initial_weights: Annotated[str, one_of("initial weights")] = Field(
+        default="torch",
+        description="that the run starts from: as torch starts each layer (`torch`), or normal fan-ins of expected "
+        "squared length 1 over all edges into a unit, biases 0 (`unit_fan_ins`, docs/explanation/nonparametric.md)",
+    )
     optimizer: OptimizerSpec = Field(default=OptimizerSpec(), description="what makes the gradient steps")
     penalty: PenaltySpec | None = Field(
         default=None,

@@ -2,7 +2,6 @@
 
 from dagrow.statistics.activation_cache import CACHE_BYTES, ActivationCache, CachedBatch, check_loss
 from dagrow.statistics.bottleneck import NodeBottleneck, node_bottlenecks
-from dagrow.statistics.chain import chain_of, judged, labels_problem
 from dagrow.statistics.collect_moments import Statistics, collect, watched
 from dagrow.statistics.indexed_batches import FEW_SAMPLES, Batch, IndexedBatches, LossFunction, gathered, joined, rows
 from dagrow.statistics.moment_accumulator import UpdateTarget
@@ -37,14 +36,11 @@ __all__ = [
     "Sums",
     "UpdateTarget",
     "bias_is_trained",
-    "chain_of",
     "check_loss",
     "collect",
     "edge_widths",
     "gathered",
     "joined",
-    "judged",
-    "labels_problem",
     "lasting_edges",
     "movable",
     "node_bottlenecks",

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from dagrow.build import Network
-from dagrow.build.units import unit_axes
+from dagrow.build.units import UNIT_AXIS, unit_axes
 from dagrow.data import ReplicaBatch, Samples
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DagrowError, OptimizerError
 from dagrow.objectives import OPTIMIZERS, Loss
-from dagrow.objectives.adarad import UNIT_AXIS
 from dagrow.spec.run import TrainingSpec
 from dagrow.training.gradient_rules import FULL_PRECISION, GradientRules, forward
 

@@ -18,6 +18,7 @@ from dagrow.training.annealing_phases import AnnealState
 from dagrow.training.class_weights import class_weights
 from dagrow.training.dtype import DTYPES
 from dagrow.training.epochs import Objective, Score, evaluate, make_optimizer
+from dagrow.training.initial_weights import INITIAL_WEIGHTS
 from dagrow.training.inputs import InputUnits
 from dagrow.training.learning_rate import LearningRate
 from dagrow.training.metrics import NO_METRICS, Metrics
@@ -163,7 +164,9 @@ class RunState:
             SpecError: if the graph does not hold together.
             OptimizerError: if the optimizer or the scheduler refuses its options.
         """
-        network = build(spec.graph, seed=spec.seed).to(device, DTYPES[spec.training.dtype])
+        network = build(spec.graph, seed=spec.seed)
+        INITIAL_WEIGHTS[spec.training.initial_weights](network, spec.seed)
+        network = network.to(device, DTYPES[spec.training.dtype])
         return cls.of(spec, network, make_optimizer(network, spec.training))
 
     @property

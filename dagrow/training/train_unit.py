@@ -12,13 +12,13 @@ from dagrow.data import ReplicaBatch
 from dagrow.graph import training_macs
 from dagrow.spec import RunSpec
 from dagrow.training.epochs import train_epoch
+from dagrow.training.extensions import extensions_of
 from dagrow.training.gradient_rules import GradientRules
 from dagrow.training.progress import Progress
 from dagrow.training.replicas import seed_replica
 from dagrow.training.sample_sizes import training_batch
 from dagrow.training.schedules import gradient_steps, schedule_of
 from dagrow.training.state import RunContext, RunState
-from dagrow.training.unit_turnover import UnitTurnover
 from dagrow.training.warm_up import WarmUp
 
 
@@ -48,22 +48,14 @@ def train_unit(task: RunContext, state: RunState) -> UnitResult:
     steps = gradient_steps(spec, state.progress, -(-len(train) // size))
     passes = (train.shuffled_batches(size, state.order, task.processes).portions() for _ in repeat(None))
     batches = islice(chain.from_iterable(passes), steps)
-    units = UnitTurnover(
-        spec,
-        network,
-        state.optimizer,
-        state.average.models,
-        epoch=state.progress.epoch,
-        batches=steps,
-        adding=state.rewind is None or state.rewind.adding,
-        shrinking=state.rewind is None or state.rewind.shrinking,
-    )
+    extensions = extensions_of(spec, state, steps)
     seed_replica(task, state)
     seen = _Seen(network)
     warm_up = WarmUp(state.optimizer, spec.growth.warm_up, state.progress.step > 0)
 
     def after_batch() -> None:
-        units.after_batch()
+        for extension in extensions:
+            extension.after_batch()
         state.average.after_step(network)
 
     loss = train_epoch(
@@ -77,8 +69,10 @@ def train_unit(task: RunContext, state: RunState) -> UnitResult:
         rules=GradientRules.of(spec.training),
     )
     state.learning_rate.after_epoch(loss)
-    entries = {"running_loss": loss, "samples": seen.samples, "work": seen.work, **units.entries()}
-    return UnitResult(loss, sum(units.removed.values()), entries)
+    entries = {"running_loss": loss, "samples": seen.samples, "work": seen.work}
+    for extension in extensions:
+        entries |= extension.entries()
+    return UnitResult(loss, sum(extension.removed_count() for extension in extensions), entries)
 
 
 def steps_between_growth(spec: RunSpec, samples: int, network: Network) -> int:

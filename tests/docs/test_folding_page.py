@@ -7,9 +7,9 @@ import re
 from docs_pages import blocks, code, page, tables
 
 from dagrow.cli.main import main
+from dagrow.contrib.folding.chain_samples import JUDGED
+from dagrow.contrib.folding.representative_error import CLUSTERS
 from dagrow.journal import read_journal
-from dagrow.methods.representative_error import CLUSTERS
-from dagrow.statistics.chain import JUDGED
 
 PAGE = page("folding")
 

@@ -45,11 +45,37 @@ def test_each_step_says_why_in_a_line_in_the_journal_and_in_a_picture(run_file, 
     assert command("log", out).code == 0
 
 
+def test_a_chain_deepens_when_its_layers_are_full(run_file, tmp_path):
+    """2-4-2 becomes 2-5-2; then a layer that keeps the function, which is widened in its turn."""
+    out = tmp_path / "out"
+    deepening = (
+        "growth.candidates=[widen, layer]", "growth.new_node.activation=relu", "growth.max_width=5",
+        "growth.method=folding_free", "growth.budget.steps=5", "training.epochs_between_growth=2",
+        "graph.nodes.h.size=4",
+    )  # fmt: skip
+    outcome = command("grow", run_file, "--out", out, *(word for each in deepening for word in ("--set", each)))
+    assert outcome.code == 0, outcome
+    events = [event for event in read_journal(out / "journal.jsonl") if event["event"] == "growth"]
+    inserted = [event["inserted"] for event in events]
+    assert [entry["kind"] for entry in inserted[:3]] == ["widen", "layer", "widen"]
+    assert inserted[2]["place"] != "h"
+    assert inserted[1]["gain"] == pytest.approx(0.0, abs=1e-5)
+    rejected = [entry["rejected"] for entry in events[1]["plan"]["candidates"] if entry["kind"] == "widen"]
+    assert rejected == ["full: it has 5 features, max_width is 5"]
+
+
+def test_a_new_layer_that_is_no_relu_is_refused_at_its_line(run_file, tmp_path):
+    more = ("--set", "growth.candidates=[widen, layer]", "--set", "growth.new_node.activation=leaky_relu")
+    outcome = command("grow", run_file, "--out", tmp_path / "out", *more)
+    assert outcome.code == 2
+    assert "method 'folding' deepens a chain of relu layers: activation 'relu', not 'leaky_relu'" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         ("graph.nodes.h.activation=selu", "dagrow: method 'folding' needs a chain"),
-        ("growth.candidates=[widen, edge]", "candidates must be [widen], not [widen, edge]"),
+        ("growth.candidates=[widen, edge]", "candidates must be [widen] or [widen, layer], not [widen, edge]"),
         ("training.loss=mse", "needs a classifier"),
     ],
 )

@@ -34,6 +34,7 @@ LAYERS = [
     {"runs"},
     {"growth", "module_growth"},
     {"spot", "compare"},
+    {"contrib"},
     {"page", "starter", "api"},
     {"integrations"},
     {"lightning"},

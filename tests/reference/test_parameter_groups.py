@@ -12,8 +12,8 @@ from reference_network import graph, network, normal, squared
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import build, check_intact
+from dagrow.contrib.nonparametric import add_units, remove_units
 from dagrow.errors import DagrowError, GrowthError, OptimizerError
-from dagrow.mutation import add_units, remove_units
 from dagrow.planner import apply, propose
 
 KINDS = ("widen", "edge", "node", "layer", "update", "remove")

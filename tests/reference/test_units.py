@@ -105,7 +105,7 @@ def test_inputs_in_another_unit(activation, way, factor):
 
 @pytest.mark.parametrize("factor", [1024.0, 2.0**-10])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "folding"])
+@pytest.mark.parametrize("method", [name for name in METHODS if not name.startswith("folding")])
 def test_no_method_hangs_on_the_unit_of_an_input(method, activation, factor):
     """One of two inputs in another unit, a part of it by way of a concat: a node reads them side by side."""
     nodes = {"c": {"merge": "concat"}, "h": {"size": 3, "activation": activation}, "y": 2}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag, GrowableNode, NodeTemplate, NotGrowable, cost, site
@@ -30,6 +31,11 @@ class Widen(CandidateType):
         def added(count: int) -> Cost:
             return cost(Dag.of(widened_spec(place.dag, place.node, count))).minus(cost(place.dag))
 
+        limit, size = ask.options.max_width, place.dag.size(place.node)
+        if limit is not None and size >= limit:
+            return Proposal(self.name, place.label, (), f"full: it has {size} features, max_width is {limit}")
+        if limit is not None:
+            ask = replace(ask, request=replace(ask.request, neurons=min(ask.request.neurons, limit - size)))
         return draft_neurons(self.name, network, place, statistics, ask, added)
 
 

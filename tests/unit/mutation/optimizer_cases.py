@@ -2,8 +2,7 @@
 
 from torch import optim
 
-from dagrow.objectives.adarad import AdaRad
-from dagrow.objectives.adarad_m import AdaRadM
+from dagrow.contrib.nonparametric import AdaRad, AdaRadM
 
 LR = 0.03
 CASES = {

@@ -10,9 +10,8 @@ from torch import optim
 
 from dagrow.build import Network, build
 from dagrow.build.units import fan_outs
+from dagrow.contrib.nonparametric import AdaRadM, add_units, remove_units
 from dagrow.errors import GrowthError
-from dagrow.mutation import add_units, remove_units
-from dagrow.objectives.adarad_m import AdaRadM
 
 
 def inputs_of(model: Network, samples: int = 6) -> list[torch.Tensor]:

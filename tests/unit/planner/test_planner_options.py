@@ -22,7 +22,7 @@ OTHER = {
     "candidates": ("widen", "edge"), "where": "gain_per_mac",
     "nodes": ("h",), "neurons": 7, "shrinkage": 0.3, "fan_out": "pointwise", "held_out": 0.4, "significance": 2.0,
     "keep_below_noise": False, "min_gain_per_parameter": 0.1, "new_node": {"activation": "relu"},
-    "max_solved": 3, "max_searched": 2,
+    "max_solved": 3, "max_searched": 2, "max_width": 5,
 }  # fmt: skip
 
 
@@ -99,3 +99,15 @@ def test_the_signature_shows_every_option_and_its_default():
     assert [name for name in shown if name not in ProposalOptions.model_fields] == [
         "model", "loss", "data", "options", "precision", "processes",
     ]  # fmt: skip
+
+
+def test_no_node_is_widened_beyond_its_limit():
+    asked = {"significance": 0, "shrinkage": 0.01, "neurons": 3}
+    # As many as the two outputs tell apart.
+    assert proposed(**asked).best.neurons == 2
+    assert proposed(**asked, max_width=4).best.neurons == 1
+    full = proposed(**asked, max_width=3)
+    assert full.best is None
+    assert {candidate.rejected for candidate in full.candidates} == {"full: it has 3 features, max_width is 3"}
+    with pytest.raises(dagrow.DagrowError, match="^max_width is a whole number from 1, not 0"):
+        proposed(max_width=0)

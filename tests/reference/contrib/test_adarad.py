@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from reference_adarad import Loops, rotated
 from torch import Tensor, nn
 
-from dagrow.objectives.adarad import AdaRad
-from dagrow.objectives.adarad_m import AdaRadM
+from dagrow.contrib.nonparametric import AdaRad, AdaRadM
 
 RATES = {"radial_lr": 0.3, "lr": 0.7, "beta": 0.05, "eps": 1e-8}
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from dagrow.build import Network
 from dagrow.build.emit import edge_module
+from dagrow.contrib.folding.relu_chain import LabelledPredictions, ReluChain
 from dagrow.errors import DataError
-from dagrow.methods import LabelledPredictions, ReluChain
 from dagrow.spec.graph import EdgeId
-from dagrow.statistics.activation_cache import ActivationCache
+from dagrow.statistics import ActivationCache
 
 JUDGED = 2_000
 """Samples that are judged one by one, at most."""
@@ -47,12 +47,14 @@ def judged(snapshots: ActivationCache, chain: ReluChain) -> LabelledPredictions:
     """
     x, target, index = _drawn(snapshots)
     dtype = next(iter(snapshots.network.parameters())).dtype
-    with torch.no_grad():
-        outputs = chain(x)
-        each = [
-            snapshots.loss(out.unsqueeze(0).to(dtype), y) for out, y in zip(outputs, target.unsqueeze(1), strict=True)
-        ]
-    return LabelledPredictions(x, torch.stack(each).double(), outputs.argmax(1), target, index)
+    outputs = chain(x).detach().requires_grad_()
+    with torch.enable_grad():
+        each = torch.stack(
+            [snapshots.loss(out.unsqueeze(0).to(dtype), y) for out, y in zip(outputs, target.unsqueeze(1), strict=True)]
+        )
+        (gradient,) = torch.autograd.grad(each.sum(), outputs)
+    outputs = outputs.detach()
+    return LabelledPredictions(x, each.detach().double(), outputs.argmax(1), target, index, gradient)
 
 
 def _drawn(snapshots: ActivationCache) -> tuple[Tensor, Tensor, Tensor]:

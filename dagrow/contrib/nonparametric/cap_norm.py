@@ -68,20 +68,25 @@ class CapNorm(Norm):
     parameters_per_feature = 0
 
     def check(self, shape: Shape) -> None:
+        """Refuses tokens, as a batch norm does."""
         batch_norm_of(self.name, shape)
 
     def module(self, shape: Shape) -> nn.Module:
+        """The layer that trains."""
         self.check(shape)
         return CappedBatchNorm(TensorLayout.of(shape).channels)
 
     def export_line(self, shape: Shape) -> str:
+        """The batch norm of torch that evaluates alike."""
         kind = batch_norm_of(self.name, shape).__name__
         return f"nn.{kind}({TensorLayout.of(shape).channels}, eps=0.0, affine=False)"
 
     def normalise(self, z: Tensor, mean: Tensor, variance: Tensor, module: nn.Module) -> Tensor:
+        """As the layer does, in its mode."""
         if module.training:
             return capped(z)[0]
         return functional.batch_norm(z, mean, variance.clamp(min=1), eps=0.0)
 
     def new_entries(self, mean: Tensor, variance: Tensor) -> dict[str, Tensor]:
+        """Running averages of new features."""
         return {"running_mean": mean, "running_var": variance.clamp(min=1)}

@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-UNIT_AXIS = "unit_axis"
-"""Entry of a parameter group: the axis of its weights that counts units. 0, unless the group says otherwise."""
+from dagrow.build.units import UNIT_AXIS
 
 
 class AdaRad(torch.optim.Optimizer):
     """Adaptive radial-angular gradient descent: lines 11 to 16 of Algorithm 1.
 
-    A unit's fan-in in one weight is all that stands at one index of `UNIT_AXIS`: a row of a matrix, an output channel
-    of a convolution. The part of its gradient along the fan-in changes its length by an ordinary gradient step. The
-    part across it turns it, at a rate that is normalised per fan-in: all turn at the speed of the one with the
-    largest root mean square gradient so far, new ones included.
+    A unit's fan-in in one weight is all that stands at one index of `UNIT_AXIS` (0, unless its group says otherwise): a
+    row of a matrix, an output channel of a convolution. The part of its gradient along the fan-in changes its length by
+    an ordinary gradient step. The part across it turns it, at a rate that is normalised per fan-in: all turn at the
+    speed of the one with the largest root mean square gradient so far, new ones included.
 
     A fan-in of one number (an entry of a bias) has nothing to turn: it takes the radial step alone. So does a fan-in
     of 0, which has no direction.

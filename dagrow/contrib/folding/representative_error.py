@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dagrow.methods.relu_chain import LabelledPredictions
+from dagrow.contrib.folding.relu_chain import LabelledPredictions
 from dagrow.ties import first_best
 
 CLUSTERS = 8

@@ -10,9 +10,9 @@ from sklearn.cluster import KMeans
 from tolerances import assert_same_function
 from torch.nn import functional
 
-from dagrow.methods import Fold, LabelledPredictions, ReluChain, fold
-from dagrow.methods.folding import closest_point
-from dagrow.methods.representative_error import CLUSTERS, typical
+from dagrow.contrib.folding import Fold, LabelledPredictions, ReluChain, Within, fold
+from dagrow.contrib.folding.fold_point import closest_point
+from dagrow.contrib.folding.representative_error import CLUSTERS, typical
 
 WIDTHS = [(2, 2, 2), (2, 3, 2), (3, 5, 4), (2, 4, 3, 2), (5, 4, 6, 4, 3)]
 seeds = st.integers(0, 10**6)
@@ -122,7 +122,7 @@ def test_a_fold_is_what_it_says(sizes, seed, data):
     gap = new.segment.bias[new.predicted] - new.segment.bias[new.target]
     size = float(row.norm() * new.instance.norm() + gap.abs())
     assert abs(float(row @ new.point + gap)) < 1e-11 * size
-    if new.within:
+    if new.within is not Within.BEYOND:
         both = chain(new.point)[[new.predicted, new.target]]
         near(both[0], both[1], scale=float(both.abs().max()) + 1)
     # The crease: through the fold point, whatever lies between inputs and layer; the neuron is on at the instance.

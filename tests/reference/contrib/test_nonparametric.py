@@ -11,10 +11,12 @@ from tolerances import assert_same_function
 from torch import Tensor, nn
 
 from dagrow.build import Network, build
+from dagrow.contrib.nonparametric import nonparametric_problems, unit_fan_ins
+from dagrow.contrib.nonparametric.shrinkage import group_factor, soft_threshold
+from dagrow.contrib.nonparametric.unit_turnover import UnitTurnover, remove_zero_units, shrink
 from dagrow.objectives import OPTIMIZERS
-from dagrow.objectives.shrinkage import group_factor, soft_threshold
 from dagrow.spec import PenaltySpec, RunSpec
-from dagrow.training.unit_turnover import UnitTurnover, remove_zero_units, shrink
+from dagrow.training.state import RunState
 
 LAYERS = ("h.from_x", "k.from_h", "y.from_k")
 
@@ -188,3 +190,91 @@ def test_units_are_added_at_their_times_and_within_the_budget():
     # 75 parameters; a unit of k costs 6 + 3, one of h 5 + 6 at first.
     assert times == [{}, {"h": 1, "k": 1}, {}, {"k": 1}, *[{}] * 8]
     assert sum(p.numel() for p in model.parameters()) == 105
+
+
+def objective(weights: list[Tensor], strengths: list[float], p: int) -> Tensor:
+    """Equations 1 and 2, with a lambda for each layer."""
+    x, y = data()
+    for number, W in enumerate(weights):
+        x = x @ W if number == len(weights) - 1 else torch.relu(x @ W)
+    penalty = sum(s * W.norm(p, dim=0).sum() for s, W in zip(strengths, weights, strict=True))
+    return (x - y).square().mean() + penalty
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_proposition_1_strengths_of_layers_are_one_strength_up_to_rescaling(p):
+    """``W_l`` times ``lambda_l / lambda``, lambda the geometric mean: the same loss and the same penalty."""
+    weights, strengths = weights_of(build(run().graph, seed=1).double()), [0.4, 0.02, 0.1]
+    one = (0.4 * 0.02 * 0.1) ** (1 / 3)
+    rescaled = [W * s / one for W, s in zip(weights, strengths, strict=True)]
+    torch.testing.assert_close(
+        objective(weights, strengths, p), objective(rescaled, [one] * 3, p), rtol=1e-12, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("side", ["fan_in", "fan_out"])
+def test_each_layer_has_its_own_strength(side, p):
+    """As if each were penalised alone, at its strength; with 0 it stays as it is."""
+    strengths = {"h": 0.3, "k": 0.0} if side == "fan_in" else {"x": 0.3, "h": 0.0}
+    penalty = PenaltySpec(side=side, p=p, strength=0.1, node_strengths=strengths)
+    model = build(run().graph, seed=1).double()
+    before = weights_of(model)
+    shrink(model, penalty, 0.5)
+    for W, found, strength in zip(before, weights_of(model), (0.3, 0.0, 0.1), strict=True):
+        sides = [W[:, j] for j in range(W.shape[1])] if side == "fan_in" else list(W)
+        amount = 0.5 * strength
+        wanted = [soft_threshold(v, amount) if p == 1 else shrunk(v, amount) for v in sides]
+        torch.testing.assert_close(found, torch.stack(wanted, dim=1 if side == "fan_in" else 0), rtol=1e-12, atol=1e-14)
+        if strength == 0.0:
+            assert torch.equal(found, W)
+
+
+@pytest.mark.parametrize(("side", "name"), [("fan_in", "x"), ("fan_in", "kk"), ("fan_out", "y")])
+def test_a_strength_of_units_that_are_not_penalised_is_refused(side, name):
+    spec = run(training={"penalty": {"side": side, "node_strengths": {name: 0.1}}})
+    (problem,) = nonparametric_problems(spec)
+    assert problem.path == ("training", "penalty", "node_strengths", name)
+    assert f"'{name}' has no {side} that is penalised" in problem.message
+
+
+def test_starting_weights_are_those_of_table_3():
+    """Normal, of variance one over the features that a unit reads over all its edges; biases 0."""
+    graph = {
+        "inputs": {"x": {"shape": [40]}, "z": {"shape": [60]}},
+        "nodes": {"h": {"size": 400, "activation": "relu"}, "c": {"merge": "concat"}, "y": {"size": 3}},
+        "edges": {"x -> h": "linear", "z -> h": "linear", "h -> c": "identity", "x -> c": {"op": "linear", "size": 5},
+                  "c -> y": "linear"},
+        "outputs": ["y"],
+    }  # fmt: skip
+    models = [build(RunSpec.model_validate({"graph": graph}).graph, seed=seed).double() for seed in (0, 1, 0)]
+    for model, seed in zip(models, (3, 3, 4), strict=True):
+        unit_fan_ins(model, seed)
+    first, same, other = (torch.cat([model.h.from_x.weight, model.h.from_z.weight], 1).detach() for model in models)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+    assert not any(parameter.any() for name, parameter in models[0].named_parameters() if name.endswith("bias"))
+    assert float(first.square().sum(1).mean()) == pytest.approx(1.0, abs=0.03)
+    assert float(first.mean()) == pytest.approx(0.0, abs=0.005)
+    assert float(models[0].c.from_x.weight.detach().square().sum(1).mean()) == pytest.approx(1.0, abs=0.5)
+
+
+def test_a_run_starts_from_them_where_it_says_so():
+    device = torch.device("cpu")
+    spec = run(training={"initial_weights": "unit_fan_ins", "dtype": "float64"}, seed=5)
+    state = RunState.fresh(spec, device)
+    wanted = build(spec.graph, seed=5)
+    unit_fan_ins(wanted, 5)
+    torch.testing.assert_close(state.network.h.from_x.weight, wanted.h.from_x.weight.double(), rtol=0, atol=0)
+    plain = RunState.fresh(run(seed=5), device)
+    assert torch.equal(plain.network.h.from_x.weight, build(spec.graph, seed=5).h.from_x.weight)
+
+
+def test_no_unit_is_added_to_a_node_that_is_full():
+    spec = run(growth={"continuous_growth": {"rate": 3, "every": 0.5}, "max_width": 7})
+    model = build(spec.graph, seed=1)
+    traffic = UnitTurnover(spec, model, torch.optim.SGD(model.parameters()), epoch=0, batches=2)
+    traffic.after_batch()
+    assert dict(traffic.added) == {"h": 1, "k": 2}
+    traffic.after_batch()
+    assert dict(traffic.added) == {"h": 1, "k": 2}

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
-from dagrow.build.edge_weight import EdgeWeight, EdgeWeights
+from dagrow.build.edge_weight import EdgeWeight
+from dagrow.contrib.nonparametric.random_fan_ins import random_fan_ins
 from dagrow.errors import GrowthError
 from dagrow.graph import NotGrowable, site, span
 from dagrow.mutation.apply import apply_change
@@ -27,8 +28,7 @@ def add_units(
 ) -> None:
     """Adds units with random fan-in of expected squared length 1 and fan-out 0, in place.
 
-    Their fan-in is normal, of variance one over the features that they read (Philipp & Carbonell 2017, Table 3),
-    their biases are 0. Norms on the way start as those of a new network do.
+    Their fan-in is as of `random_fan_ins`. Norms on the way start as those of a new network do.
 
     Args:
         network: to change.
@@ -48,12 +48,7 @@ def add_units(
         raise GrowthError(f"'{node}' cannot gain units: {place.reason}")
     state = network.state_dict()
     edges = [edge for edge in dag.incoming[node] if dag.op(edge).parametrised]
-    width = sum(dag.op(edge).feature_count(dag.output(edge.source)) for edge in edges)
-    fan_in: EdgeWeights = {}
-    for edge in edges:
-        op, source = dag.op(edge), dag.output(edge.source)
-        rows = torch.randn(count, op.feature_count(source), generator=draw) / width**0.5
-        fan_in[edge] = EdgeWeight(op.rows_to_weight(rows, source), torch.zeros(count) if op.has_bias else None)
+    fan_in = random_fan_ins(dag, edges, count, draw)
     fan_out: dict[EdgeId, Tensor] = {}
     statistics = {node: (torch.zeros(count), torch.ones(count))}
     for reading in place.readings:

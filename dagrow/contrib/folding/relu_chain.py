@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+CHAIN = "relu_chain"
+"""A need of methods: the network itself as a `ReluChain` with labelled samples, as `ChainSamples`."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -99,6 +102,40 @@ class ReluChain:
             w, b = w @ weight, b + w @ bias
         return w, b
 
+    def walls(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The segment of one sample ``[D]`` as a polyhedron: ``A [H, D]`` and ``c [H]``, it is where ``A x + c >= 0``.
+
+        One row per unit, layer by layer: its pre-activation as a map of the inputs, turned round where it is off.
+        """
+        rows, offsets = [], []
+        for layer, on in enumerate(self.pattern(x)):
+            weight, bias = self.local(x, layer)
+            sign = torch.where(on, 1.0, -1.0).to(x)
+            rows.append(sign[:, None] * (self.weights[layer] @ weight))
+            offsets.append(sign * (self.weights[layer] @ bias + self.biases[layer]))
+        return torch.cat(rows), torch.cat(offsets)
+
+    def gradients(self, x: Tensor, gradient: Tensor, layer: int) -> Tensor:
+        """Gradients of the losses in the pre-activations of a layer.
+
+        Args:
+            x: ``[n, D]``.
+            gradient: ``[n, C]``, of the loss of each sample in its outputs.
+            layer: from 0.
+
+        Returns:
+            ``[n, out]``.
+        """
+        pattern = self.pattern(x)
+        for index in range(self.hidden, layer, -1):
+            gradient = (gradient @ self.weights[index]) * pattern[index - 1]
+        return gradient
+
+    def usual_fan_in(self, layer: int) -> Tensor:
+        """Root mean square length of the fan-ins of a layer: a number."""
+        length: Tensor = self.weights[layer].norm(dim=1).square().mean().sqrt()
+        return length
+
     def effect(self, x: Tensor, layer: int) -> Tensor:
         """How the outputs move with the pre-activations of a layer around ``x [D]``: ``[C, out]``."""
         pattern = self.pattern(x)
@@ -118,6 +155,7 @@ class LabelledPredictions:
         predicted: ``[n]``, the class of the largest output.
         target: ``[n]``, the right class.
         index: ``[n]``, the number of each sample in the data, from 0.
+        gradient: ``[n, C]``, of the loss of each in its outputs; None where nobody asks for it.
     """
 
     x: Tensor
@@ -125,6 +163,7 @@ class LabelledPredictions:
     predicted: Tensor
     target: Tensor
     index: Tensor
+    gradient: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from dagrow.objectives.adarad import AdaRad, _across, _as_weight, _check_mixing, _FanIns, _rows
+from dagrow.contrib.nonparametric.adarad import AdaRad, _across, _as_weight, _check_mixing, _FanIns, _rows
 
 
 class AdaRadM(AdaRad):

@@ -14,10 +14,14 @@ from torch.optim.swa_utils import AveragedModel
 from dagrow.build import Network
 from dagrow.build.network import derived_seed
 from dagrow.build.units import SIDES, UnitWeights
-from dagrow.graph import Dag, cost, growing_nodes
-from dagrow.mutation import add_units, remove_units, widened_spec
-from dagrow.objectives.shrinkage import group_factor, soft_threshold
+from dagrow.contrib.nonparametric.add_units import add_units
+from dagrow.contrib.nonparametric.graph_checks import growing_nodes
+from dagrow.contrib.nonparametric.remove_units import remove_units
+from dagrow.contrib.nonparametric.shrinkage import group_factor, soft_threshold
+from dagrow.graph import Dag, cost
+from dagrow.mutation import widened_spec
 from dagrow.spec import BudgetSpec, GraphSpec, PenaltySpec, RunSpec
+from dagrow.training.state import RunState
 
 
 class UnitTurnover:
@@ -56,9 +60,24 @@ class UnitTurnover:
         self.draw = torch.Generator().manual_seed(derived_seed(run.seed, f"units {epoch}"))
         # Found anew whenever units have come or gone: looking for it takes longer than shrinking.
         self._spec: GraphSpec | None = None
-        self._shrunk = _Shrunk((), {}, 2)
+        self._shrunk = _Shrunk((), (), {}, 2)
         self.added: Counter[str] = Counter()
         self.removed: Counter[str] = Counter()
+
+    @classmethod
+    def of(cls, run: RunSpec, state: RunState, steps: int) -> UnitTurnover:
+        """For a unit of training of so many gradient steps, as a run that rewinds has it in its phase."""
+        rewind = state.rewind
+        return cls(
+            run,
+            state.network,
+            state.optimizer,
+            state.average.models,
+            epoch=state.progress.epoch,
+            batches=steps,
+            adding=rewind is None or rewind.adding,
+            shrinking=rewind is None or rewind.shrinking,
+        )
 
     def after_batch(self) -> None:
         """To be called after each gradient step."""
@@ -66,7 +85,7 @@ class UnitTurnover:
         if self.penalty is not None:
             if self.network.spec is not self._spec:
                 self._spec, self._shrunk = self.network.spec, _Shrunk.of(self.network, self.penalty)
-            if self._shrunk.by(radial_step(self.optimizer) * self.penalty.strength):
+            if self._shrunk.by(radial_step(self.optimizer)):
                 self.removed.update(remove_zero_units(self.network, self.penalty.side, self.optimizer, self.averages))
         if self.units is not None and self.step % max(1, round(self.units.every * self.batches)) == 0:
             for node in reversed(growing_nodes(self.network.dag, self.run.growth.nodes)):
@@ -80,10 +99,16 @@ class UnitTurnover:
         sizes = {name: dag.size(name) for name in growing_nodes(dag, None)}
         return {"units": sizes, "added": dict(self.added), "removed": dict(self.removed)}
 
+    def removed_count(self) -> int:
+        """How many units are gone so far."""
+        return sum(self.removed.values())
+
     def _add(self, node: str, rate: float) -> None:
         count = int(rate)
         if count != rate:
             count = int(torch.poisson(torch.tensor(rate), generator=self.draw))
+        if (limit := self.run.growth.max_width) is not None:
+            count = max(0, min(count, limit - self.network.dag.size(node)))
         count = _affordable(self.network.dag, node, count, self.run.growth.budget)
         if count:
             add_units(self.network, node, count, self.draw, self.optimizer, self.averages)
@@ -97,8 +122,8 @@ def radial_step(optimizer: torch.optim.Optimizer) -> float:
 
 
 def shrink(network: Network, penalty: PenaltySpec, step: float) -> None:
-    """The proximal step of a penalty ``strength * sum over units of ||weights of one side||_p``, in place."""
-    _Shrunk.of(network, penalty).by(step * penalty.strength)
+    """The proximal step of a penalty ``sum over units of strength * ||weights of one side||_p``, in place."""
+    _Shrunk.of(network, penalty).by(step)
 
 
 @dataclass(frozen=True)
@@ -107,30 +132,34 @@ class _Shrunk:
 
     Attributes:
         sides: of the units.
+        strengths: lambda of each of them.
         state: their weights.
         p: of the norm.
     """
 
     sides: tuple[UnitWeights, ...]
+    strengths: tuple[float, ...]
     state: dict[str, Tensor]
     p: int
 
     @classmethod
     def of(cls, network: Network, penalty: PenaltySpec) -> _Shrunk:
-        return cls(tuple(SIDES[penalty.side](network.dag)), network.state_dict(keep_vars=True), penalty.p)
+        sides = tuple(SIDES[penalty.side](network.dag))
+        strengths = tuple(penalty.of(side.node) for side in sides)
+        return cls(sides, strengths, network.state_dict(keep_vars=True), penalty.p)
 
     @torch.no_grad()
-    def by(self, amount: float) -> bool:
-        """One step; whether some unit may have nothing left."""
+    def by(self, step: float) -> bool:
+        """One step of that size; whether some unit may have nothing left."""
         if self.p == 1:
-            for side in self.sides:
+            for side, strength in zip(self.sides, self.strengths, strict=True):
                 for block in side.blocks:
                     part = block.part(self.state[block.key], side.count)
-                    part.copy_(soft_threshold(part, amount))
+                    part.copy_(soft_threshold(part, step * strength))
             return True
         least = []
-        for side in self.sides:
-            factor = group_factor(side.squares(self.state), amount)
+        for side, strength in zip(self.sides, self.strengths, strict=True):
+            factor = group_factor(side.squares(self.state), step * strength)
             least.append(factor.min())
             for block in side.blocks:
                 part = block.part(self.state[block.key], side.count)

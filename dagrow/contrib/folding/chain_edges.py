@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dagrow.graph.dag import Dag
+from dagrow.graph import Dag
 from dagrow.spec.graph import EdgeId
 
 
@@ -15,7 +15,7 @@ class NoChain:
     reason: str
 
 
-def relu_chain(dag: Dag) -> tuple[EdgeId, ...] | NoChain:
+def chain_edges(dag: Dag) -> tuple[EdgeId, ...] | NoChain:
     """The edges of the chain from the input to the output, or why the graph is none."""
     if len(dag.spec.inputs) != 1 or len(dag.spec.outputs) != 1:
         return NoChain(f"it has {len(dag.spec.inputs)} inputs and {len(dag.spec.outputs)} outputs, not one each")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dagrow.errors import Problem, listed
-from dagrow.graph.dag import Dag
-from dagrow.graph.sites import GrowableNode, site
+from dagrow.build.units import SIDES
+from dagrow.errors import Problem, did_you_mean, listed
+from dagrow.graph import Dag, GrowableNode, site
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.registry import registry
-from dagrow.spec import RunSpec
+from dagrow.spec import PenaltySpec, RunSpec
 
 
 def nonparametric_problems(run: RunSpec) -> list[Problem]:
@@ -15,6 +15,7 @@ def nonparametric_problems(run: RunSpec) -> list[Problem]:
     dag, found = Dag.of(run.graph), []
     if run.training.penalty is not None:
         found += [problem for name in dag.order for problem in _of_penalty(dag, name)]
+        found += _unknown_nodes(run.training.penalty, dag)
         types = registry("kind of candidate")
         if any(types[name].makes_nodes for name in run.growth.candidates):
             new, where = run.growth.new_node, ("growth", "new_node")
@@ -30,6 +31,19 @@ def nonparametric_problems(run: RunSpec) -> list[Problem]:
 def growing_nodes(dag: Dag, nodes: tuple[str, ...] | None) -> list[str]:
     """The nodes, of those given (all, if none are), whose size can change."""
     return [name for name in (dag.order if nodes is None else nodes) if isinstance(site(dag, name), GrowableNode)]
+
+
+def _unknown_nodes(penalty: PenaltySpec, dag: Dag) -> list[Problem]:
+    """Names in `PenaltySpec.node_strengths` that no penalised units have."""
+    known = [side.node for side in SIDES[penalty.side](dag)]
+    return [
+        Problem(
+            ("training", "penalty", "node_strengths", name),
+            f"'{name}' has no {penalty.side} that is penalised{did_you_mean(name, known)}; allowed: {listed(known)}",
+        )
+        for name in penalty.node_strengths
+        if name not in known
+    ]
 
 
 def _of_penalty(dag: Dag, name: str) -> list[Problem]:

@@ -10,11 +10,9 @@ from torch.nn import functional
 from zoo import graph, path
 
 import dagrow
+from dagrow.contrib.folding import chain_edges, chain_of, chain_samples
 from dagrow.errors import DataError, GrowthError
-from dagrow.graph import relu_chain
 from dagrow.methods import METHODS, Method
-from dagrow.statistics import chain as chain_statistics
-from dagrow.statistics import chain_of
 
 RELU = {"size": 3, "activation": "relu"}
 
@@ -51,7 +49,7 @@ def test_the_neuron_that_was_explained_is_the_one_inserted(model, node, insert):
     assert (best.kind, best.place, best.neurons, best.held_out_gain is None) == ("widen", node, 1, False)
     before, grown = model(x).detach(), copy.deepcopy(model)
     dagrow.apply(grown, best, insert=insert)
-    edges = relu_chain(grown.dag)
+    edges = chain_edges(grown.dag)
     chain = chain_of(grown, edges)
     layer, why = best.why.layer, best.why
     assert edges[layer].target == node
@@ -91,7 +89,7 @@ def test_many_inputs_and_units_make_no_long_line():
 
 
 def test_the_instance_is_not_held_out_and_few_are_judged(model, monkeypatch):
-    monkeypatch.setattr(chain_statistics, "JUDGED", 15)
+    monkeypatch.setattr(chain_samples, "JUDGED", 15)
     x, y = samples(80)
     for batches in ([(x, y)], list(zip(x.split(7), y.split(7), strict=True))):
         plan = proposed(model, batches, held_out=0.5)
@@ -143,8 +141,8 @@ def test_a_graph_that_is_no_relu_chain_is_refused(spec, reason):
 
 def test_other_kinds_of_candidates_and_targets_are_refused(model):
     x, _ = samples()
-    with pytest.raises(GrowthError, match=r"candidates must be \[widen\], not \[widen, layer\]"):
-        proposed(model, [], candidates=("widen", "layer"))
+    with pytest.raises(GrowthError, match=r"candidates must be \[widen\] or \[widen, layer\], not \[widen, edge\]"):
+        proposed(model, [], candidates=("widen", "edge"))
     with pytest.raises(DataError, match="whole-number labels, one per sample"):
         dagrow.propose(model, functional.mse_loss, [(x, x)], method="folding")
 
@@ -153,7 +151,7 @@ def test_it_completes_tiny_where_that_finds_nothing(model):
     data, options = [samples()], {"fallback_method": "folding", "significance": 1e9}
     completed = dagrow.propose(model, functional.cross_entropy, data, **options).best
     assert completed.why.entry == proposed(model, data, **options).best.why.entry
-    with pytest.raises(GrowthError, match="method 'folding' widens the layers of a chain"):
+    with pytest.raises(GrowthError, match="method 'folding' widens and deepens a chain"):
         dagrow.propose(model, functional.cross_entropy, data, candidates=("edge",), **options)
 
 
