@@ -20,21 +20,24 @@ from dagrow.errors import DagrowError, DataError, printable
 from dagrow.files import replace_file
 from dagrow.graph import Dag, cost, load_run
 from dagrow.objectives import LOSSES
-from dagrow.registry import Registry
+from dagrow.registry import unknown
 from dagrow.spec import RunSpec
 from dagrow.starter.arrays import LEAST_PIXELS, read_arrays
 from dagrow.starter.found import Found
 from dagrow.starter.tables import ENDINGS, read_csv, read_mixed
 
-READERS: Registry[Callable[[Path, str | None], Found]] = Registry("kind of data file", error=DataError)
-"""By the ending of the file."""
-READERS.add(".csv", read_csv)
-READERS.add(".npz", read_arrays)
-for _ending in ENDINGS:
-    if _ending not in READERS:
-        READERS.add(_ending, read_mixed)
+_OWN: dict[str, Callable[[Path, str | None], Found]] = {".csv": read_csv}
+_OWN[".npz"] = read_arrays
+"""Readers by the ending of the file; all other tables are read as mixed ones."""
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _PLAIN = re.compile(r"[A-Za-z.][\w./-]*", re.ASCII)
+
+
+def _reader(ending: str) -> Callable[[Path, str | None], Found]:
+    readers = {**dict.fromkeys(ENDINGS, read_mixed), **_OWN}
+    if ending not in readers:
+        raise DataError(unknown("kind of data file", ending, readers))
+    return readers[ending]
 
 
 def write_first_run(data: Path, out: Path, target: str | None = None) -> str:
@@ -56,7 +59,7 @@ def write_first_run(data: Path, out: Path, target: str | None = None) -> str:
     if not out.parent.is_dir():
         raise DagrowError(f"{out}: there is no folder {out.parent}")
     try:
-        found = READERS.find(data.suffix.lower())(data, target)
+        found = _reader(data.suffix.lower())(data, target)
     except DataError as error:
         raise DataError(f"{data}: {error}") from error
     text = first_run(found, _relative(data, out), _NAME.sub("-", data.stem).strip("-._") or "run")
