@@ -12,7 +12,8 @@ from dagrow.module_growth import apply_to_module, propose_for_module
 from dagrow.module_growth.batches import split
 from dagrow.module_growth.flow import Flow
 from dagrow.module_growth.moments import collect
-from dagrow.module_growth.trial import Trial, mean_loss, new_channels
+from dagrow.module_growth.new_channels import new_channels
+from dagrow.module_growth.trial import Trial, mean_loss
 
 LOSS = F.cross_entropy
 
@@ -24,7 +25,7 @@ def looked_at(kind, act=nn.Identity, held_out=0.0):
     flow = Flow(captured, space)
     found = collect(captured, {space.name: flow}, LOSS, parts.fit)
     assert not found.reasons
-    return captured, flow, parts, found.moments[space.name], found.scales[space.name]
+    return captured, flow, parts, found.moments[space.name][0], found.scales[space.name]
 
 
 def drafted(captured, flow, parts, moments, scale, count=2):
@@ -92,7 +93,7 @@ def test_the_bottleneck_drops_by_the_squared_singular_values():
 def test_first_order_of_the_statistics_is_that_of_the_grown_module(kind):
     captured, flow, parts, moments, scale = looked_at(kind)
     neurons, channels = drafted(captured, flow, parts, moments, scale)
-    trial = Trial(captured, flow, neurons.count, LOSS)
+    trial = Trial(captured, flow.space, neurons.count, LOSS)
     slope = float(trial.slopes(channels, parts.fit).sum())
     assert slope == pytest.approx(float((moments.N_goal * (neurons.alpha @ neurons.omega)).sum()), rel=1e-6)
 
@@ -101,7 +102,7 @@ def test_first_order_of_the_statistics_is_that_of_the_grown_module(kind):
 def test_slopes_are_finite_differences(kind):
     captured, flow, parts, moments, scale = looked_at(kind, nn.ReLU)
     neurons, channels = drafted(captured, flow, parts, moments, scale)
-    trial = Trial(captured, flow, neurons.count, LOSS)
+    trial = Trial(captured, flow.space, neurons.count, LOSS)
     slope = float(trial.slopes(channels, parts.fit).sum())
     start, size = mean_loss(captured, LOSS, parts.fit), 1e-5 / abs(slope)
     trial.put(channels.at(size))
@@ -135,7 +136,7 @@ def test_statistics_do_not_depend_on_the_batches(cut):
     batches = list(zip(x.split(cut), y.split(cut), strict=True))
     flow = Flow(captured, space)
     whole, parts = (
-        collect(captured, {space.name: flow}, LOSS, split(data, 0.0).fit).moments[space.name]
+        collect(captured, {space.name: flow}, LOSS, split(data, 0.0).fit).moments[space.name][0]
         for data in ([(x, y)], batches)
     )
     for name in ("S", "N_proj", "N_goal", "mean"):
