@@ -26,6 +26,7 @@ class NewChannels:
         powers: of the amplitude, on the fan-in and on the fan-out. Behind a batch norm the size of a fan-in does not
             count: all is on the fan-out. Before a norm over all channels it counts twice, by its square in what the
             norm divides by: all is on the fan-in, so that this is of second order.
+        left: ``[P K]`` which entries stay as they were drawn: the keys of new heads. None where all are set.
     """
 
     flow: Flow
@@ -33,6 +34,7 @@ class NewChannels:
     omega: Tensor
     norms: Mapping[str, tuple[Tensor, Tensor]]
     powers: tuple[float, float] = (0.5, 0.5)
+    left: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -89,7 +91,16 @@ def _put(model: nn.Module, widened: Widened, flow: Flow, channels: NewChannels) 
             if name is not None and value is not None:
                 if flow.space.kind != "plain":
                     entries.carry(name, tensors[name], axis, flow.space.kind == "layer_norm")
+                value = (
+                    value
+                    if channels.left is None
+                    else entries.with_left(name, tensors[name], axis, value, channels.left)
+                )
                 entries.set(name, tensors[name], axis, value, add=flow.space.kind != "plain")
+    for writer in flow.queries:
+        for name, axis in ((writer.name, writer.out_axis), (writer.bias, 0)):
+            if name is not None:
+                entries.set(name, tensors[name], axis, 0.0)
     for batch_norm in flow.norms:
         mean, variance = channels.norms[batch_norm.node.name]
         spread = (variance + batch_norm.eps).sqrt()
@@ -180,6 +191,19 @@ class Entries:
         value = value.to(tensor) if isinstance(value, Tensor) else tensor.new_full([1] * tensor.dim(), value)
         value = value.repeat_interleave(count // value.shape[axis], axis)
         tensor[grid] = tensor[grid] + value if add else value
+
+    def with_left(self, name: str, tensor: Tensor, axis: int, value: Tensor, left: Tensor) -> Tensor:
+        """New entries along an axis, some of them as they are.
+
+        Args:
+            name: of the tensor.
+            tensor: as it is.
+            axis: of it.
+            value: of the new entries.
+            left: booleans, those that stay.
+        """
+        shape = [-1 if number == axis else 1 for number in range(tensor.dim())]
+        return torch.where(left.to(tensor.device).view(shape), self.new(name, tensor, axis), value.to(tensor))
 
     def carry(self, name: str, tensor: Tensor, axis: int, mean: bool) -> None:
         """Sets new entries, all along other axes, to the mean of the old ones, or to 0."""

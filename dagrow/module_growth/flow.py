@@ -12,8 +12,8 @@ from torch import Tensor, fx
 
 from dagrow.capture import CapturedModule, Normalisation, Role, Space, Use, atoms
 from dagrow.capture.inplace import plain_name
-from dagrow.module_growth.flow_rules import NoLinearPath
 from dagrow.module_growth.linear_map import Block, LinearMap, block_of, find_maps, weight_name
+from dagrow.module_growth.passage import NoLinearPath
 from dagrow.module_growth.way import Way
 
 MOST_FEATURES = 4096
@@ -68,6 +68,7 @@ class Flow(Way):
     Attributes:
         writers: layers that write it, and whose new weights are free.
         readers: layers that read it, likewise.
+        queries: of new heads, layers that write nothing but their queries, which are 0.
         quiet: norms over all channels whose new factors stay 0, for what reads behind them is not free.
         norms: batch norms on the way.
         depthwise: names of the kernels of depthwise convolutions on the way.
@@ -79,8 +80,10 @@ class Flow(Way):
         if space.kind == "plain" and len(space.dims) > 1:
             raise NoLinearPath("its channels are those of several layers that share weights")
         if any(self.holds((dim,)) for dim in self.analysis.found.contracted):
-            raise NoLinearPath("activations are multiplied over it")
+            shared = space.label == "head_size"
+            raise NoLinearPath("queries, keys and values share it" if shared else "activations are multiplied over it")
         maps = find_maps(self.analysis)
+        self.queries: tuple[LinearMap, ...] = ()
         self.writers, self.readers = self._ends(maps)
         ends = {id(reader.map.node) for reader in self.readers}
         self.steps = [n for n in self.nodes if id(n) not in ends and n.name not in {w.node.name for w in self.writers}]
@@ -117,20 +120,42 @@ class Flow(Way):
         self.quiet = tuple(norm for norm in self.space.normalisations if norm in quiet)
         if not writers or not readers:
             raise NoLinearPath("no plain linear layer writes it" if not writers else "no plain linear layer reads it")
+        if self.space.label == "heads":
+            self._keep_writers_of_values(writers)
         if any(self.rows[writer].count > 1 for writer in writers.values()):
             self._check_parts(len(writers), len(readers))
         return tuple(writers.values()), tuple(readers.values())
 
+    def _keep_writers_of_values(self, writers: dict[str, LinearMap]) -> None:
+        """New heads: layers that write their values alone are free; those that write queries are noted."""
+        found = [node for node in self.nodes if plain_name(node) == "scaled_dot_product_attention"]
+        if len(found) != 1:
+            raise NoLinearPath("heads do not meet in one attention of torch")
+        queries, _, values = (self._above(argument) for argument in found[0].args[:3])  # type: ignore[arg-type]
+        for node, writer in tuple(writers.items()):
+            if writer.node not in values:
+                del writers[node]
+                self.queries += (writer,) if writer.node in queries else ()
+
+    def _above(self, node: fx.Node) -> set[fx.Node]:
+        """The nodes of the way that a node is made of, itself included."""
+        inside, found, queue = set(self.nodes), {node}, [node]
+        while queue:
+            more = {each for each in queue.pop().all_input_nodes if each in inside} - found
+            found |= more
+            queue += more
+        return found
+
     def _check_parts(self, writers: int, readers: int) -> None:
-        """Several entries of a channel are a problem each: that is solved where each is read by itself."""
-        if self.space.label != "value" or writers > 1 or readers > 1:
+        """Several entries of a channel are a problem each: that is solved where one layer writes and one reads them."""
+        if writers > 1 or readers > 1:
             name = next(writer.name for writer, rows in self.rows.items() if rows.count > 1)
             raise NoLinearPath(f"{name} writes it in several parts")
 
     @property
     def copies(self) -> int:
-        """P: entries of a new channel that are a problem each, as one per head."""
-        return self.rows[self.writers[0]].count
+        """Entries of a new channel that are a problem each: P, as one per head; 1 where all see the same."""
+        return 1 if self.space.label == "heads" else self.rows[self.writers[0]].count
 
     def _features(self, writer: LinearMap) -> int:
         shape = [dim.now.size for dim in self.analysis.tensors[writer.name]]
@@ -173,20 +198,47 @@ class Flow(Way):
         """
         return self.passed(writer, start, base, self.steps)
 
+    def feature_counts(self, tensors: Mapping[str, Tensor]) -> list[int]:
+        """``F_i`` of each writer, without its constant.
+
+        Args:
+            tensors: of the module.
+        """
+        return [tensors[w.name].numel() // tensors[w.name].shape[w.out_axis] for w in self.writers]
+
     def entries_read(self, base: Mapping[fx.Node, Any], like: Tensor) -> Tensor:
         """``[places]`` which entry of a channel the layer that reads it gets at each place.
 
         Args:
             base: values of nodes beside the way.
             like: output of the layer that writes, with any number of channels.
+
+        Raises:
+            NoLinearPath: if new heads are read in another way than one entry at one place.
         """
         writer, reader = self.writers[0], self.readers[0]
         image = self.run(writer, self.marked(writer, like), base)[reader.map.x]
-        return image_rows(reader, image)[0, : reader.block.places].abs().argmax(1)
+        read = image_rows(reader, image)[0, : reader.block.places].abs().argmax(1)
+        if self.space.label == "heads" and len(read.unique()) < len(read):
+            raise NoLinearPath("several query heads share what it is")
+        return read
 
-    def feature_counts(self, tensors: Mapping[str, Tensor]) -> list[int]:
-        """``F_i`` of each writer, without its constant."""
-        return [tensors[w.name].numel() // tensors[w.name].shape[w.out_axis] for w in self.writers]
+    def queries_of(self, base: Mapping[fx.Node, Any], like: Tensor) -> Tensor:
+        """``[P]`` booleans: which entries of a new head come to the queries of its attention.
+
+        Args:
+            base: values of nodes beside the way.
+            like: output of the layer that writes, with any number of channels.
+        """
+        writer = self.writers[0]
+        reached = self.run(writer, self.marked(writer, like), base)
+        meeting = next(n for n in self.steps if plain_name(n) == "scaled_dot_product_attention")
+        queries = reached.get(meeting.args[0])  # type: ignore[arg-type]
+        if queries is None:
+            return torch.zeros(self.rows[writer].count, dtype=torch.bool, device=like.device)
+        # Of head p, entry p is 1: a head that comes to the queries is of an entry that does.
+        found: Tensor = queries.abs().amax((0, 2, 3)) > 0
+        return found
 
 
 def image_rows(reader: Reader, image: Tensor) -> Tensor:
@@ -210,7 +262,7 @@ def image_at(reader: Reader, image: Tensor, places: Tensor) -> Tensor:
     return apart.reshape(last.shape).movedim(-1, reader.map.channels)
 
 
-def position_weights(reader: Reader, image: Tensor, weight: Tensor, features: int) -> Tensor:
+def position_weights(reader: Reader, image: Tensor, weight: Tensor, features: int, places: int) -> Tensor:
     """``[positions]`` how much each position counts in S: times how often it is read (thesis Lemma C.2.3).
 
     Args:
@@ -218,6 +270,7 @@ def position_weights(reader: Reader, image: Tensor, weight: Tensor, features: in
         image: new channels as it gets them, any number.
         weight: its weight as it is.
         features: F.
+        places: of the axis that it reads, of those of one channel, where the image is not 0.
     """
     shape = list(image.movedim(reader.map.channels, -1).shape)
     one = image.new_ones(1, *shape[1:-1], reader.block.places).movedim(-1, reader.map.channels).requires_grad_()
@@ -230,7 +283,7 @@ def position_weights(reader: Reader, image: Tensor, weight: Tensor, features: in
     with torch.enable_grad():
         read = reader.map.apply(one, weight.new_ones(kernel)).sum()
         (counts,) = torch.autograd.grad(read, one)
-    per_output = 1
+    per_output = places
     for axis, size in enumerate(kernel):
-        per_output *= size if axis != reader.map.out_axis else 1
+        per_output *= size if axis not in (reader.map.out_axis, reader.map.in_axis) else 1
     return image_rows(reader, counts)[0, :, 0] * min(per_output, features)

@@ -19,8 +19,8 @@ from dagrow.capture import CapturedModule, named_tensors
 from dagrow.methods import CONSTANT, SiteMoments
 from dagrow.module_growth.batches import Part
 from dagrow.module_growth.flow import Flow, Reader, image_at, image_rows, position_weights
-from dagrow.module_growth.flow_rules import NoLinearPath
 from dagrow.module_growth.linear_map import LinearMap
+from dagrow.module_growth.passage import NoLinearPath
 from dagrow.module_growth.readers import ReaderMoments, add_reader, features_of, left_over, update_of
 from dagrow.module_growth.score_flow import ScoreFlow
 from dagrow.module_growth.scores import ScoreMoments, score_moments
@@ -41,6 +41,19 @@ class _Sums:
     weight: float = 0.0
 
 
+@dataclass(frozen=True)
+class HeadEntries:
+    """What the entries of a new head are.
+
+    Attributes:
+        values: ``[places]`` which entry is read at each place.
+        queries: ``[P]`` booleans, those of queries.
+    """
+
+    values: Tensor
+    queries: Tensor
+
+
 @dataclass
 class Collected:
     """What two passes found.
@@ -51,6 +64,7 @@ class Collected:
         moments: per space; of several entries per channel (one per head), those of each.
         scales: per space, what ``alpha^T S alpha`` is divided by for a mean square at one position.
         score_moments: per space of queries and keys.
+        heads: per space of heads.
         reasons: per space without moments, why.
     """
 
@@ -59,6 +73,7 @@ class Collected:
     moments: dict[str, tuple[SiteMoments, ...]] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
     score_moments: dict[str, ScoreMoments] = field(default_factory=dict)
+    heads: dict[str, HeadEntries] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -103,7 +118,8 @@ def collect(
             with _reasons(collected, name):
                 if name not in sums:
                     sums[name] = tuple(_nothing(flow, tensors) for _ in range(flow.copies))
-                _add_space(sums[name], flow, tensors, values, goals, projected)
+                if (heads := _add_space(sums[name], flow, tensors, values, goals, projected)) is not None:
+                    collected.heads[name] = heads
         for name, score_flow in scores.items():
             with _reasons(collected, name):
                 own = score_moments(score_flow, tensors, values, goals[score_flow.node], part.count)
@@ -169,7 +185,8 @@ def _add_space(
     values: Mapping[fx.Node, Any],
     goals: Mapping[fx.Node, Tensor],
     projected: Mapping[fx.Node, Tensor],
-) -> None:
+) -> HeadEntries | None:
+    """Adds some samples; of new heads, all whose entries see the same, those at the first place alone."""
     biased = [writer.bias is not None for writer in flow.writers]
     slots = _slots(flow.feature_counts(tensors), biased)
     images: dict[fx.Node, list[tuple[Tensor, Tensor]]] = {}
@@ -178,13 +195,17 @@ def _add_space(
         reached = flow.run(writer, flow.start(writer, start), values)
         for node in {reader.map.x for reader in flow.readers} & set(reached):
             images.setdefault(node, []).append((slot, reached[node]))
-    if len(sums) == 1:
+    if all(flow.rows[writer].count == 1 for writer in flow.writers):
         _add(sums[0], flow, images, tensors, goals, projected)
-        return
+        return None
     read, reader = flow.entries_read(values, start), flow.readers[0]
     for number, found in enumerate(sums):
-        own = [(slot, image_at(reader, image, read == number)) for slot, image in images[reader.map.x]]
-        _add(found, flow, {reader.map.x: own}, tensors, goals, projected)
+        at = read == (number if len(sums) > 1 else read[0])
+        own = [(slot, image_at(reader, image, at)) for slot, image in images[reader.map.x]]
+        _add(found, flow, {reader.map.x: own}, tensors, goals, projected, int(at.sum()))
+    if flow.space.label != "heads":
+        return None
+    return HeadEntries(read, flow.queries_of(values, start))
 
 
 def _add(
@@ -194,6 +215,7 @@ def _add(
     tensors: Mapping[str, Tensor],
     goals: Mapping[fx.Node, Tensor],
     projected: Mapping[fx.Node, Tensor],
+    places: int | None = None,
 ) -> None:
     column = 0
     for reader in flow.readers:
@@ -205,7 +227,7 @@ def _add(
         found.v_goal += float(goals[reader.map.node].square().sum(dtype=torch.float64))
         found.v_proj += float(projected[reader.map.node].square().sum(dtype=torch.float64))
     for node, parts in images.items():
-        _add_metric(found, [r for r in flow.readers if r.map.x is node], parts, tensors, len(found.S))
+        _add_metric(found, [r for r in flow.readers if r.map.x is node], parts, tensors, places)
 
 
 def _slots(counts: Sequence[int], biased: Sequence[bool]) -> list[Tensor]:
@@ -239,10 +261,13 @@ def _add_metric(
     readers: Sequence[Reader],
     parts: Sequence[tuple[Tensor, Tensor]],
     tensors: Mapping[str, Tensor],
-    features: int,
+    places: int | None,
 ) -> None:
     """Layers that read the same values share one metric, with the largest of their weights at each position."""
-    weights = torch.stack([position_weights(r, parts[0][1], tensors[r.map.name], features) for r in readers]).amax(0)
+    image, features = parts[0][1], len(found.S)
+    weights = torch.stack(
+        [position_weights(r, image, tensors[r.map.name], features, places or r.block.places) for r in readers]
+    ).amax(0)
     rows = torch.cat([image_rows(readers[0], image) for _, image in parts], 2)
     index = torch.cat([slot for slot, _ in parts])
     scaled = (rows * weights.sqrt().view(1, -1, 1)).flatten(0, 1)

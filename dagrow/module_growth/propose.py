@@ -11,12 +11,12 @@ import torch
 
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.errors import GrowthError, listed
-from dagrow.methods import METHODS, MethodRequest
+from dagrow.methods import EXISTING, GOAL, METHODS, SILENCE, FunctionPreserving, MethodRequest
 from dagrow.module_growth.batches import Part, Split, split
 from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
 from dagrow.module_growth.moments import LossFunction, collect
 from dagrow.module_growth.sites import Draft, ScoreSite, Site, find_flows, site_of
-from dagrow.module_growth.trial import Trial, mean_loss
+from dagrow.module_growth.trial import Insertion, Trial, mean_loss
 from dagrow.resize import Widened, rounded_count, widen
 from dagrow.resize.kept import modes_and_buffers_kept, without_dropout
 
@@ -26,11 +26,19 @@ SHRINKAGES = (0.0, 1e-2, 1.0)
 COPIES = "net2net"
 """The method whose new channels are copies; it needs no data."""
 
-MODULE_METHODS = (*(name for name, entry in METHODS.items() if not entry.needs and not entry.needs_search), COPIES)
-"""Methods for modules: those that need no more than moments, and copies."""
+SILENT = {COPIES}
+"""Those whose channels are made when they are inserted; spaces with the largest bottleneck come first."""
 
-SILENT = {COPIES, "random_zero_fan_out"}
-"""Those whose channels change nothing when they enter; of these, spaces with the largest bottleneck come first."""
+GIVEN = {GOAL, EXISTING, SILENCE}
+"""What a method may need; that activations are 0 at 0 is seen by the outputs, which must stay."""
+
+KEPT = 1e4
+"""By how many roundings the loss may move when channels enter that are to change nothing."""
+
+
+def module_methods() -> tuple[str, ...]:
+    """Names of the methods for modules: those that need no more than moments and the channels that are there."""
+    return tuple(name for name, entry in METHODS.items() if set(entry.needs) <= GIVEN and not entry.needs_search)
 
 
 def propose_for_module(
@@ -54,7 +62,7 @@ def propose_for_module(
         loss: ``(output, target) -> scalar``, the mean over the batch.
         data: batches ``(inputs, target)``, inputs in the form of the example.
         spaces: names of the only spaces to consider; all that can grow if left out.
-        method: how the weights of new channels are made, see `MODULE_METHODS`.
+        method: how the weights of new channels are made, see `module_methods`.
         neurons: new channels per space.
         multiple_of: the new size is a multiple of this.
         shrinkage: of the metric; ``auto`` lets the held-out samples choose.
@@ -66,8 +74,8 @@ def propose_for_module(
         GrowthError: for options that make no sense, or a space that cannot grow.
         DataError: if the data are no pairs.
     """
-    if method not in MODULE_METHODS:
-        raise GrowthError(f"the method '{method}' is not for modules of one's own; allowed: {listed(MODULE_METHODS)}")
+    if method not in module_methods():
+        raise GrowthError(f"the method '{method}' is not for modules of one's own; allowed: {listed(module_methods())}")
     chosen = captured.growable if spaces is None else tuple(captured.space(name) for name in spaces)
     for space in chosen:
         if not space.grows:
@@ -99,7 +107,7 @@ def propose_for_module(
                 SpaceCandidate(name, neurons, bottleneck=site.bottleneck, rejected="promises less than others")
             )
         elif not any(n.count for n in drafts[name].values()):
-            notes[name] = site.nothing or f"{method} finds nothing"
+            notes[name] = f"{method} finds nothing, {next(iter(drafts[name].values())).reason}"
         else:
             try:
                 candidates.append(_Look(captured, site, loss, parts, everything, start).best(drafts[name]))
@@ -111,13 +119,19 @@ def propose_for_module(
         held = sites[name].bottleneck if name in sites else None
         copies = method == COPIES and captured.space(name).kind == "plain" and not captured.space(name).label
         candidates.append(SpaceCandidate(name, count, bottleneck=held, note=f"silent: {note}", copies=copies))
-    ranked = sorted(candidates, key=lambda c: (bool(c.rejected), -c.held_out_gain, -c.gain, -(c.bottleneck or 0.0)))
+    ranked = sorted(candidates, key=_rank)
     return ModulePlan(
         tuple(replace(c, fingerprint=fingerprint) for c in ranked),
         *start,
         sum(part.count for part in everything),
         tuple((space.name, space.reason) for space in captured.spaces if not space.grows),
     )
+
+
+def _rank(c: SpaceCandidate) -> tuple[bool, float, float, float, float]:
+    """Best first: by gain, of those that gain nothing yet by what the method promises, then by the bottleneck."""
+    promise = 0.0 if c.held_out_gain else sum(score**2 for score in c.scores)
+    return bool(c.rejected), -c.held_out_gain, -c.gain, -promise, -(c.bottleneck or 0.0)
 
 
 def _left_silent(site: Site, method: str) -> str:
@@ -153,32 +167,43 @@ class _Look:
 
     def best(self, drafts: dict[float, Draft]) -> SpaceCandidate:
         """The candidate of the shrinkage that gains most on the held-out samples."""
-        tried = [self._measured(draft, rho) for rho, draft in drafts.items() if draft.count]
+        tried = [self._measured(each, rho) for rho, own in drafts.items() if own.count for each in own.alternatives]
         best = max(tried, key=lambda candidate: candidate.held_out_gain)
         return replace(best, bottleneck=self.site.bottleneck)
 
     def _measured(self, draft: Draft, shrinkage: float) -> SpaceCandidate:
         channels = self.site.channels(draft)
         trial = self._trial(channels.count)
+        if not draft.mode.searched:
+            return self._as_made(draft, channels, trial, shrinkage)
         channels, slope = self.site.aimed(channels, trial)
         search = trial.search(channels, slope, self.parts.held_out, self.start[1])
-        added = sum(each.new.numel() - each.old.numel() for each in trial.widened.tensors if _trained(each.new))
         scores = tuple(draft.scores.tolist())
         if not search.amplitude:
             return SpaceCandidate(
-                self.space.name, channels.count, slope=slope, scores=scores, shrinkage=shrinkage, parameters=added,
-                rejected="no amplitude lowers the loss",
+                self.space.name, channels.count, slope=slope, scores=scores, shrinkage=shrinkage,
+                parameters=trial.added, rejected="no amplitude lowers the loss",
             )  # fmt: skip
         trial.put(channels.at(search.amplitude))
         gain = self.start[0] - trial.mean_loss(self.everything)
         return SpaceCandidate(
             self.space.name, channels.count, gain, self.start[1] - search.lowest_loss, slope, search.amplitude,
-            scores=scores, shrinkage=shrinkage, parameters=added, weights=channels,
+            scores=scores, shrinkage=shrinkage, parameters=trial.added, weights=channels,
         )  # fmt: skip
 
-
-def _trained(tensor: torch.Tensor) -> bool:
-    return isinstance(tensor, torch.nn.Parameter)
+    def _as_made(self, draft: Draft, channels: Insertion, trial: Trial, shrinkage: float) -> SpaceCandidate:
+        """Channels that enter as they are."""
+        trial.put(channels)
+        gain = self.start[0] - trial.mean_loss(self.everything)
+        rounding = KEPT * torch.finfo(next(self.captured.model.parameters()).dtype).eps * abs(self.start[0])
+        silent = isinstance(draft.mode, FunctionPreserving)
+        return SpaceCandidate(
+            self.space.name, channels.count, 0.0 if silent else gain,
+            0.0 if silent else self.start[1] - trial.mean_loss(self.parts.held_out),
+            amplitude=1.0, scores=tuple(draft.scores.tolist()), shrinkage=shrinkage,
+            parameters=trial.added, weights=channels,
+            rejected="its activations are not 0 at 0" if silent and abs(gain) > rounding else "",
+        )  # fmt: skip
 
 
 def weights_digest(captured: CapturedModule) -> str:
@@ -224,7 +249,7 @@ def apply_to_module(
     channels = candidate.weights.at(candidate.amplitude)
     try:
         for model in (captured.model, *(average.module for average in averages)):
-            (channels.silent if silent else channels).put(model, widened)
+            (channels.silent if silent and candidate.slope is not None else channels).put(model, widened)
     except BaseException:
         widened.undo()
         raise

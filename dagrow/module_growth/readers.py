@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dagrow.methods import CONSTANT, Metric, best_update
 from dagrow.module_growth.linear_map import LinearMap
+from dagrow.module_growth.way import Way
 
 MOST_FEATURES = 3000
 """A reader with more features is not fitted first: its ``v_proj`` is its ``v_goal``."""
@@ -100,3 +101,17 @@ def left_over(map_: LinearMap, weight: Tensor, x: Tensor, v: Tensor, update: Ten
         shape[map_.channels] = -1
         done = done + update[:, -1].to(v).view(shape)
     return v - done
+
+
+def existing_rows(flow: Way, writer: LinearMap, tensors: Mapping[str, Tensor]) -> Tensor:
+    """``[P, d, F]`` the rows of each entry that are there, the constant last.
+
+    Args:
+        flow: of the space.
+        writer: a layer that writes it.
+        tensors: of the module.
+    """
+    rows = writer.rows(tensors[writer.name].detach().double())
+    if writer.bias is not None:
+        rows = torch.cat([rows, tensors[writer.bias].detach().double().unsqueeze(1)], 1)
+    return flow.rows[writer].old(rows)

@@ -12,8 +12,8 @@ from torch import Tensor, fx
 
 from dagrow.capture import CapturedModule, Role, Space
 from dagrow.capture.inplace import plain_name
-from dagrow.module_growth.flow_rules import NoLinearPath
 from dagrow.module_growth.linear_map import LinearMap, find_maps
+from dagrow.module_growth.passage import NoLinearPath
 from dagrow.module_growth.readers import features_of
 from dagrow.module_growth.way import Way
 

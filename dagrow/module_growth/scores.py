@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, fx, nn
 
 from dagrow.capture import named_tensors
-from dagrow.methods import CONSTANT, Metric
+from dagrow.methods import CONSTANT, InsertionMode, Metric, SearchedAmplitude
 from dagrow.module_growth.entries import Entries
 from dagrow.module_growth.linear_map import LinearMap
+from dagrow.module_growth.readers import existing_rows
 from dagrow.module_growth.score_flow import ScoreFlow
 from dagrow.resize import Widened
 
@@ -97,6 +98,14 @@ class ScoreChannels:
     scores: Tensor
     slope: float
 
+    mode: ClassVar[InsertionMode] = SearchedAmplitude()
+    reason: ClassVar[str] = "the queries and keys that are there can do all that is wanted of scores"
+
+    @property
+    def alternatives(self) -> tuple[ScoreChannels, ...]:
+        """These alone."""
+        return (self,)
+
     @property
     def count(self) -> int:
         """K."""
@@ -158,7 +167,7 @@ def draft_scores(
         for S, writer in ((found.S_q, queries), (found.S_k, keys))
     )
     count = min(N.shape[1:]) if count is None else count
-    q_rows, k_rows = (existing(flow, writer, tensors) for writer in (queries, keys))
+    q_rows, k_rows = (existing_rows(flow, writer, tensors) for writer in (queries, keys))
     a = N.new_zeros(len(q_rows), count, N.shape[1])
     b = N.new_zeros(len(k_rows), count, N.shape[2])
     squares = N.new_zeros(count)
@@ -176,25 +185,16 @@ def draft_scores(
         squares[:kept] += values[:kept].square()
     kept = int((squares > 0).sum())
     a, b = a[:, :kept], b[:, :kept]
+    # Entries with fewer directions get others that nothing meets yet, or they would never train.
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(a.shape, generator=generator, dtype=torch.float64).to(a) * a.square().mean().sqrt()
+    for q, k in zip(q_entries.tolist(), k_entries.tolist(), strict=True):
+        a[q] = torch.where((b[k] == 0).all(1, keepdim=True), drawn[q], a[q])
     slope = sum(
         float(((a[q] @ N[head]) * b[k]).sum())
         for head, (q, k) in enumerate(zip(q_entries.tolist(), k_entries.tolist(), strict=True))
     )
     return ScoreChannels(flow, (queries, keys), a, b, squares[:kept].sqrt(), slope)
-
-
-def existing(flow: ScoreFlow, writer: LinearMap, tensors: Mapping[str, Tensor]) -> Tensor:
-    """``[P, d, F]`` the rows of each entry that are there, the constant last.
-
-    Args:
-        flow: of the space.
-        writer: a layer that writes it.
-        tensors: of the module.
-    """
-    rows = writer.rows(tensors[writer.name].detach().double())
-    if writer.bias is not None:
-        rows = torch.cat([rows, tensors[writer.bias].detach().double().unsqueeze(1)], 1)
-    return flow.rows[writer].old(rows)
 
 
 def _metric(S: Tensor, shrinkage: float, writer: LinearMap, tensors: Mapping[str, Tensor]) -> Metric:

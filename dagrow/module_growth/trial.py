@@ -54,6 +54,11 @@ class Trial:
         self.copy = captured.copied()
         self.widened = widen(self.copy, space, count)
 
+    @property
+    def added(self) -> int:
+        """Parameters more than before."""
+        return sum(t.new.numel() - t.old.numel() for t in self.widened.tensors if isinstance(t.new, nn.Parameter))
+
     def put(self, channels: Insertion) -> None:
         """Gives the new channels their weights."""
         channels.put(self.copy.model, self.widened)

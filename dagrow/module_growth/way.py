@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, fx
 
 from dagrow.capture import CapturedModule, Dim, Normalisation, Space, Use, Value, atoms
-from dagrow.module_growth.flow_rules import NoLinearPath, Passage, find_passing
+from dagrow.module_growth.flow_rules import find_passing
 from dagrow.module_growth.linear_map import LinearMap
+from dagrow.module_growth.passage import NoLinearPath, Passage
 from dagrow.module_growth.rows import Rows, rows_of
 
 
@@ -152,7 +153,8 @@ class Way:
             passage = Passage(node, new, base, self.outputs, self.growing, sizes)
             if passing is None:
                 raise passage.refuse("is on the way")
-            new[node] = passing(passage)
+            if (passed := passing(passage)) is not None:
+                new[node] = passed
         return new
 
     def _inputs(self) -> list[fx.Node]:

@@ -18,7 +18,7 @@ from dagrow.errors import GrowthError
 from dagrow.mutation.groups import as_optimizers
 from dagrow.mutation.operations import Operation, Transaction, assignment
 from dagrow.resize.copies import Copies
-from dagrow.resize.kept import Outputs, difference, outputs_of, runnable_modes
+from dagrow.resize.kept import Outputs, keeps, outputs_of, runnable_modes
 from dagrow.resize.layers import is_known, sizes_of, tensors_of
 from dagrow.resize.noted import attributes_of
 from dagrow.resize.numbers import Setting, candidates, combinations
@@ -201,11 +201,10 @@ class _Attempt:
     def _keeps(self) -> bool:
         """Whether the module computes what it did; a short look first."""
         try:
-            short = outputs_of(self.model, self.examples[:1], self.modes[:1])
-            if difference(short, self.expected[:1]) > 1:
+            if not keeps(self.model, self.examples[:1], self.modes[:1], self.expected[:1]):
                 self.problem = "it would not compute the same afterwards"
                 return False
-            whole = difference(outputs_of(self.model, self.examples, self.modes), self.expected) <= 1
+            whole = keeps(self.model, self.examples, self.modes, self.expected)
         except Exception as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             self.problem = self.problem or f"its code does not run at the new size ({first})"
