@@ -187,7 +187,7 @@ class Entries:
             add: to what they are.
         """
         grid = self._grid(name, tensor, axis, True)
-        count = torch.broadcast_shapes(*(index.shape for index in grid))[axis]
+        count = grid[axis].shape[axis]
         value = value.to(tensor) if isinstance(value, Tensor) else tensor.new_full([1] * tensor.dim(), value)
         value = value.repeat_interleave(count // value.shape[axis], axis)
         tensor[grid] = tensor[grid] + value if add else value

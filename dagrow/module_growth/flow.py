@@ -131,7 +131,7 @@ class Flow(Way):
         found = [node for node in self.nodes if plain_name(node) == "scaled_dot_product_attention"]
         if len(found) != 1:
             raise NoLinearPath("heads do not meet in one attention of torch")
-        queries, _, values = (self._above(argument) for argument in found[0].args[:3])  # type: ignore[arg-type]
+        queries, _, values = (self._above(argument) for argument in found[0].args[:3])
         for node, writer in tuple(writers.items()):
             if writer.node not in values:
                 del writers[node]
@@ -219,7 +219,7 @@ class Flow(Way):
         writer, reader = self.writers[0], self.readers[0]
         image = self.run(writer, self.marked(writer, like), base)[reader.map.x]
         read = image_rows(reader, image)[0, : reader.block.places].abs().argmax(1)
-        if self.space.label == "heads" and len(read.unique()) < len(read):
+        if self.space.label == "heads" and len(set(read.tolist())) < len(read):
             raise NoLinearPath("several query heads share what it is")
         return read
 
@@ -233,7 +233,7 @@ class Flow(Way):
         writer = self.writers[0]
         reached = self.run(writer, self.marked(writer, like), base)
         meeting = next(n for n in self.steps if plain_name(n) == "scaled_dot_product_attention")
-        queries = reached.get(meeting.args[0])  # type: ignore[arg-type]
+        queries = reached.get(meeting.args[0])
         if queries is None:
             return torch.zeros(self.rows[writer].count, dtype=torch.bool, device=like.device)
         # Of head p, entry p is 1: a head that comes to the queries is of an entry that does.

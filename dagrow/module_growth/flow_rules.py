@@ -116,7 +116,7 @@ def cut(p: Passage) -> Tensor | tuple[Tensor, ...]:
     axis = int(_get(p.node, 2, 0))
     pieces = [dims[axis] for dims in p.outputs(p.node)]
     sizes = [p.size(dim) if not p.hold(pieces) or p.hold((dim,)) else 0 for dim in pieces]
-    return tuple(p.x.split(sizes, axis))
+    return torch.split(p.x, sizes, axis)
 
 
 def taken_apart(p: Passage) -> Tensor | tuple[Tensor, ...]:
@@ -127,7 +127,9 @@ def taken_apart(p: Passage) -> Tensor | tuple[Tensor, ...]:
 def taken(p: Passage) -> Tensor | tuple[Tensor, ...]:
     """One of several outputs; of an operation with one that matters, as a pool with indices, that one."""
     first, number = p.node.args[:2]
-    found: Any = p.new[first]  # type: ignore[index]
+    assert isinstance(first, fx.Node)
+    assert isinstance(number, int)
+    found: Any = p.new[first]
     return found[number] if isinstance(found, tuple) else found  # type: ignore[no-any-return]
 
 

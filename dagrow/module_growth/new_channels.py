@@ -30,7 +30,8 @@ def zero_sum(count: int) -> Tensor:
     for number in range(1, count + 1):
         rows[number - 1, :number] = 1
         rows[number - 1, number] = -number
-    return rows / rows.norm(dim=1, keepdim=True)
+    found: Tensor = rows / rows.norm(dim=1, keepdim=True)
+    return found
 
 
 @torch.no_grad()

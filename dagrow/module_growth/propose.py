@@ -176,19 +176,19 @@ class _Look:
         trial = self._trial(channels.count)
         if not draft.mode.searched:
             return self._as_made(draft, channels, trial, shrinkage)
-        channels, slope = self.site.aimed(channels, trial)
-        search = trial.search(channels, slope, self.parts.held_out, self.start[1])
+        aimed, slope = self.site.aimed(channels, trial)
+        search = trial.search(aimed, slope, self.parts.held_out, self.start[1])
         scores = tuple(draft.scores.tolist())
         if not search.amplitude:
             return SpaceCandidate(
                 self.space.name, channels.count, slope=slope, scores=scores, shrinkage=shrinkage,
                 parameters=trial.added, rejected="no amplitude lowers the loss",
             )  # fmt: skip
-        trial.put(channels.at(search.amplitude))
+        trial.put(aimed.at(search.amplitude))
         gain = self.start[0] - trial.mean_loss(self.everything)
         return SpaceCandidate(
             self.space.name, channels.count, gain, self.start[1] - search.lowest_loss, slope, search.amplitude,
-            scores=scores, shrinkage=shrinkage, parameters=trial.added, weights=channels,
+            scores=scores, shrinkage=shrinkage, parameters=trial.added, weights=aimed,
         )  # fmt: skip
 
     def _as_made(self, draft: Draft, channels: Insertion, trial: Trial, shrinkage: float) -> SpaceCandidate:

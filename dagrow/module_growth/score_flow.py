@@ -17,6 +17,9 @@ from dagrow.module_growth.passage import NoLinearPath
 from dagrow.module_growth.readers import features_of
 from dagrow.module_growth.way import Way
 
+WITH_HEADS = 4
+"""Axes of queries, keys and values: samples, heads, tokens, size; without heads, one less."""
+
 _MEETING = {"scaled_dot_product_attention", "matmul", "bmm"}
 
 
@@ -55,7 +58,7 @@ class ScoreFlow(Way):
         self.needed = self.beside(self.steps)
 
     def _meeting(self) -> fx.Node:
-        found = []
+        found: list[fx.Node] = []
         for node in self.analysis.exported.graph.nodes:
             if node.op == "call_function" and plain_name(node) in _MEETING and self.holds(self.dims(node.args[0])[-1:]):
                 found.append(node)
@@ -89,7 +92,7 @@ class ScoreFlow(Way):
             images = self.passed(writer, self.start(writer, start), values, self.steps)
             marks = self.passed(writer, self.marked(writer, start), values, self.steps)
             for number, node in enumerate(self.node.args[:2]):
-                if node in images:
+                if isinstance(node, fx.Node) and node in images:
                     if found[number] is not None:
                         raise NoLinearPath("activations are multiplied over it that several layers write")
                     turned = number == 1 and not self.attends
@@ -119,7 +122,7 @@ class ScoreFlow(Way):
             return torch.einsum("bhtf,bhts,bhsg->hfg", queries.image, _by_head(goal), keys.image)
         q, k, v = (_by_head(values[node]) for node in self.node.args[:3])  # type: ignore[index]
         mask, causal = self._argument(3, "attn_mask", None, values), self._argument(5, "is_causal", False, values)
-        if isinstance(mask, Tensor) and mask.dim() == 3 and values[self.node.args[0]].dim() == 3:  # type: ignore[index]
+        if isinstance(mask, Tensor) and mask.dim() == values[self.node.args[0]].dim() < WITH_HEADS:  # type: ignore[index]
             mask = mask.unsqueeze(1)
         scale = self._argument(7, "scale", None, values)
         with torch.enable_grad():
@@ -135,9 +138,9 @@ class ScoreFlow(Way):
 
 def _by_head(x: Tensor) -> Tensor:
     """``[samples, heads, tokens, ...]``; without heads there is one."""
-    if x.dim() not in (3, 4):
+    if WITH_HEADS - x.dim() not in (0, 1):
         raise NoLinearPath("activations are multiplied over it in more than samples, heads and tokens")
-    return x if x.dim() == 4 else x.unsqueeze(1)
+    return x if x.dim() == WITH_HEADS else x.unsqueeze(1)
 
 
 @dataclass(frozen=True)

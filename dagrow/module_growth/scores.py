@@ -171,7 +171,7 @@ def draft_scores(
     a = N.new_zeros(len(q_rows), count, N.shape[1])
     b = N.new_zeros(len(k_rows), count, N.shape[2])
     squares = N.new_zeros(count)
-    for entry in k_entries.unique().tolist():
+    for entry in sorted(set(k_entries.tolist())):
         heads = (k_entries == entry).nonzero().squeeze(1).tolist()
         A = torch.cat([k_metric.whiten(q_metric.whiten(N[head]).T).T for head in heads])
         done = torch.cat([_whitened(q_metric, q_rows[q_entries[head]]) for head in heads])
@@ -215,4 +215,5 @@ def _without(A: Tensor, columns: Tensor) -> Tensor:
     """A matrix less its projection onto the span of some columns."""
     Q, values, _ = torch.linalg.svd(columns, full_matrices=False)
     Q = Q[:, values > 1e-10 * values.amax().clamp(min=1e-300)]
-    return A - Q @ (Q.T @ A)
+    found: Tensor = A - Q @ (Q.T @ A)
+    return found
