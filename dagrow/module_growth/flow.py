@@ -79,9 +79,9 @@ class Flow(Way):
         super().__init__(captured, space)
         if space.kind == "plain" and len(space.dims) > 1:
             raise NoLinearPath("its channels are those of several layers that share weights")
-        if any(self.holds((dim,)) for dim in self.analysis.found.contracted):
-            shared = space.label == "head_size"
-            raise NoLinearPath("queries, keys and values share it" if shared else "activations are multiplied over it")
+        shared = space.label == "head_size"
+        if not shared and any(self.holds((dim,)) for dim in self.analysis.found.contracted):
+            raise NoLinearPath("activations are multiplied over it")
         maps = find_maps(self.analysis)
         self.queries: tuple[LinearMap, ...] = ()
         self.writers, self.readers = self._ends(maps)
@@ -94,6 +94,10 @@ class Flow(Way):
             if plain_name(node).startswith("conv") and isinstance(node.args[1], fx.Node)
         )
         self.needed = self.beside(self.steps)
+        if shared:
+            # New values are weighed by the queries and keys that are there.
+            meeting = (n for n in self.steps if plain_name(n) == "scaled_dot_product_attention")
+            self.needed |= {each for node in meeting for each in node.args[:2] if isinstance(each, fx.Node)}
 
     def _ends(self, maps: Mapping[str, LinearMap]) -> tuple[tuple[LinearMap, ...], tuple[Reader, ...]]:
         writers: dict[str, LinearMap] = {}

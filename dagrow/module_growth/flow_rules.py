@@ -150,17 +150,15 @@ def attended(p: Passage) -> Tensor | None:
     q, k, v = p.node.args[:3]
     if not all(isinstance(argument, fx.Node) for argument in (q, k, v)):
         raise p.refuse("is given no values")
-    by_head = p.hold(p.dims(v)[:-2])  # type: ignore[arg-type]
-    if not by_head and (p.hold(p.dims(q)) or p.hold(p.dims(k))):  # type: ignore[arg-type]
-        raise p.refuse("makes weights of it")
     if v not in p.new:
         return None
-    if not by_head:
-        return as_is(p)
-    zeros = [p.x.new_zeros([p.size(dim) for dim in p.dims(argument)]) for argument in (q, k)]  # type: ignore[arg-type]
+    if p.hold(p.dims(v)[:-2]):  # type: ignore[arg-type]
+        weights = [p.x.new_zeros([p.size(dim) for dim in p.dims(each)]) for each in (q, k)]  # type: ignore[arg-type]
+    else:
+        weights = [_plain(p, each) for each in (q, k)]
     rest = [_plain(p, argument) for argument in p.node.args[3:]]
     kwargs = {name: _plain(p, value) for name, value in p.node.kwargs.items()}
-    return run_node(p.node, (*zeros, p.new[v], *rest), kwargs)  # type: ignore[no-any-return, index]
+    return run_node(p.node, (*weights, p.new[v], *rest), kwargs)  # type: ignore[no-any-return, index]
 
 
 def normalised(p: Passage) -> Tensor:

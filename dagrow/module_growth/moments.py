@@ -24,6 +24,7 @@ from dagrow.module_growth.passage import NoLinearPath
 from dagrow.module_growth.readers import ReaderMoments, add_reader, features_of, left_over, update_of
 from dagrow.module_growth.score_flow import ScoreFlow
 from dagrow.module_growth.scores import ScoreMoments, score_moments
+from dagrow.module_growth.shared_flow import SharedFlow, ways_of
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -79,7 +80,7 @@ class Collected:
 
 def collect(
     captured: CapturedModule,
-    flows: Mapping[str, Flow | ScoreFlow],
+    flows: Mapping[str, Flow | ScoreFlow | SharedFlow],
     loss: LossFunction,
     parts: Sequence[Part],
     shrinkage: float = 0.0,
@@ -95,13 +96,14 @@ def collect(
     """
     samples = sum(part.count for part in parts)
     tensors = {name: tensor.detach() for name, tensor in named_tensors(captured.model)}
-    plain = {name: flow for name, flow in flows.items() if isinstance(flow, Flow)}
-    scores = {name: flow for name, flow in flows.items() if isinstance(flow, ScoreFlow)}
+    plain = {name: way for name, flow in flows.items() for way in ways_of(flow) if isinstance(way, Flow)}
+    scores = {name: way for name, flow in flows.items() for way in ways_of(flow) if isinstance(way, ScoreFlow)}
+    ways: list[Flow | ScoreFlow] = [*plain.values(), *scores.values()]
     readers = {reader.map.node.name: reader.map for flow in plain.values() for reader in flow.readers}
     first: dict[str, ReaderMoments] = {}
     total = 0.0
     for part in parts:
-        value, values, goals = _look(captured, flows, readers, loss, part)
+        value, values, goals = _look(captured, ways, readers, loss, part)
         total += value * part.count
         for name, map_ in readers.items():
             add_reader(first, name, map_, tensors[map_.name], values[map_.x], goals[map_.node])
@@ -109,7 +111,7 @@ def collect(
     collected = Collected(total / samples, samples)
     sums: dict[str, tuple[_Sums, ...]] = {}
     for part in parts:
-        _, values, goals = _look(captured, flows, readers, loss, part)
+        _, values, goals = _look(captured, ways, readers, loss, part)
         projected = {
             map_.node: left_over(map_, tensors[map_.name], values[map_.x], goals[map_.node], updates.get(name))
             for name, map_ in readers.items()
@@ -145,19 +147,19 @@ def _reasons(collected: Collected, name: str) -> Iterator[None]:
 
 def _look(
     captured: CapturedModule,
-    flows: Mapping[str, Flow | ScoreFlow],
+    ways: Sequence[Flow | ScoreFlow],
     readers: Mapping[str, LinearMap],
     loss: LossFunction,
     part: Part,
 ) -> tuple[float, dict[fx.Node, Any], dict[fx.Node, Tensor]]:
     """The loss, values, and per reader, and where queries meet keys, ``v_goal`` of every sample."""
-    wanted = {node for flow in flows.values() for node in flow.wanted}
+    wanted = {node for way in ways for node in way.wanted}
     program = captured.program
     with torch.enable_grad():
         leaves, values = program.run(part.inputs, wanted)
         found = loss(program.packed(leaves), part.target)
         nodes = [map_.node for map_ in readers.values()]
-        nodes += [flow.node for flow in flows.values() if isinstance(flow, ScoreFlow)]
+        nodes += [way.node for way in ways if isinstance(way, ScoreFlow)]
         asked = [values[node] for node in nodes]
         gradients = torch.autograd.grad(found, asked, allow_unused=True) if asked else ()
     goals = {}

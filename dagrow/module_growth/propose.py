@@ -14,8 +14,9 @@ from dagrow.errors import GrowthError, listed
 from dagrow.methods import EXISTING, GOAL, METHODS, SILENCE, FunctionPreserving, MethodRequest
 from dagrow.module_growth.batches import Part, Split, split
 from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
+from dagrow.module_growth.linear_site import LinearSite
 from dagrow.module_growth.moments import LossFunction, collect
-from dagrow.module_growth.sites import Draft, ScoreSite, Site, find_flows, site_of
+from dagrow.module_growth.sites import Draft, Site, find_flows, site_of
 from dagrow.module_growth.trial import Insertion, Trial, mean_loss
 from dagrow.resize import Widened, rounded_count, widen
 from dagrow.resize.kept import modes_and_buffers_kept, without_dropout
@@ -138,7 +139,7 @@ def _left_silent(site: Site, method: str) -> str:
     """Why channels of a space are not computed; empty if they are."""
     if method in SILENT:
         return f"{method} keeps the function"
-    if isinstance(site, ScoreSite) and method != "tiny":
+    if not isinstance(site, LinearSite) and method != "tiny":
         return f"{method} does not make queries and keys"
     return ""
 

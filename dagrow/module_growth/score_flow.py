@@ -42,15 +42,15 @@ class ScoreFlow(Way):
 
     def __init__(self, captured: CapturedModule, space: Space) -> None:
         super().__init__(captured, space)
-        if space.label != "query_key":
-            raise NoLinearPath("activations are multiplied over it, and it is more than the size of queries and keys")
+        if space.kind != "plain" or len(space.dims) > 1:
+            raise NoLinearPath("activations are multiplied over it, and a norm is over it")
         self.node = self._meeting()
         maps = find_maps(self.analysis)
         writers: dict[str, LinearMap] = {}
         for use in self.analysis.found.uses:
             if self.holds((use.dim,)) and use.role is Role.WRITE:
                 writers[use.node] = self.written(maps, use)
-            elif self.holds((use.dim,)) and use.role is not Role.SHIFT:
+            elif self.holds((use.dim,)) and use.role is not Role.SHIFT and space.label != "head_size":
                 raise NoLinearPath(f"activations are multiplied over it, and {use.name} {use.role.value} it as well")
         self.writers = tuple(writers.values())
         apart = {self.node, *(writer.node for writer in self.writers)}
@@ -60,7 +60,9 @@ class ScoreFlow(Way):
     def _meeting(self) -> fx.Node:
         found: list[fx.Node] = []
         for node in self.analysis.exported.graph.nodes:
-            if node.op == "call_function" and plain_name(node) in _MEETING and self.holds(self.dims(node.args[0])[-1:]):
+            if node.op != "call_function" or plain_name(node) not in _MEETING:
+                continue
+            if self.holds(self.dims(node.args[0])[-1:]) and node.args[1].op != "placeholder":
                 found.append(node)
         if len(found) != 1 or not all(isinstance(argument, fx.Node) for argument in found[0].args[:2]):
             raise NoLinearPath("activations are multiplied over it, in other ways than in one attention")

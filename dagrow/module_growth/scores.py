@@ -149,7 +149,12 @@ class ScoreChannels:
 
 
 def draft_scores(
-    flow: ScoreFlow, found: ScoreMoments, tensors: Mapping[str, Tensor], count: int | None, shrinkage: float
+    flow: ScoreFlow,
+    found: ScoreMoments,
+    tensors: Mapping[str, Tensor],
+    count: int | None,
+    shrinkage: float,
+    pad: bool = False,
 ) -> ScoreChannels:
     """The dimensions that reduce the attention bottleneck most.
 
@@ -159,6 +164,7 @@ def draft_scores(
         tensors: of the module.
         count: K at most; None for all that there are.
         shrinkage: of both metrics.
+        pad: with dimensions whose keys are 0 where there are fewer.
     """
     (queries, q_entries), (keys, k_entries) = found.queries, found.keys
     N = found.N / found.samples
@@ -183,7 +189,7 @@ def draft_scores(
             a[q_entries[head], :kept] = q_metric.unwhiten(part).T
         b[entry, :kept] = k_metric.unwhiten(Vh[:kept].T * roots).T
         squares[:kept] += values[:kept].square()
-    kept = int((squares > 0).sum())
+    kept = count if pad else int((squares > 0).sum())
     a, b = a[:, :kept], b[:, :kept]
     # Entries with fewer directions get others that nothing meets yet, or they would never train.
     generator = torch.Generator().manual_seed(0)

@@ -17,14 +17,15 @@ from dagrow.module_growth.sites import find_flows, site_of
 from dagrow.module_growth.trial import Trial, mean_loss
 
 TOKENS, VOCABULARY, WIDTH, SIZE = 4, 5, 6, 2
-KINDS = {"causal": (2, 2), "open": (1, 1), "grouped": (4, 2), "written": (2, 2), "packed": (2, 2)}
-"""Heads of queries, and of keys and values."""
+KINDS = {"causal": (2, 2), "open": (1, 1), "grouped": (4, 2), "written": (2, 2), "packed": (2, 2), "shared": (3, 3)}
+"""Heads of queries, and of keys and values. Where they share a size, it is another number: sizes are found by trial."""
 
 SIZES = {"query_key": "q:query_key", "value": "v:value"}
 SPACES = {**dict.fromkeys(KINDS, SIZES), "causal": {**SIZES, "heads": "q:heads"}, "packed": {"heads": "qkv:heads"}}
+SPACES["shared"] = {"head_size": "qkv:head_size", "heads": "qkv:heads"}
 SPACES["written"] = {**SIZES, "value": "v:out"}
 EVERY = [(kind, label) for kind, spaces in SPACES.items() for label in spaces]
-APART = [kind for kind in KINDS if kind != "packed"]
+APART = [kind for kind in KINDS if kind not in ("packed", "shared")]
 
 
 class Attends(nn.Module):
@@ -36,11 +37,13 @@ class Attends(nn.Module):
         self.embed, self.place = nn.Embedding(VOCABULARY, WIDTH), nn.Parameter(torch.randn(TOKENS, WIDTH))
         self.q = nn.Linear(WIDTH, self.heads * SIZE)
         self.k, self.v = nn.Linear(WIDTH, self.groups * SIZE, bias=False), nn.Linear(WIDTH, self.groups * SIZE)
-        if kind == "packed":
+        if kind in ("packed", "shared"):
             self.qkv = nn.Linear(WIDTH, 3 * self.heads * SIZE)
         self.proj, self.head = nn.Linear(self.heads * SIZE, WIDTH), nn.Linear(WIDTH, VOCABULARY)
 
     def parts(self, x):
+        if self.kind == "shared":
+            return self.qkv(x).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         if self.kind == "packed":
             return [part.view(*x.shape[:2], self.heads, SIZE).transpose(1, 2) for part in self.qkv(x).chunk(3, -1)]
         made = ((self.q, self.heads), (self.k, self.groups), (self.v, self.groups))

@@ -12,9 +12,9 @@ from dagrow.methods.tiny import tiny
 from dagrow.module_growth import apply_to_module, propose_for_module
 from dagrow.module_growth.batches import split
 from dagrow.module_growth.flow import Flow
+from dagrow.module_growth.linear_site import LinearSite
 from dagrow.module_growth.moments import collect
 from dagrow.module_growth.new_channels import new_channels
-from dagrow.module_growth.sites import LinearSite
 from dagrow.module_growth.trial import Trial, mean_loss
 
 LOSS = F.cross_entropy

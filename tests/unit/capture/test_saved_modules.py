@@ -162,6 +162,6 @@ def test_streams_and_attention_of_a_tied_gpt_gain_what_is_promised():
 
 
 def test_what_starts_silently_has_a_reason():
-    net = captured("vit")
-    _, notes = find_flows(net, [net.space("blocks.0.attn.qkv:head_size")])
-    assert notes == {"blocks.0.attn.qkv:head_size": "queries, keys and values share it"}
+    net = captured("resnext")
+    _, notes = find_flows(net, [net.space("reduce:groups")])
+    assert notes == {"reduce:groups": "reduce.weight writes it in several parts"}
