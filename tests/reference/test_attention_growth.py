@@ -17,8 +17,8 @@ from dagrow.module_growth.sites import find_flows, site_of
 from dagrow.module_growth.trial import Trial, mean_loss
 
 TOKENS, VOCABULARY, WIDTH, SIZE = 4, 5, 6, 2
-KINDS = {"causal": (2, 2), "open": (1, 1), "grouped": (4, 2), "written": (2, 2), "packed": (2, 2), "shared": (3, 3)}
-"""Heads of queries, and of keys and values. Where they share a size, it is another number: sizes are found by trial."""
+KINDS = {"causal": (2, 2), "open": (1, 1), "grouped": (4, 2), "written": (2, 2), "packed": (2, 2), "shared": (2, 2)}
+"""Heads of queries, and of keys and values."""
 
 SIZES = {"query_key": "q:query_key", "value": "v:value"}
 SPACES = {**dict.fromkeys(KINDS, SIZES), "causal": {**SIZES, "heads": "q:heads"}, "packed": {"heads": "qkv:heads"}}

@@ -11,7 +11,6 @@ from torch import nn
 
 from dagrow.errors import DataError, GrowthError
 from dagrow.module_growth import apply_to_module, grow_module, propose_for_module
-from dagrow.module_growth.sites import find_flows
 from dagrow.resize import save_module, widen
 from dagrow.resize.reload import load
 
@@ -162,6 +161,9 @@ def test_streams_and_attention_of_a_tied_gpt_gain_what_is_promised():
 
 
 def test_what_starts_silently_has_a_reason():
-    net = captured("resnext")
-    _, notes = find_flows(net, [net.space("reduce:groups")])
-    assert notes == {"reduce:groups": "reduce.weight writes it in several parts"}
+    x = torch.cat([ZOO["resnext"][1]() for _ in range(4)]).double()
+    plan = propose_for_module(
+        captured("resnext"), nn.functional.cross_entropy, [(x, torch.arange(8) % 5)], spaces=["reduce:groups"]
+    )
+    assert plan.best is not None
+    assert plan.best.note == "silent: conv2d has groups of several channels"
