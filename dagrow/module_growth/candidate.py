@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dagrow.module_growth.entries import NewChannels
+from dagrow.module_growth.trial import Insertion
 from dagrow.report import number, table
 
 
@@ -19,7 +19,8 @@ class SpaceCandidate:
         held_out_gain: the same on the samples that chose the amplitude.
         slope: ``-dL/dg`` at amplitude 0; None for a silent start.
         amplitude: with which they enter.
-        bottleneck: ``E||v_proj||^2`` over the layers that read the space; None where it could not be had.
+        bottleneck: ``E||v_proj||^2`` over the layers that read the space, of queries and keys that of their scores, as
+            far as it is one of them; None where it could not be had.
         scores: singular values of the method.
         shrinkage: of the metric, as chosen.
         parameters: that they add.
@@ -43,7 +44,7 @@ class SpaceCandidate:
     rejected: str = ""
     note: str = ""
     copies: bool = False
-    weights: NewChannels | None = None
+    weights: Insertion | None = None
     fingerprint: str = ""
 
 

@@ -2,70 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
-from dagrow.capture import Dim, atoms
 from dagrow.capture.inplace import plain_name, raw_name
 from dagrow.capture.program import run_node
-
-
-class NoLinearPath(Exception):
-    """New channels pass an operation that is not linear in them; the text says which, for the reason in a plan."""
-
-
-@dataclass(frozen=True)
-class Passage:
-    """One operation that new channels pass.
-
-    Attributes:
-        node: of the graph.
-        new: per node that carries new channels, these alone.
-        base: values of other nodes, where the operation needs them.
-        dims: per node, its dimensions.
-        atom: that grows.
-        sizes: extents of atoms that are not as in the example: the new channels, the batch.
-    """
-
-    node: fx.Node
-    new: Mapping[fx.Node, Tensor]
-    base: Mapping[fx.Node, Any]
-    dims: Callable[[fx.Node], tuple[Dim, ...]]
-    atom: Dim
-    sizes: Mapping[Dim, int]
-
-    @property
-    def x(self) -> Tensor:
-        """The new channels that come in first."""
-        return next(self.new[node] for node in self.node.all_input_nodes if node in self.new)
-
-    @property
-    def carrying(self) -> list[fx.Node]:
-        """Inputs that can hold channels of the space."""
-        return [n for n in self.node.all_input_nodes if n in self.new or self.atom in _flat(self.dims(n))]
-
-    def refuse(self, why: str) -> NoLinearPath:
-        """An error about this operation."""
-        return NoLinearPath(f"{plain_name(self.node)} {why}")
-
-    def size(self, dim: Dim) -> int:
-        """Extent of a dimension with the new channels alone."""
-        dim = dim.now
-        if dim.kind == "atom":
-            return self.sizes.get(dim, dim.size)
-        parts = [part for part in dim.parts if dim.kind == "product" or self.atom in atoms(part)]
-        found = [self.size(part) for part in parts or dim.parts]
-        return sum(found) if dim.kind == "concat" else math.prod(found)
-
-
-def _flat(dims: tuple[Dim, ...]) -> list[Dim]:
-    return [atom for dim in dims for atom in atoms(dim)]
+from dagrow.module_growth.passage import Passage
 
 
 def same(p: Passage) -> Tensor:
@@ -88,7 +34,7 @@ def added(p: Passage) -> Tensor:
             part = p.new[argument] * (-1 if number and plain_name(p.node) == "sub" else 1)
             total = part if total is None else total + part
     assert total is not None
-    return total
+    return total.expand(p.shape)
 
 
 def multiplied(p: Passage) -> Tensor:
@@ -96,7 +42,7 @@ def multiplied(p: Passage) -> Tensor:
     first, second = p.node.args[:2]
     own, other = (first, second) if isinstance(first, fx.Node) and first in p.new else (second, first)
     assert isinstance(own, fx.Node)
-    if isinstance(other, fx.Node) and (other in p.new or other not in p.base or p.atom in _flat(p.dims(other))):
+    if isinstance(other, fx.Node) and (other in p.new or other not in p.base or p.hold(p.dims(other))):
         raise p.refuse("multiplies it by channels of its own")
     factor: Any = p.base[other] if isinstance(other, fx.Node) else other
     value = p.new[own]
@@ -140,17 +86,17 @@ def _get(node: fx.Node, index: int, default: Any) -> Any:
 
 def viewed(p: Passage) -> Tensor:
     """The shape that the dimensions have with new channels alone."""
-    return p.x.reshape([p.size(dim) for dim in p.dims(p.node)])
+    return p.x.reshape(p.shape)
 
 
 def joined(p: Passage) -> Tensor:
-    """Behind one another: of what is joined, the new channels alone."""
+    """Behind one another: of what is joined, the new channels alone; along another axis, 0 beside them."""
     parts = list(p.node.args[0])  # type: ignore[arg-type]
     axis = int(_get(p.node, 1, 0))
-    dims = p.dims(p.node)
-    if p.atom not in atoms(dims[axis]):
-        raise p.refuse("joins it along another axis")
-    return torch.cat([p.new[part] for part in parts if part in p.new], axis)
+    if p.hold((p.dims(p.node)[axis],)):
+        return torch.cat([p.new[part] for part in parts if part in p.new], axis)
+    beside = {part: p.x.new_zeros([p.size(dim) for dim in p.dims(part)]) for part in parts if part not in p.new}
+    return torch.cat([p.new[part] if part in p.new else beside[part] for part in parts], axis)
 
 
 def picked(p: Passage) -> Tensor:
@@ -160,14 +106,74 @@ def picked(p: Passage) -> Tensor:
     axis = int(_get(p.node, 1, 0))
     if any(before.now is not after.now for before, after in zip(p.dims(first), p.dims(p.node), strict=True)):
         changed = [i for i, (b, a) in enumerate(zip(p.dims(first), p.dims(p.node), strict=True)) if b.now is not a.now]
-        if changed == [axis % len(p.dims(first))] and p.atom in atoms(p.dims(first)[axis]):
+        if changed == [axis % len(p.dims(first))] and p.hold((p.dims(first)[axis],)):
             return p.x
     return as_is(p)
 
 
-def taken(p: Passage) -> Tensor:
-    """One of several outputs: they all hold the new channels, if any."""
-    return p.x
+def cut(p: Passage) -> Tensor | tuple[Tensor, ...]:
+    """An axis in pieces; along the channels, those pieces that hold none of the space are empty."""
+    axis = int(_get(p.node, 2, 0))
+    pieces = [dims[axis] for dims in p.outputs(p.node)]
+    sizes = [p.size(dim) if not p.hold(pieces) or p.hold((dim,)) else 0 for dim in pieces]
+    return torch.split(p.x, sizes, axis)
+
+
+def taken_apart(p: Passage) -> Tensor | tuple[Tensor, ...]:
+    """An axis taken apart."""
+    return p.x.unbind(int(_get(p.node, 1, 0)))
+
+
+def taken(p: Passage) -> Tensor | tuple[Tensor, ...]:
+    """One of several outputs; of an operation with one that matters, as a pool with indices, that one."""
+    first, number = p.node.args[:2]
+    assert isinstance(first, fx.Node)
+    assert isinstance(number, int)
+    found: Any = p.new[first]
+    return found[number] if isinstance(found, tuple) else found  # type: ignore[no-any-return]
+
+
+def repeated(p: Passage) -> Tensor:
+    """Along axes of extent 1."""
+    return p.x.expand(p.shape)
+
+
+def multiplied_by_matrix(p: Passage) -> Tensor:
+    """A product of matrices, the other one as it is."""
+    if len(p.carrying) != 1:
+        raise p.refuse("multiplies it by channels of its own")
+    return as_is(p)
+
+
+def attended(p: Passage) -> Tensor | None:
+    """Attention: the means of values that it takes, with the weights that it has; those of new heads are all equal."""
+    q, k, v = p.node.args[:3]
+    if not all(isinstance(argument, fx.Node) for argument in (q, k, v)):
+        raise p.refuse("is given no values")
+    if v not in p.new:
+        return None
+    if p.hold(p.dims(v)[:-2]):  # type: ignore[arg-type]
+        weights = [p.x.new_zeros([p.size(dim) for dim in p.dims(each)]) for each in (q, k)]  # type: ignore[arg-type]
+    else:
+        weights = [_plain(p, each) for each in (q, k)]
+    rest = [_plain(p, argument) for argument in p.node.args[3:]]
+    kwargs = {name: _plain(p, value) for name, value in p.node.kwargs.items()}
+    return run_node(p.node, (*weights, p.new[v], *rest), kwargs)  # type: ignore[no-any-return, index]
+
+
+def normalised(p: Passage) -> Tensor:
+    """A norm over all channels: divided by what it divides by, which small new channels do not change.
+
+    Under a layer norm the new channels of a sample must add up to 0, so that they do not move its mean.
+    """
+    first = p.node.args[0]
+    assert isinstance(first, fx.Node)
+    known: Tensor = p.base[first]
+    if plain_name(p.node) == "layer_norm":
+        square, eps = known.var(-1, unbiased=False, keepdim=True), _get(p.node, 4, 1e-5)
+    else:
+        square, eps = known.square().mean(-1, keepdim=True), _get(p.node, 3, None)
+    return p.x / (square + (torch.finfo(known.dtype).eps if eps is None else eps)).sqrt()
 
 
 def depthwise(p: Passage) -> Tensor:
@@ -191,7 +197,7 @@ def centred(shape: tuple[int, ...], like: Tensor) -> Tensor:
     return kernel
 
 
-NodeTail = Callable[[Passage], Tensor]
+NodeTail = Callable[[Passage], Any]
 
 _COPIES = (
     "alias", "clone", "contiguous", "detach", "to", "_to_copy", "type_as", "float", "double", "dropout",
@@ -213,7 +219,13 @@ PASSINGS: dict[str, NodeTail] = {
     **dict.fromkeys(("view", "reshape", "flatten", "unflatten", "_unsafe_view"), viewed),
     **dict.fromkeys(("cat", "concat"), joined),
     "slice": picked,
-    **dict.fromkeys(("split", "split_with_sizes", "chunk", "getitem"), taken),
+    **dict.fromkeys(("layer_norm", "rms_norm"), normalised),
+    **dict.fromkeys(("split", "split_with_sizes", "chunk"), cut),
+    "unbind": taken_apart,
+    "getitem": taken,
+    **dict.fromkeys(("expand", "expand_as"), repeated),
+    **dict.fromkeys(("matmul", "bmm"), multiplied_by_matrix),
+    "scaled_dot_product_attention": attended,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), depthwise),
 }
 """How channels pass; pointwise operations that are not here are activations."""

@@ -23,13 +23,14 @@ _ARGUMENTS: dict[str, tuple[int, int, int | None, int, int]] = {
     "mm": (0, 1, None, 0, 1),
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), (0, 1, 2, 1, 0)),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), (0, 1, 2, 0, 1)),
+    "embedding": (1, 0, None, 0, 1),
 }
 """Per operation: which arguments are input, weight and bias, which axes of the weight are inputs and outputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """A linear layer.
+    """A linear layer; an embedding is one of unit vectors.
 
     Attributes:
         node: that computes it.
@@ -54,6 +55,8 @@ class LinearMap:
         name = plain_name(self.node)
         if name == "linear":
             return torch.nn.functional.linear(x, weight)
+        if name == "embedding":
+            return torch.nn.functional.embedding(x, weight)
         if name in ("addmm", "matmul", "mm"):
             return x @ weight
         function: Any = self.node.target
@@ -71,7 +74,7 @@ class LinearMap:
     def features(self, x: Tensor, like: Tensor) -> Tensor:
         """What the outputs are linear in, at every position of them, with ``F`` in place of the outputs."""
         count = like.numel() // like.shape[self.out_axis]
-        return self.apply(x, self.weight(torch.eye(count, dtype=x.dtype, device=x.device), like))
+        return self.apply(x, self.weight(torch.eye(count, dtype=like.dtype, device=x.device), like))
 
     def last(self, y: Tensor) -> Tensor:
         """Values ``[samples, ..., channels, ...]`` as ``[samples, positions, channels]``."""

@@ -7,7 +7,8 @@ writer does not reach a reader, the block is 0 (a stream, or a concatenation).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,14 +16,15 @@ import torch
 from torch import Tensor, fx
 
 from dagrow.capture import CapturedModule, named_tensors
-from dagrow.methods import CONSTANT, Metric, SiteMoments, best_update
+from dagrow.methods import CONSTANT, SiteMoments
 from dagrow.module_growth.batches import Part
-from dagrow.module_growth.flow import Flow, Reader, image_rows, position_weights
-from dagrow.module_growth.flow_rules import NoLinearPath
+from dagrow.module_growth.flow import Flow, Reader, image_at, image_rows, position_weights
 from dagrow.module_growth.linear_map import LinearMap
-
-MOST_FEATURES = 3000
-"""A reader with more features is not fitted first: its ``v_proj`` is its ``v_goal``."""
+from dagrow.module_growth.passage import NoLinearPath
+from dagrow.module_growth.readers import ReaderMoments, add_reader, features_of, left_over, update_of
+from dagrow.module_growth.score_flow import ScoreFlow
+from dagrow.module_growth.scores import ScoreMoments, score_moments
+from dagrow.module_growth.shared_flow import SharedFlow, ways_of
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -40,12 +42,17 @@ class _Sums:
     weight: float = 0.0
 
 
-@dataclass
-class ReaderMoments:
-    """Of one layer that reads: its features with a constant, against its desired update; sums, float64."""
+@dataclass(frozen=True)
+class HeadEntries:
+    """What the entries of a new head are.
 
-    S: Tensor
-    N: Tensor
+    Attributes:
+        values: ``[places]`` which entry is read at each place.
+        queries: ``[P]`` booleans, those of queries.
+    """
+
+    values: Tensor
+    queries: Tensor
 
 
 @dataclass
@@ -55,21 +62,25 @@ class Collected:
     Attributes:
         loss: mean over the samples that were fitted to.
         samples: how many.
-        moments: per space.
+        moments: per space; of several entries per channel (one per head), those of each.
         scales: per space, what ``alpha^T S alpha`` is divided by for a mean square at one position.
+        score_moments: per space of queries and keys.
+        heads: per space of heads.
         reasons: per space without moments, why.
     """
 
     loss: float
     samples: int
-    moments: dict[str, SiteMoments] = field(default_factory=dict)
+    moments: dict[str, tuple[SiteMoments, ...]] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
+    score_moments: dict[str, ScoreMoments] = field(default_factory=dict)
+    heads: dict[str, HeadEntries] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
 
 def collect(
     captured: CapturedModule,
-    flows: Mapping[str, Flow],
+    flows: Mapping[str, Flow | ScoreFlow | SharedFlow],
     loss: LossFunction,
     parts: Sequence[Part],
     shrinkage: float = 0.0,
@@ -85,52 +96,70 @@ def collect(
     """
     samples = sum(part.count for part in parts)
     tensors = {name: tensor.detach() for name, tensor in named_tensors(captured.model)}
-    readers = {reader.map.node.name: reader.map for flow in flows.values() for reader in flow.readers}
+    plain = {name: way for name, flow in flows.items() for way in ways_of(flow) if isinstance(way, Flow)}
+    scores = {name: way for name, flow in flows.items() for way in ways_of(flow) if isinstance(way, ScoreFlow)}
+    ways: list[Flow | ScoreFlow] = [*plain.values(), *scores.values()]
+    readers = {reader.map.node.name: reader.map for flow in plain.values() for reader in flow.readers}
     first: dict[str, ReaderMoments] = {}
     total = 0.0
     for part in parts:
-        value, values, goals = _look(captured, flows, readers, loss, part)
+        value, values, goals = _look(captured, ways, readers, loss, part)
         total += value * part.count
         for name, map_ in readers.items():
-            _add_reader(first, name, map_, tensors[map_.name], values[map_.x], goals[map_.node])
-    updates = {name: _update(found, samples, shrinkage, readers[name], tensors) for name, found in first.items()}
+            add_reader(first, name, map_, tensors[map_.name], values[map_.x], goals[map_.node])
+    updates = {name: update_of(found, samples, shrinkage, readers[name], tensors) for name, found in first.items()}
     collected = Collected(total / samples, samples)
-    sums: dict[str, _Sums] = {}
+    sums: dict[str, tuple[_Sums, ...]] = {}
     for part in parts:
-        _, values, goals = _look(captured, flows, readers, loss, part)
+        _, values, goals = _look(captured, ways, readers, loss, part)
         projected = {
-            map_.node: _projected(map_, tensors[map_.name], values[map_.x], goals[map_.node], updates.get(name))
+            map_.node: left_over(map_, tensors[map_.name], values[map_.x], goals[map_.node], updates.get(name))
             for name, map_ in readers.items()
         }
-        for name, flow in flows.items():
-            if name in collected.reasons:
-                continue
-            try:
-                _add_space(sums, name, flow, tensors, values, goals, projected)
-            except NoLinearPath as error:
-                collected.reasons[name] = str(error)
+        for name, flow in plain.items():
+            with _reasons(collected, name):
+                if name not in sums:
+                    sums[name] = tuple(_nothing(flow, tensors) for _ in range(flow.copies))
+                if (heads := _add_space(sums[name], flow, tensors, values, goals, projected)) is not None:
+                    collected.heads[name] = heads
+        for name, score_flow in scores.items():
+            with _reasons(collected, name):
+                own = score_moments(score_flow, tensors, values, goals[score_flow.node], part.count)
+                if name in collected.score_moments:
+                    own = own.added(collected.score_moments[name])
+                collected.score_moments[name] = own
     for name, found in sums.items():
         if name not in collected.reasons:
             precision = next(captured.model.parameters()).dtype
-            collected.moments[name] = _moments(found, samples, flows[name], tensors, precision)
-            collected.scales[name] = found.weight / samples
+            collected.moments[name] = tuple(_moments(own, samples, plain[name], tensors, precision) for own in found)
+            collected.scales[name] = found[0].weight / samples
     return collected
+
+
+@contextmanager
+def _reasons(collected: Collected, name: str) -> Iterator[None]:
+    """Notes why a space has no moments."""
+    try:
+        yield
+    except NoLinearPath as error:
+        collected.reasons[name] = str(error)
 
 
 def _look(
     captured: CapturedModule,
-    flows: Mapping[str, Flow],
+    ways: Sequence[Flow | ScoreFlow],
     readers: Mapping[str, LinearMap],
     loss: LossFunction,
     part: Part,
 ) -> tuple[float, dict[fx.Node, Any], dict[fx.Node, Tensor]]:
-    """The loss, values, and per reader ``v_goal`` of every sample."""
-    wanted = {node for flow in flows.values() for node in flow.wanted}
+    """The loss, values, and per reader, and where queries meet keys, ``v_goal`` of every sample."""
+    wanted = {node for way in ways for node in way.wanted}
     program = captured.program
     with torch.enable_grad():
         leaves, values = program.run(part.inputs, wanted)
         found = loss(program.packed(leaves), part.target)
         nodes = [map_.node for map_ in readers.values()]
+        nodes += [way.node for way in ways if isinstance(way, ScoreFlow)]
         asked = [values[node] for node in nodes]
         gradients = torch.autograd.grad(found, asked, allow_unused=True) if asked else ()
     goals = {}
@@ -141,73 +170,56 @@ def _look(
     return float(found.detach()), plain, goals
 
 
-def _add_reader(
-    found: dict[str, ReaderMoments], name: str, map_: LinearMap, weight: Tensor, x: Tensor, v: Tensor
-) -> None:
-    if weight.numel() // weight.shape[map_.out_axis] > MOST_FEATURES:
-        return
-    rows = map_.last(map_.features(x, weight)).flatten(0, 1)
-    rows = torch.cat([rows, rows.new_ones(len(rows), 1 if map_.bias else 0)], 1)
-    goal = map_.last(v).flatten(0, 1)
-    S, N = (rows.T @ rows).double(), (rows.T @ goal).double()
-    if name not in found:
-        found[name] = ReaderMoments(torch.zeros_like(S), torch.zeros_like(N))
-    found[name].S += S
-    found[name].N += N
-
-
-def _update(
-    found: ReaderMoments, samples: int, shrinkage: float, map_: LinearMap, tensors: Mapping[str, Tensor]
-) -> Tensor:
-    """The best update of a layer's weight and bias, ``[outputs, F + 1]``."""
-    units = torch.zeros(len(found.S), dtype=torch.long, device=found.S.device)
-    if map_.bias:
-        units[-1] = CONSTANT
-    metric = Metric(found.S / samples, shrinkage, tensors[map_.name].dtype, units)
-    return best_update(metric, found.N / samples)
-
-
-def _projected(map_: LinearMap, weight: Tensor, x: Tensor, v: Tensor, update: Tensor | None) -> Tensor:
-    if update is None:
-        return v
-    count = weight.numel() // weight.shape[map_.out_axis]
-    done = map_.apply(x, map_.weight(update[:, :count].to(v), weight))
-    if map_.bias:
-        shape = [1] * v.dim()
-        shape[map_.channels] = -1
-        done = done + update[:, -1].to(v).view(shape)
-    return v - done
+def _nothing(flow: Flow, tensors: Mapping[str, Tensor]) -> _Sums:
+    features = sum(flow.feature_counts(tensors)) + sum(writer.bias is not None for writer in flow.writers)
+    width = sum(_width(reader, tensors) for reader in flow.readers)
+    like = torch.empty(0, dtype=torch.float64, device=tensors[flow.writers[0].name].device)
+    return _Sums(
+        like.new_zeros(features, features), like.new_zeros(features, width), like.new_zeros(features, width),
+        like.new_zeros(features),
+    )  # fmt: skip
 
 
 def _add_space(
-    sums: dict[str, _Sums],
-    name: str,
+    sums: Sequence[_Sums],
     flow: Flow,
     tensors: Mapping[str, Tensor],
     values: Mapping[fx.Node, Any],
     goals: Mapping[fx.Node, Tensor],
     projected: Mapping[fx.Node, Tensor],
-) -> None:
-    counts = flow.feature_counts(tensors)
+) -> HeadEntries | None:
+    """Adds some samples; of new heads, all whose entries see the same, those at the first place alone."""
     biased = [writer.bias is not None for writer in flow.writers]
-    features = sum(counts) + sum(biased)
-    slots = _slots(counts, biased)
+    slots = _slots(flow.feature_counts(tensors), biased)
     images: dict[fx.Node, list[tuple[Tensor, Tensor]]] = {}
-    for writer, slot, bias in zip(flow.writers, slots, biased, strict=True):
-        start = writer.features(values[writer.x], tensors[writer.name])
-        if bias:
-            start = torch.cat([start, torch.ones_like(start.narrow(writer.channels, 0, 1))], writer.channels)
-        reached = flow.run(writer, start, values)
+    for writer, slot in zip(flow.writers, slots, strict=True):
+        start = features_of(writer, tensors[writer.name], values[writer.x])
+        reached = flow.run(writer, flow.start(writer, start), values)
         for node in {reader.map.x for reader in flow.readers} & set(reached):
             images.setdefault(node, []).append((slot, reached[node]))
-    width = sum(_width(reader, tensors) for reader in flow.readers)
-    like = torch.empty(0, dtype=torch.float64, device=next(iter(goals.values())).device)
-    if name not in sums:
-        sums[name] = _Sums(
-            like.new_zeros(features, features), like.new_zeros(features, width), like.new_zeros(features, width),
-            like.new_zeros(features),
-        )  # fmt: skip
-    found, column = sums[name], 0
+    if all(flow.rows[writer].count == 1 for writer in flow.writers):
+        _add(sums[0], flow, images, tensors, goals, projected)
+        return None
+    read, reader = flow.entries_read(values, start), flow.readers[0]
+    for number, found in enumerate(sums):
+        at = read == (number if len(sums) > 1 else read[0])
+        own = [(slot, image_at(reader, image, at)) for slot, image in images[reader.map.x]]
+        _add(found, flow, {reader.map.x: own}, tensors, goals, projected, int(at.sum()))
+    if flow.space.label != "heads":
+        return None
+    return HeadEntries(read, flow.queries_of(values, start))
+
+
+def _add(
+    found: _Sums,
+    flow: Flow,
+    images: Mapping[fx.Node, Sequence[tuple[Tensor, Tensor]]],
+    tensors: Mapping[str, Tensor],
+    goals: Mapping[fx.Node, Tensor],
+    projected: Mapping[fx.Node, Tensor],
+    places: int | None = None,
+) -> None:
+    column = 0
     for reader in flow.readers:
         block = slice(column, column + _width(reader, tensors))
         column = block.stop
@@ -217,7 +229,7 @@ def _add_space(
         found.v_goal += float(goals[reader.map.node].square().sum(dtype=torch.float64))
         found.v_proj += float(projected[reader.map.node].square().sum(dtype=torch.float64))
     for node, parts in images.items():
-        _add_metric(found, [r for r in flow.readers if r.map.x is node], parts, tensors, features)
+        _add_metric(found, [r for r in flow.readers if r.map.x is node], parts, tensors, places)
 
 
 def _slots(counts: Sequence[int], biased: Sequence[bool]) -> list[Tensor]:
@@ -251,10 +263,13 @@ def _add_metric(
     readers: Sequence[Reader],
     parts: Sequence[tuple[Tensor, Tensor]],
     tensors: Mapping[str, Tensor],
-    features: int,
+    places: int | None,
 ) -> None:
     """Layers that read the same values share one metric, with the largest of their weights at each position."""
-    weights = torch.stack([position_weights(r, parts[0][1], tensors[r.map.name], features) for r in readers]).amax(0)
+    image, features = parts[0][1], len(found.S)
+    weights = torch.stack(
+        [position_weights(r, image, tensors[r.map.name], features, places or r.block.places) for r in readers]
+    ).amax(0)
     rows = torch.cat([image_rows(readers[0], image) for _, image in parts], 2)
     index = torch.cat([slot for slot, _ in parts])
     scaled = (rows * weights.sqrt().view(1, -1, 1)).flatten(0, 1)

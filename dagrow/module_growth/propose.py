@@ -11,15 +11,14 @@ import torch
 
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.errors import GrowthError, listed
-from dagrow.methods import METHODS, MethodRequest, Neurons, SiteMoments
+from dagrow.methods import EXISTING, GOAL, METHODS, SILENCE, FunctionPreserving, MethodRequest
 from dagrow.module_growth.batches import Part, Split, split
 from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
-from dagrow.module_growth.entries import put
-from dagrow.module_growth.flow import Flow
-from dagrow.module_growth.flow_rules import NoLinearPath
-from dagrow.module_growth.moments import Collected, LossFunction, collect
-from dagrow.module_growth.trial import Trial, mean_loss, new_channels
-from dagrow.resize import Widened, widen
+from dagrow.module_growth.linear_site import LinearSite
+from dagrow.module_growth.moments import LossFunction, collect
+from dagrow.module_growth.sites import Draft, Site, find_flows, site_of
+from dagrow.module_growth.trial import Insertion, Trial, mean_loss
+from dagrow.resize import Widened, rounded_count, widen
 from dagrow.resize.kept import modes_and_buffers_kept, without_dropout
 
 SHRINKAGES = (0.0, 1e-2, 1.0)
@@ -28,11 +27,19 @@ SHRINKAGES = (0.0, 1e-2, 1.0)
 COPIES = "net2net"
 """The method whose new channels are copies; it needs no data."""
 
-MODULE_METHODS = (*(name for name, entry in METHODS.items() if not entry.needs and not entry.needs_search), COPIES)
-"""Methods for modules: those that need no more than moments, and copies."""
+SILENT = {COPIES}
+"""Those whose channels are made when they are inserted; spaces with the largest bottleneck come first."""
 
-SILENT = {COPIES, "random_zero_fan_out"}
-"""Those whose channels change nothing when they enter; of these, spaces with the largest bottleneck come first."""
+GIVEN = {GOAL, EXISTING, SILENCE}
+"""What a method may need; that activations are 0 at 0 is seen by the outputs, which must stay."""
+
+KEPT = 1e4
+"""By how many roundings the loss may move when channels enter that are to change nothing."""
+
+
+def module_methods() -> tuple[str, ...]:
+    """Names of the methods for modules: those that need no more than moments and the channels that are there."""
+    return tuple(name for name, entry in METHODS.items() if set(entry.needs) <= GIVEN and not entry.needs_search)
 
 
 def propose_for_module(
@@ -56,7 +63,7 @@ def propose_for_module(
         loss: ``(output, target) -> scalar``, the mean over the batch.
         data: batches ``(inputs, target)``, inputs in the form of the example.
         spaces: names of the only spaces to consider; all that can grow if left out.
-        method: how the weights of new channels are made, see `MODULE_METHODS`.
+        method: how the weights of new channels are made, see `module_methods`.
         neurons: new channels per space.
         multiple_of: the new size is a multiple of this.
         shrinkage: of the metric; ``auto`` lets the held-out samples choose.
@@ -68,52 +75,52 @@ def propose_for_module(
         GrowthError: for options that make no sense, or a space that cannot grow.
         DataError: if the data are no pairs.
     """
-    if method not in MODULE_METHODS:
-        raise GrowthError(f"the method '{method}' is not for modules of one's own; allowed: {listed(MODULE_METHODS)}")
+    if method not in module_methods():
+        raise GrowthError(f"the method '{method}' is not for modules of one's own; allowed: {listed(module_methods())}")
     chosen = captured.growable if spaces is None else tuple(captured.space(name) for name in spaces)
     for space in chosen:
         if not space.grows:
             raise GrowthError(f"'{space.name}' cannot grow: {space.reason}")
     parts = split(data, held_out)
     everything = (*parts.fit, *(parts.held_out if parts.held_out is not parts.fit and held_out else ()))
-    flows, notes = {}, {}
-    for space in chosen:
-        try:
-            flows[space.name] = Flow(captured, space)
-        except NoLinearPath as error:
-            notes[space.name] = str(error)
+    flows, notes = find_flows(captured, chosen)
     with modes_and_buffers_kept(captured.model), without_dropout():
         found = collect(captured, flows, loss, parts.fit)
     notes |= found.reasons
     start = mean_loss(captured, loss, everything), mean_loss(captured, loss, parts.held_out)
-    shrinkages = SHRINKAGES if shrinkage == "auto" else (float(shrinkage),)
-    drafts: dict[str, dict[float, Neurons]] = {}
-    if method in SILENT:
-        notes |= dict.fromkeys(found.moments, f"{method} keeps the function")
-    for name, moments in () if method in SILENT else found.moments.items():
-        count = neurons + -(captured.space(name).size + neurons) % multiple_of
-        drafts[name] = {rho: _drafted(method, moments, count, rho, seed) for rho in shrinkages}
+    sites = {name: site for name, flow in flows.items() if (site := site_of(captured, flow, found, parts.fit))}
+    notes |= {name: reason for name, site in sites.items() if (reason := _left_silent(site, method))}
+    drafts: dict[str, dict[float, Draft]] = {}
+    for name, site in sites.items():
+        if name not in notes:
+            count = site.directions(rounded_count(captured.space(name), neurons, multiple_of))
+            drafts[name] = {
+                rho: site.draft(METHODS.find(method), MethodRequest(count, rho, significance=0.0, seed=seed))
+                for rho in (SHRINKAGES if shrinkage == "auto" else (float(shrinkage),))
+            }
     promise = {name: max(float(n.scores.square().sum()) for n in own.values()) for name, own in drafts.items()}
     order = sorted(promise, key=lambda name: -promise[name])
     candidates = []
     for name in order:
-        bottleneck = found.moments[name].v_proj_squared
+        site = sites[name]
         if order.index(name) >= keep:
             candidates.append(
-                SpaceCandidate(name, neurons, bottleneck=bottleneck, rejected="promises less than others")
+                SpaceCandidate(name, neurons, bottleneck=site.bottleneck, rejected="promises less than others")
             )
         elif not any(n.count for n in drafts[name].values()):
-            notes[name] = f"{method} finds nothing"
+            notes[name] = f"{method} finds nothing, {next(iter(drafts[name].values())).reason}"
         else:
-            whole = _Look(captured, flows[name], loss, parts, everything, start, found)
-            candidates.append(whole.best(drafts[name]))
+            try:
+                candidates.append(_Look(captured, site, loss, parts, everything, start).best(drafts[name]))
+            except GrowthError as error:
+                candidates.append(SpaceCandidate(name, neurons, bottleneck=site.bottleneck, rejected=str(error)))
     fingerprint = weights_digest(captured)
     for name, note in notes.items():
-        count = neurons + -(captured.space(name).size + neurons) % multiple_of
-        held = found.moments[name].v_proj_squared if name in found.moments else None
+        count = rounded_count(captured.space(name), neurons, multiple_of)
+        held = sites[name].bottleneck if name in sites else None
         copies = method == COPIES and captured.space(name).kind == "plain" and not captured.space(name).label
         candidates.append(SpaceCandidate(name, count, bottleneck=held, note=f"silent: {note}", copies=copies))
-    ranked = sorted(candidates, key=lambda c: (bool(c.rejected), -c.held_out_gain, -c.gain, -(c.bottleneck or 0.0)))
+    ranked = sorted(candidates, key=_rank)
     return ModulePlan(
         tuple(replace(c, fingerprint=fingerprint) for c in ranked),
         *start,
@@ -122,9 +129,19 @@ def propose_for_module(
     )
 
 
-def _drafted(method: str, moments: SiteMoments, count: int, shrinkage: float, seed: int) -> Neurons:
-    request = MethodRequest(neurons=count, shrinkage=shrinkage, significance=0.0, seed=seed)
-    return METHODS.find(method)(moments, request)
+def _rank(c: SpaceCandidate) -> tuple[bool, float, float, float, float]:
+    """Best first: by gain, of those that gain nothing yet by what the method promises, then by the bottleneck."""
+    promise = 0.0 if c.held_out_gain else sum(score**2 for score in c.scores)
+    return bool(c.rejected), -c.held_out_gain, -c.gain, -promise, -(c.bottleneck or 0.0)
+
+
+def _left_silent(site: Site, method: str) -> str:
+    """Why channels of a space are not computed; empty if they are."""
+    if method in SILENT:
+        return f"{method} keeps the function"
+    if not isinstance(site, LinearSite) and method != "tiny":
+        return f"{method} does not make queries and keys"
+    return ""
 
 
 class _Look:
@@ -133,60 +150,61 @@ class _Look:
     def __init__(
         self,
         captured: CapturedModule,
-        flow: Flow,
+        site: Site,
         loss: LossFunction,
         parts: Split,
         everything: Sequence[Part],
         start: tuple[float, float],
-        found: Collected,
     ) -> None:
-        self.captured, self.flow, self.loss, self.parts = captured, flow, loss, parts
-        self.everything, self.start, self.found = everything, start, found
-        self.name = flow.space.name
+        self.captured, self.site, self.loss, self.parts = captured, site, loss, parts
+        self.everything, self.start, self.space = everything, start, site.flow.space
         self._trials: dict[int, Trial] = {}
 
     def _trial(self, count: int) -> Trial:
         """A copy that has grown by so many channels; made once."""
         if count not in self._trials:
-            self._trials[count] = Trial(self.captured, self.flow, count, self.loss)
+            self._trials[count] = Trial(self.captured, self.space, count, self.loss)
         return self._trials[count]
 
-    def best(self, drafts: dict[float, Neurons]) -> SpaceCandidate:
+    def best(self, drafts: dict[float, Draft]) -> SpaceCandidate:
         """The candidate of the shrinkage that gains most on the held-out samples."""
-        moments = self.found.moments[self.name]
-        tried = [self._measured(neurons, rho) for rho, neurons in drafts.items() if neurons.count]
+        tried = [self._measured(each, rho) for rho, own in drafts.items() if own.count for each in own.alternatives]
         best = max(tried, key=lambda candidate: candidate.held_out_gain)
-        return replace(best, bottleneck=moments.v_proj_squared)
+        return replace(best, bottleneck=self.site.bottleneck)
 
-    def _measured(self, neurons: Neurons, shrinkage: float) -> SpaceCandidate:
-        moments, scale = self.found.moments[self.name], self.found.scales[self.name]
-        size = ((neurons.alpha * (moments.S @ neurons.alpha)).sum(0).clamp(min=0) / max(scale, 1e-300)).sqrt()
-        channels = new_channels(self.captured, self.flow, neurons, size, self.parts.fit)
-        trial = self._trial(neurons.count)
-        signs = torch.ones(neurons.count, dtype=torch.float64)
-        own = trial.slopes(channels, self.parts.fit)
-        other = trial.slopes(channels.mirrored(-signs.to(channels.alpha)), self.parts.fit)
-        signs = torch.where(other > own, -1.0, 1.0).to(channels.alpha)
-        channels, slopes = channels.mirrored(signs), torch.maximum(own, other)
-        slope = float(slopes.sum())
-        search = trial.search(channels, slope, self.parts.held_out, self.start[1])
-        added = sum(each.new.numel() - each.old.numel() for each in trial.widened.tensors if _trained(each.new))
-        scores = tuple(neurons.scores.tolist())
+    def _measured(self, draft: Draft, shrinkage: float) -> SpaceCandidate:
+        channels = self.site.channels(draft)
+        trial = self._trial(channels.count)
+        if not draft.mode.searched:
+            return self._as_made(draft, channels, trial, shrinkage)
+        aimed, slope = self.site.aimed(channels, trial)
+        search = trial.search(aimed, slope, self.parts.held_out, self.start[1])
+        scores = tuple(draft.scores.tolist())
         if not search.amplitude:
             return SpaceCandidate(
-                self.name, neurons.count, slope=slope, scores=scores, shrinkage=shrinkage, parameters=added,
-                rejected="no amplitude lowers the loss",
+                self.space.name, channels.count, slope=slope, scores=scores, shrinkage=shrinkage,
+                parameters=trial.added, rejected="no amplitude lowers the loss",
             )  # fmt: skip
-        trial.put(channels.at(search.amplitude))
+        trial.put(aimed.at(search.amplitude))
         gain = self.start[0] - trial.mean_loss(self.everything)
         return SpaceCandidate(
-            self.name, neurons.count, gain, self.start[1] - search.lowest_loss, slope, search.amplitude, scores=scores,
-            shrinkage=shrinkage, parameters=added, weights=channels,
+            self.space.name, channels.count, gain, self.start[1] - search.lowest_loss, slope, search.amplitude,
+            scores=scores, shrinkage=shrinkage, parameters=trial.added, weights=aimed,
         )  # fmt: skip
 
-
-def _trained(tensor: torch.Tensor) -> bool:
-    return isinstance(tensor, torch.nn.Parameter)
+    def _as_made(self, draft: Draft, channels: Insertion, trial: Trial, shrinkage: float) -> SpaceCandidate:
+        """Channels that enter as they are."""
+        trial.put(channels)
+        gain = self.start[0] - trial.mean_loss(self.everything)
+        rounding = KEPT * torch.finfo(next(self.captured.model.parameters()).dtype).eps * abs(self.start[0])
+        silent = isinstance(draft.mode, FunctionPreserving)
+        return SpaceCandidate(
+            self.space.name, channels.count, 0.0 if silent else gain,
+            0.0 if silent else self.start[1] - trial.mean_loss(self.parts.held_out),
+            amplitude=1.0, scores=tuple(draft.scores.tolist()), shrinkage=shrinkage,
+            parameters=trial.added, weights=channels,
+            rejected="its activations are not 0 at 0" if silent and abs(gain) > rounding else "",
+        )  # fmt: skip
 
 
 def weights_digest(captured: CapturedModule) -> str:
@@ -213,7 +231,8 @@ def apply_to_module(
         candidate: of a plan.
         optimizer: whose groups and state go along; a list where several share the module.
         averages: of the module's weights, which go along.
-        silent: with outgoing weights of 0, whatever was measured: the function is kept.
+        silent: with outgoing weights of 0 (under norms over all channels, incoming ones), whatever was measured: the
+            function is kept.
 
     Raises:
         GrowthError: if the candidate was rejected, or the weights have changed since it was measured.
@@ -227,14 +246,11 @@ def apply_to_module(
         )
     if candidate.fingerprint != weights_digest(captured):
         raise GrowthError("the weights have changed since this candidate was measured: propose again")
-    space = captured.space(candidate.space)
-    flow = Flow(captured, space)
-    widened = widen(captured, space, candidate.channels, optimizer, averages=averages)
+    widened = widen(captured, candidate.space, candidate.channels, optimizer, averages=averages)
     channels = candidate.weights.at(candidate.amplitude)
-    channels = channels.scaled(1.0, 0.0) if silent else channels
     try:
         for model in (captured.model, *(average.module for average in averages)):
-            put(model, widened, flow, channels)
+            (channels.silent if silent and candidate.slope is not None else channels).put(model, widened)
     except BaseException:
         widened.undo()
         raise

@@ -18,7 +18,7 @@ from dagrow.errors import GrowthError
 from dagrow.mutation.groups import as_optimizers
 from dagrow.mutation.operations import Operation, Transaction, assignment
 from dagrow.resize.copies import Copies
-from dagrow.resize.kept import Outputs, difference, outputs_of, runnable_modes
+from dagrow.resize.kept import Outputs, keeps, outputs_of, runnable_modes
 from dagrow.resize.layers import is_known, sizes_of, tensors_of
 from dagrow.resize.noted import attributes_of
 from dagrow.resize.numbers import Setting, candidates, combinations
@@ -99,10 +99,10 @@ def widen(
     copied = Copies(captured.analysis, (space,), count, seed)
     if copies and (space.kind != "plain" or copied.has_products):
         raise GrowthError(f"the channels of '{space.name}' cannot be copied: a norm or a product is over all of them")
-    for start in (copied,) if copies else _starts(captured, space, count, seed):
+    for start, by_trial in ((copied, True),) if copies else _starts(captured, space, count, seed):
         _check_trained(captured.model, start)
         attempt = _Attempt(captured, start, examples, modes, expected)
-        widened = attempt.make()
+        widened = attempt.make(by_trial)
         if widened is not None:
             try:
                 return _finished(captured, widened, optimizers, averages)
@@ -113,12 +113,18 @@ def widen(
     raise GrowthError(f"'{space.name}' cannot grow, and the module is as before: {problem}")
 
 
-def _starts(captured: CapturedModule, space: Space, count: int, seed: int) -> Iterator[Start]:
-    """Ways to begin, the plainest first: alone, with attention's scale made up for, with spaces of the same size."""
+def _starts(captured: CapturedModule, space: Space, count: int, seed: int) -> Iterator[tuple[Start, bool]]:
+    """Ways to begin, the plainest first: alone, with attention's scale made up for, with spaces of the same size.
+
+    Each with whether attributes may be set. At first they may not: where there are as many heads as a head has entries,
+    a number of heads would be taken for the size that grows.
+    """
     alone = Start(captured.analysis, (space,), count, seed)
-    yield from _variants(alone)
-    for mate in _mates(captured, space):
-        yield from _variants(replace(alone, spaces=(space, mate)))
+    for start in _variants(alone) if alone.has_products else ():
+        yield start, False
+    for mates in ((), *((mate,) for mate in _mates(captured, space))):
+        for start in _variants(replace(alone, spaces=(space, *mates))):
+            yield start, True
 
 
 def _variants(start: Start) -> Iterator[Start]:
@@ -160,15 +166,19 @@ class _Attempt:
         self.examples, self.modes, self.expected = examples, modes, expected
         self.problem = ""
 
-    def make(self) -> Widened | None:
-        """Grows the module; None, and the module as before, if that does not work. `problem` says why."""
+    def make(self, by_trial: bool) -> Widened | None:
+        """Grows the module; None, and the module as before, if that does not work. `problem` says why.
+
+        Args:
+            by_trial: whether attributes of the person's own code may be set.
+        """
         found = replacements(self.model, self.start)
         steps = [*holding_steps(self.model, found), *layer_steps(self.model, self.start, found)]
         transaction = Transaction()
         transaction.add(*steps)
         transaction.commit()
         try:
-            settings = self._fitting(found)
+            settings = self._fitting(found if by_trial else ())
         except BaseException:
             _undo(steps)
             raise
@@ -201,11 +211,10 @@ class _Attempt:
     def _keeps(self) -> bool:
         """Whether the module computes what it did; a short look first."""
         try:
-            short = outputs_of(self.model, self.examples[:1], self.modes[:1])
-            if difference(short, self.expected[:1]) > 1:
+            if not keeps(self.model, self.examples[:1], self.modes[:1], self.expected[:1]):
                 self.problem = "it would not compute the same afterwards"
                 return False
-            whole = difference(outputs_of(self.model, self.examples, self.modes), self.expected) <= 1
+            whole = keeps(self.model, self.examples, self.modes, self.expected)
         except Exception as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             self.problem = self.problem or f"its code does not run at the new size ({first})"

@@ -6,13 +6,16 @@ import torch.nn.functional as F
 from reference_modules import KINDS, module_of, samples
 from torch import nn
 
-from dagrow.methods import MethodRequest
+from dagrow.errors import GrowthError
+from dagrow.methods import METHODS, MethodRequest
 from dagrow.methods.tiny import tiny
 from dagrow.module_growth import apply_to_module, propose_for_module
 from dagrow.module_growth.batches import split
 from dagrow.module_growth.flow import Flow
+from dagrow.module_growth.linear_site import LinearSite
 from dagrow.module_growth.moments import collect
-from dagrow.module_growth.trial import Trial, mean_loss, new_channels
+from dagrow.module_growth.new_channels import new_channels
+from dagrow.module_growth.trial import Trial, mean_loss
 
 LOSS = F.cross_entropy
 
@@ -24,7 +27,7 @@ def looked_at(kind, act=nn.Identity, held_out=0.0):
     flow = Flow(captured, space)
     found = collect(captured, {space.name: flow}, LOSS, parts.fit)
     assert not found.reasons
-    return captured, flow, parts, found.moments[space.name], found.scales[space.name]
+    return captured, flow, parts, found.moments[space.name][0], found.scales[space.name]
 
 
 def drafted(captured, flow, parts, moments, scale, count=2):
@@ -92,7 +95,7 @@ def test_the_bottleneck_drops_by_the_squared_singular_values():
 def test_first_order_of_the_statistics_is_that_of_the_grown_module(kind):
     captured, flow, parts, moments, scale = looked_at(kind)
     neurons, channels = drafted(captured, flow, parts, moments, scale)
-    trial = Trial(captured, flow, neurons.count, LOSS)
+    trial = Trial(captured, flow.space, neurons.count, LOSS)
     slope = float(trial.slopes(channels, parts.fit).sum())
     assert slope == pytest.approx(float((moments.N_goal * (neurons.alpha @ neurons.omega)).sum()), rel=1e-6)
 
@@ -101,7 +104,7 @@ def test_first_order_of_the_statistics_is_that_of_the_grown_module(kind):
 def test_slopes_are_finite_differences(kind):
     captured, flow, parts, moments, scale = looked_at(kind, nn.ReLU)
     neurons, channels = drafted(captured, flow, parts, moments, scale)
-    trial = Trial(captured, flow, neurons.count, LOSS)
+    trial = Trial(captured, flow.space, neurons.count, LOSS)
     slope = float(trial.slopes(channels, parts.fit).sum())
     start, size = mean_loss(captured, LOSS, parts.fit), 1e-5 / abs(slope)
     trial.put(channels.at(size))
@@ -135,7 +138,7 @@ def test_statistics_do_not_depend_on_the_batches(cut):
     batches = list(zip(x.split(cut), y.split(cut), strict=True))
     flow = Flow(captured, space)
     whole, parts = (
-        collect(captured, {space.name: flow}, LOSS, split(data, 0.0).fit).moments[space.name]
+        collect(captured, {space.name: flow}, LOSS, split(data, 0.0).fit).moments[space.name][0]
         for data in ([(x, y)], batches)
     )
     for name in ("S", "N_proj", "N_goal", "mean"):
@@ -151,3 +154,46 @@ def test_a_writer_below_a_reader_gives_it_nothing():
     below = slice(counts[0], sum(counts))
     assert not moments.N_goal[below, :first_reader].any()
     assert moments.N_goal[: counts[0], :first_reader].any()
+
+
+@pytest.mark.parametrize("method", ["gradmax", "north_weights", "north_activations"])
+@pytest.mark.parametrize("kind", ["vectors", "flattened"])
+def test_methods_that_keep_the_function_are_those_of_the_registry(kind, method):
+    captured, space = module_of(kind, nn.ReLU)
+    x, y = samples()
+    plan = propose_for_module(captured, LOSS, [(x, y)], spaces=[space.name], neurons=2, method=method, shrinkage=0.0)
+    assert plan.best is not None
+    assert plan.best.weights is not None, plan.best.note
+    assert plan.best.gain == 0
+    grown = captured.copied()
+    widened = apply_to_module(grown, plan.best)
+    with torch.no_grad():
+        torch.testing.assert_close(grown.model(x), captured.model(x), rtol=1e-9, atol=1e-9)
+    optimizer, trained = torch.optim.SGD(grown.model.parameters(), lr=0.1), set()
+    for _ in range(2):
+        optimizer.zero_grad()
+        LOSS(grown.model(x), y).backward()
+        trained |= {each.name for each in widened.tensors if bool(each.new.grad[each.fresh].any())}
+        optimizer.step()
+    assert trained == {each.name for each in widened.tensors}
+
+
+def test_existing_channels_are_neurons():
+    captured, flow, parts, moments, _ = looked_at("vectors")
+    site = LinearSite(captured, flow, (moments,), 1.0, parts.fit)
+    draft = site.draft(METHODS.find("gradmax"), MethodRequest(neurons=1))
+    fan_out = captured.model.last.weight.detach().norm(dim=0).mean()
+    assert float(draft.omega.norm()) == pytest.approx(float(fan_out))
+    draft = site.draft(METHODS.find("north_weights"), MethodRequest(neurons=1))
+    there = torch.cat([captured.model.first.weight, captured.model.first.bias.unsqueeze(1)], 1).detach()
+    lengths = moments.lengths
+    assert float(((there * lengths) @ (draft.alpha * lengths.unsqueeze(1))).abs().max()) < 1e-9
+
+
+def test_a_method_says_why_it_finds_nothing():
+    captured, space = module_of("stream", nn.ReLU)
+    plan = propose_for_module(captured, LOSS, [samples()], spaces=[space.name], neurons=2, method="gradmax")
+    assert plan.best.weights is None
+    assert "behind a batch norm" in plan.best.note
+    with pytest.raises(GrowthError, match="'folding' is not for modules"):
+        propose_for_module(captured, LOSS, [samples()], method="folding")

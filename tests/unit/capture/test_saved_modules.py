@@ -141,14 +141,29 @@ def test_data_that_are_no_pairs_are_refused():
         propose_for_module(captured("mlp"), nn.functional.cross_entropy, [torch.randn(2, 6)])
 
 
-def test_streams_and_heads_are_offered_silently_with_the_reason():
+def test_streams_and_attention_of_a_tied_gpt_gain_what_is_promised():
     net = captured("gpt")
     ids = torch.cat([ZOO["gpt"][1]() for _ in range(8)])
 
     def loss(out, target):
         return nn.functional.cross_entropy(out.flatten(0, 1), target.flatten())
 
-    plan = propose_for_module(net, loss, [(ids, ids)], spaces=["wte:out", "h.0.attn.qkv:query_key"])
-    notes = {candidate.space: candidate.note for candidate in plan.candidates}
-    assert notes["wte:out"] == "silent: a norm is over all its channels"
-    assert "activations are multiplied over it" in notes["h.0.attn.qkv:query_key"]
+    plan = propose_for_module(
+        net, loss, [(ids, ids)], spaces=["wte:out", "h.0.attn.qkv:query_key", "h.1.attn.qkv:heads"], shrinkage=0.01
+    )
+    assert all(candidate.weights is not None or candidate.rejected for candidate in plan.candidates)
+    assert plan.best is not None
+    grown = net.copied()
+    apply_to_module(grown, plan.best)
+    with torch.no_grad():
+        gain = float(loss(net(ids), ids) - loss(grown(ids), ids))
+    assert gain == pytest.approx(plan.best.gain, rel=1e-6)
+
+
+def test_what_starts_silently_has_a_reason():
+    x = torch.cat([ZOO["resnext"][1]() for _ in range(4)]).double()
+    plan = propose_for_module(
+        captured("resnext"), nn.functional.cross_entropy, [(x, torch.arange(8) % 5)], spaces=["reduce:groups"]
+    )
+    assert plan.best is not None
+    assert plan.best.note == "silent: conv2d has groups of several channels"
