@@ -47,6 +47,9 @@ def output_of(values: Mapping[Value, Tensor], dag: Dag, name: str, rows: Any = s
     return run_stages(name, dag.node(name), dag.merged(name), output_of(values, dag, edge.source, rows), NodeTail())
 
 
+_NOTHING: Mapping[str, Callable[..., Tensor]] = {}
+
+
 class Suffix:
     """The part of a network below a change. It runs call by call: to make code for a few runs costs more.
 
@@ -66,12 +69,20 @@ class Suffix:
     ) -> None:
         self._given, self._calls, self._results, self._each = given, calls, results, multiply_adds
 
-    def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """The outputs."""
+    def __call__(self, *given: Tensor, added: Mapping[str, Callable[..., Tensor]] = _NOTHING) -> tuple[Tensor, ...]:
+        """The outputs.
+
+        Args:
+            given: results of the given calls.
+            added: by the name of a layer, what is added to its result, given what it reads.
+        """
         spend(len(given[0]) * self._each)
         values: dict[Call, Any] = dict(zip(self._given, given, strict=True))
         for call, function in self._calls:
-            values[call] = function(*_filled(call.args, values))
+            arguments = _filled(call.args, values)
+            values[call] = function(*arguments)
+            if call.op == "call_module" and call.target in added:
+                values[call] = values[call] + added[str(call.target)](*arguments)
         return tuple(values[call] for call in self._results)
 
     @property

@@ -14,7 +14,7 @@ from dagrow.graph import Dag
 from dagrow.growth.counterfactual import choose_by_training
 from dagrow.growth.insertion_mode import insert
 from dagrow.journal.writer import candidate_entry, plan_entry
-from dagrow.planner import Candidate, Plan, apply, find_locations, propose
+from dagrow.planner import KINDS, Candidate, Plan, apply, find_locations, propose
 from dagrow.spec import GrowthSpec, ProposalOptions, RunSpec
 from dagrow.training.sample_sizes import batch_that_fits, samples_needed
 from dagrow.training.schedules import SCOPES, schedule_of
@@ -38,6 +38,15 @@ class StepOutcome:
     entries: dict[str, Any]
     data: Batches
     places: int = 1
+
+    @property
+    def gained(self) -> bool:
+        """Whether something was inserted, or would have gained beside the update that was taken."""
+        if self.made is None or self.plan is None:
+            return False
+        return KINDS[self.made.kind].grows or any(
+            KINDS[candidate.kind].grows and not candidate.rejected for candidate in self.plan.candidates
+        )
 
 
 def growth_step(task: RunContext, state: RunState, number: int) -> StepOutcome:

@@ -179,7 +179,8 @@ class Loop:
             self._removal(number, outcome)
             if twin is not None:
                 self._calibration(twin, number)
-        return after_growth(self.task.spec, state.progress, outcome.made is not None, outcome.places)
+        changed = outcome.made is not None
+        return after_growth(self.task.spec, state.progress, outcome.gained, outcome.places, changed)
 
     def _removal(self, number: int, outcome: StepOutcome) -> None:
         """What follows an insertion, where the run file asks for it."""

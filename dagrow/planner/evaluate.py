@@ -93,8 +93,8 @@ class Evaluator:
                 response = self._response(trial, subset, pilot or not self.may_use_pilot)
                 limit = response.largest_amplitude(subset.values)
                 within = [amplitude for amplitude in amplitudes if amplitude <= limit]
-                changes = [response.at(amplitude) for amplitude in within]
-                for amplitude, outs in zip(within, self._outputs(trial, subset, changes), strict=True):
+                outputs = self._outputs(trial, subset, response, within)
+                for amplitude, outs in zip(within, outputs, strict=True):
                     means[amplitude].add(self._loss(outs, subset.target, subset.mask), weight)
                 for amplitude in amplitudes:
                     if amplitude > limit:
@@ -130,7 +130,7 @@ class Evaluator:
             weights = self._weights(snapshot, parts)
             self._add(start, snapshot.outputs, batch, parts, weights)
             for (trial, amplitude), losses in zip(asked, sums, strict=True):
-                changed = self._run_suffix(trial, values, trial.prepare(values).at(amplitude))
+                changed = self._run_suffix(trial, values, trial.prepare(values), amplitude)
                 self._add(losses, changed, batch, parts, weights)
         join_means([mean for losses in (start, *sums) for mean in losses.means], self.processes)
         return start.measured(start), [losses.measured(start) for losses in sums]
@@ -228,28 +228,32 @@ class Evaluator:
         """Frees what was kept of trials that are out of the race."""
         self._room += sum(response.bytes for response in self._responses.drop(trials))
 
-    def _outputs(self, trial: Trial, subset: SampleSubset, changes: Sequence[Changed]) -> Iterator[tuple[Tensor, ...]]:
-        """The outputs with each of some changes; in one run where samples are few and do not see one another."""
-        samples = len(subset.outputs[0]) * len(changes)
+    def _outputs(
+        self, trial: Trial, subset: SampleSubset, response: Response, amplitudes: Sequence[float]
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """The outputs at each of some amplitudes; in one run where samples are few and do not see one another."""
+        samples = len(subset.outputs[0]) * len(amplitudes)
         few = samples <= _TOGETHER and samples * self._widest <= _JOINED_VALUES
-        if self.network.training or not few or len(changes) < 2:
-            for changed in changes:
-                yield self._run_suffix(trial, subset.values, changed)
+        if self.network.training or trial.moved_layers or not few or len(amplitudes) < 2:
+            for amplitude in amplitudes:
+                yield self._run_suffix(trial, subset.values, response, amplitude)
             return
         module, given = self.snapshots.suffix(trial.changed)
+        changes = [response.at(amplitude) for amplitude in amplitudes]
         arguments = [
             torch.cat([self._argument(trial, subset.values, value, changed) for changed in changes]) for value in given
         ]
         yield from zip(*(out.chunk(len(changes)) for out in module(*arguments)), strict=True)
 
-    def _run_suffix(self, trial: Trial, values: Values, changed: Changed) -> tuple[Tensor, ...]:
+    def _run_suffix(self, trial: Trial, values: Values, response: Response, amplitude: float) -> tuple[Tensor, ...]:
         """The outputs with the trial's changes added to the pre-activations that it changes."""
         module, given = self.snapshots.suffix(trial.changed)
+        changed = response.at(amplitude)
         arguments = [self._argument(trial, values, value, changed) for value in given]
         if self._drops:
             # The same dropout at every amplitude.
             torch.manual_seed(_BATCH_SEED)
-        results: tuple[Tensor, ...] = module(*arguments)
+        results: tuple[Tensor, ...] = module(*arguments, added=trial.written_below(amplitude))
         return results
 
     @staticmethod

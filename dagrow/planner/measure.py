@@ -7,55 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dagrow.mutation import WeightUpdate
 from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import Evaluator
-from dagrow.planner.kinds import KINDS, Proposal, Solution
+from dagrow.planner.kinds import KINDS, Proposal
 from dagrow.planner.origin import Origin
 from dagrow.planner.outcome import measured, nothing
 from dagrow.planner.pairs import Asked, best_pairs
 from dagrow.planner.scaling import AtBound, Gains
 from dagrow.planner.selection import WHERE, promise, rounding
-from dagrow.planner.sign_selection import SignChoice
 from dagrow.planner.simulated_change import Trial
+from dagrow.planner.tracks import Final, Track
 from dagrow.statistics import ActivationCache
 from dagrow.ties import best_first
-
-
-@dataclass
-class _Track:
-    """The search for one variant of one draft.
-
-    Attributes:
-        draft: index of the draft.
-        variant: the way to fill it.
-        trial: what is searched now: the variant's new features; later, the updates that go with them.
-        first_order: slopes at amplitude 0.
-        search: of the amplitude.
-        ratio: the amplitude of the updates that go with the features, in that of the features.
-    """
-
-    draft: int
-    variant: Solution
-    trial: Trial
-    first_order: SignChoice
-    search: AmplitudeSearch
-    ratio: float = 0.0
-
-    @property
-    def companions(self) -> tuple[WeightUpdate, ...]:
-        """The updates that go with new features at an amplitude of their own."""
-        trial = self.variant.trial
-        return () if trial.change.features is None or trial.scaling.fan_in_fixed else trial.change.updates
-
-    def finished(self) -> tuple[Trial, float | None]:
-        """The change as found, for one amplitude, and its slope."""
-        slope = self.first_order.slope
-        if not self.ratio:
-            return self.trial, slope
-        slope = None if slope is None else slope + self.ratio * self.first_order.update_slope
-        return self.trial.with_updates(self.companions, self.ratio), slope
 
 
 @dataclass(frozen=True)
@@ -84,6 +48,7 @@ def measure(
     max_searched: int,
     where: str,
     significance: float = 0.0,
+    two_amplitudes: bool = False,
 ) -> Findings:
     """What each draft would gain.
 
@@ -96,21 +61,22 @@ def measure(
         max_searched: how many go on after it.
         where: the strategy.
         significance: what adds parameters must gain this multiple of the gain's standard error, on held-out samples.
+        two_amplitudes: updates that new neurons bring along have an amplitude of their own.
     """
     evaluator = Evaluator(snapshots)
     pilot = evaluator.may_use_pilot
     # A single trial will need its orientation over all samples anyhow.
     glance = pilot and sum(len(draft.variants) for draft in drafts) > 1
-    tracks, behind = _steepest(_tracks(evaluator, drafts, glance), drafts, max_solved, where)
-    _run(evaluator, [(track.trial, track.search) for track in tracks], pilot, passes=1)
-    tracks, slower = _front(_best_variants(evaluator, tracks), max_searched, where)
+    tracks, behind = _steepest(_tracks(evaluator, drafts, glance, two_amplitudes), drafts, max_solved, where)
+    _run(evaluator, _all_searches(tracks), pilot, passes=1)
+    tracks, slower = _front(_best_variants(evaluator, tracks), drafts, max_searched, where)
     behind.update(slower)
     if glance:
         exact = evaluator.orient([track.first_order.trial for track in tracks], sides=False)
         tracks = [replace(track, first_order=oriented) for track, oriented in zip(tracks, exact, strict=True)]
-    _run(evaluator, [(track.trial, track.search) for track in tracks], pilot)
-    _search_updates(evaluator, tracks, pilot)
-    final = {track.draft: _Final(track, *track.finished()) for track in tracks}
+    _run(evaluator, _all_searches(tracks), pilot)
+    _search_pairs(evaluator, tracks, pilot)
+    final = {track.draft: Final(track, *track.finished()) for track in tracks}
     if pilot:
         searches = [(entry.trial, entry.again()) for entry in final.values() if entry.amplitude]
         _run(evaluator, searches, pilot=False)
@@ -162,8 +128,8 @@ def _ready(evaluator: Evaluator, trial: Trial) -> Trial:
 
 
 def _steepest(
-    tracks: list[_Track], drafts: Sequence[Proposal], most: int, where: str
-) -> tuple[list[_Track], dict[int, str]]:
+    tracks: list[Track], drafts: Sequence[Proposal], most: int, where: str
+) -> tuple[list[Track], dict[int, str]]:
     """The tracks of the drafts that promise most at first order, so many of each kind, and why others go no further.
 
     The slope at amplitude 0 is known already, while a look at amplitudes runs the network below each place: without a
@@ -173,9 +139,10 @@ def _steepest(
     slopes: dict[str, dict[int, float]] = {}
     for track in tracks if WHERE[where].by_gain else ():
         draft = drafts[track.draft]
-        if track.first_order.slope is not None and not KINDS[draft.kind].screened:
+        slope = track.first_order.joint_slope
+        if slope is not None and not KINDS[draft.kind].screened:
             own = slopes.setdefault(draft.kind, {})
-            found = promise(where, track.first_order.slope, *track.variant.cost)
+            found = promise(where, slope, *track.variant.cost)
             own[track.draft] = max(found, own.get(track.draft, found))
     behind = {
         index: f"behind at first order, slope {own[index]:.3g}"
@@ -185,83 +152,61 @@ def _steepest(
     return [track for track in tracks if track.draft not in behind], behind
 
 
-def _front(tracks: list[_Track], finalists: int, where: str) -> tuple[list[_Track], dict[int, str]]:
-    """The most promising tracks, in their order, and why the others go no further."""
+def _front(
+    tracks: list[Track], drafts: Sequence[Proposal], finalists: int, where: str
+) -> tuple[list[Track], dict[int, str]]:
+    """The most promising tracks, in their order, and why the others go no further.
+
+    So many insertions, and so many updates beside them: where an update gains more, growth may gain as well.
+    """
     if not WHERE[where].by_gain or len(tracks) <= finalists:
         return tracks, {}
 
-    front = _most_gained(tracks, where)[:finalists]
-    kept = {track.draft for track in front}
+    ranked = _most_gained(tracks, where)
+    front = [[t for t in ranked if KINDS[drafts[t.draft].kind].grows is grows][:finalists] for grows in (True, False)]
+    kept = {track.draft for part in front for track in part}
     behind = {
-        track.draft: f"behind after a first look, gain about {track.search.start - track.search.lowest_loss:.3g}"
+        track.draft: f"behind after a first look, gain about {track.gain:.3g}"
         for track in tracks
         if track.draft not in kept
     }
     return [track for track in tracks if track.draft in kept], behind
 
 
-def _most_gained(tracks: Sequence[_Track], where: str) -> list[_Track]:
+def _most_gained(tracks: Sequence[Track], where: str) -> list[Track]:
     """By falling gain so far, as a strategy weighs it; of equal ones the simpler first, then the earlier one."""
     found = best_first(
         list(enumerate(tracks)),
-        lambda each: promise(where, each[1].search.start - each[1].search.lowest_loss, *each[1].variant.cost),
+        lambda each: promise(where, each[1].gain, *each[1].variant.cost),
         lambda each: (each[1].variant.cost.parameters, each[0]),
         lambda each: rounding(where, each[1].search.start, *each[1].variant.cost),
     )
     return [track for _, track in found]
 
 
-@dataclass
-class _Final:
-    """A change as it was found, with the search on all samples where the first saw a part of them only."""
-
-    track: _Track
-    trial: Trial
-    slope: float | None
-    search: AmplitudeSearch | None = None
-
-    def again(self) -> AmplitudeSearch:
-        """Starts the search on all samples, at what was found."""
-        self.search = AmplitudeSearch(around=self.track.search.amplitude)
-        return self.search
-
-    @property
-    def amplitude(self) -> float:
-        """The amplitude of the whole change."""
-        return (self.search or self.track.search).amplitude
-
-    @property
-    def start(self) -> float:
-        """The loss without it."""
-        return (self.search or self.track.search).start
-
-    @property
-    def loss(self) -> float:
-        """The loss with it."""
-        if self.search is not None:
-            return self.search.lowest_loss
-        return self.track.search.lowest_loss
-
-
-def _tracks(evaluator: Evaluator, drafts: list[Proposal], glance: bool) -> list[_Track]:
+def _tracks(evaluator: Evaluator, drafts: list[Proposal], glance: bool, two_amplitudes: bool) -> list[Track]:
     """A search for each variant, its neurons turned to their better side, which a glance at a part may tell."""
     variants = [
         (i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if variant.trial.scaling.searched
     ]
     ready = [evaluator.with_norm_statistics(variant.trial) for _, variant in variants]
+    # All samples will decide where these are a pilot only: one point less there.
+    parabolas = 1 if evaluator.may_use_pilot else PARABOLAS
     tracks = []
     for (index, variant), oriented in zip(variants, evaluator.orient(ready, glance), strict=True):
-        trial = oriented.trial
-        if trial.change.features is not None and not trial.scaling.fan_in_fixed:
-            trial = trial.without_updates()
-        # All samples will decide where these are a pilot only: one point less there.
-        parabolas = 1 if evaluator.may_use_pilot else PARABOLAS
-        tracks.append(_Track(index, variant, trial, oriented, AmplitudeSearch(oriented.scale, parabolas=parabolas)))
+        pair = two_amplitudes and oriented.has_companions
+        alone = AmplitudeSearch(oriented.scale, parabolas=parabolas) if pair else None
+        search = AmplitudeSearch(oriented.joint_scale, parabolas=parabolas)
+        tracks.append(Track(index, variant, oriented, search, alone))
     return tracks
 
 
-def _best_variants(evaluator: Evaluator, tracks: list[_Track]) -> list[_Track]:
-    rivals: dict[int, list[_Track]] = {}
+def _all_searches(tracks: Sequence[Track]) -> list[tuple[Trial, AmplitudeSearch]]:
+    return [search for track in tracks for search in track.searches]
+
+
+def _best_variants(evaluator: Evaluator, tracks: list[Track]) -> list[Track]:
+    rivals: dict[int, list[Track]] = {}
     for track in tracks:
         rivals.setdefault(track.draft, []).append(track)
     best = {index: _most_gained(own, "gain")[0] for index, own in rivals.items()}
@@ -269,15 +214,16 @@ def _best_variants(evaluator: Evaluator, tracks: list[_Track]) -> list[_Track]:
     return [best[index] for index in sorted(best)]
 
 
-def _search_updates(evaluator: Evaluator, tracks: list[_Track], pilot: bool) -> None:
-    """Where new features bring updates along: the best pair of amplitudes."""
-    joint = [track for track in tracks if track.companions]
-    asked = [Asked(track.trial.with_updates(track.companions, 1.0), track.search, track.first_order) for track in joint]
-    for track, best in zip(joint, best_pairs(asked, partial(_run, evaluator, pilot=pilot)), strict=True):
-        # Without neurons there is nothing to insert: the updates are a candidate of their own kind.
-        losses = {best.neurons / track.search.scale: best.loss} if best.neurons else {}
-        track.search = AmplitudeSearch(track.search.scale, start=track.search.start, losses=losses)
-        track.ratio = best.updates / best.neurons if best.neurons else 0.0
+def _search_pairs(evaluator: Evaluator, tracks: list[Track], pilot: bool) -> None:
+    """Where new features and the updates with them have amplitudes of their own: the best pair."""
+    asked = [Asked(t.first_order, t.search, t.alone) for t in tracks if t.alone is not None]
+    pairs = iter(best_pairs(asked, partial(_run, evaluator, pilot=pilot)))
+    for track in tracks:
+        best = None if track.alone is None else next(pairs)
+        if best is not None:
+            losses = {best.neurons / track.search.scale: best.loss}
+            track.search = AmplitudeSearch(track.search.scale, start=track.search.start, losses=losses)
+            track.ratio, track.alone = best.updates / best.neurons, None
 
 
 def _run(

@@ -18,14 +18,19 @@ class Asked:
     """What a pair is wanted for.
 
     Attributes:
-        trial: neurons and updates, both at unit size.
-        neurons: the search for the neurons alone, at its end.
-        first_order: slopes at amplitude 0.
+        first_order: neurons and updates, both at unit size, and slopes at amplitude 0.
+        together: the search for both at one amplitude, at its end.
+        alone: likewise, for the neurons alone.
     """
 
-    trial: Trial
-    neurons: AmplitudeSearch
     first_order: SignChoice
+    together: AmplitudeSearch
+    alone: AmplitudeSearch
+
+    @property
+    def start(self) -> float:
+        """The loss at amplitude 0."""
+        return self.together.start
 
 
 @dataclass(frozen=True)
@@ -37,36 +42,62 @@ class Pair:
     loss: float
 
 
-def best_pairs(asked: Sequence[Asked], run: Run) -> list[Pair]:
-    """The best pair of each: both at one amplitude, or either alone; from the best of these each in turn."""
-    both = [AmplitudeSearch(one.first_order.joint_scale, start=one.neurons.start) for one in asked]
-    alone = [AmplitudeSearch(one.first_order.update_scale, start=one.neurons.start) for one in asked]
-    trials = [one.trial for one in asked]
-    updates_only = [trial.with_fixed(features=0.0) for trial in trials]
-    run([*zip(trials, both, strict=True), *zip(updates_only, alone, strict=True)])
-    pairs = []
-    for one, together, update in zip(asked, both, alone, strict=True):
-        found = [
-            Pair(one.neurons.amplitude, 0.0, one.neurons.lowest_loss),
-            Pair(together.amplitude, together.amplitude, together.lowest_loss),
-            Pair(0.0, update.amplitude, update.lowest_loss),
-        ]
-        pairs.append(min(found, key=lambda pair: pair.loss))
-    searches = [
-        (one.trial.with_fixed(features=pair.neurons), AmplitudeSearch(one.first_order.update_scale, start=pair.loss))
-        for one, pair in zip(asked, pairs, strict=True)
+def best_pairs(asked: Sequence[Asked], run: Run) -> list[Pair | None]:
+    """The best pair of each with neurons in it; None where none lowers the loss.
+
+    Started at both at one amplitude, at the neurons alone and at the updates alone; from the best with neurons, and
+    from the updates alone, each amplitude is searched in turn. That the updates alone may gain more is no reason to
+    leave the neurons out: they are a candidate of another kind.
+    """
+    alone = [AmplitudeSearch(one.first_order.update_scale, start=one.start) for one in asked]
+    run([(one.first_order.updates_alone, search) for one, search in zip(asked, alone, strict=True)])
+    starts: list[tuple[int, Pair]] = []
+    for index, (one, update) in enumerate(zip(asked, alone, strict=True)):
+        g, n, u = one.together.amplitude, one.alone.amplitude, update.amplitude
+        found = [Pair(g, g, one.together.lowest_loss)] if g else []
+        found += [Pair(n, 0.0, one.alone.lowest_loss)] if n else []
+        starts += [(index, min(found, key=lambda pair: pair.loss))] if found else []
+        starts += [(index, Pair(0.0, u, update.lowest_loss))] if u else []
+    ends = _neurons_in_turn(asked, _updates_in_turn(asked, starts, run), run)
+    best: list[Pair | None] = [None] * len(asked)
+    for index, pair in ends:
+        known = best[index]
+        if pair.neurons and (known is None or pair.loss < known.loss):
+            best[index] = pair
+    return best
+
+
+def _updates_in_turn(asked: Sequence[Asked], pairs: list[tuple[int, Pair]], run: Run) -> list[tuple[int, Pair]]:
+    """Better amplitudes of the updates, that of the neurons as it is; where there are no neurons, it is known."""
+    searches = {
+        number: (
+            asked[index].first_order.trial.with_fixed(features=pair.neurons),
+            AmplitudeSearch(asked[index].first_order.update_scale, start=pair.loss),
+        )
+        for number, (index, pair) in enumerate(pairs)
+        if pair.neurons
+    }
+    run(list(searches.values()))
+    better = {number: search for number, (_, search) in searches.items() if search.amplitude}
+    return [
+        (index, replace(pair, updates=better[number].amplitude, loss=better[number].lowest_loss))
+        if number in better
+        else (index, pair)
+        for number, (index, pair) in enumerate(pairs)
     ]
-    run(searches)
-    pairs = [
-        replace(pair, updates=search.amplitude, loss=search.lowest_loss) if search.amplitude else pair
-        for pair, (_, search) in zip(pairs, searches, strict=True)
-    ]
+
+
+def _neurons_in_turn(asked: Sequence[Asked], pairs: list[tuple[int, Pair]], run: Run) -> list[tuple[int, Pair]]:
+    """Better amplitudes of the neurons, that of the updates as it is."""
     searches = [
-        (one.trial.with_fixed(updates=pair.updates), AmplitudeSearch(one.neurons.scale, start=pair.loss))
-        for one, pair in zip(asked, pairs, strict=True)
+        (
+            asked[index].first_order.trial.with_fixed(updates=pair.updates),
+            AmplitudeSearch(asked[index].first_order.scale, start=pair.loss),
+        )
+        for index, pair in pairs
     ]
     run(searches)
     return [
-        replace(pair, neurons=search.amplitude, loss=search.lowest_loss) if search.amplitude else pair
-        for pair, (_, search) in zip(pairs, searches, strict=True)
+        (index, replace(pair, neurons=search.amplitude, loss=search.lowest_loss) if search.amplitude else pair)
+        for (index, pair), (_, search) in zip(pairs, searches, strict=True)
     ]

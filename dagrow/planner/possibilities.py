@@ -54,7 +54,7 @@ def possibilities(
     templates = node_templates(new_node)
     found = []
     for kind, entry in KINDS.items():
-        if not entry.grows:
+        if not (entry.grows or entry.rivals_growth):
             continue
         places = entry.places(dag, templates)
         legal = [p.label for p in places if not isinstance(p, NotGrowable) and (nodes is None or p.concerns(nodes))]

@@ -138,7 +138,8 @@ def propose(
 
         def proposed(entries: Sequence[ScreeningEntry], ask: SolveOptions) -> tuple[list[Proposal], Findings]:
             drafts = make_drafts(network, entries, statistics, ask, screen.bounds, worth, processes)
-            return drafts, measure(snapshots, drafts, asked.max_solved, asked.max_searched, where, significance)
+            pairs = asked.with_update == "two_amplitudes"
+            return drafts, measure(snapshots, drafts, asked.max_solved, asked.max_searched, where, significance, pairs)
 
         drafts, found = proposed(chosen.entries, ask)
         failed = [i for i in found.failed if not drafts[i].completed] if ask.method.completed else []

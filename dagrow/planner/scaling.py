@@ -168,6 +168,17 @@ class FanOut(Scaling):
 
 
 @dataclass(frozen=True)
+class Moved(Scaling):
+    """Existing weights move by the amplitude; nothing is new, so nothing can be left at 0 for training to find."""
+
+    searched: ClassVar[bool] = True
+    may_be_silenced: ClassVar[bool] = False
+
+    def objection(self, gains: Gains, parameters: int) -> str:
+        return _objection_of_search(gains, parameters)
+
+
+@dataclass(frozen=True)
 class AtBound(Scaling):
     """All enters as its method made it, at amplitude 1, and must gain there."""
 

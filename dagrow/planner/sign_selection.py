@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -44,8 +45,31 @@ class SignChoice:
 
     @property
     def joint_scale(self) -> float:
-        """The same for both at one amplitude."""
-        return self._whole_loss(None if self.slope is None else self.slope + self.update_slope)
+        """The same for all at one amplitude."""
+        return self._whole_loss(self.joint_slope)
+
+    @property
+    def has_companions(self) -> bool:
+        """Whether updates go along with new features that `slope` is without."""
+        change = self.trial.change
+        return change.features is not None and bool(change.updates) and not self.trial.scaling.fan_in_fixed
+
+    @property
+    def joint_slope(self) -> float | None:
+        """``-dL/dg`` at 0 of all at one amplitude (thesis eq. 3.23)."""
+        if self.slope is None or not self.has_companions:
+            return self.slope
+        return self.slope + self.update_slope
+
+    @cached_property
+    def neurons_alone(self) -> Trial:
+        """The trial with these updates left out."""
+        return self.trial.with_fixed(updates=0.0)
+
+    @cached_property
+    def updates_alone(self) -> Trial:
+        """The trial with the neurons left out."""
+        return self.trial.with_fixed(features=0.0)
 
     def _whole_loss(self, slope: float | None) -> float:
         scale = abs(self.loss) / slope if slope is not None and slope > 0 else 0.0

@@ -6,21 +6,24 @@ added to the child's pre-activation; the suffix of the graph does the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from dagrow.build import Network
-from dagrow.flop_counter import spend
+from dagrow.build.edge_weight import EdgeWeight
+from dagrow.build.emit import edge_module
+from dagrow.flop_counter import layer_output, spend
 from dagrow.graph import Dag, GrowableNode
 from dagrow.mutation import Change, NewFeatures, WeightUpdate
 from dagrow.ops import Activation
 from dagrow.planner.batch_response import Deltas, Response, Values, add_delta, total
 from dagrow.planner.feature_path import FeaturePath, edge_output, placed
 from dagrow.planner.scaling import BOTH_SIDES, BothSides, Scaling
+from dagrow.spec.graph import EdgeId
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,38 @@ class Trial:
         scaling, change = self.scaling.with_statistics(self.change, statistics, self.network, self.site)
         return replace(self, change=change, scaling=scaling)
 
+    @cached_property
+    def moved_layers(self) -> dict[EdgeId, EdgeWeight]:
+        """Updates at unit size of edges that read what the change moves: their inputs are not those that are cached."""
+        base, above = self.network.dag, set(self.changed)
+        return {
+            edge: weights
+            for update in self.change.updates
+            for edge, weights in update.weights.items()
+            if edge in base.spec.edges and (edge.source in above or base.ancestors[edge.source] & above)
+        }
+
+    def written_below(self, amplitude: float) -> dict[str, Callable[[Tensor], Tensor]]:
+        """What the updates of `moved_layers` add to what these layers write, by layer, given what they read."""
+        fixed = self.scaling.fixed_amplitudes[1]
+        factor = amplitude if fixed is None else fixed
+        return {
+            edge_module(edge): partial(_layer, self.network.dag, edge, weights.scaled(factor))
+            for edge, weights in self.moved_layers.items()
+        }
+
     def prepare(self, values: Values, z: Tensor | None = None, updates: Deltas | None = None) -> Response:
-        """Does once per batch what no amplitude changes.
+        """Does once per batch what no amplitude changes; `written_below` does the rest.
 
         Args:
             values: cached values of the batch.
             z: pre-activations of the new features at unit size, where they are known.
             updates: what `update_slope` gives, where it is known.
         """
-        updates = self.update_slope(values) if updates is None else updates
+        if self.moved_layers:
+            updates = self._updated(self.change.updates, values, left_out=self.moved_layers)
+        elif updates is None:
+            updates = self.update_slope(values)
         constant = self._constant(values)
         features_at, updates_at = self.scaling.fixed_amplitudes
         if updates_at is not None:
@@ -178,10 +204,12 @@ class Trial:
         """Derivative by the amplitude of what the updates do."""
         return self._updated(self.change.updates, values)
 
-    def _updated(self, updates: Iterable[WeightUpdate], values: Values) -> Deltas:
+    def _updated(self, updates: Iterable[WeightUpdate], values: Values, left_out: Container[EdgeId] = ()) -> Deltas:
         deltas: Deltas = {}
         for update in updates:
             for edge, weights in update.weights.items():
+                if edge in left_out:
+                    continue
                 # An edge that goes is in the old graph, one that comes in the new.
                 dag = self.dag if edge in self.dag.spec.edges else self.network.dag
                 part, slot = edge_output(dag, edge, weights, values), dag.slots(update.node)[edge]
@@ -247,3 +275,8 @@ class Trial:
     def before_norm(self, values: Values, name: str) -> Tensor:
         """The new features as they come to the norm of a node; norms before it must be known."""
         return self._path.before_norm(self._features, self.fan_in_response(values), name)
+
+
+def _layer(dag: Dag, edge: EdgeId, weights: EdgeWeight, x: Tensor) -> Tensor:
+    """What an edge with these weights writes, given what it reads."""
+    return layer_output(dag.op(edge).functional(x, weights.weight, weights.bias), weights.weight)

@@ -29,7 +29,7 @@ Where = Annotated[str, one_of("strategy")]
 Schedule = Annotated[str, one_of("schedule")]
 Scope = Annotated[str, one_of("scope")]
 Insert = Annotated[str, one_of("insert", also=("auto",))]
-Kind = Annotated[str, one_of("kind of candidate", only=lambda kind: kind.grows)]
+Kind = Annotated[str, one_of("kind of candidate", only=lambda kind: kind.grows or kind.rivals_growth)]
 
 
 class BudgetSpec(SpecPart):
@@ -62,6 +62,11 @@ class _OneOrMore:
     def __get_pydantic_json_schema__(core: Any, handler: GetJsonSchemaHandler) -> Any:
         schema = handler(core)
         return {"anyOf": [schema["items"], schema]}
+
+
+def _as_amplitudes(value: Any) -> Any:
+    """What ``with_update: true`` and ``false`` mean."""
+    return {True: "two_amplitudes", False: "none"}[value] if isinstance(value, bool) else value
 
 
 _SEVERAL = (Field(min_length=1), BeforeValidator(_one_or_more), PlainSerializer(_shorter), _OneOrMore)
@@ -128,9 +133,10 @@ class ProposalSettings(SpecPart):
     candidates: tuple[str, ...] = Field(
         default=("widen",),
         description=(
-            "which kinds of insertion are considered: `widen` (more features at a node), `edge` (between any"
-            " two nodes that have none), `node` (between any two nodes, or several, beside what is there), "
-            "`layer` (an edge becomes a node that keeps its function, with new neurons in it)"
+            "which changes are considered: `widen` (more features at a node), `edge` (between any two nodes that "
+            "have none), `node` (between any two nodes, or several, beside what is there), `layer` (an edge "
+            "becomes a node that keeps its function, with new neurons in it); `update` (the weights into a node move "
+            "by their best update, and nothing is added: update or grow, whichever gains more)"
         ),
     )
     where: str = Field(
@@ -157,6 +163,15 @@ class ProposalSettings(SpecPart):
             "diagonal, relative to the mean square of the features of one input or node. `auto` tries 0 to "
             "100, for searches on samples 0.1 to 10, and lets held-out samples choose; such searches shrink "
             "the update of existing weights that goes with the neurons likewise, by 0.1 at most"
+        ),
+    )
+    with_update: Annotated[Literal["none", "one_amplitude", "two_amplitudes"], BeforeValidator(_as_amplitudes)] = Field(
+        default="none",
+        description=(
+            "whether new neurons bring along the best updates of all nodes that read them: at one amplitude with the "
+            "neurons (`one_amplitude`, thesis eq. 3.23), or at one of their own, both searched together "
+            "(`two_amplitudes`; `true` is read as this). Only neurons whose amplitude is searched do, not those of "
+            "`gradmax`, `firefly` and the like; those of `nonlinear` bring an update of their own"
         ),
     )
     fan_out: Literal["full", "pointwise"] = Field(
@@ -215,9 +230,10 @@ class GrowthSpec(ProposalSettings):
         default=("widen",),
         min_length=1,
         description=(
-            "which kinds of insertion are considered: `widen` (more features at a node), `edge` (between any"
-            " two nodes that have none), `node` (between any two nodes, or several, beside what is there), "
-            "`layer` (an edge becomes a node that keeps its function, with new neurons in it)"
+            "which changes are considered: `widen` (more features at a node), `edge` (between any two nodes that "
+            "have none), `node` (between any two nodes, or several, beside what is there), `layer` (an edge "
+            "becomes a node that keeps its function, with new neurons in it); `update` (the weights into a node move "
+            "by their best update, and nothing is added: update or grow, whichever gains more)"
         ),
     )
     where: Where = Field(
@@ -275,9 +291,9 @@ class GrowthSpec(ProposalSettings):
         "same fan-in and a fan-out of 0, nothing jumps and training does the rest. `auto`: that for networks of "
         "vectors where 100 gradient steps or more come before the next growth step; `amplitude` for "
         "networks with maps or tokens, where fewer do, or `closed_form_updates`, or the next step of a row, "
-        "where `prune_tolerance` or a `penalty` would remove neurons without fan-out, and for what enters as its "
-        "method made it (`gradmax`, `firefly`, ...). `zero_fan_out`: likewise, with fan-ins of such a "
-        "length that new pre-activations have a root mean square between 0.5 and 2",
+        "where `prune_tolerance` or a `penalty` would remove neurons without fan-out, where updates come along "
+        "(`with_update`), and for what enters as its method made it (`gradmax`, `firefly`, ...). `zero_fan_out`: "
+        "likewise, with fan-ins of such a length that new pre-activations have a root mean square between 0.5 and 2",
     )
     random_weights: bool = Field(
         default=False, description="as a control: in place of the computed weights, random ones of the same norms"
@@ -292,7 +308,8 @@ class GrowthSpec(ProposalSettings):
         default=3,
         description=(
             "growth steps in a row without gain before growth ends; without training in between, the first "
-            "such step ends it"
+            "such step ends it. A step that takes an `update` is one of them unless an insertion would have gained, "
+            "too; what follows it sees another network, so that the first does not end growth"
         ),
     )
     continuous_growth: ContinuousGrowthSpec | None = Field(
@@ -338,6 +355,11 @@ class GrowthSpec(ProposalSettings):
             raise ValueError(
                 f"method '{self.method}' puts in layers that keep the function exactly, "
                 f"which new_node activation '{bent[0]}' cannot"
+            )
+        if self.with_update != "none" and self.insert.startswith("zero_fan_out"):
+            raise ValueError(
+                f"'with_update' moves weights, which 'insert: {self.insert}' leaves as they are: "
+                "insert must be auto or amplitude"
             )
         if self.trial_training is not None and not registry("strategy")[self.where].by_gain:
             strategies = registry("strategy")

@@ -52,8 +52,8 @@ class ProposalOptions(ProposalSettings):
             first look, those of the greatest slope.
         max_searched: how many candidates are searched to the end, after that look.
         max_width: features that no node is widened beyond.
-        with_update: new neurons bring along the best updates of all their children (of a child below another, those of
-            the edges that do not read it); the amplitudes of neurons and updates are searched together.
+        with_update: whether new neurons bring along the best updates of all their children: at ``one_amplitude`` with
+            them, or at ``two_amplitudes`` that are searched together (True is this); ``none`` leaves them.
         prune_tolerance: what a removal may add to the loss.
         max_parameters: the network may have no more afterwards.
         max_macs: likewise, for one sample.
@@ -63,7 +63,6 @@ class ProposalOptions(ProposalSettings):
             complete them; where it finds none, these are the candidate.
     """
 
-    with_update: bool = False
     prune_tolerance: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     max_parameters: int | None = None
     max_macs: int | None = None

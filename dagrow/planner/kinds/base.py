@@ -170,6 +170,8 @@ class CandidateType(ABC):
     name: ClassVar[str]
     grows: ClassVar[bool] = True
     """Whether it is an insertion, which a run file may list in ``growth.candidates``."""
+    rivals_growth: ClassVar[bool] = False
+    """Whether a run file may list it though it inserts nothing: what it gains is compared with what growth gains."""
     makes_nodes: ClassVar[bool] = False
     """Whether it makes nodes, which are as ``growth.new_node`` says."""
     screened: ClassVar[bool] = False

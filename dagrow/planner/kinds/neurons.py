@@ -87,7 +87,8 @@ def draft_neurons(
                 updates = _own_updates(place, layout, own, ask)
                 trial = fan_out_trial(network, layout, neurons, moments.lengths, updates)
             case _:
-                updates = _best_updates(place, layout, statistics, ask) if ask.options.with_update else ()
+                along = ask.options.with_update != "none"
+                updates = _best_updates(place, layout, statistics, ask) if along else ()
                 trial = neuron_trial(network, layout, neurons, moments.lengths, updates, _spread(neurons, moments))
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
@@ -153,28 +154,18 @@ def _own_updates(
 def _best_updates(
     place: Location, layout: SiteLayout, statistics: Statistics, ask: SolveOptions
 ) -> tuple[WeightUpdate, ...]:
-    """The best updates at all children: below another child they are those of the edges that do not read it."""
-    children = [reading.edge.target for reading in layout.site.readings]
-    steady = {child: _steady(place, child, children) for child in dict.fromkeys(children)}
+    """The best updates of all children (thesis 3.20): of the edges that stay, whatever they read."""
+    children = dict.fromkeys(reading.edge.target for reading in layout.site.readings)
+    lasting = {child: _lasting(place, child) for child in children}
     return tuple(
         _update(place, child, edges, _best_update(place, child, edges, statistics, ask), ask)
-        for child, edges in steady.items()
+        for child, edges in lasting.items()
         if edges
     )
 
 
 def _update(place: Location, child: str, edges: tuple[EdgeId, ...], dW: Tensor, ask: SolveOptions) -> WeightUpdate:
     return WeightUpdate(child, split_update(place.base, child, dW, torch.float64, edges, ask.frozen))
-
-
-def _steady(place: Location, child: str, children: Sequence[str]) -> tuple[EdgeId, ...]:
-    """The edges into a child whose sources the new neurons do not reach by way of another child."""
-    base = place.base
-    return tuple(
-        edge
-        for edge in _lasting(place, child)
-        if edge.source not in children and not base.ancestors[edge.source].intersection(children)
-    )
 
 
 def _best_update(

@@ -8,6 +8,7 @@ from dagrow.build import Network
 from dagrow.graph import Cost, Dag, NodeTemplate, NotGrowable
 from dagrow.mutation import Change, WeightUpdate
 from dagrow.planner.kinds.base import CandidateType, Location, Proposal, Solution, SolveOptions, best_update
+from dagrow.planner.scaling import Moved
 from dagrow.planner.simulated_change import Trial
 from dagrow.statistics import SiteLayout, Statistics, UpdateTarget, split_update, weighted_edges
 
@@ -17,6 +18,8 @@ class Update(CandidateType):
 
     name = "update"
     grows = False
+    rivals_growth = True
+    used_up = "no edge with weights leads into a node"
 
     def places(self, dag: Dag, templates: Sequence[NodeTemplate]) -> list[Location | NotGrowable]:
         return [self._place(dag, node) for node in dag.order]
@@ -41,6 +44,6 @@ class Update(CandidateType):
             if not bool((dW != 0).any()):
                 continue
             update = WeightUpdate(place.node, split_update(place.dag, place.node, dW, dtype, frozen=ask.frozen))
-            trial = Trial(network, place.dag, Change(updates=(update,)))
+            trial = Trial(network, place.dag, Change(updates=(update,)), scaling=Moved())
             variants.append(Solution(trial, shrinkage, (), 0.0, 0, Cost(0, 0)))
         return Proposal(self.name, place.label, tuple(variants), "" if variants else "nothing to update")

@@ -94,7 +94,7 @@ class Adaptive(Schedule):
             growth_finished=steps_without_gain >= patience,
         )
 
-    def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int) -> Progress:
+    def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int, changed: bool) -> Progress:
         """The next place follows at once; a round in which nothing could be inserted ends growth."""
         turn, inserted = done.turn + 1, done.inserted or gained
         if turn < places:

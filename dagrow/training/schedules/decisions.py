@@ -40,6 +40,6 @@ def after_training(run: RunSpec, done: Progress, loss: float, error: float | Non
     return schedule_of(run).after_training(run, done, loss, loss if error is None else error)
 
 
-def after_growth(run: RunSpec, done: Progress, gained: bool, places: int = 1) -> Progress:
-    """One more growth step; see `Schedule.after_growth`."""
-    return schedule_of(run).after_growth(run, done, gained, places)
+def after_growth(run: RunSpec, done: Progress, gained: bool, places: int = 1, changed: bool | None = None) -> Progress:
+    """One more growth step; see `Schedule.after_growth`. Left out, what gained has changed the network."""
+    return schedule_of(run).after_growth(run, done, gained, places, gained if changed is None else changed)

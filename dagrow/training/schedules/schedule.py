@@ -49,12 +49,13 @@ class Schedule(ABC):
         """One more unit of training, after which the loss and the error are these."""
 
     @abstractmethod
-    def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int) -> Progress:
+    def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int, changed: bool) -> Progress:
         """One more growth step.
 
         Args:
             run: the run file.
             done: before it.
-            gained: whether something was inserted.
+            gained: whether something was inserted, or would have gained beside an update that was taken.
             places: that take turns, of which this step was about one; 1 where it was about all of them.
+            changed: whether the network is another one: something was inserted, or weights were updated.
         """

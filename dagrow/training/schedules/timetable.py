@@ -59,16 +59,16 @@ class Timetable(Schedule):
             return replace(more, lowest=loss, epochs_without_improvement=0)
         return replace(more, epochs_without_improvement=done.epochs_without_improvement + 1)
 
-    def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int) -> Progress:
+    def after_growth(self, run: RunSpec, done: Progress, gained: bool, places: int, changed: bool) -> Progress:
         """Several steps in a row without gain end growth."""
         steps_without_gain = 0 if gained else done.steps_without_gain + 1
-        # Without training in between, the next step would see what this one saw.
-        rounds = run.growth.patience if self.planned(run) else 1
+        # Without training or an update in between, the next step would see what this one saw.
+        rounds = run.growth.patience if self.planned(run) or changed else 1
         fresh = replace(done, since_growth=0, lowest=None, epochs_without_improvement=0)
         scope = SCOPES[run.growth.scope]
         row = run.growth.insertions_per_step * (places if scope.at_once else 1)
         # A step about all places that found nothing would find nothing again.
-        queued_steps = (done.queued_steps or row) - 1 if gained or scope.in_turn else 0
+        queued_steps = (done.queued_steps or row) - 1 if changed or scope.in_turn else 0
         return replace(
             fresh,
             step=done.step + 1,
