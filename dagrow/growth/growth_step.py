@@ -165,6 +165,7 @@ def _update(task: RunContext, state: RunState, data: Batches) -> list[dict[str, 
             nodes=(node,),
             shrinkage=growth.shrinkage,
             held_out=growth.held_out,
+            update_amplitude=growth.update_amplitude,
             processes=task.processes,
         )
         if plan.best is not None:

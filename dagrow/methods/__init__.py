@@ -24,6 +24,8 @@ from dagrow.methods.moments import (
     NewWeights,
     SiteMoments,
 )
+from dagrow.methods.noise_level import NOISE_LEVELS, NoiseLevel
+from dagrow.methods.normalisation import NORMALISATIONS, Normalisation, Sizes
 from dagrow.methods.registry import (
     FALLBACK_METHODS,
     METHODS,
@@ -41,6 +43,8 @@ __all__ = [
     "FALLBACK_METHODS",
     "GOAL",
     "METHODS",
+    "NOISE_LEVELS",
+    "NORMALISATIONS",
     "NOTHING",
     "SAMPLES",
     "SILENCE",
@@ -58,11 +62,14 @@ __all__ = [
     "Metric",
     "Neurons",
     "NewWeights",
+    "NoiseLevel",
+    "Normalisation",
     "Scene",
     "SearchedAmplitude",
     "SearchedFanOut",
     "SiteMoments",
     "SiteSamples",
+    "Sizes",
     "SmallFanOut",
     "SplitNeurons",
     "Straight",

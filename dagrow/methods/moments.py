@@ -19,7 +19,10 @@ from torch import Tensor
 from dagrow.methods.decision_plot_data import Scene
 from dagrow.methods.metric import CONSTANT, Metric, unit_lengths
 from dagrow.methods.modes import InsertionMode, SearchedAmplitude, mode_of_flags
+from dagrow.methods.noise_level import MeanDeviation, NoiseLevel
 from dagrow.methods.samples import SiteSamples
+
+_MEAN_DEVIATION = MeanDeviation()
 
 EFFORT = 4e9
 """Multiply-adds: some tenths of a second on one core."""
@@ -64,6 +67,7 @@ class SiteMoments:
         v_goal_squared: ``E||v_goal||^2`` over all children: what there is to be gained from.
         v_proj_squared: ``E||v_proj||^2`` likewise, the square of the expressivity bottleneck (thesis eq. 3.16): what is
             left of it when the existing weights have done their best.
+        a_squared: ``E||a||^2`` of what all children merge.
         precision: dtype in which the products were made.
         samples: draws the samples that `nonlinear` needs; called by methods that need them, None where there
             are none.
@@ -88,6 +92,7 @@ class SiteMoments:
     supplies: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     v_proj_squared: float = math.nan
     units: Tensor | None = None
+    a_squared: float = math.nan
 
     @property
     def feature_units(self) -> Tensor:
@@ -235,6 +240,7 @@ class MethodRequest:
         neurons: at most so many.
         shrinkage: rho of the metric.
         significance: scores must exceed this multiple of the noise level; 0 keeps all that is not rounding.
+        noise_level: what that is.
         keep_below_noise: where the best score does, all others are kept that are not rounding.
         seed: for methods that draw.
         effort: multiply-adds that a search on samples may take, about.
@@ -252,3 +258,4 @@ class MethodRequest:
     fallback_method: Callable[[SiteMoments, MethodRequest], Neurons] | None = None
     copy_noise: float = 0.0
     pad: bool = False
+    noise_level: NoiseLevel = _MEAN_DEVIATION

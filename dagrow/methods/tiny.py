@@ -13,13 +13,9 @@ from __future__ import annotations
 
 import torch
 
-from dagrow.methods.metric import Metric
 from dagrow.methods.moments import MethodRequest, Neurons, SiteMoments
 from dagrow.methods.nonlinear import nonlinear
 from dagrow.ties import agreeing
-
-SPREAD = 2.0
-"""Noise level: the mean over the draws plus so many standard deviations."""
 
 
 def tiny(moments: SiteMoments, request: MethodRequest) -> Neurons:
@@ -28,7 +24,7 @@ def tiny(moments: SiteMoments, request: MethodRequest) -> Neurons:
     U, values, Vh = _svd(metric.whiten(moments.N_proj), moments.precision)
     noise_level = 0.0
     if request.significance > 0 and values.numel():
-        noise_level = _noise_level(metric, moments.noise_draws)
+        noise_level = request.noise_level.level(metric, moments.noise_draws)
     # What rounding leaves of an N that is really 0, relative to v_goal's length: of the products in their
     # dtype, and of the children's solves, which are in float64 but may be ill-conditioned.
     eps = max(8 * torch.finfo(moments.precision).eps, 1e3 * torch.finfo(torch.float64).eps)
@@ -45,12 +41,6 @@ def tiny(moments: SiteMoments, request: MethodRequest) -> Neurons:
     omega = Vh[:count] * roots.unsqueeze(1)
     signs = canonical_signs(alpha, omega, moments)
     return Neurons(alpha * signs, omega * signs.unsqueeze(1), values[:count], noise_level)
-
-
-def _noise_level(metric: Metric, draws: torch.Tensor) -> float:
-    """What the first singular value hardly ever exceeds without signal, from draws ``[draws, F, M]`` of that."""
-    found = torch.stack([torch.linalg.matrix_norm(metric.whiten(N), 2) for N in draws])
-    return float(found.mean() + (SPREAD * found.std() if len(found) > 1 else 0.0))
 
 
 def canonical_signs(alpha: torch.Tensor, omega: torch.Tensor, moments: SiteMoments) -> torch.Tensor:

@@ -8,6 +8,7 @@ units of data or loss; a method's own scale can be off by 1e6 (a convolution bef
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 FIRST = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1)
@@ -24,58 +25,26 @@ MINIMUM_GAIN = 1e-6
 
 
 @dataclass
-class AmplitudeSearch:
-    """``argmin L(g)`` over g > 0, 0 where no amplitude lowers the loss.
+class LineSearch(ABC):
+    """``argmin L(g)`` over some g > 0, 0 where none of them lowers the loss.
 
     Attributes:
         scale: the amplitude that counts as 1.
-        around: relative amplitude that gained elsewhere: where the search starts; None looks everywhere.
         start: the loss at amplitude 0.
-        parabolas: points at the vertex of a parabola at the end, at most.
         losses: what is known, by amplitude relative to the scale.
     """
 
     scale: float = 1.0
-    around: float | None = None
     start: float = math.nan
-    parabolas: int = PARABOLAS
-    losses: dict[float, float] = field(default_factory=dict)
-    _refined: int = 0
-    _widened: int = 0
+    losses: dict[float, float] = field(default_factory=dict, kw_only=True)
 
+    @abstractmethod
     def ask(self) -> tuple[float, ...]:
         """The next relative amplitudes to try; empty when the search is over."""
-        if not self.losses:
-            return FIRST if self.around is None else (self.around, self.around * STEP)
-        tried = sorted(self.losses)
-        best = self._lowest()
-        if self.around is not None:
-            if best not in (None, tried[-1]) or self._widened >= WIDENINGS:
-                return ()
-            # Where it was looked for elsewhere there is no gain here: perhaps with less. Or more is better still.
-            self._widened += 1
-            return (tried[0] / STEP**2, tried[0] / STEP) if best is None else (best * STEP,)
-        if best is None:
-            # Nothing in the middle: look at both ends of the range, then give up.
-            return BELOW if tried[0] > BELOW[0] else ABOVE if tried[-1] < ABOVE[-1] else ()
-        if best in (tried[0], tried[-1]):
-            low = best == tried[0]
-            if (low and best > BELOW[0]) or (not low and best < ABOVE[-1]):
-                return BELOW if low else ABOVE
-            if self._widened >= WIDENINGS:
-                return ()
-            self._widened += 1
-            return (best / 100, best / 10) if low else (best * 10, best * 100)
-        return self._refine(tried, best)
 
-    def _refine(self, tried: list[float], best: float) -> tuple[float, ...]:
-        self._refined += 1
-        if self._refined == 1:
-            return _between(tried, best)
-        if self._refined <= 1 + self.parabolas:
-            vertex = _vertex(tried, best, self.losses)
-            return () if vertex is None else (vertex,)
-        return ()
+    @abstractmethod
+    def again(self) -> LineSearch:
+        """A search on other samples, after this one has found an amplitude."""
 
     def tell(self, losses: dict[float, float]) -> None:
         """Adds measured losses; what is no number counts as infinite."""
@@ -104,11 +73,91 @@ class AmplitudeSearch:
         return best
 
 
+@dataclass
+class AmplitudeSearch(LineSearch):
+    """Over all g up to a largest one: by decades, then around the best.
+
+    Attributes:
+        around: relative amplitude that gained elsewhere: where the search starts; None looks everywhere.
+        parabolas: points at the vertex of a parabola at the end, at most.
+        largest: relative amplitude beyond which none is tried.
+    """
+
+    around: float | None = None
+    parabolas: int = PARABOLAS
+    largest: float = math.inf
+    _refined: int = 0
+    _widened: int = 0
+
+    def ask(self) -> tuple[float, ...]:
+        """The next of them; what is known already is not asked for again."""
+        within = dict.fromkeys(min(point, self.largest) for point in self._wanted())
+        return tuple(point for point in within if point not in self.losses)
+
+    def again(self) -> LineSearch:
+        """From the best on, as far up as here."""
+        return AmplitudeSearch(around=self.amplitude, largest=self.largest * self.scale)
+
+    def _wanted(self) -> tuple[float, ...]:
+        if not self.losses:
+            return FIRST if self.around is None else (self.around, self.around * STEP)
+        tried = sorted(self.losses)
+        best = self._lowest()
+        if self.around is not None:
+            if best not in (None, tried[-1]) or self._widened >= WIDENINGS:
+                return ()
+            # Where it was looked for elsewhere there is no gain here: perhaps with less. Or more is better still.
+            self._widened += 1
+            return (tried[0] / STEP**2, tried[0] / STEP) if best is None else (best * STEP,)
+        if best is None:
+            # Nothing in the middle: look at both ends of the range, then give up.
+            return BELOW if tried[0] > BELOW[0] else ABOVE if tried[-1] < min(ABOVE[-1], self.largest) else ()
+        if best == tried[0] or (best == tried[-1] and best < self.largest):
+            low = best == tried[0]
+            if (low and best > BELOW[0]) or (not low and best < ABOVE[-1]):
+                return BELOW if low else ABOVE
+            if self._widened >= WIDENINGS:
+                return ()
+            self._widened += 1
+            return (best / 100, best / 10) if low else (best * 10, best * 100)
+        return self._refine(tried, best)
+
+    def _refine(self, tried: list[float], best: float) -> tuple[float, ...]:
+        self._refined += 1
+        if self._refined == 1:
+            return _between(tried, best)
+        if self._refined <= 1 + self.parabolas:
+            vertex = _vertex(tried, best, self.losses)
+            return () if vertex is None else (vertex,)
+        return ()
+
+
+@dataclass
+class GridSearch(LineSearch):
+    """Over a given grid, all of it at once (Algorithm 8).
+
+    Attributes:
+        grid: relative amplitudes, rising.
+    """
+
+    grid: tuple[float, ...] = ()
+
+    def ask(self) -> tuple[float, ...]:
+        """All of them, once."""
+        return () if self.losses else self.grid
+
+    def again(self) -> LineSearch:
+        """Over the best and its neighbours."""
+        index = min(range(len(self.grid)), key=lambda i: abs(self.grid[i] - self.relative))
+        near = self.grid[max(0, index - 1) : index + 2]
+        return GridSearch(grid=tuple(point * self.scale for point in near))
+
+
 def _between(tried: list[float], best: float) -> tuple[float, ...]:
-    """Two points on either side of the best, inside its neighbours, evenly in log g."""
+    """Two points on either side of the best, inside its neighbours, evenly in log g; none beyond the largest."""
     index = tried.index(best)
     points: list[float] = []
-    for other in (tried[index - 1], tried[index + 1]):
+    for other in (tried[index - 1], *tried[index + 1 : index + 2]):
         points += [best * (other / best) ** share for share in (1 / 3, 2 / 3)]
     return tuple(sorted(points))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dagrow.graph import Cost
@@ -71,6 +71,10 @@ class Candidate:
     still: bool = False
     why: Explanation | None = None
     estimate: GainEstimate | None = None
+
+    def refused(self, reason: str) -> Candidate:
+        """The same candidate, not to be inserted for a reason; what was measured stays in `estimate`."""
+        return replace(self, gain=0.0, held_out_gain=None, amplitude=0.0, trial=None, rejected=reason)
 
     @property
     def first_order_gain(self) -> float | None:

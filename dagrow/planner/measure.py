@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dagrow.planner.amplitude import PARABOLAS, AmplitudeSearch
+from dagrow.planner.amplitude import PARABOLAS, LineSearch
+from dagrow.planner.amplitude_rule import Amplitudes, settled
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import Evaluator
 from dagrow.planner.kinds import KINDS, Proposal
@@ -20,6 +21,8 @@ from dagrow.planner.simulated_change import Trial
 from dagrow.planner.tracks import Final, Track
 from dagrow.statistics import ActivationCache
 from dagrow.ties import best_first
+
+_FREE = Amplitudes()
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def measure(
     max_searched: int,
     where: str,
     significance: float = 0.0,
-    two_amplitudes: bool = False,
+    amplitudes: Amplitudes = _FREE,
 ) -> Findings:
     """What each draft would gain.
 
@@ -61,13 +64,13 @@ def measure(
         max_searched: how many go on after it.
         where: the strategy.
         significance: what adds parameters must gain this multiple of the gain's standard error, on held-out samples.
-        two_amplitudes: updates that new neurons bring along have an amplitude of their own.
+        amplitudes: which of them may be tried.
     """
     evaluator = Evaluator(snapshots)
     pilot = evaluator.may_use_pilot
     # A single trial will need its orientation over all samples anyhow.
     glance = pilot and sum(len(draft.variants) for draft in drafts) > 1
-    tracks, behind = _steepest(_tracks(evaluator, drafts, glance, two_amplitudes), drafts, max_solved, where)
+    tracks, behind = _steepest(_tracks(evaluator, drafts, glance, amplitudes), drafts, max_solved, where)
     _run(evaluator, _all_searches(tracks), pilot, passes=1)
     tracks, slower = _front(_best_variants(evaluator, tracks), drafts, max_searched, where)
     behind.update(slower)
@@ -75,7 +78,7 @@ def measure(
         exact = evaluator.orient([track.first_order.trial for track in tracks], sides=False)
         tracks = [replace(track, first_order=oriented) for track, oriented in zip(tracks, exact, strict=True)]
     _run(evaluator, _all_searches(tracks), pilot)
-    _search_pairs(evaluator, tracks, pilot)
+    _search_pairs(evaluator, tracks, pilot, amplitudes)
     final = {track.draft: Final(track, *track.finished()) for track in tracks}
     if pilot:
         searches = [(entry.trial, entry.again()) for entry in final.values() if entry.amplitude]
@@ -184,7 +187,7 @@ def _most_gained(tracks: Sequence[Track], where: str) -> list[Track]:
     return [track for _, track in found]
 
 
-def _tracks(evaluator: Evaluator, drafts: list[Proposal], glance: bool, two_amplitudes: bool) -> list[Track]:
+def _tracks(evaluator: Evaluator, drafts: list[Proposal], glance: bool, amplitudes: Amplitudes) -> list[Track]:
     """A search for each variant, its neurons turned to their better side, which a glance at a part may tell."""
     variants = [
         (i, variant) for i, draft in enumerate(drafts) for variant in draft.variants if variant.trial.scaling.searched
@@ -194,14 +197,15 @@ def _tracks(evaluator: Evaluator, drafts: list[Proposal], glance: bool, two_ampl
     parabolas = 1 if evaluator.may_use_pilot else PARABOLAS
     tracks = []
     for (index, variant), oriented in zip(variants, evaluator.orient(ready, glance), strict=True):
-        pair = two_amplitudes and oriented.has_companions
-        alone = AmplitudeSearch(oriented.scale, parabolas=parabolas) if pair else None
-        search = AmplitudeSearch(oriented.joint_scale, parabolas=parabolas)
+        rule, given = amplitudes.rule(drafts[index].kind), oriented.trial.scaling.given
+        pair = amplitudes.apart and oriented.has_companions
+        alone = rule.search(oriented.scale, parabolas=parabolas, given=given) if pair else None
+        search = rule.search(oriented.joint_scale, parabolas=parabolas, given=given)
         tracks.append(Track(index, variant, oriented, search, alone))
     return tracks
 
 
-def _all_searches(tracks: Sequence[Track]) -> list[tuple[Trial, AmplitudeSearch]]:
+def _all_searches(tracks: Sequence[Track]) -> list[tuple[Trial, LineSearch]]:
     return [search for track in tracks for search in track.searches]
 
 
@@ -214,21 +218,20 @@ def _best_variants(evaluator: Evaluator, tracks: list[Track]) -> list[Track]:
     return [best[index] for index in sorted(best)]
 
 
-def _search_pairs(evaluator: Evaluator, tracks: list[Track], pilot: bool) -> None:
+def _search_pairs(evaluator: Evaluator, tracks: list[Track], pilot: bool, amplitudes: Amplitudes) -> None:
     """Where new features and the updates with them have amplitudes of their own: the best pair."""
-    asked = [Asked(t.first_order, t.search, t.alone) for t in tracks if t.alone is not None]
+    asked = [Asked(t.first_order, t.search, t.alone, amplitudes) for t in tracks if t.alone is not None]
     pairs = iter(best_pairs(asked, partial(_run, evaluator, pilot=pilot)))
     for track in tracks:
         best = None if track.alone is None else next(pairs)
         if best is not None:
-            losses = {best.neurons / track.search.scale: best.loss}
-            track.search = AmplitudeSearch(track.search.scale, start=track.search.start, losses=losses)
+            track.search = settled(track.search, best.neurons, best.loss)
             track.ratio, track.alone = best.updates / best.neurons, None
 
 
 def _run(
     evaluator: Evaluator,
-    searches: list[tuple[Trial, AmplitudeSearch]],
+    searches: list[tuple[Trial, LineSearch]],
     pilot: bool,
     passes: int | None = None,
 ) -> None:

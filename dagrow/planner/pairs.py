@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dagrow.planner.amplitude import AmplitudeSearch
+from dagrow.planner.amplitude import LineSearch
+from dagrow.planner.amplitude_rule import Amplitudes
 from dagrow.planner.sign_selection import SignChoice
 from dagrow.planner.simulated_change import Trial
 
-Run = Callable[[list[tuple[Trial, AmplitudeSearch]]], None]
+Run = Callable[[list[tuple[Trial, LineSearch]]], None]
 """Runs searches to their end, in passes over the data that they share."""
 
 
@@ -21,16 +22,29 @@ class Asked:
         first_order: neurons and updates, both at unit size, and slopes at amplitude 0.
         together: the search for both at one amplitude, at its end.
         alone: likewise, for the neurons alone.
+        rules: which amplitudes may be tried.
     """
 
     first_order: SignChoice
-    together: AmplitudeSearch
-    alone: AmplitudeSearch
+    together: LineSearch
+    alone: LineSearch
+    rules: Amplitudes
 
     @property
     def start(self) -> float:
         """The loss at amplitude 0."""
         return self.together.start
+
+    def of_neurons(self, updates: float, start: float) -> tuple[Trial, LineSearch]:
+        """A search for their amplitude, that of the updates as it is."""
+        search = self.rules.growth.search(self.first_order.scale, start, given=self.first_order.trial.scaling.given)
+        return self.first_order.trial.with_fixed(updates=updates), search
+
+    def of_updates(self, neurons: float, start: float) -> tuple[Trial, LineSearch]:
+        """A search for theirs, in which the best update itself counts as 1."""
+        unit = self.first_order.trial.scaling.scale
+        search = self.rules.update.search(self.first_order.update_scale, start, unit=unit)
+        return self.first_order.trial.with_fixed(features=neurons), search
 
 
 @dataclass(frozen=True)
@@ -49,10 +63,10 @@ def best_pairs(asked: Sequence[Asked], run: Run) -> list[Pair | None]:
     from the updates alone, each amplitude is searched in turn. That the updates alone may gain more is no reason to
     leave the neurons out: they are a candidate of another kind.
     """
-    alone = [AmplitudeSearch(one.first_order.update_scale, start=one.start) for one in asked]
-    run([(one.first_order.updates_alone, search) for one, search in zip(asked, alone, strict=True)])
+    searches = [one.of_updates(0.0, one.start) for one in asked]
+    run(searches)
     starts: list[tuple[int, Pair]] = []
-    for index, (one, update) in enumerate(zip(asked, alone, strict=True)):
+    for index, (one, (_, update)) in enumerate(zip(asked, searches, strict=True)):
         g, n, u = one.together.amplitude, one.alone.amplitude, update.amplitude
         found = [Pair(g, g, one.together.lowest_loss)] if g else []
         found += [Pair(n, 0.0, one.alone.lowest_loss)] if n else []
@@ -70,10 +84,7 @@ def best_pairs(asked: Sequence[Asked], run: Run) -> list[Pair | None]:
 def _updates_in_turn(asked: Sequence[Asked], pairs: list[tuple[int, Pair]], run: Run) -> list[tuple[int, Pair]]:
     """Better amplitudes of the updates, that of the neurons as it is; where there are no neurons, it is known."""
     searches = {
-        number: (
-            asked[index].first_order.trial.with_fixed(features=pair.neurons),
-            AmplitudeSearch(asked[index].first_order.update_scale, start=pair.loss),
-        )
+        number: asked[index].of_updates(pair.neurons, pair.loss)
         for number, (index, pair) in enumerate(pairs)
         if pair.neurons
     }
@@ -89,13 +100,7 @@ def _updates_in_turn(asked: Sequence[Asked], pairs: list[tuple[int, Pair]], run:
 
 def _neurons_in_turn(asked: Sequence[Asked], pairs: list[tuple[int, Pair]], run: Run) -> list[tuple[int, Pair]]:
     """Better amplitudes of the neurons, that of the updates as it is."""
-    searches = [
-        (
-            asked[index].first_order.trial.with_fixed(updates=pair.updates),
-            AmplitudeSearch(asked[index].first_order.scale, start=pair.loss),
-        )
-        for index, pair in pairs
-    ]
+    searches = [asked[index].of_neurons(pair.updates, pair.loss) for index, pair in pairs]
     run(searches)
     return [
         (index, replace(pair, neurons=search.amplitude, loss=search.lowest_loss) if search.amplitude else pair)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dagrow.planner.candidate import Candidate
 
 
@@ -21,11 +19,4 @@ def priced(candidate: Candidate, price: float) -> Candidate:
     gain = candidate.gain if candidate.held_out_gain is None else candidate.held_out_gain
     if candidate.rejected or candidate.still or needed <= 0 or gain >= needed:
         return candidate
-    return replace(
-        candidate,
-        gain=0.0,
-        held_out_gain=None,
-        amplitude=0.0,
-        trial=None,
-        rejected=f"gains {gain:.3g}, less than the {needed:.3g} that its parameters cost",
-    )
+    return candidate.refused(f"gains {gain:.3g}, less than the {needed:.3g} that its parameters cost")

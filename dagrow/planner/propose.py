@@ -14,9 +14,10 @@ from dagrow.build import Network, frozen_names, intact_network
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import GrowthError
 from dagrow.graph import Dag, cost
-from dagrow.methods import GOAL, MethodRequest, find_fallback_method, find_method
+from dagrow.methods import GOAL, NOISE_LEVELS, MethodRequest, find_fallback_method, find_method
 from dagrow.mutation import apply_change, redirected
 from dagrow.planner.agreement import agree_on_proposal, checked_together
+from dagrow.planner.amplitude_rule import Amplitudes
 from dagrow.planner.candidate import Candidate
 from dagrow.planner.evaluate import untouched
 from dagrow.planner.gc_guard import collector_paused
@@ -91,7 +92,7 @@ def propose(
     network, asked = checked_together(processes, lambda: (intact_network(model), ProposalOptions.of(fields, options)))
     agree_on_proposal(processes, network, asked, precision)
     find_where(asked.where)
-    where, significance = WHERE.current(asked.where), asked.significance
+    where, significance, amplitudes = WHERE.current(asked.where), asked.significance, Amplitudes.of(asked)
     dag = network.dag
     makers = {
         asked.fallback_method: find_fallback_method(asked.fallback_method),
@@ -106,6 +107,7 @@ def propose(
         fallback_method=makers[asked.fallback_method],
         copy_noise=asked.copy_noise,
         pad=asked.pad,
+        noise_level=NOISE_LEVELS.find(asked.noise_level),
     )
     shrinkages = SHRINKAGES if asked.shrinkage == "auto" else (asked.shrinkage,)
     ask = SolveOptions(
@@ -113,7 +115,7 @@ def propose(
     )
     entries, fixed = find_locations(dag, asked.candidates, asked.nodes, asked.new_node)
     check_needs(makers, dag, asked.candidates)
-    stream = IndexedBatches(data, network, asked.held_out, processes)
+    stream = IndexedBatches(data, network, asked.held_out, processes, request.noise_level.draws)
     with ordinary_mode(network), untouched(network):
         snapshots = _snapshots(network, loss, stream, entries)
 
@@ -138,8 +140,8 @@ def propose(
 
         def proposed(entries: Sequence[ScreeningEntry], ask: SolveOptions) -> tuple[list[Proposal], Findings]:
             drafts = make_drafts(network, entries, statistics, ask, screen.bounds, worth, processes)
-            pairs = asked.with_update == "two_amplitudes"
-            return drafts, measure(snapshots, drafts, asked.max_solved, asked.max_searched, where, significance, pairs)
+            limits = asked.max_solved, asked.max_searched
+            return drafts, measure(snapshots, drafts, *limits, where, significance, amplitudes)
 
         drafts, found = proposed(chosen.entries, ask)
         failed = [i for i in found.failed if not drafts[i].completed] if ask.method.completed else []
@@ -151,7 +153,10 @@ def propose(
                 if not candidate.rejected:
                     found.candidates[i] = candidate
     order = list(dict.fromkeys((*dag.order, *(draft.place for draft in drafts))))
-    candidates = [priced(candidate, asked.min_gain_per_parameter) for candidate in found.candidates]
+    reference = found.loss if found.held_out_loss is None else found.held_out_loss
+    candidates = [
+        amplitudes.judged(priced(candidate, asked.min_gain_per_parameter), reference) for candidate in found.candidates
+    ]
     return Plan(
         ranked(candidates, where, order, asked.turn, found.loss, asked.seed),
         found.loss,

@@ -56,6 +56,11 @@ class Scaling(ABC):
         return 1.0
 
     @property
+    def given(self) -> float | None:
+        """The only amplitude to be tried; None where it is searched."""
+        return None
+
+    @property
     def fixed_amplitudes(self) -> tuple[float | None, float | None]:
         """Amplitudes at which features and updates stay while that of the other ones is searched; None: they move."""
         return None, None
@@ -132,11 +137,13 @@ class BothSides(Scaling):
         scale: see `Scaling.scale`.
         spread: root mean square of the new pre-activations at unit size; None where it is not known.
         fixed_amplitudes: see `Scaling.fixed_amplitudes`.
+        given: see `Scaling.given`.
     """
 
     searched: ClassVar[bool] = True
     scale: float = 1.0
     spread: float | None = None
+    given: float | None = None
     fixed_amplitudes: tuple[float | None, float | None] = (None, None)
 
     def factors(self, amplitude: float, normed: bool) -> tuple[float, float]:

@@ -66,11 +66,6 @@ class SignChoice:
         """The trial with these updates left out."""
         return self.trial.with_fixed(updates=0.0)
 
-    @cached_property
-    def updates_alone(self) -> Trial:
-        """The trial with the neurons left out."""
-        return self.trial.with_fixed(features=0.0)
-
     def _whole_loss(self, slope: float | None) -> float:
         scale = abs(self.loss) / slope if slope is not None and slope > 0 else 0.0
         return scale if 0.0 < scale < math.inf else self.trial.scaling.scale

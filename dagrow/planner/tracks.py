@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dagrow.planner.amplitude import AmplitudeSearch
+from dagrow.planner.amplitude import LineSearch
 from dagrow.planner.kinds import Solution
 from dagrow.planner.sign_selection import SignChoice
 from dagrow.planner.simulated_change import Trial
@@ -26,8 +26,8 @@ class Track:
     draft: int
     variant: Solution
     first_order: SignChoice
-    search: AmplitudeSearch
-    alone: AmplitudeSearch | None = None
+    search: LineSearch
+    alone: LineSearch | None = None
     ratio: float = 1.0
 
     @property
@@ -36,7 +36,7 @@ class Track:
         return self.first_order.trial
 
     @property
-    def searches(self) -> list[tuple[Trial, AmplitudeSearch]]:
+    def searches(self) -> list[tuple[Trial, LineSearch]]:
         """All searches of one amplitude."""
         alone = [] if self.alone is None else [(self.first_order.neurons_alone, self.alone)]
         return [(self.trial, self.search), *alone]
@@ -64,11 +64,11 @@ class Final:
     track: Track
     trial: Trial
     slope: float | None
-    search: AmplitudeSearch | None = None
+    search: LineSearch | None = None
 
-    def again(self) -> AmplitudeSearch:
+    def again(self) -> LineSearch:
         """Starts the search on all samples, at what was found."""
-        self.search = AmplitudeSearch(around=self.track.search.amplitude)
+        self.search = self.track.search.again()
         return self.search
 
     @property

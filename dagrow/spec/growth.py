@@ -15,9 +15,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dagrow.errors import listed
-from dagrow.methods import FALLBACK_METHODS, METHODS
+from dagrow.methods import FALLBACK_METHODS, METHODS, NOISE_LEVELS, NORMALISATIONS
 from dagrow.ops import ACTIVATIONS, NORMS
 from dagrow.registry import one_of, registry
+from dagrow.spec.amplitude import AmplitudeSpec
 from dagrow.spec.graph import SpecPart
 from dagrow.spec.nonparametric import ContinuousGrowthSpec
 
@@ -174,6 +175,25 @@ class ProposalSettings(SpecPart):
             "`gradmax`, `firefly` and the like; those of `nonlinear` bring an update of their own"
         ),
     )
+    normalisation: Annotated[str, one_of(NORMALISATIONS)] = Field(
+        default="unit_lengths",
+        description=(
+            "what amplitude 1 of new neurons is: fan-ins and fan-outs with a root mean square length of 1 "
+            "(`unit_lengths`, thesis eq. 4.17), an effect as large as what the nodes that read them merge already "
+            "(`relative_effect`, TINY appendix D.4), or what the method made (`as_made`). `fixed_lengths` searches no "
+            "amplitude: both sides enter with a root mean square length of the root of 0.001, those of `gradmax` "
+            "with fan-outs of 0.001 (thesis D.4.2). How an amplitude is shared out between the sides, and what "
+            "`amplitude` says, depend on it; the gain at the best amplitude hardly does"
+        ),
+    )
+    amplitude: AmplitudeSpec = Field(
+        default=AmplitudeSpec(), description="which amplitudes of what is inserted are tried, where one is searched"
+    )
+    update_amplitude: AmplitudeSpec = Field(
+        default=AmplitudeSpec(),
+        description="likewise of updates of existing weights (`update`, `two_amplitudes`, `closed_form_updates`), in "
+        "multiples of the best update",
+    )
     fan_out: Literal["full", "pointwise"] = Field(
         default="full",
         description="of new convolution channels: the whole kernel of the next layer, or only its centre",
@@ -191,6 +211,15 @@ class ProposalSettings(SpecPart):
         default=1.0,
         description=(
             "a neuron counts if its singular value exceeds this multiple of what noise alone would give; 0 keeps all"
+        ),
+    )
+    noise_level: Annotated[str, one_of(NOISE_LEVELS)] = Field(
+        default="mean_deviation",
+        description=(
+            "what noise alone would give, for `tiny`, from draws with a random sign on each sample: mean and two "
+            "standard deviations of eight draws (`mean_deviation`), the largest of nineteen (`quantile`: a false alarm "
+            "in one of twenty looks), or the 95th percentile by the law of Marchenko and Pastur for the covariance "
+            "that eight draws show (`marchenko_pastur`)"
         ),
     )
     keep_below_noise: bool = Field(

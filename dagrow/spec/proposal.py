@@ -45,6 +45,7 @@ class ProposalOptions(ProposalSettings):
             0 beside a number as ``shrinkage``, which leaves nothing to choose.
         significance: singular values must exceed this multiple of their noise level, and a held-out gain this
             multiple of its standard error; 0 keeps all.
+        noise_level: what the noise level is, see `NOISE_LEVELS`.
         keep_below_noise: where the best singular value does, all neurons that were asked for are made.
         min_gain_per_parameter: in units of the loss: what gains less than its parameters times this is rejected.
         new_node: activation, norm and kernel of new nodes, see `NewNodeSpec`; of a list, each is tried.
@@ -54,6 +55,9 @@ class ProposalOptions(ProposalSettings):
         max_width: features that no node is widened beyond.
         with_update: whether new neurons bring along the best updates of all their children: at ``one_amplitude`` with
             them, or at ``two_amplitudes`` that are searched together (True is this); ``none`` leaves them.
+        normalisation: what amplitude 1 of new neurons is, see `NORMALISATIONS`.
+        amplitude: which amplitudes are tried, see `AmplitudeSpec`.
+        update_amplitude: likewise of updates, in multiples of the best update.
         prune_tolerance: what a removal may add to the loss.
         max_parameters: the network may have no more afterwards.
         max_macs: likewise, for one sample.

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dagrow.build import output_of
+from dagrow.build import merged, output_of
 from dagrow.graph import Dag
 from dagrow.statistics.activation_cache import CachedBatch
 from dagrow.statistics.node import node_features, weighted_edges
@@ -33,6 +33,7 @@ class FeatureChunk:
         ones: ``[1, n]``.
         signs: ``[draws, noisy]``, random signs of the samples that the noise level is taken from.
         noisy: which of the samples these are; None for all.
+        merged_squares: by node, the sum of squares of what it merges.
     """
 
     outputs: dict[str, Tensor]
@@ -40,6 +41,7 @@ class FeatureChunk:
     ones: Tensor
     signs: Tensor
     noisy: Tensor | None
+    merged_squares: dict[str, Tensor] = field(default_factory=dict)
     _blocks: dict[Any, list[Tensor]] = field(default_factory=dict)
 
     def features(self, dag: Dag, node: str) -> list[Tensor]:
@@ -86,6 +88,7 @@ def portions(
             signs.new_ones(1, len(signs)),
             signs[noisy].T.contiguous(),
             None if len(noisy) == len(signs) else noisy,
+            {node: snapshot.values[merged(node)][rows].square().sum(dtype=torch.float64) for node in nodes},
         )
 
 

@@ -75,12 +75,14 @@ class IndexedBatches:
         network: tells the device and the dtype.
         held_out: share of the samples kept from the statistics.
         processes: that share the samples; the data are this process's part, and follow those of the one before it.
+        draws: of random signs, for a noise level.
     """
 
     data: Iterable[Any]
     network: Network
     held_out: float = 0.0
     processes: Processes = ALONE
+    draws: int = NOISE_DRAWS
     _seen: list[tuple[int, int]] = field(default_factory=list)
     _complete: bool = False
     _samples: int | None = None
@@ -125,7 +127,7 @@ class IndexedBatches:
                 held = torch.from_numpy(_uniform(index, salt=1) < self.held_out)
                 few = torch.from_numpy(_few(index, FEW_SAMPLES, 1 / 16))
                 noisy = torch.from_numpy(_few(index, NOISE_SAMPLES, 1 / 16))
-                signs = torch.from_numpy(_signs(index)) * noisy.unsqueeze(1)
+                signs = torch.from_numpy(_signs(index, self.draws)) * noisy.unsqueeze(1)
                 device, dtype = inputs[0].device, example.dtype
                 sample_uniform = torch.from_numpy(_uniform(index, salt=4))
                 marks = (held.to(device), signs.to(device, dtype), few.to(device), sample_uniform.to(device))
@@ -254,10 +256,9 @@ def _uniform(index: np.ndarray[Any, np.dtype[np.uint64]], salt: int) -> np.ndarr
     return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
-def _signs(index: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _signs(index: np.ndarray[Any, np.dtype[np.uint64]], draws: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """``[n, draws]``: fixed random signs of each index."""
-    draws = np.arange(NOISE_DRAWS, dtype=np.uint64)
-    mixed = index[:, None] * np.uint64(NOISE_DRAWS) + draws
+    mixed = index[:, None] * np.uint64(draws) + np.arange(draws, dtype=np.uint64)
     return np.where(_uniform(mixed, salt=2) < 0.5, -1.0, 1.0)
 
 

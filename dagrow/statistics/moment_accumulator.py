@@ -114,6 +114,7 @@ class MomentAccumulator:
                     N = dot(blocks, dag.merged(node).to_positions(part.goals[node]))
                 sums.add(f"N {key}", N)
                 sums.add(f"v {key}", part.goals[node].square().sum())
+                sums.add(f"a {key}", part.merged_squares[node])
             for layout in self.layouts:
                 here, blocks = layout.key, part.features(layout.dag, layout.site.node)
                 if layout.plain_factor is None:
@@ -181,7 +182,7 @@ class MomentAccumulator:
     def node_moments(self, key: str, sums: Sums) -> NodeMoments:
         """The means at one target."""
         S, N = symmetric(sums.mean(f"S {key}")), sums.mean(f"N {key}")
-        return NodeMoments(S, N, float(sums.mean(f"v {key}")), self._dtype)
+        return NodeMoments(S, N, float(sums.mean(f"v {key}")), self._dtype, float(sums.mean(f"a {key}")))
 
     def site_moments(
         self,
@@ -217,6 +218,7 @@ class MomentAccumulator:
             mean=mean[used],
             v_goal_squared=sum(float(sums.mean(f"v {child}")) for child in children),
             v_proj_squared=sum(max(0.0, left[child]) for child in children),
+            a_squared=sum(float(sums.mean(f"a {child}")) for child in children),
             precision=self._dtype,
             samples=samples,
             has_constant=layout.has_bias,

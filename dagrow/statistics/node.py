@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
@@ -95,12 +96,14 @@ class NodeMoments:
         N: ``[F, M]``, ``E[B^T v_goal]``.
         v_goal_squared: ``E||v_goal||^2``.
         precision: dtype of the products.
+        a_squared: ``E||a||^2`` of what the node merges.
     """
 
     S: Tensor
     N: Tensor
     v_goal_squared: float
     precision: torch.dtype
+    a_squared: float = math.nan
 
 
 @dataclass(frozen=True)

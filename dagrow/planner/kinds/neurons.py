@@ -12,14 +12,17 @@ from torch import Tensor
 from dagrow.build import Network
 from dagrow.graph import Cost, Dag
 from dagrow.methods import (
+    NORMALISATIONS,
     NOTHING,
     FixedScale,
     FunctionPreserving,
     Method,
     MethodRequest,
     Neurons,
+    Normalisation,
     SearchedFanOut,
     SiteMoments,
+    Sizes,
 )
 from dagrow.methods.padding import deviation, padded
 from dagrow.mutation import Change, Constant, WeightUpdate
@@ -74,13 +77,13 @@ def draft_neurons(
         if not found and not (isinstance(request.fallback_method, Method) and request.fallback_method.needs_search):
             found, reason = _made(ask, moments, request, f"{name}, completed")
             completed = True
-    variants = []
+    variants, normalisation = [], NORMALISATIONS.find(ask.options.normalisation)
     for shrinkage, neurons in found:
         match neurons.mode:
             case FunctionPreserving():
                 if reason := function_change_reason(layout, neurons):
                     return Proposal(kind, place.label, (), reason)
-                trial = function_preserving_trial(network, layout, neurons)
+                trial = function_preserving_trial(network, layout, normalisation.silent(neurons))
             case FixedScale():
                 trial = bounded_trial(network, layout, neurons)
             case SearchedFanOut(updates=own):
@@ -89,7 +92,7 @@ def draft_neurons(
             case _:
                 along = ask.options.with_update != "none"
                 updates = _best_updates(place, layout, statistics, ask) if along else ()
-                trial = neuron_trial(network, layout, neurons, moments.lengths, updates, _spread(neurons, moments))
+                trial = neuron_trial(network, layout, neurons, moments, normalisation, updates)
         structure = place.structure and place.structure.with_size(place.node, kept + neurons.count)
         trial = replace(trial, change=replace(trial.change, structure=structure, constant=constant or Constant()))
         scores, count = tuple(neurons.scores.tolist()), neurons.count
@@ -187,25 +190,21 @@ def neuron_trial(
     network: Network,
     layout: SiteLayout,
     neurons: Neurons,
-    lengths: Tensor,
+    moments: SiteMoments,
+    normalisation: Normalisation,
     updates: tuple[WeightUpdate, ...] = (),
-    spread: float | None = None,
 ) -> Trial:
-    """Neurons in matrix form as a change of unit size: both sides normalised together (thesis 4.17).
+    """Neurons in matrix form as a change of amplitude 1, with the updates at the same part of their own size.
 
-    The length of a fan-in is that on features of root mean square 1 (``lengths``, see `SiteMoments.lengths`), so that
-    the unit of the features does not say how an amplitude is shared out between the sides.
-
-    With updates along, the unit is the method's own scale instead: the update's size is part of it.
+    The length of a fan-in is that on features of root mean square 1 (see `SiteMoments.lengths`), so that the unit of
+    the features does not say how an amplitude is shared out between the sides.
     """
     dtype, alpha, omega = next(iter(network.parameters())).dtype, neurons.alpha, neurons.omega
-    K = omega.shape[0]
-    a, w = (float(x.square().sum() / K) ** 0.5 or 1.0 for x in (lengths.unsqueeze(1) * alpha, omega))
-    scale = a * w
-    features = new_features(layout, alpha / a, omega / w, dtype)
-    scaled = tuple(_cast(update.scaled(1 / scale), dtype) for update in updates)
-    own = None if spread is None else spread / a
-    return Trial(network, layout.dag, Change(features, scaled), layout.site, BothSides(scale, own))
+    a, w = normalisation.factors(Sizes.of(neurons, moments))
+    features = new_features(layout, alpha * a, omega * w, dtype)
+    scaled = tuple(_cast(update.scaled(a * w), dtype) for update in updates)
+    scaling = BothSides(1 / (a * w), _spread(neurons, moments) * a, given=normalisation.given)
+    return Trial(network, layout.dag, Change(features, scaled), layout.site, scaling)
 
 
 def _spread(neurons: Neurons, moments: SiteMoments) -> float:
