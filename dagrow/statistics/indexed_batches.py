@@ -258,7 +258,8 @@ def _uniform(index: np.ndarray[Any, np.dtype[np.uint64]], salt: int) -> np.ndarr
 
 def _signs(index: np.ndarray[Any, np.dtype[np.uint64]], draws: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """``[n, draws]``: fixed random signs of each index."""
-    mixed = index[:, None] * np.uint64(draws) + np.arange(draws, dtype=np.uint64)
+    numbers = np.arange(draws, dtype=np.uint64)
+    mixed = index[:, None] * np.uint64(draws) + numbers
     return np.where(_uniform(mixed, salt=2) < 0.5, -1.0, 1.0)
 
 

