@@ -18,7 +18,7 @@ import torch
 from dagrow.methods import METHODS, NOISE_LEVELS, MethodRequest, SiteMoments
 from dagrow.report import table
 
-SIZES = ((200, 10, 5), (500, 50, 20), (1000, 200, 64), (300, 100, 10))
+SIZES = ((200, 10, 5), (500, 50, 20), (300, 100, 10))
 """Samples, features and outputs."""
 SPREADS = {"equal": 0.0, "unequal": 1.0}
 """Output j has a deviation of ``(j + 1) ** -power``."""
