@@ -20,7 +20,7 @@ from dagrow.registry import Registry
 DEVIATIONS = 2.0
 TRACY_WIDOM = 0.9793
 """The 95th percentile of the Tracy-Widom law for real matrices."""
-_STEPS = 200
+_STEPS = 60
 """Halvings of an interval: more than a float has digits."""
 
 

@@ -160,14 +160,14 @@ def _front(
 ) -> tuple[list[Track], dict[int, str]]:
     """The most promising tracks, in their order, and why the others go no further.
 
-    So many insertions, and so many updates beside them: where an update gains more, growth may gain as well.
+    The best insertion goes on in any case: where updates gain more, growth may gain as well.
     """
     if not WHERE[where].by_gain or len(tracks) <= finalists:
         return tracks, {}
 
     ranked = _most_gained(tracks, where)
-    front = [[t for t in ranked if KINDS[drafts[t.draft].kind].grows is grows][:finalists] for grows in (True, False)]
-    kept = {track.draft for part in front for track in part}
+    insertions = [track for track in ranked if KINDS[drafts[track.draft].kind].grows]
+    kept = {track.draft for track in (*ranked[:finalists], *insertions[:1])}
     behind = {
         track.draft: f"behind after a first look, gain about {track.gain:.3g}"
         for track in tracks

@@ -1,5 +1,6 @@
 """What a graph and a run are: frozen data, from YAML and back."""
 
+from dagrow.spec.amplitude import AmplitudeSpec
 from dagrow.spec.data import DataSourceSpec, DataSpec
 from dagrow.spec.document import Document, read_document
 from dagrow.spec.frozen import FrozenDict
@@ -22,6 +23,7 @@ from dagrow.spec.source import SourceFile
 from dagrow.spec.writing import dump_graph, dump_run, plain_graph, save_graph, write_atomically
 
 __all__ = [
+    "AmplitudeSpec",
     "AnnealSpec",
     "BudgetSpec",
     "CheckpointSpec",

@@ -11,6 +11,8 @@ from dagrow.spec.graph import SpecPart
 
 MOST_POINTS = 1000
 """Of a grid of amplitudes."""
+FACTOR = 2.0
+"""From each of them to the next (Algorithm 8: ``exp``)."""
 
 Amplitude = Annotated[float, Field(gt=0.0, le=1e12, allow_inf_nan=False)]
 
@@ -31,8 +33,8 @@ class AmplitudeSpec(SpecPart):
         "(1 if left out), and the best of these is taken as it is (Algorithm 8: 1e-8). Left out, the search goes "
         "by decades and then around the best",
     )
-    factor: Annotated[float, Field(ge=1.01, le=1e6, allow_inf_nan=False)] = Field(
-        default=2.0, description="from each amplitude to the next, where `first` is given"
+    factor: Annotated[float, Field(ge=1.01, le=1e6, allow_inf_nan=False)] | None = Field(
+        default=None, description="from each amplitude to the next, where `first` is given: 2 if left out"
     )
     min_gain: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0,
@@ -44,22 +46,28 @@ class AmplitudeSpec(SpecPart):
         """All amplitudes from the first one on; empty where none is given."""
         if self.first is None:
             return ()
-        top = 1.0 if self.maximum is None else self.maximum
-        # Half a step of rounding: 1e-8 times 2 to some power is never quite a bound.
-        count = math.floor(math.log(top / self.first) / math.log(self.factor) + 1e-9) + 1
-        return tuple(self.first * self.factor**k for k in range(count))
+        # A little rounding: a first amplitude times some power of the factor is never quite the bound.
+        count = math.floor(self._steps + 1e-9) + 1
+        return tuple(self.first * (self.factor or FACTOR) ** k for k in range(count))
+
+    @property
+    def _top(self) -> float:
+        return 1.0 if self.maximum is None else self.maximum
+
+    @property
+    def _steps(self) -> float:
+        """From the first amplitude to the largest."""
+        return math.log(self._top / (self.first or self._top)) / math.log(self.factor or FACTOR)
 
     @model_validator(mode="after")
     def _fits_together(self) -> AmplitudeSpec:
-        given = self.model_fields_set
-        if self.fixed is not None and (searched := sorted(given & {"maximum", "first", "factor"})):
+        searched = [name for name in ("maximum", "first", "factor") if getattr(self, name) is not None]
+        if self.fixed is not None and searched:
             raise ValueError(f"'fixed' leaves nothing to be searched: leave out '{searched[0]}'")
-        if "factor" in given and self.first is None:
+        if self.factor is not None and self.first is None:
             raise ValueError("'factor' says how amplitudes follow 'first': give that, too")
-        if self.first is not None:
-            top = 1.0 if self.maximum is None else self.maximum
-            if self.first > top:
-                raise ValueError(f"'first' ({self.first:g}) is above the largest amplitude ({top:g})")
-            if math.log(top / self.first) / math.log(self.factor) >= MOST_POINTS:
-                raise ValueError(f"these are more than {MOST_POINTS} amplitudes: take a larger 'factor' or 'first'")
+        if self.first is not None and self.first > self._top:
+            raise ValueError(f"'first' ({self.first:g}) is above the largest amplitude ({self._top:g})")
+        if self._steps >= MOST_POINTS:
+            raise ValueError(f"these are more than {MOST_POINTS} amplitudes: take a larger 'factor' or 'first'")
         return self

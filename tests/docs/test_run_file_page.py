@@ -17,6 +17,7 @@ from dagrow.methods import FALLBACK_METHODS, METHODS
 from dagrow.ops import Pool, find_op, op_names
 from dagrow.registry import OneOf
 from dagrow.spec import (
+    AmplitudeSpec,
     AnnealSpec,
     BudgetSpec,
     CheckpointSpec,
@@ -67,6 +68,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "training": TrainingSpec,
     "Penalty": PenaltySpec,
     "Annealing": AnnealSpec,
+    "Amplitude": AmplitudeSpec,
     "Trial training": TrialTrainingSpec,
     "Continuous growth": ContinuousGrowthSpec,
     "Checkpoint": CheckpointSpec,

@@ -22,7 +22,9 @@ OTHER = {
     "candidates": ("widen", "edge"), "where": "gain_per_mac",
     "nodes": ("h",), "neurons": 7, "shrinkage": 0.3, "fan_out": "pointwise", "held_out": 0.4, "significance": 2.0,
     "keep_below_noise": False, "min_gain_per_parameter": 0.1, "new_node": {"activation": "relu"},
-    "max_solved": 3, "max_searched": 2, "max_width": 5,
+    "max_width": 5,
+    "max_solved": 3, "max_searched": 2, "with_update": "one_amplitude", "normalisation": "as_made",
+    "amplitude": {"maximum": 2.0}, "update_amplitude": {"fixed": 1.0}, "noise_level": "quantile",
 }  # fmt: skip
 
 
