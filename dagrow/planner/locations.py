@@ -12,8 +12,8 @@ from dagrow.errors import GrowthError, SpecError, did_you_mean, listed
 from dagrow.graph import Dag, NodeTemplate, NotGrowable
 from dagrow.planner.kinds import find_kind
 from dagrow.planner.screening import ScreeningEntry
-from dagrow.spec.growth import NewNodeSpec
 from dagrow.spec.problems import problems_of
+from dagrow.spec.proposal_settings import NewNodeSpec
 
 
 def find_locations(

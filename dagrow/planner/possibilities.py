@@ -11,7 +11,7 @@ from dagrow.graph import Dag, NotGrowable
 from dagrow.planner.kinds import KINDS
 from dagrow.planner.locations import node_templates
 from dagrow.report import table
-from dagrow.spec.growth import NewNodeSpec
+from dagrow.spec.proposal_settings import NewNodeSpec
 
 _EXAMPLES = 3
 _QUOTED = "'"

@@ -5,13 +5,14 @@ from dagrow.spec.data import DataSourceSpec, DataSpec
 from dagrow.spec.document import Document, read_document
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import EdgeId, GraphSpec, InputSpec, NodeSpec, SpecPart
-from dagrow.spec.growth import BudgetSpec, GrowthSpec, NewNodeSpec, TrialTrainingSpec
+from dagrow.spec.growth import BudgetSpec, GrowthSpec, TrialTrainingSpec
 from dagrow.spec.hashing import graph_hash
 from dagrow.spec.loaders import read_graph, read_run
 from dagrow.spec.loggers import LoggerSpec
 from dagrow.spec.nonparametric import AnnealSpec, ContinuousGrowthSpec, PenaltySpec
 from dagrow.spec.patch import GraphPatch, TablePatch
 from dagrow.spec.proposal import ProposalOptions
+from dagrow.spec.proposal_settings import NewNodeSpec
 from dagrow.spec.run import (
     CheckpointSpec,
     OptimizerSpec,

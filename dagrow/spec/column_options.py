@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from dagrow.registry import one_of
+from dagrow.spec.fields import Count
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import SpecPart
-from dagrow.spec.growth import Count
 
 ColumnKind = Annotated[str, one_of("kind of column")]
 

@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from dagrow.errors import GrowthError, Problem, SpecError, did_you_mean, listed
-from dagrow.spec.growth import GrowthSpec, ProposalSettings
+from dagrow.spec.growth import GrowthSpec
 from dagrow.spec.problems import problems_of
+from dagrow.spec.proposal_settings import ProposalSettings
 from dagrow.spec.renamed import renamed_options
 
 _NUMBER = "{field} is a number from 0, not {value}"

@@ -11,9 +11,10 @@ from dagrow.objectives import LOSSES, OPTIMIZERS, SCHEDULERS
 from dagrow.registry import one_of
 from dagrow.spec.adaptive import with_adaptive_defaults
 from dagrow.spec.data import DataSpec, default_data
+from dagrow.spec.fields import Count, Epochs, number_or_auto
 from dagrow.spec.frozen import FrozenDict
 from dagrow.spec.graph import GraphSpec, SpecFile, SpecPart
-from dagrow.spec.growth import Count, Epochs, GrowthSpec, number_or_auto
+from dagrow.spec.growth import GrowthSpec
 from dagrow.spec.loggers import Loggers
 from dagrow.spec.nonparametric import AnnealSpec, PenaltySpec
 from dagrow.spec.options import NamedClass

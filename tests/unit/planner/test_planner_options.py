@@ -11,7 +11,8 @@ import dagrow
 from dagrow.errors import GrowthError
 from dagrow.planner import propose
 from dagrow.spec import GrowthSpec, ProposalOptions
-from dagrow.spec.growth import BudgetSpec, ProposalSettings
+from dagrow.spec.growth import BudgetSpec
+from dagrow.spec.proposal_settings import ProposalSettings
 
 FIELDS = {
     "inputs": {"x": {"shape": [4]}}, "nodes": {"h": {"size": 3, "activation": "relu"}, "y": {"size": 2}},
