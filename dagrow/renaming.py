@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 C = TypeVar("C", bound=type)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def warn_renamed(old: str, new: str, *, level: int = 3) -> None:
@@ -38,5 +39,21 @@ def renamed_arguments(**names: str) -> Callable[[C], C]:
         init.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
         cls.__init__ = init  # type: ignore[misc]
         return cls
+
+    return decorate
+
+
+def renamed_keywords(**names: str) -> Callable[[F], F]:
+    """A function that takes old names of arguments too: ``renamed_keywords(old="new")``."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **given: Any) -> Any:
+            for old in names.keys() & given.keys():
+                warn_renamed(f"{function.__name__}({old}=...)", f"{names[old]}=")
+                given[names[old]] = given.pop(old)
+            return function(*args, **given)
+
+        return call  # type: ignore[return-value]
 
     return decorate

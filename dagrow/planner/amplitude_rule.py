@@ -81,6 +81,10 @@ class Amplitudes:
             candidate: with its gain.
             loss: that the gain is taken off, on the same samples.
         """
+        kind = KINDS[candidate.kind]
+        if not (kind.grows or kind.rivals_growth):
+            # What a removal may cost is its own limit.
+            return candidate
         share = self.rule(candidate.kind).spec.min_gain
         gain = candidate.validation_gain
         if candidate.rejected or candidate.still or gain >= share * abs(loss):

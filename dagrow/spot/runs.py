@@ -15,6 +15,7 @@ from dagrow.data import Samples, TrainTestSplit, load_data
 from dagrow.errors import RunError
 from dagrow.graph import Dag, load_run
 from dagrow.objectives import LOSSES
+from dagrow.renaming import renamed_keywords
 from dagrow.runs import RunDirectory
 from dagrow.spec import RunSpec
 from dagrow.spot.result import Spot
@@ -27,6 +28,7 @@ from dagrow.training.targets import TargetUnits, begin_at_priors
 UNTRAINED = "the network of a run file is untrained: what it lacks will change with training"
 
 
+@renamed_keywords(completion="fallback_method")
 def spot_run(
     source: str | Path,
     *,

@@ -12,10 +12,12 @@ from dagrow.errors import GrowthError, did_you_mean, listed
 from dagrow.graph import Dag, GrowableNode, NotGrowable, sites
 from dagrow.methods import find_fallback_method, find_method
 from dagrow.planner import SHRINKAGES, Candidate, ordinary_mode, propose, untouched
+from dagrow.renaming import renamed_keywords
 from dagrow.spot.result import Spot, Widening
 from dagrow.statistics import ActivationCache, IndexedBatches, LossFunction, node_bottlenecks, weighted_edges
 
 
+@renamed_keywords(completion="fallback_method")
 def spot(
     model: torch.fx.GraphModule,
     loss: LossFunction,

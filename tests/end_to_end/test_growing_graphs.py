@@ -13,7 +13,7 @@ from dagrow.journal import read_journal
 DIGITS = ROOT / "specs" / "digits.yaml"
 SHORT = settings(
     training__epochs_between_growth=1, training__final_epochs=1, growth__budget__steps=3, growth__neurons=3,
-    growth__keep="[4, 2]", growth__samples=200,
+    growth__max_solved=4, growth__max_searched=2, growth__samples=200,
 )  # fmt: skip
 
 
@@ -47,13 +47,16 @@ def test_a_run_with_one_kind(tmp_path, kind):
 def test_what_the_loss_does_not_miss_is_removed(tmp_path):
     """With a limit that allows everything, each step takes away what it can; with 0, what costs nothing."""
     kinds = settings(growth__candidates="[node, edge]", growth__significance=0)
-    generous = grown(tmp_path / "generous", *kinds, *settings(growth__removal=100))
+    generous = grown(tmp_path / "generous", *kinds, *settings(growth__prune_tolerance=100))
     assert generous
     removed = [entry for entry in removals(tmp_path / "generous") if entry]
     assert removed
     assert all(entry["kind"] == "remove" and entry["parameters"] < 0 for entry in removed)
     check_directory(tmp_path / "generous")
-    assert len(grown(tmp_path / "strict", *kinds, *settings(growth__removal=0))) == len(removals(tmp_path / "strict"))
+    strict = grown(tmp_path / "strict", *kinds, *settings(growth__prune_tolerance=0))
+    assert len(strict) == len(removals(tmp_path / "strict"))
+        removals(tmp_path / "strict")
+    )
     assert all(entry is None or entry["gain"] >= 0 for entry in removals(tmp_path / "strict"))
     assert grown(tmp_path / "none", *kinds)
     assert removals(tmp_path / "none") == []

@@ -29,7 +29,7 @@ def steps(events: list[dict]) -> list[dict]:
 @pytest.mark.parametrize("where", ["gain", "round_robin", "gain_per_parameter"])
 def test_pure_growth_lowers_the_training_loss_in_every_step(tmp_path, where):
     pure = settings(
-        training__epochs_between_growth=0, training__final_epochs=0, training__best_updates="true",
+        training__epochs_between_growth=0, training__final_epochs=0, training__closed_form_updates="true",
         growth__budget__steps=4, growth__where=where, growth__neurons=3,
     )  # fmt: skip
     two = settings(
@@ -69,7 +69,7 @@ def test_the_budget_is_never_exceeded(tmp_path, parameters):
 
 
 def test_the_budget_of_multiply_adds(tmp_path):
-    events = grow(DIGITS, tmp_path / "run", *TINY, *settings(growth__budget__multiply_adds=148 + 74 * 2))
+    events = grow(DIGITS, tmp_path / "run", *TINY, *settings(growth__budget__macs=148 + 74 * 2))
     assert events[-1]["multiply_adds"] == 148 + 74 * 2
 
 

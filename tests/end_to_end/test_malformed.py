@@ -38,7 +38,7 @@ def test_one_defect_is_one_message(file, tmp_path):
     assert len(caught.value.problems) == 1, message
     assert message.startswith(start)
     assert text in message
-    assert len(message.removeprefix(str(file))) < 400
+    assert len(message.removeprefix(str(file))) < 600
     assert "\n" not in message
     assert command("grow", file, "--out", tmp_path / "run").refusal() == message
     assert not (tmp_path / "run").exists()

@@ -71,7 +71,7 @@ def test_the_schema_has_them():
     growth = parts["GrowthSpec"]["properties"]
     assert "plain_svd" in growth["method"]["enum"]
     assert "gain_per_root" in growth["where"]["enum"]
-    assert growth["candidates"]["items"]["enum"] == ["widen", "edge", "node", "layer", "shortcut"]
+    assert growth["candidates"]["items"]["enum"] == ["widen", "edge", "node", "layer", "update", "shortcut"]
 
 
 @pytest.mark.usefixtures("installed")

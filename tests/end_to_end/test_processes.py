@@ -179,12 +179,14 @@ class Two(Processes):
 
 
 @pytest.mark.parametrize(
-    "where", ["graph.nodes.h.norm=batch", "graph.nodes.h.norm=cap", "growth.new_node.norm=[none, batch]"]
+    "where", ["graph.nodes.h.norm=batch", "graph.nodes.h.norm=cap_batch", "growth.new_node.norm=[none, batch]"]
 )
 def test_norms_over_a_batch_are_refused(alone, tmp_path, where):
     """Before any process is waited for."""
     run = dagrow.load_run(alone.parent / "run.yaml", [where])
-    with pytest.raises(dagrow.DagrowError, match=r"norm '(batch|cap)' of .* looks at a whole batch, .* in one process"):
+    with pytest.raises(
+        dagrow.DagrowError, match=r"norm '(batch|cap_batch)' of .* looks at a whole batch, .* in one process"
+    ):
         dagrow.grow(run, out=tmp_path / "out", processes=Two())
     assert not (tmp_path / "out").exists()
 

@@ -33,7 +33,7 @@ def test_a_run_directory_with_a_picture(run, tmp_path):
 
 
 def test_a_run_file_as_json(run):
-    done = command("spot", DIGITS, "--json", "--samples", 500, "--neurons", 2, "--completion", "none")
+    done = command("spot", DIGITS, "--json", "--samples", 500, "--neurons", 2, "--fallback-method", "none")
     assert done.code == 0
     entry = json.loads(done.out)
     assert entry["note"].startswith("the network of a run file is untrained")
@@ -42,7 +42,7 @@ def test_a_run_file_as_json(run):
     assert (widening["node"], widening["features"], widening["readers"]) == ("h", 2, ["y"])
     assert widening["interval"][0] < widening["gain"] < widening["interval"][1]
     assert (widening["parameters"], widening["multiply_adds"]) == (2 * 65 + 2 * 10, 2 * 64 + 2 * 10)
-    again = command("spot", DIGITS, "--json", "--samples", 500, "--neurons", 2, "--completion", "none")
+    again = command("spot", DIGITS, "--json", "--samples", 500, "--neurons", 2, "--fallback-method", "none")
     assert again.out == done.out
 
 
@@ -53,7 +53,7 @@ def test_a_regression_is_told_in_its_own_units(tmp_path):
         "edges: {x -> h: linear, h -> y: linear}, outputs: [y]}\n"
         "data: {dataset: diabetes}\ntraining: {loss: mse}\n"
     )
-    entry = json.loads(command("spot", spec, "--json", "--completion", "none").out)
+    entry = json.loads(command("spot", spec, "--json", "--fallback-method", "none").out)
     assert 2_000 < entry["loss"] < 40_000  # the variance of the targets is 5 930
 
 

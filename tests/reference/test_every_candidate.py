@@ -180,7 +180,7 @@ def test_every_candidate_does_what_it_promised(decade):
 
 
 ORDERED = """
-from test_every_candidate import asked, setting
+from test_every_candidate import ALL, asked, setting
 from dagrow.planner import propose
 for seed in (2, 6, 11, 16):
     model, _, loss, data = setting(seed)

@@ -6,6 +6,7 @@ import pytest
 
 from dagrow.methods import Method
 from dagrow.planner.plan import Plan
+from dagrow.renaming import renamed_keywords
 
 
 def test_a_method_takes_its_old_arguments():
@@ -16,6 +17,16 @@ def test_a_method_takes_its_old_arguments():
     assert "supports_empty_node" in inspect.signature(Method).parameters
     with pytest.raises(TypeError, match="deep"):
         Method(len, deep=True)
+
+
+def test_a_function_takes_its_old_keywords():
+    @renamed_keywords(completion="fallback_method")
+    def look(method, *, fallback_method="nonlinear"):
+        return method, fallback_method
+
+    with pytest.warns(FutureWarning, match=r"look\(completion=\.\.\.\) was renamed to fallback_method="):
+        assert look("tiny", completion="none") == ("tiny", "none")
+    assert look("tiny", fallback_method="random") == ("tiny", "random")
 
 
 def test_a_plan_has_its_old_attribute():

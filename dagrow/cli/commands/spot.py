@@ -20,9 +20,12 @@ def spot(
         int | None, typer.Option(help="Training samples to look at. [default: as a growth step]")
     ] = None,
     method: Annotated[str, typer.Option(help="How new features are made.")] = "tiny",
-    fallback_method: Annotated[str, typer.Option(help="What makes them where tiny finds none; none is faster.")] = (
-        "nonlinear"
-    ),
+    fallback_method: Annotated[
+        str,
+        typer.Option(
+            "--fallback-method", "--completion", help="What makes them where tiny finds none; none is faster."
+        ),
+    ] = "nonlinear",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change an entry of a run file.")
     ] = None,

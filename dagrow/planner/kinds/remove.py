@@ -34,7 +34,7 @@ class Remove(CandidateType):
     """An edge with weights, or a node with all its edges.
 
     The remaining edges into each child take over what they can of what it loses (least squares). The loss may rise
-    by `ProposalOptions.removal` at most.
+    by `ProposalOptions.prune_tolerance` at most.
     """
 
     name = "remove"

@@ -108,7 +108,7 @@ def test_it_is_frozen(load):
         (
             BASE + "methods: [folding]\nsettings:\n  a: [seed=1]\n  b: ['growth.candidates=[edge]']\n",
             11,
-            "[widen], not [edge]",
+            "[widen] or [widen, layer], not [edge]",
         ),
         (BASE + "methods: [tiny, net2net]\nsettings: {a: ['growth.candidates=[node]']}\n", 9, "copies neurons"),
         (BASE.replace("relu", "tanh") + "  growth: {method: folding}\n", 1, "needs a chain of linear edges with relu"),

@@ -87,4 +87,4 @@ def test_completions_are_the_methods_of_the_moment():
     assert refused(GrowthSpec, fallback_method="tiny")[1].startswith(
         "unknown fallback method 'tiny'; allowed: none, nonlinear, "
     )
-    assert refused(GrowthSpec, fallback_method="mined")[1].endswith(", random_zero_fan_out, mine")
+    assert refused(GrowthSpec, fallback_method="mined")[1].endswith(", mine")
