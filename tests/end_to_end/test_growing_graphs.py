@@ -55,8 +55,6 @@ def test_what_the_loss_does_not_miss_is_removed(tmp_path):
     check_directory(tmp_path / "generous")
     strict = grown(tmp_path / "strict", *kinds, *settings(growth__prune_tolerance=0))
     assert len(strict) == len(removals(tmp_path / "strict"))
-        removals(tmp_path / "strict")
-    )
     assert all(entry is None or entry["gain"] >= 0 for entry in removals(tmp_path / "strict"))
     assert grown(tmp_path / "none", *kinds)
     assert removals(tmp_path / "none") == []
