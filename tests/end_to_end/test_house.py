@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,3 +184,10 @@ def test_no_meaning_is_read_off_a_rank():
     found = [file for file in FILES if house_of(file) not in ("layout", "ops") and RANK.search(file.read_text())]
     # A column of labels may stand as a matrix of one column.
     assert [str(file.relative_to(PACKAGE)) for file in found] == ["data/splitting.py"]
+
+
+def test_the_import_takes_no_library_that_few_need():
+    heavy = ("scipy.stats", "sklearn", "pandas", "pyarrow", "matplotlib", "lightning", "onnx")
+    code = f"import sys, dagrow; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
