@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,37 +22,29 @@ def warn_renamed(old: str, new: str, *, level: int = 3) -> None:
     warnings.warn(f"{old} was renamed to {new}: the old name is read until 0.2", FutureWarning, stacklevel=level)
 
 
-def renamed_arguments(**names: str) -> Callable[[C], C]:
-    """A class whose constructor takes old names of arguments too: ``renamed_arguments(old="new")``."""
-
-    def decorate(cls: C) -> C:
-        make = cls.__init__  # type: ignore[misc]
-
-        @functools.wraps(make)
-        def init(self: Any, *args: Any, **given: Any) -> None:
-            for old in names.keys() & given.keys():
-                warn_renamed(f"{cls.__name__}({old}=...)", f"{names[old]}=")
-                given[names[old]] = given.pop(old)
-            make(self, *args, **given)
-
-        init.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
-        cls.__init__ = init  # type: ignore[misc]
-        return cls
-
-    return decorate
-
-
 def renamed_keywords(**names: str) -> Callable[[F], F]:
     """A function that takes old names of arguments too: ``renamed_keywords(old="new")``."""
 
     def decorate(function: F) -> F:
+        label = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+
         @functools.wraps(function)
         def call(*args: Any, **given: Any) -> Any:
             for old in names.keys() & given.keys():
-                warn_renamed(f"{function.__name__}({old}=...)", f"{names[old]}=")
+                warn_renamed(f"{label}({old}=...)", f"{names[old]}=")
                 given[names[old]] = given.pop(old)
             return function(*args, **given)
 
         return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def renamed_arguments(**names: str) -> Callable[[C], C]:
+    """A class whose constructor does."""
+
+    def decorate(cls: C) -> C:
+        cls.__init__ = renamed_keywords(**names)(cls.__init__)  # type: ignore[misc]
+        return cls
 
     return decorate

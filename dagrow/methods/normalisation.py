@@ -24,28 +24,34 @@ class Sizes:
     Attributes:
         fan_in: root mean square over the neurons of the length of their fan-ins, on features of root mean square 1.
         fan_out: likewise of their fan-outs.
-        effect: root of ``E||V||^2``, what all of them together write, linearised.
         merged: root of ``E||a||^2``, what the nodes that read them merge without them; 0 or NaN where that is nothing.
+        neurons: that are measured.
+        moments: that they were made of.
     """
 
     fan_in: float
     fan_out: float
-    effect: float
     merged: float
+    neurons: Neurons
+    moments: SiteMoments
 
     @classmethod
     def of(cls, neurons: Neurons, moments: SiteMoments) -> Sizes:
-        """Of neurons that were made of these moments.
-
-        Linearised, the neurons write ``V = B alpha omega``, and ``E||V||^2 = tr(omega^T alpha^T S alpha omega)``: for
-        convolutions with a full fan-out this is the bound that S is made for.
-        """
-        alpha, omega = neurons.alpha, neurons.omega
+        """Of neurons that were made of these moments."""
         count = max(1, neurons.count)
-        squares = ((alpha.T @ moments.S.to(alpha) @ alpha) * (omega @ omega.T)).sum()
-        lengths = (moments.lengths.unsqueeze(1) * alpha, omega)
+        lengths = (moments.lengths.unsqueeze(1) * neurons.alpha, neurons.omega)
         a, w = (float(side.square().sum() / count) ** 0.5 or 1.0 for side in lengths)
-        return cls(a, w, max(0.0, float(squares)) ** 0.5 or 1.0, moments.a_squared**0.5)
+        return cls(a, w, moments.a_squared**0.5, neurons, moments)
+
+    def effect(self) -> float:
+        """Root of ``E||V||^2``, what all neurons together write, linearised: ``V = B alpha omega``.
+
+        ``E||V||^2 = tr(omega^T alpha^T S alpha omega)``: for convolutions with a full fan-out this is the bound that S
+        is made for. As dear as a product with S, so only who asks pays.
+        """
+        alpha, omega = self.neurons.alpha, self.neurons.omega
+        squares = ((alpha.T @ self.moments.S.to(alpha) @ alpha) * (omega @ omega.T)).sum()
+        return max(0.0, float(squares)) ** 0.5 or 1.0
 
 
 class Normalisation(ABC):
@@ -81,7 +87,7 @@ class RelativeEffect(Normalisation):
         """The same of both sides, by the size of what they write."""
         if not sizes.merged > 0:
             return 1 / sizes.fan_in, 1 / sizes.fan_out
-        factor = (sizes.merged / sizes.effect) ** 0.5
+        factor = (sizes.merged / sizes.effect()) ** 0.5
         return factor, factor
 
 

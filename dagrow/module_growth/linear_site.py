@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -46,6 +46,9 @@ class LinearSite:
         parts: the samples that neurons are made of.
         heads: of a space of heads, what the entries of a new one are.
     """
+
+    methods: ClassVar[tuple[str, ...]] = ()
+    """The only ones that make its channels; empty for all."""
 
     captured: CapturedModule
     flow: Flow

@@ -14,7 +14,6 @@ from dagrow.errors import GrowthError, listed
 from dagrow.methods import EXISTING, GOAL, METHODS, SILENCE, FunctionPreserving, MethodRequest
 from dagrow.module_growth.batches import Part, Split, split
 from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
-from dagrow.module_growth.linear_site import LinearSite
 from dagrow.module_growth.moments import LossFunction, collect
 from dagrow.module_growth.sites import Draft, Site, find_flows, site_of
 from dagrow.module_growth.trial import Insertion, Trial, mean_loss
@@ -101,9 +100,9 @@ def propose_for_module(
     promise = {name: max(float(n.scores.square().sum()) for n in own.values()) for name, own in drafts.items()}
     order = sorted(promise, key=lambda name: -promise[name])
     candidates = []
-    for name in order:
+    for rank, name in enumerate(order):
         site = sites[name]
-        if order.index(name) >= keep:
+        if rank >= keep:
             candidates.append(
                 SpaceCandidate(name, neurons, bottleneck=site.bottleneck, rejected="promises less than others")
             )
@@ -139,7 +138,7 @@ def _left_silent(site: Site, method: str) -> str:
     """Why channels of a space are not computed; empty if they are."""
     if method in SILENT:
         return f"{method} keeps the function"
-    if not isinstance(site, LinearSite) and method != "tiny":
+    if site.methods and method not in site.methods:
         return f"{method} does not make queries and keys"
     return ""
 

@@ -27,6 +27,8 @@ class ScoreSite:
         moments: of both.
     """
 
+    methods: ClassVar[tuple[str, ...]] = ("tiny",)
+
     captured: CapturedModule
     flow: ScoreFlow
     moments: ScoreMoments
@@ -150,6 +152,8 @@ class SharedSite:
         values: the site of values.
         keys: that of queries and keys.
     """
+
+    methods: ClassVar[tuple[str, ...]] = ScoreSite.methods
 
     flow: SharedFlow
     values: LinearSite

@@ -133,11 +133,11 @@ def unknown(what: str, name: object, allowed: Iterable[str]) -> str:
 @contextmanager
 def rollback_on_error() -> Iterator[Callable[[], None]]:
     """All registries stay as they are now, if the block fails or calls what it is given."""
-    before = {what: dict(table._entries) for what, table in _TABLES.items()}
+    before = {what: (dict(table._entries), dict(table._renamed)) for what, table in _TABLES.items()}
 
     def restore() -> None:
-        for what, entries in before.items():
-            _TABLES[what]._entries = dict(entries)
+        for what, (entries, renamed) in before.items():
+            _TABLES[what]._entries, _TABLES[what]._renamed = dict(entries), dict(renamed)
 
     try:
         yield restore

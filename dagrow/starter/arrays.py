@@ -11,6 +11,8 @@ from dagrow.errors import DataError, listed
 from dagrow.files import open_file
 from dagrow.starter.found import Found, task_of
 
+ARRAYS = ".npz"
+"""The ending of archives of arrays."""
 LEAST_PIXELS = 4
 """Of a side of a map."""
 

@@ -22,22 +22,22 @@ from dagrow.graph import Dag, cost, load_run
 from dagrow.objectives import LOSSES
 from dagrow.registry import unknown
 from dagrow.spec import RunSpec
-from dagrow.starter.arrays import LEAST_PIXELS, read_arrays
+from dagrow.starter.arrays import ARRAYS, LEAST_PIXELS, read_arrays
 from dagrow.starter.found import Found
-from dagrow.starter.tables import ENDINGS, read_csv, read_mixed
+from dagrow.starter.tables import ENDINGS, PLAIN, read_csv, read_mixed
 
-_OWN: dict[str, Callable[[Path, str | None], Found]] = {".csv": read_csv}
-_OWN[".npz"] = read_arrays
-"""Readers by the ending of the file; all other tables are read as mixed ones."""
+READERS: dict[str, Callable[[Path, str | None], Found]] = {
+    **dict.fromkeys(ENDINGS, read_mixed), PLAIN: read_csv, ARRAYS: read_arrays,
+}  # fmt: skip
+"""By the ending of the file."""
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _PLAIN = re.compile(r"[A-Za-z.][\w./-]*", re.ASCII)
 
 
 def _reader(ending: str) -> Callable[[Path, str | None], Found]:
-    readers = {**dict.fromkeys(ENDINGS, read_mixed), **_OWN}
-    if ending not in readers:
-        raise DataError(unknown("kind of data file", ending, readers))
-    return readers[ending]
+    if ending not in READERS:
+        raise DataError(unknown("kind of data file", ending, READERS))
+    return READERS[ending]
 
 
 def write_first_run(data: Path, out: Path, target: str | None = None) -> str:

@@ -24,6 +24,9 @@ from dagrow.spec.frozen import FrozenDict
 from dagrow.starter.found import Found, chosen_target, task
 
 ENDINGS = tuple(FORMATS)
+"""Of tables."""
+PLAIN = ".csv"
+"""Of those that are looked at as numbers first, without a further package."""
 
 
 def read_csv(path: Path, target: str | None) -> Found:

@@ -10,6 +10,7 @@ import torch
 import dagrow
 from dagrow.errors import SpecError
 from dagrow.planner import WHERE, propose
+from dagrow.registry import rollback_on_error
 from dagrow.spec import RunSpec
 from dagrow.spec.loaders import read_run
 from dagrow.spec.proposal import ProposalOptions
@@ -167,3 +168,11 @@ def test_the_command_line_says_it_in_a_line(tmp_path):
     )
     line = "dagrow: growth.noise was renamed to growth.copy_noise: the old name is read until 0.2\n"
     assert done.stderr == line
+
+
+def test_old_names_end_with_the_entries_of_a_plugin_that_fails():
+    with rollback_on_error() as restore:
+        WHERE.rename(older="gain")
+        assert "older" in WHERE
+        restore()
+    assert "older" not in WHERE
