@@ -27,6 +27,18 @@ def torch_random_numbers_kept() -> Iterator[None]:
         torch.set_rng_state(cpu)
 
 
+def seed_torch(seed: int) -> None:
+    """Seeds torch's global generators, as ``torch.manual_seed`` does.
+
+    Where torch sees no accelerator, that keeps the calls for later, with the stack that made each: some milliseconds,
+    and memory that nobody frees, for every seed.
+    """
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
 @contextmanager
 def random_numbers_kept() -> Iterator[None]:
     """The same for torch's, numpy's and Python's."""

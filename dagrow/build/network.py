@@ -10,7 +10,7 @@ from torch import nn
 from dagrow.build.emit import emit, output
 from dagrow.build.module import Network
 from dagrow.graph import Dag
-from dagrow.randomness import torch_random_numbers_kept
+from dagrow.randomness import seed_torch, torch_random_numbers_kept
 from dagrow.spec.graph import GraphSpec
 from dagrow.stages import used_stages
 
@@ -53,7 +53,7 @@ def node_layers(dag: Dag, name: str, seed: int | None = None) -> dict[str, nn.Mo
     for edge in dag.incoming[name]:
         if dag.op(edge).parametrised:
             if seed is not None:
-                torch.manual_seed(derived_seed(seed, f"{name}.from_{edge.source}"))
+                seed_torch(derived_seed(seed, f"{name}.from_{edge.source}"))
             layers[f"from_{edge.source}"] = dag.op(edge).module(dag.output(edge.source), dag.written(edge))
     for stage, shape in used_stages(node, dag.merged(name)):
         if stage.has_layer(node, shape):

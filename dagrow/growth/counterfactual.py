@@ -18,7 +18,7 @@ from dagrow.flop_counter import spend
 from dagrow.graph import training_macs
 from dagrow.growth.insertion_mode import insert
 from dagrow.planner import Candidate, promise, rounding
-from dagrow.randomness import torch_random_numbers_kept
+from dagrow.randomness import seed_torch, torch_random_numbers_kept
 from dagrow.ties import best_first
 from dagrow.training.epochs import Score, TrainingError, train_epoch
 from dagrow.training.gradient_rules import GradientRules
@@ -58,7 +58,7 @@ class Counterfactual:
         """
         seed = derived_seed(task.spec.seed, purpose)
         with torch_random_numbers_kept():
-            torch.manual_seed(seed)
+            seed_torch(seed)
             batches = islice(_batches(task, self.network, torch.Generator().manual_seed(seed)), steps)
             rules = GradientRules.of(task.spec.training)
             try:

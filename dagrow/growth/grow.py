@@ -16,7 +16,7 @@ from dagrow.graph import Dag, load_run, run_problems
 from dagrow.growth.loop import Loop
 from dagrow.ops import NORMS
 from dagrow.planner import check_growth, find_locations, size_warning
-from dagrow.randomness import random_numbers_kept
+from dagrow.randomness import random_numbers_kept, seed_torch
 from dagrow.report import Reporter, Silent
 from dagrow.runs.directory import RunDirectory
 from dagrow.runs.recorder import RunRecorder
@@ -93,7 +93,7 @@ def grow(
         reporter.say(note)
     state = RunState.fresh(task.spec, place)
     begin_at_priors(spec, state.network, task.split)
-    torch.manual_seed(derived_seed(spec.seed, "dropout"))
+    seed_torch(derived_seed(spec.seed, "dropout"))
     if not (write and first):
         return Loop(task, state, RunRecorder(task, None), reporter, callbacks).run()
     # Last of all, so that nothing is left behind where something above is refused.
@@ -152,7 +152,7 @@ def _continue(
             reporter.say(f"{directory.path}: this run has ended, there is nothing to continue")
             return result
         task = _task(spec, place, processes, given)
-        torch.manual_seed(derived_seed(spec.seed, "dropout"))
+        seed_torch(derived_seed(spec.seed, "dropout"))
         state, record = continued(task, directory, place, reporter)
         if processes.count > 1:
             hand_over(task, state)

@@ -14,6 +14,7 @@ from dagrow.module_growth.batches import Part
 from dagrow.module_growth.entries import Entries, NewChannels, fan_outs
 from dagrow.module_growth.moments import LossFunction
 from dagrow.planner.amplitude import AmplitudeSearch
+from dagrow.randomness import seed_torch
 from dagrow.resize import Widened, modes_and_buffers_kept, widen
 from dagrow.resize.kept import without_dropout
 
@@ -82,7 +83,7 @@ class Trial:
         sums = [torch.zeros_like(weight, dtype=torch.float64) for weight in weights]
         with modes_and_buffers_kept(self.copy.model), without_dropout():
             for part in parts:
-                torch.manual_seed(0)
+                seed_torch(0)
                 found = self.loss(self.copy(part.inputs), part.target)
                 for into, gradient in zip(sums, torch.autograd.grad(found, weights), strict=True):
                     into += gradient.double() * part.count / total
@@ -121,6 +122,6 @@ def mean_loss(captured: CapturedModule, loss: LossFunction, parts: Sequence[Part
     total = 0.0
     with modes_and_buffers_kept(captured.model), without_dropout():
         for part in parts:
-            torch.manual_seed(0)
+            seed_torch(0)
             total += float(loss(captured(part.inputs), part.target)) * part.count
     return total / sum(part.count for part in parts)

@@ -22,7 +22,7 @@ from dagrow.planner.losses import PARTS, Losses, Mean, Measured, join_means
 from dagrow.planner.sample_subsets import SampleSubset, joined_subsets, pilot_samples, subset_of
 from dagrow.planner.sign_selection import DirectionalDerivatives, SignChoice
 from dagrow.planner.simulated_change import Trial
-from dagrow.randomness import torch_random_numbers_kept
+from dagrow.randomness import seed_torch, torch_random_numbers_kept
 from dagrow.statistics import CACHE_BYTES, FEW_SAMPLES, ActivationCache, Batch, CachedBatch, rows
 
 _BATCH_SEED = 0x6A09
@@ -252,7 +252,7 @@ class Evaluator:
         arguments = [self._argument(trial, values, value, changed) for value in given]
         if self._drops:
             # The same dropout at every amplitude.
-            torch.manual_seed(_BATCH_SEED)
+            seed_torch(_BATCH_SEED)
         results: tuple[Tensor, ...] = module(*arguments, added=trial.written_below(amplitude))
         return results
 

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 from dagrow.capture import as_call
 from dagrow.errors import GrowthError
-from dagrow.randomness import torch_random_numbers_kept
+from dagrow.randomness import seed_torch, torch_random_numbers_kept
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 """Relative to the largest output; of coarser formats 64 times their resolution."""
@@ -71,7 +71,7 @@ def outputs_of(model: nn.Module, examples: Sequence[Any], modes: Sequence[bool] 
         for inputs in examples:
             with modes_and_buffers_kept(model), without_dropout():
                 model.train(training)
-                torch.manual_seed(0)
+                seed_torch(0)
                 args, kwargs = as_call(inputs)
                 found.append([x for x in pytree.tree_leaves(model(*args, **kwargs)) if isinstance(x, Tensor)])
     return found

@@ -19,6 +19,7 @@ from dagrow.build import Network, Suffix, Suffixes, Value, frozen_names, merged,
 from dagrow.errors import DataError, GrowthError, NumbersError
 from dagrow.flop_counter import spend
 from dagrow.graph import Dag, backward_work, forward_work
+from dagrow.randomness import seed_torch
 from dagrow.statistics.indexed_batches import Batch, IndexedBatches, LossFunction
 from dagrow.statistics.weighing import CheckedLoss, Weighing, called
 
@@ -185,7 +186,7 @@ class ActivationCache:
                 _check_inputs(dict(zip(self.dag.spec.inputs, batch.inputs, strict=True)), number)
             if self.network.training:
                 # The same dropout in every pass.
-                torch.manual_seed(_BATCH_SEED + number)
+                seed_torch(_BATCH_SEED + number)
             shapes = ", ".join(str(list(x.shape)) for x in inputs)
             cannot = f"the network cannot run on batch {number} of the data, of shape {shapes}"
             results = called(lambda: self._probe(*inputs), cannot, DataError)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from dagrow.build import Network
 from dagrow.distributed import ALONE, Processes
 from dagrow.errors import DataError
-from dagrow.randomness import torch_random_numbers_kept
+from dagrow.randomness import seed_torch, torch_random_numbers_kept
 
 LossFunction = Callable[[Any, Any], Tensor]
 """``(output, target) -> scalar mean loss``."""
@@ -280,7 +280,7 @@ class _same_order:
         self.states = [generator.get_state() for generator in self.generators]
         self.fork = torch_random_numbers_kept()
         self.fork.__enter__()
-        torch.manual_seed(_SEED)
+        seed_torch(_SEED)
 
     def __exit__(self, *error: Any) -> None:
         self.fork.__exit__(*error)

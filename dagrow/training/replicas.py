@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-import torch
-
 from dagrow.build.network import derived_seed
 from dagrow.data import fingerprint
 from dagrow.distributed import Processes
 from dagrow.errors import listed
 from dagrow.graph import Dag
 from dagrow.ops import NORMS
+from dagrow.randomness import seed_torch
 from dagrow.spec import RunSpec, graph_hash
 from dagrow.training.epochs import TrainingError
 from dagrow.training.state import RunContext, RunState
@@ -76,4 +75,4 @@ def seed_replica(task: RunContext, state: RunState) -> None:
     """Gives each of several processes random numbers of its own for the next pass, whatever was drawn before."""
     if task.processes.count > 1:
         name = f"dropout of process {task.processes.rank}, pass {state.progress.epoch}"
-        torch.manual_seed(derived_seed(task.spec.seed, name))
+        seed_torch(derived_seed(task.spec.seed, name))

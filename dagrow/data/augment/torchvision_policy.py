@@ -47,7 +47,7 @@ class TorchvisionPolicy(Augmentation):
         changed = []
         with torch.random.fork_rng(devices=[]):
             for number, image in enumerate(maps, start=place.start):
-                torch.manual_seed((place.seed + 7_919 * kind + number) % 2**63)
+                torch.default_generator.manual_seed((place.seed + 7_919 * kind + number) % 2**63)
                 changed.append(self.change(image))
         found = torch.stack(changed)
         return found.movedim(1, -1) if last else found
