@@ -9,7 +9,7 @@ import numpy as np
 
 from dagrow.errors import DataError, listed
 from dagrow.files import open_file
-from dagrow.starter.found import Found, task_of
+from dagrow.starter.found import DATA, Found, task_of
 
 ARRAYS = ".npz"
 """The ending of archives of arrays."""
@@ -44,7 +44,7 @@ def read_arrays(path: Path, target: str | None) -> Found:
     outputs, classes, what = task_of(y) if y.ndim == 1 else (prod(y.shape[1:]), False, "numbers, by squared error")
     split = "with a test set" if test else "without a test set"
     told = (f"{len(x)} samples {split}, {said}; learned is 'y_train': {what}.",)
-    return Found({"npz": ""}, len(x), shape, outputs, classes, told, standardize=x.dtype != np.uint8)
+    return Found({"npz": DATA}, len(x), shape, outputs, classes, told, standardize=x.dtype != np.uint8)
 
 
 def _sample_shape(shape: tuple[int, ...]) -> tuple[tuple[int, ...], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from dagrow.errors import DataError, did_you_mean, listed
 from dagrow.layout import TensorLayout
 
+DATA = Path()
+"""The path of the data, in the ``data`` section."""
 TARGETS = ("target", "label", "labels", "class", "y", "outcome", "response", "quality", "species", "diagnosis")
 """Names by which a column to learn is found; of several the first here, else the last column."""
 MOST_CLASSES = 50
@@ -24,7 +27,7 @@ class Found:
     """What the data are.
 
     Attributes:
-        source: what the ``data`` section says, with an empty text where the path of the data belongs.
+        source: what the ``data`` section says; paths in it are relative to the data (`DATA`: they themselves).
         samples: how many.
         shape: of one sample, as the graph is to read it.
         outputs: classes, or numbers to be predicted.

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from math import prod
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -24,17 +24,21 @@ from dagrow.registry import unknown
 from dagrow.spec import RunSpec
 from dagrow.starter.arrays import ARRAYS, LEAST_PIXELS, read_arrays
 from dagrow.starter.found import Found
+from dagrow.starter.image_folders import read_image_folders
 from dagrow.starter.tables import ENDINGS, PLAIN, read_csv, read_mixed
 
 READERS: dict[str, Callable[[Path, str | None], Found]] = {
     **dict.fromkeys(ENDINGS, read_mixed), PLAIN: read_csv, ARRAYS: read_arrays,
 }  # fmt: skip
-"""By the ending of the file."""
+"""By the ending of the file; a folder has images."""
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _PLAIN = re.compile(r"[A-Za-z.][\w./-]*", re.ASCII)
 
 
-def _reader(ending: str) -> Callable[[Path, str | None], Found]:
+def _reader(data: Path) -> Callable[[Path, str | None], Found]:
+    ending = data.suffix.lower()
+    if data.is_dir():
+        return read_image_folders
     if ending not in READERS:
         raise DataError(unknown("kind of data file", ending, READERS))
     return READERS[ending]
@@ -44,7 +48,7 @@ def write_first_run(data: Path, out: Path, target: str | None = None) -> str:
     """Writes a run file for some data.
 
     Args:
-        data: a table, such as a ``.csv`` file, or arrays in an ``.npz`` file.
+        data: a table, such as a ``.csv`` file, arrays in an ``.npz`` file, or a folder of class folders of images.
         out: the file to write.
         target: column of a table to learn; found by its name if left out.
 
@@ -59,7 +63,7 @@ def write_first_run(data: Path, out: Path, target: str | None = None) -> str:
     if not out.parent.is_dir():
         raise DagrowError(f"{out}: there is no folder {out.parent}")
     try:
-        found = _reader(data.suffix.lower())(data, target)
+        found = _reader(data)(data, target)
     except DataError as error:
         raise DataError(f"{data}: {error}") from error
     text = first_run(found, _relative(data, out), _NAME.sub("-", data.stem).strip("-._") or "run")
@@ -160,11 +164,19 @@ def _parameters(found: Found) -> int:
 
 def _fields(source: Mapping[str, Any], path: str) -> str:
     """The data section on one line, with the path in it."""
-    parts = []
-    for name, value in source.items():
-        shown = f"{{{_fields(value, path)}}}" if isinstance(value, Mapping) else _text(value or path)
-        parts.append(f"{name}: {shown}")
-    return ", ".join(parts)
+    return ", ".join(f"{name}: {_value(value, path)}" for name, value in source.items())
+
+
+def _value(value: Any, path: str) -> str:
+    match value:
+        case Mapping():
+            return f"{{{_fields(value, path)}}}"
+        case Path():
+            return _text((PurePosixPath(path) / value.as_posix()).as_posix())
+        case bool():
+            return json.dumps(value)
+        case _:
+            return _text(value)
 
 
 def _text(value: str) -> str:

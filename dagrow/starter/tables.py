@@ -21,7 +21,7 @@ from dagrow.graph import Dag
 from dagrow.objectives import LOSSES
 from dagrow.spec import DataSpec, GraphSpec, RunSpec
 from dagrow.spec.frozen import FrozenDict
-from dagrow.starter.found import Found, chosen_target, task
+from dagrow.starter.found import DATA, Found, chosen_target, task
 
 ENDINGS = tuple(FORMATS)
 """Of tables."""
@@ -44,7 +44,7 @@ def read_csv(path: Path, target: str | None) -> Found:
     cells = [row[column].strip() if column < len(row) else "" for row in rows[1:]]
     outputs, classes, what = task(cells)
     told = (f"{len(cells)} samples of {len(header) - 1} features; learned is the column '{name}' ({why}): {what}.",)
-    source = {"csv": "", "target": name}
+    source = {"csv": DATA, "target": name}
     return Found(source, len(cells), (len(header) - 1,), outputs, classes, told, standardize=True)
 
 
@@ -79,7 +79,7 @@ def read_mixed(path: Path, target: str | None) -> Found:
     more = "What a column is (types), and which are read (keep, drop): docs/how-to/own-data.md."
     notes = tuple(f"{note[0].upper()}{note[1:]}." for note in raw.notes)
     shape = shape_after(raw.steps[0], tuple(raw.train.inputs[0].shape[1:]))
-    written = {"path": "", "target": name, **({"types": unclear} if unclear else {})}
+    written = {"path": DATA, "target": name, **({"types": unclear} if unclear else {})}
     told = (first, *notes, more)
     return Found({"table": written}, samples, shape, outputs, classes, told, standardize=False)
 

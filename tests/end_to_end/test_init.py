@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_tools import command, real_command
+from PIL import Image
 
 import dagrow
 
@@ -142,3 +143,44 @@ def test_refusals_leave_nothing(tmp_path):
     (tmp_path / "run.yaml").write_text("mine\n")
     assert command("init", "a.csv").refusal().startswith("run.yaml is there already")
     assert (tmp_path / "run.yaml").read_text() == "mine\n"
+
+
+def image_folders(folder, sizes, names=("cat", "dog"), count=24):
+    for number, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            height, width = sizes[i % len(sizes)]
+            pixels = DRAW.integers(0, 100, size=(height, width, 3)) + 100 * number
+            Image.fromarray(pixels.astype("uint8")).save(folder / name / f"{i}.png")
+
+
+def test_a_folder_of_class_folders(tmp_path):
+    image_folders(tmp_path / "pets", [(8, 10)])
+    done = command("init", "pets")
+    assert (done.code, done.err) == (0, "")
+    assert "48 images without a test set; learned is the folder that each is in: 2 classes, cat, dog." in done.out
+    assert "Images have 8 x 10 pixels with 3 channels." in done.out
+    run = grows("run.yaml")
+    assert run.data.source.path.endswith("pets")
+    assert not run.data.source.resize
+
+
+def test_images_of_several_sizes_in_folders_for_training_and_testing(tmp_path):
+    image_folders(tmp_path / "pets" / "train", [(100, 160), (100, 160), (9, 12)])
+    image_folders(tmp_path / "pets" / "val", [(20, 20)], count=4)
+    done = command("init", "pets", "--out", "pets.yaml")
+    assert (done.code, done.err) == (0, "")
+    assert "with a test set in 'val'" in done.out
+    assert "brought to 40 x 64 pixels with 3 channels (resize); there are 100 x 160, 20 x 20, 9 x 12." in done.out
+    text = (tmp_path / "pets.yaml").read_text()
+    assert "images: {path: pets/train, test: pets/val, resize: true}" in text
+
+
+def test_a_folder_without_classes(tmp_path):
+    image_folders(tmp_path / "pets", [(8, 8)], names=("cat",), count=2)
+    for folder, said in (("pets", "a folder for each class is needed"), ("pets/cat", "0 folders inside it")):
+        done = command("init", folder)
+        assert done.code == 2
+        assert said in done.err
+    done = command("init", "pets", "--target", "x")
+    assert (done.code, "the class of an image is the folder" in done.err) == (2, True)

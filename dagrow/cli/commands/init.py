@@ -14,7 +14,9 @@ def init(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="A table (.csv, .tsv, .parquet, ...) or arrays (.npz with x_train and y_train)."
+            metavar="DATA",
+            help="A table (.csv, .tsv, .parquet, ...), arrays (.npz with x_train and y_train) "
+            "or a folder that holds a folder of images per class.",
         ),
     ],
     target: Annotated[

@@ -6,7 +6,7 @@ import importlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,19 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 """Pillow's names for grey levels of 16 bits."""
+
+
+_TURNED = (5, 6, 7, 8)
+"""Values of Exif's orientation at which height and width change places."""
+_ORIENTATION = 0x0112
+
+
+class ImageSize(NamedTuple):
+    """What an image is: pixels of height and width, and channels (1 for grey, 3, or 4 with opacity)."""
+
+    height: int
+    width: int
+    channels: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,24 @@ def is_deep(path: Path) -> bool:
         DataError: if it is none.
     """
     return bool(_opened(path, lambda image: image.mode in _DEEP))
+
+
+def image_size(path: Path) -> ImageSize:
+    """The size of an image, upright as its camera says; its pixels are not decoded.
+
+    Raises:
+        DataError: if it is none.
+    """
+
+    def read(image: Any) -> ImageSize:
+        width, height = image.size
+        if image.getexif().get(_ORIENTATION) in _TURNED:
+            height, width = width, height
+        grey = image.mode in ("1", "L", *_DEEP)
+        return ImageSize(height, width, 1 if grey else 4 if image.mode == "RGBA" else 3)
+
+    found: ImageSize = _opened(path, read)
+    return found
 
 
 def decode(path: Path, form: Form) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -30,7 +31,7 @@ def read_images(told: ImagesSpec, dag: Dag, loss: Loss, settings: ReadSettings) 
     if loss.takes == "numbers" or len(dag.spec.inputs) != 1:
         raise DataError("class folders need one input and a loss of classes (cross_entropy)")
     (layout,) = (entry.values for entry in dag.spec.inputs.values())
-    classes, paths, labels, others = _found(Path(told.path), None)
+    classes, paths, labels, others = class_folders(Path(told.path))
     form = Form.of(layout, resize=told.resize, deep=is_deep(paths[0]))
     most = told.memory * _GIGABYTE
 
@@ -39,7 +40,7 @@ def read_images(told: ImagesSpec, dag: Dag, loss: Loss, settings: ReadSettings) 
 
     test = None
     if told.test is not None:
-        _, files, numbers, more = _found(Path(told.test), classes)
+        _, files, numbers, more = class_folders(Path(told.test), classes)
         test, others = arrays(files, numbers), others + more
     notes = [
         f"{len(paths)} images of {len(classes)} classes ({listed(classes)}); "
@@ -61,8 +62,32 @@ def read_images(told: ImagesSpec, dag: Dag, loss: Loss, settings: ReadSettings) 
     )
 
 
-def _found(folder: Path, known: tuple[str, ...] | None) -> tuple[tuple[str, ...], list[Path], list[int], int]:
-    """Classes, files, the label of each, and how many files are no images."""
+class ClassFolders(NamedTuple):
+    """Images in a folder of class folders.
+
+    Attributes:
+        classes: names of the folders that hold images, in order.
+        paths: of the images, class by class.
+        labels: the class of each, by number.
+        others: how many files are no images, by their endings.
+    """
+
+    classes: tuple[str, ...]
+    paths: list[Path]
+    labels: list[int]
+    others: int
+
+
+def class_folders(folder: Path, known: tuple[str, ...] | None = None) -> ClassFolders:
+    """Finds the images of each class.
+
+    Args:
+        folder: it holds a folder for each class.
+        known: the classes, where they are given.
+
+    Raises:
+        DataError: if it cannot be read, holds fewer than two classes, or one that is not known.
+    """
     _, others = images_in(folder)
     folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     by_class = {}
@@ -79,7 +104,7 @@ def _found(folder: Path, known: tuple[str, ...] | None) -> tuple[tuple[str, ...]
     if not by_class:
         raise DataError(f"{folder}: there are no images in folders inside it")
     pairs = [(path, classes.index(name)) for name, images in by_class.items() for path in images]
-    return classes, [path for path, _ in pairs], [label for _, label in pairs], others
+    return ClassFolders(classes, [path for path, _ in pairs], [label for _, label in pairs], others)
 
 
 class Images(ImagesSpec, DataSource):
