@@ -1,4 +1,4 @@
-"""Every candidate of 200 random graphs: it can be applied, and does what it promised and nothing else."""
+"""Every candidate of 60 random graphs: it can be applied, and does what it promised and nothing else."""
 
 import copy
 import os
@@ -17,7 +17,7 @@ from torch.nn import functional
 from dagrow.build import build, output, probe
 from dagrow.planner import KINDS, apply, propose
 
-GRAPHS = 200
+GRAPHS = 60
 SAMPLES = 24
 ALL = {"max_solved": 10**6, "max_searched": 10**6}
 SMALL = 5
@@ -182,7 +182,7 @@ def test_every_candidate_does_what_it_promised(decade):
 ORDERED = """
 from test_every_candidate import ALL, asked, setting
 from dagrow.planner import propose
-for seed in (2, 6, 11, 16):
+for seed in (2, 6, 11):
     model, _, loss, data = setting(seed)
     for most in (ALL, {"max_solved": 3, "max_searched": 2}):
         plan = propose(model, loss, data, **{**asked(seed), **most})
@@ -195,10 +195,10 @@ for seed in (2, 6, 11, 16):
 def test_the_order_of_candidates_is_the_same_under_any_hash_seed():
     here = Path(__file__).parent
     found = set()
-    for seed in ("0", "1", "2"):
+    for seed in ("0", "1"):
         paths = os.pathsep.join([str(here), *map(str, here.parents[:2])])
         env = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths}
         command = [sys.executable, "-c", ORDERED]
         found.add(subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout)
     assert len(found) == 1
-    assert found.pop().count("\n") > 200
+    assert found.pop().count("\n") > 100

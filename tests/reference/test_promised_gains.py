@@ -30,7 +30,7 @@ def setting(spec, dtype=torch.float64, samples=120, seed=1):
     return model.eval(), batches(x, y, [samples // 2, samples // 3, samples - samples // 2 - samples // 3])
 
 
-def grow(model, data, place, tolerance, floor=0.0, times=5, **options):
+def grow(model, data, place, tolerance, floor=0.0, times=3, **options):
     """Inserts at one place again and again; each drop of the loss must be the promised one."""
     inserted_any = 0
     for _ in range(times):
@@ -54,7 +54,7 @@ def grow(model, data, place, tolerance, floor=0.0, times=5, **options):
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("name", ZOO)
 def test_promised_gain_is_the_drop_of_the_loss(name, train):
-    """Five times in a row at one place, with whatever method options, in float64."""
+    """Three times in a row at one place, with whatever method options, in float64."""
     for place, options in (("h", {"shrinkage": 0}), ("k", {"shrinkage": 0, "with_update": True})):
         model, data = setting(ZOO[name])
         fixed = {place.node for place in propose(model, squared, data, neurons=1, shrinkage=0).not_growable}

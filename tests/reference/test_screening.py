@@ -8,7 +8,7 @@ from reference_network import batches, inputs_for, network, normal, squared
 from dagrow.ops.conv2d import Conv2d
 from dagrow.planner import explained, propose
 
-GRAPHS = 20
+GRAPHS = 10
 ALL = (10**6, 10**6)
 
 
@@ -44,10 +44,10 @@ def exhaustive():
 
 
 @pytest.mark.parametrize(
-    ("keep", "share", "often", "mean"), [((16, 8), 0.85, 16, 0.92), ((4, 2), 0.6, 14, 0.75)], ids=["default", "few"]
+    ("keep", "share", "often", "mean"), [((16, 8), 0.85, 8, 0.92), ((4, 2), 0.6, 7, 0.75)], ids=["default", "few"]
 )
 def test_the_best_of_few_is_nearly_the_best_of_all(exhaustive, keep, share, often, mean):
-    """With the default in 18 of 20 graphs above .85 (.96 on average), with (4, 2) in 17 above .6 (.82)."""
+    """Over 20 graphs: with the default in 18 above .85 (.96 on average), with (4, 2) in 17 above .6 (.82)."""
     found = []
     for seed, whole in enumerate(exhaustive):
         plan = looked(seed, keep)
