@@ -6,6 +6,8 @@ tests/unit`` hands arguments on to pytest.
 
 from __future__ import annotations
 
+import os
+
 import nox
 
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -58,3 +60,14 @@ def integrations(session: nox.Session) -> None:
     """Torchmetrics and the loggers as they are installed, not in imitation."""
     session.install("-c", "constraints.txt", ".[test,tensorboard,mlflow,wandb]", "torchmetrics")
     session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "tests/extras/check_extras.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def browser(session: nox.Session) -> None:
+    """The report and the pictures of specs/ in a real browser: playwright's, or the one that BROWSER names."""
+    session.install("-c", "constraints.txt", ".[test]", "playwright")
+    if "BROWSER" not in os.environ:
+        session.run("playwright", "install", "chromium")
+    session.run(
+        "python", "-m", "pytest", "-p", "no:cacheprovider", "tests/extras/check_report_page.py", *session.posargs
+    )

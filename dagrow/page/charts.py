@@ -61,7 +61,7 @@ def chart(title: str, series: Sequence[Series], marks: Sequence[float] = ()) -> 
         value = low + (high - low) * index / _TICKS
         y = at(0.0, value)[1]
         parts.append(_line(_LEFT, y, _WIDTH - _RIGHT, y, class_="grid"))
-        parts.append(_text(number(value, 3), _LEFT - 6, y + 4, text_anchor="end"))
+        parts.append(_text(_tick(value), _LEFT - 6, y + 4, text_anchor="end"))
     for mark in marks:
         x = at(mark, low)[0]
         parts.append(_line(x, _TOP, x, _HEIGHT - _BOTTOM, class_="mark"))
@@ -88,6 +88,11 @@ def _corners(series: Series) -> list[tuple[float, float]]:
     for (_, before), (x, y) in pairwise(points):
         found += [(x, before), (x, y)]
     return found
+
+
+def _tick(value: float) -> str:
+    """Three digits, but whole numbers of parameters in full."""
+    return f"{value:,.0f}" if 1_000 <= abs(value) < 1e7 else number(value, 3)
 
 
 def _text(text: str, x: float, y: float, **attributes: object) -> Markup:
