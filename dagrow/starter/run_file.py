@@ -182,7 +182,7 @@ def _value(value: Any, path: str) -> str:
 def _text(value: str) -> str:
     """A value as YAML inside of braces, quoted where it must be."""
     plain = _PLAIN.fullmatch(value) and yaml.safe_load(value) == value
-    return value if plain else json.dumps(value)
+    return value if plain else json.dumps(value, ensure_ascii=not value.isprintable())
 
 
 def _comment(text: str) -> str:

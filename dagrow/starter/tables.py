@@ -31,7 +31,10 @@ PLAIN = ".csv"
 
 def read_csv(path: Path, target: str | None) -> Found:
     """A table in a text file: as numbers where all inputs are, which needs no further package."""
-    rows = _table_rows(path)
+    try:
+        rows = _table_rows(path)
+    except UnicodeDecodeError:
+        return read_mixed(path, target)
     if not rows or len(rows) < 2:
         raise DataError("a table with a header line and samples is needed")
     header = [name.strip() for name in rows[0]]
@@ -111,13 +114,12 @@ def _are_numbers(cells: Sequence[str]) -> bool:
 
 
 def _table_rows(path: Path) -> list[list[str]]:
+    """Of a text file in UTF-8; UnicodeDecodeError if it is in another encoding."""
     try:
         with io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="") as file:
             return [row for row in csv.reader(file, strict=True) if row]
     except FileNotFoundError as error:
         raise DataError("no such file") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
     except csv.Error as error:
         raise DataError(f"not a table ({error})") from error
     except OSError as error:

@@ -145,6 +145,17 @@ def test_refusals_leave_nothing(tmp_path):
     assert (tmp_path / "run.yaml").read_text() == "mine\n"
 
 
+def test_a_table_in_another_encoding(tmp_path):
+    lines = [f"{'Köln' if i % 3 else 'Ulm'};{i % 7},5;{'ja' if i % 2 else 'nein'}" for i in range(60)]
+    text = "\n".join(["Stadt;Länge;Kündigt", *lines]) + "\n"
+    (tmp_path / "kunden.csv").write_text(text, encoding="latin-1")
+    done = command("init", "kunden.csv")
+    assert (done.code, done.err) == (0, "")
+    assert "Numbers have a decimal comma." in done.out
+    assert 'target: "Kündigt"' in (tmp_path / "run.yaml").read_text(encoding="utf-8")
+    grows("run.yaml")
+
+
 def image_folders(folder, sizes, names=("cat", "dog"), count=24):
     for number, name in enumerate(names):
         (folder / name).mkdir(parents=True)
