@@ -172,15 +172,20 @@ def graphs(features: int, outputs: int) -> Iterator[tuple[str, str]]:
     )
 
 
-def grow(data: Problem, graph: str, seed: int, *changes: str) -> tuple[torch.nn.Module, dagrow.GraphSpec, float]:
-    """A run by its defaults: the network, its graph, and the multiply-adds of training and growth."""
+def run_of(data: Problem, graph: str, seed: int, *changes: str) -> dagrow.GrowthResult:
+    """A run by its defaults."""
     with tempfile.TemporaryDirectory() as folder:
         arrays = {"x_train": data.x, "y_train": data.y, "x_test": data.x_test, "y_test": data.y_test}
         np.savez(Path(folder) / "data.npz", **arrays)
         loss = "training: {loss: mse}\n" if data.regression else ""
         file = Path(folder) / "run.yaml"
         file.write_text(f"{graph}{loss}data: {{npz: data.npz}}\nseed: {seed}\n")
-        result = dagrow.grow(dagrow.load_run(file, changes), write=False)
+        return dagrow.grow(dagrow.load_run(file, changes), write=False)
+
+
+def grow(data: Problem, graph: str, seed: int, *changes: str) -> tuple[torch.nn.Module, dagrow.GraphSpec, float]:
+    """A run by its defaults: the network, its graph, and the multiply-adds of training and growth."""
+    result = run_of(data, graph, seed, *changes)
     work = sum(event.get("work") or 0 for event in result.events)
     return result.model.eval(), result.model.spec, float(work)
 

@@ -73,10 +73,10 @@ def test_diff_of_two_steps_and_of_files(run):
         "h",
         "size",
         f"{sizes[0]},",
-        "selu",
+        "relu",
         "size",
         f"{sizes[2]},",
-        "selu",
+        "relu",
         f"+{sizes[2] - sizes[0]}",
     ]
     assert parameters[:2] == ["~", "parameters"]
@@ -95,7 +95,7 @@ def test_a_graph_that_is_not_that_of_the_weights_is_refused(copied, words):
     """Also where no checksums of the files say so: while a run goes on, and in early versions."""
     file, journal = unsealed(copied) / "graph.yaml", copied / "journal.jsonl"
     content = file.read_text()
-    file.write_text(content.replace("activation: selu", "activation: relu"))
+    file.write_text(content.replace("activation: relu", "activation: selu"))
     assert file.read_text() != content
     if words[0] == "show":
         # It draws what the journal tells, if that tells the graphs.
@@ -143,7 +143,7 @@ def test_replay_of_a_changed_journal_says_so(copied):
     journal = copied / "journal.jsonl"
     events = [json.loads(line) for line in journal.read_text().splitlines()]
     second = [event for event in events if event["event"] == "growth"][1]
-    second["change"]["nodes"]["put"]["h"]["activation"] = "relu"
+    second["change"]["nodes"]["put"]["h"]["activation"] = "selu"
     write_journal(unsealed(copied) / "journal.jsonl", events)
     outcome = command("replay", copied, "--to", 3)
     assert outcome.code == 1
