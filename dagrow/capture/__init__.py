@@ -3,7 +3,7 @@
 from dagrow.capture.analysis import Analysis, named_tensors
 from dagrow.capture.channel_spaces import Member, Space
 from dagrow.capture.dims import Dim, atoms
-from dagrow.capture.exported import as_call, batch_size, with_batch
+from dagrow.capture.exported import as_call, batch_size, export, with_batch
 from dagrow.capture.module import CapturedModule, from_module, spaces
 from dagrow.capture.places import Places, extent, new_extent, places
 from dagrow.capture.program import Program
@@ -25,6 +25,7 @@ __all__ = [
     "as_call",
     "atoms",
     "batch_size",
+    "export",
     "extent",
     "from_module",
     "named_tensors",

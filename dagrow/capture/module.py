@@ -30,6 +30,8 @@ class CapturedModule:
         model: the module.
         example_inputs: as given.
         attributes: per path of a submodule, what growth has set on it: sizes, and ``eps`` of norms.
+        fitting: per spaces that have grown together, the attributes of the person's own code that had to be set, as
+            ``(path, name)``; shared with copies.
         outdated: whether the module has changed since it was captured; then it is captured again when it is asked for.
     """
 
@@ -38,6 +40,7 @@ class CapturedModule:
             raise CaptureError(f"from_module takes a torch.nn.Module, not {type(model).__name__}")
         self.model, self.example_inputs = model, example_inputs
         self.attributes: dict[str, dict[str, Any]] = {}
+        self.fitting: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
         self.outdated, self._mode = True, model.training
         self._current()
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from dagrow.capture import CapturedModule, Space
-from dagrow.errors import GrowthError
+from dagrow.capture import CapturedModule, Space, export
+from dagrow.errors import CaptureError, GrowthError
 from dagrow.mutation.groups import as_optimizers
 from dagrow.mutation.operations import Operation, Transaction, assignment
 from dagrow.resize.copies import Copies
@@ -178,7 +178,7 @@ class _Attempt:
         transaction.add(*steps)
         transaction.commit()
         try:
-            settings = self._fitting(found if by_trial else ())
+            settings = self._fitting(found, by_trial)
         except BaseException:
             _undo(steps)
             raise
@@ -189,24 +189,37 @@ class _Attempt:
         more = [assignment_made(s.module, s.name, s.value, old) for s, old in settings]
         return Widened(self.start, tuple(found), names, (*steps, *more))
 
-    def _fitting(self, found: Sequence[Replacement]) -> list[tuple[Setting, Any]] | None:
+    def _fitting(self, found: Sequence[Replacement], by_trial: bool) -> list[tuple[Setting, Any]] | None:
         """The attributes that had to be set, with their old values; they are set. None if none do."""
         paths = [each.name.rpartition(".")[0] for each in found]
         options = candidates(self.model, self.start.analysis, self.start.growth, paths)
-        for chosen in combinations(options):
+        spaces = tuple(space.name for space in self.start.spaces)
+        known = self.captured.fitting.get(spaces)
+        for chosen in combinations(options if by_trial else {}):
+            names = tuple((setting.path, setting.name) for setting in chosen)
             before = [(setting, getattr(setting.module, setting.name)) for setting in chosen]
             for setting in chosen:
                 setattr(setting.module, setting.name, setting.value)
             kept = False
             try:
-                kept = self._keeps()
+                # Code may read a size only where it is captured: heads that the kernel shares by itself, when it runs.
+                kept = self._keeps() and (not options or names == known or self._can_be_captured())
             finally:
                 if not kept:
                     for setting, old in before:
                         setattr(setting.module, setting.name, old)
             if kept:
+                self.captured.fitting[spaces] = names
                 return before
         return None
+
+    def _can_be_captured(self) -> bool:
+        try:
+            export(self.model, self.captured.example_inputs)
+        except CaptureError as error:
+            self.problem = self.problem or str(error)
+            return False
+        return True
 
     def _keeps(self) -> bool:
         """Whether the module computes what it did; a short look first."""
