@@ -140,6 +140,8 @@ class Flow(Way):
             if writer.node not in values:
                 del writers[node]
                 self.queries += (writer,) if writer.node in queries else ()
+        if not writers:
+            raise NoLinearPath("new queries share the values that are there")
 
     def _above(self, node: fx.Node) -> set[fx.Node]:
         """The nodes of the way that a node is made of, itself included."""

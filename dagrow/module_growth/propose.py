@@ -168,7 +168,7 @@ class _Look:
     def best(self, drafts: dict[float, Draft]) -> SpaceCandidate:
         """The candidate of the shrinkage that gains most on the held-out samples."""
         tried = [self._measured(each, rho) for rho, own in drafts.items() if own.count for each in own.alternatives]
-        best = max(tried, key=lambda candidate: candidate.held_out_gain)
+        best = max(tried, key=lambda candidate: (not candidate.rejected, candidate.held_out_gain))
         return replace(best, bottleneck=self.site.bottleneck)
 
     def _measured(self, draft: Draft, shrinkage: float) -> SpaceCandidate:
@@ -189,6 +189,7 @@ class _Look:
         return SpaceCandidate(
             self.space.name, channels.count, gain, self.start[1] - search.lowest_loss, slope, search.amplitude,
             scores=scores, shrinkage=shrinkage, parameters=trial.added, weights=aimed,
+            rejected="" if gain > 0 else "it gains on the samples held out alone, and loses on all",
         )  # fmt: skip
 
     def _as_made(self, draft: Draft, channels: Insertion, trial: Trial, shrinkage: float) -> SpaceCandidate:

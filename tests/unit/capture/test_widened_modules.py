@@ -225,7 +225,6 @@ class Listed(nn.Module):
 
 
 def test_sizes_in_lists_are_found_and_other_numbers_left_alone():
-    from dagrow.capture import from_module
 
     net = from_module(Listed().double().eval(), torch.randn(3, 4).double())
     assert {space.name: space.size for space in net.growable} == {"first:out": 2, "first:out2": 6}
@@ -252,7 +251,6 @@ def assert_untouched(net, before):
 
 
 def test_what_does_not_work_out_is_put_back():
-    from dagrow.capture import from_module
 
     net = from_module(Counting().double().eval(), torch.randn(2, 4).double())
     optimizer = torch.optim.Adam(net.model.parameters())
@@ -307,34 +305,3 @@ def test_roles_are_found_for_every_member():
     members = [m for space in captured("resnet").growable for m in space.members]
     assert all(member.roles for member in members)
     assert {Role.WRITE, Role.READ} <= {role for member in members for role in member.roles}
-
-
-class SharedKeys(nn.Module):
-    """Groups of queries share keys: the kernel sees to it where it runs, ``repeats`` where it is captured."""
-
-    def __init__(self):
-        super().__init__()
-        self.repeats = 2
-        self.q, self.k, self.v = nn.Linear(8, 4 * 6), nn.Linear(8, 2 * 6), nn.Linear(8, 2 * 6)
-        self.out = nn.Linear(4 * 6, 8)
-
-    def forward(self, x):
-        q, k, v = (layer(x).view(*x.shape[:2], -1, 6).transpose(1, 2) for layer in (self.q, self.k, self.v))
-        captured = torch.compiler.is_exporting()
-        if captured:
-            k, v = (y[:, :, None].expand(-1, -1, self.repeats, -1, -1).flatten(1, 2) for y in (k, v))
-        found = nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=not captured)
-        return self.out(found.transpose(1, 2).flatten(2))
-
-
-def test_a_size_that_code_reads_only_where_it_is_captured():
-    torch.manual_seed(0)
-    net = from_module(SharedKeys().double().eval(), torch.randn(2, 5, 8, dtype=torch.float64))
-    before = outputs(net)
-    groups = [space for space in net.growable if space.label == "heads"]
-    assert [space.size for space in groups] == [2, 2]
-    for space in groups:
-        widen(net, space.name, 1)
-        assert_same(outputs(net), before)
-        assert net.space(space.name).size == 3
-    assert (net.model.repeats, net.model.q.out_features, net.model.k.out_features) == (3, 3 * 3 * 6, 3 * 6)
