@@ -6,14 +6,13 @@ GPT-2 and a Llama with grouped queries (transformers, two layers) learn the byte
 ViT (timm, three blocks) its digits. At a third of the steps every space that can grow is widened without a change of
 the function, one after another; at a half each of the best candidates of a plan, one per kind, is inserted at its
 amplitude. For every insertion the loss on the samples looked at is printed before and after, beside what was promised;
-for the whole run the largest rise of the mean training loss over 20 steps from one window to the next, which weights
-have not moved since the insertions, and how far the module that `resize.py` loads is from the grown one.
+for the whole run by how much the mean training loss of the 20 steps behind each growth is above that of the 20 before,
+which weights have not moved since the insertions, and how far the module that `resize.py` loads is from the grown one.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import runpy
 import tempfile
 import warnings
@@ -131,7 +130,7 @@ class Training:
         self.model = setting.make()
         self.net = dagrow.from_module(self.model, _example(self.looked[0][0]))
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, weight_decay=0.01)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, 3e-3, total_steps=steps)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, 1e-3, total_steps=steps)
         self.losses: list[float] = []
 
     def go(self, steps: int) -> None:
@@ -196,11 +195,9 @@ def _example(inputs: Any) -> Any:
     return {key: value[:2] for key, value in inputs.items()} if isinstance(inputs, dict) else inputs[:2]
 
 
-def _rise(losses: list[float]) -> float:
-    """The largest rise of the mean of a window over that of the window before, after the first third."""
-    means = [float(np.mean(losses[i : i + WINDOW])) for i in range(0, len(losses) - WINDOW + 1, WINDOW)]
-    later = means[len(means) // 4 :]
-    return max(b - a for a, b in itertools.pairwise(later))
+def _jump(losses: list[float], step: int) -> float:
+    """By how much the mean training loss of the steps behind a step is above that of the steps before it."""
+    return float(np.mean(losses[step : step + WINDOW]) - np.mean(losses[max(0, step - WINDOW) : step]))
 
 
 def run(name: str, steps: int, seed: int) -> None:
@@ -225,8 +222,10 @@ def run(name: str, steps: int, seed: int) -> None:
     count = sum(p.numel() for p in training.model.parameters())
     print(f"  {count} parameters at the end; all moved but {', '.join(still) or 'none'}")
     first, last = (np.mean(part) for part in (training.losses[:WINDOW], training.losses[-WINDOW:]))
-    rise = f"rises by {_rise(training.losses):.4f} at most from {WINDOW} steps to the next"
-    print(f"  training loss {first:.3f} at first, {last:.3f} at the end; {rise}")
+    jumps = ", ".join(f"{_jump(training.losses, step):+.4f}" for step in (steps // 3, steps // 2))
+    print(
+        f"  training loss {first:.3f} at first, {last:.3f} at the end; {jumps} over {WINDOW} steps behind each growth"
+    )
     with tempfile.TemporaryDirectory() as folder:
         dagrow.save_module(training.net, folder)
         load = runpy.run_path(str(Path(folder) / "resize.py"))["load"]
