@@ -33,6 +33,7 @@ class Progress:
         scale: of the learning rate.
         over_fit: how much of the remedies for over-fitting the network needs, from 0 to 1.
         unlearned: next to nothing has been learned from the inputs yet.
+        best_over_fit: the same as `over_fit`, at the end of the last round that was better than those before.
     """
 
     started: bool = False
@@ -58,6 +59,7 @@ class Progress:
     scale: float = 1.0
     over_fit: float = 1.0
     unlearned: bool = False
+    best_over_fit: float = 1.0
 
     def after_start(self) -> Progress:
         """The start is on record."""

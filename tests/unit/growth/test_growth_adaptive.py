@@ -374,6 +374,20 @@ def test_where_nothing_is_learned_yet_growth_has_more_patience():
     assert next_unit(spec, replace(learned, epochs_without_improvement=1)) is Unit.GROWTH
 
 
+@pytest.mark.parametrize(("over_fit", "rounds"), [(0.0, 4), (0.5, 3), (1.0, 2)])
+def test_growth_has_more_patience_where_the_best_network_under_fits(over_fit, rounds):
+    """However much the larger ones over-fit that come after it."""
+    spec, done = run(), Progress(started=True, over_fit=over_fit, best_loss=2.0, best_error=1.0)
+    made = 0
+    while not done.growth_finished:
+        begun = replace(done, since_growth=0, lowest=None, fewest=None, epochs_without_improvement=1)
+        done = after_training(spec, begun, 1.0, 0.5)
+        while next_unit(spec, done) is Unit.EPOCH:
+            done = after_training(spec, done, 1.0, 0.5)
+        done, made = replace(done, over_fit=1.0), made + 1
+    assert (spec.growth.patience, made) == (2, 1 + rounds)
+
+
 @pytest.mark.parametrize(
     ("loss", "train", "judged", "expected"),
     [
