@@ -421,7 +421,7 @@ def test_a_class_of_one_sample_is_learned_from_and_does_not_make_the_network_lar
     assert int(split.train.targets[0].sum()) == 1
     assert (len(held_out), int(held_out.targets[0].sum())) == (30, 0)
     result = dagrow.grow(spec, write=False)
-    assert sum(p.numel() for p in result.model.parameters()) < 1000
+    assert sum(p.numel() for p in result.model.parameters()) < 3000
 
 
 def test_a_free_graph_gets_its_first_node_though_nothing_gains(tmp_path):
