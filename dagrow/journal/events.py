@@ -46,7 +46,7 @@ class CandidateEntry(EventEntry):
     bottleneck: Number = Field(default=None, description="of new neurons: E||v_proj||^2 before them")
     shrinkage: Number
     parameters: int = Field(description="that it adds")
-    multiply_adds: int = Field(description="that it adds")
+    multiply_adds: int | None = Field(description="that it adds; null for a module of one's own")
     rejected: str = Field(description="why it is not to be inserted; empty if it may be")
     why: dict[str, Any] | None = Field(default=None, description="what its method tells about it, see the method")
 
@@ -81,16 +81,22 @@ class Event(EventEntry):
 
 
 class GraphEvent(Event):
-    """One line with the network as it is then; ``change`` makes its graph of the one of the line before."""
+    """One line with the network as it is then; ``change`` makes its graph of the one of the line before.
 
-    graph: dict[str, Any] = Field(description="as the section of a graph file")
-    graph_hash: Hash
+    A module of one's own has ``spaces`` and a loss instead of a graph and scores.
+    """
+
+    graph: dict[str, Any] | None = Field(default=None, description="as the section of a graph file")
+    graph_hash: Hash | None = None
     change: GraphPatch | None = None
+    spaces: dict[str, int] | None = Field(
+        default=None, description="sizes of the channel spaces of a module of one's own, those that can grow"
+    )
     parameters: int
-    multiply_adds: int
-    train_loss: Number
-    train: ScoreEntry
-    test: ScoreEntry
+    multiply_adds: int | None = None
+    train_loss: Number = Field(description="of a module of one's own: mean over the last pass")
+    train: ScoreEntry | None = None
+    test: ScoreEntry | None = None
 
 
 class StartEvent(GraphEvent):

@@ -2,7 +2,8 @@
 
 from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
 from dagrow.module_growth.dispatch import takes_modules
-from dagrow.module_growth.loop import GrownModule, GrowthRecord, grow_module
+from dagrow.module_growth.journal_entries import GrowthRecord
+from dagrow.module_growth.loop import GrownModule, grow_module
 from dagrow.module_growth.propose import apply_to_module, propose_for_module
 
 __all__ = [

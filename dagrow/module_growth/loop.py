@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,36 +15,22 @@ from torch.optim.swa_utils import AveragedModel
 
 from dagrow.capture import CapturedModule, batch_size, from_module
 from dagrow.errors import DataError, GrowthError
+from dagrow.module_growth.journal_entries import (
+    GrowthRecord,
+    candidate_entry,
+    growth_record,
+    insertion_of,
+    loss_of,
+    plan_entry,
+)
 from dagrow.module_growth.moments import LossFunction
 from dagrow.module_growth.propose import apply_to_module, propose_for_module
+from dagrow.module_growth.record import ModuleRecord
+from dagrow.module_growth.resume import opened
+from dagrow.module_growth.settings import LoopSettings
+from dagrow.module_growth.trained_parts import TrainedParts
 
 Report = Callable[[str], Any]
-
-
-@dataclass(frozen=True)
-class GrowthRecord:
-    """One growth step.
-
-    Attributes:
-        epoch: after which it came, from 1.
-        space: that grew; the empty string if none did.
-        channels: new ones.
-        size: of the space afterwards.
-        gain: measured drop of the loss.
-        parameters: of the module afterwards.
-    """
-
-    epoch: int
-    space: str
-    channels: int
-    size: int
-    gain: float
-    parameters: int
-
-    def __str__(self) -> str:
-        if not self.space:
-            return "no space gains"
-        return f"{self.space}: {self.channels} more channels, {self.size} in all, gain {self.gain:.5g}"
 
 
 @dataclass(frozen=True)
@@ -53,11 +41,13 @@ class GrownModule:
         captured: the module and its spaces; `captured.model` is the object that was given.
         losses: mean training loss of each epoch.
         growth: the growth steps.
+        events: of the journal.
     """
 
     captured: CapturedModule
     losses: tuple[float, ...]
     growth: tuple[GrowthRecord, ...] = field(default=())
+    events: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @property
     def model(self) -> nn.Module:
@@ -85,6 +75,8 @@ def grow_module(
     averages: Sequence[AveragedModel] = (),
     seed: int = 0,
     report: Report | None = None,
+    directory: str | Path | None = None,
+    resume: bool | Literal["if_begun"] = False,
 ) -> GrownModule:
     """Trains a module of one's own and widens it in place between epochs, where that lowers the loss most.
 
@@ -107,77 +99,112 @@ def grow_module(
         averages: of the weights, which go along; not updated here.
         seed: of weights that are drawn.
         report: is given a line per epoch and growth step.
+        directory: new or empty; gets a journal, a checkpoint after each epoch and the state after each growth step.
+        resume: continues the run in ``directory``: a module, optimizer, scheduler and averages made anew, as they were
+            before growth, get the state that was kept, on the same machine with as many threads to the same bits. A run
+            that has ended is loaded, and nothing is trained. ``"if_begun"`` starts the run where none has begun.
 
     Raises:
         CaptureError: if the module cannot be captured.
         GrowthError: if none of its spaces can grow.
         DataError: if there are no batches.
+        RunError: if the directory holds something already, or another run than the one to be continued; if its files
+            are damaged, or something of the optimizer or scheduler cannot be kept.
     """
     first = next(iter(train), None)
     if not isinstance(first, (tuple, list)) or len(first) != 2:
         raise DataError("the data must yield (inputs, target) pairs, one per batch")
-    captured = model if isinstance(model, CapturedModule) else from_module(model, first[0])
-    if not captured.growable:
-        raise GrowthError("no space of this module can grow; print what dagrow.from_module gives for the reasons")
-    if epochs < 1 or every < 1:
-        raise GrowthError(f"epochs and every are whole numbers from 1 on, not {epochs!r} and {every!r}")
     until = 2 * epochs // 3 if until is None else min(until, epochs - 1)
-    losses: list[float] = []
-    records: list[GrowthRecord] = []
-    for epoch in range(1, epochs + 1):
-        losses.append(_epoch(captured, optimizer, loss, train))
-        if scheduler is not None:
-            scheduler.step()
-        if report is not None:
-            report(f"epoch {epoch}: loss {losses[-1]:.5g}")
-        if epoch > until or epoch % every or (max_parameters is not None and _count(captured) >= max_parameters):
-            continue
-        record = _grown(
-            captured, optimizer, loss, _first(train, samples), epoch, averages, silent,
-            {"spaces": spaces, "method": method, "neurons": neurons, "multiple_of": multiple_of, "seed": seed + epoch},
-        )  # fmt: skip
-        records.append(record)
-        if report is not None:
-            report(f"  {record}")
-    return GrownModule(captured, tuple(losses), tuple(records))
+    settings = LoopSettings(
+        epochs, every, until, neurons, silent, samples, None if spaces is None else tuple(spaces), method, multiple_of,
+        max_parameters, seed,
+    )  # fmt: skip
+    own = model.model if isinstance(model, CapturedModule) else model
+    parts = TrainedParts(own, optimizer, scheduler, averages, train)
+    say: Report = report or (lambda _: None)
+    with opened(parts, settings, directory, resume, say) as run:
+        captured = model if isinstance(model, CapturedModule) else from_module(model, first[0])
+        captured.outdated |= run.checkpoint is not None
+        if not captured.growable:
+            raise GrowthError("no space of this module can grow; print what dagrow.from_module gives for the reasons")
+        run.begin(captured)
+        if not run.ended:
+            _Loop(captured, parts, loss, settings, run.record, say).run()
+    events = tuple(run.record.journal.events)
+    losses = tuple(loss_of(event) for event in events if event["event"] == "epoch")
+    return GrownModule(captured, losses, tuple(growth_record(e) for e in events if e["event"] == "growth"), events)
 
 
-def _epoch(
-    captured: CapturedModule, optimizer: torch.optim.Optimizer, loss: LossFunction, train: Iterable[Any]
-) -> float:
-    captured.model.train()
-    total, count = 0.0, 0
-    for inputs, target in train:
-        optimizer.zero_grad()
-        found: Tensor = loss(captured(inputs), target)
-        torch.autograd.backward(found)
-        optimizer.step()
-        size = batch_size(inputs)
-        total, count = total + float(found.detach()) * size, count + size
-    if not count:
-        raise DataError("the data hold no batches")
-    return total / count
+class _Loop:
+    """Epochs and growth steps, from where the record stands."""
 
+    def __init__(
+        self,
+        captured: CapturedModule,
+        parts: TrainedParts,
+        loss: LossFunction,
+        settings: LoopSettings,
+        record: ModuleRecord,
+        say: Report,
+    ) -> None:
+        self.captured, self.parts, self.loss, self.settings = captured, parts, loss, settings
+        self.record, self.say = record, say
 
-def _grown(
-    captured: CapturedModule,
-    optimizer: torch.optim.Optimizer,
-    loss: LossFunction,
-    data: list[Any],
-    epoch: int,
-    averages: Sequence[AveragedModel],
-    silent: bool,
-    options: dict[str, Any],
-) -> GrowthRecord:
-    captured.model.eval()
-    plan = propose_for_module(captured, loss, data, **options)
-    best = plan.best
-    if best is None or (best.weights is None and options["method"] == "tiny"):
-        return GrowthRecord(epoch, "", 0, 0, 0.0, _count(captured))
-    size = captured.space(best.space).size
-    apply_to_module(captured, best, optimizer, averages=averages, silent=silent)
-    optimizer.zero_grad()
-    return GrowthRecord(epoch, best.space, best.channels, size + best.channels, best.gain, _count(captured))
+    def run(self) -> None:
+        """To the end."""
+        losses = [loss_of(event) for event in self.record.journal.events if event["event"] == "epoch"]
+        for epoch in range(self.record.epoch + 1, self.settings.epochs + 1):
+            began = time.perf_counter()
+            loss, samples = self._epoch()
+            losses.append(loss)
+            if self.parts.scheduler is not None:
+                self.parts.scheduler.step()
+            self.record.after_epoch(loss, time.perf_counter() - began, samples)
+            self.say(f"epoch {epoch}: loss {loss:.5g}")
+            grown = self.settings.grows_after(epoch, self.parts.parameter_count) and self._grow(epoch, loss)
+            self.record.close_epoch(self.captured, grown)
+        self.captured.model.train()
+        self.record.finish(self.captured, losses[-1])
+
+    def _epoch(self) -> tuple[float, int]:
+        """A pass of gradient descent: the mean loss, and how many samples there were."""
+        self.captured.model.train()
+        total, count = 0.0, 0
+        for inputs, target in self.parts.train:
+            self.parts.optimizer.zero_grad()
+            found: Tensor = self.loss(self.captured(inputs), target)
+            torch.autograd.backward(found)
+            self.parts.optimizer.step()
+            size = batch_size(inputs)
+            total, count = total + float(found.detach()) * size, count + size
+        if not count:
+            raise DataError("the data hold no batches")
+        return total / count, count
+
+    def _grow(self, epoch: int, epoch_loss: float) -> bool:
+        """A growth step: whether something was inserted."""
+        began = time.perf_counter()
+        self.captured.model.eval()
+        data = _first(self.parts.train, self.settings.samples)
+        plan = propose_for_module(self.captured, self.loss, data, **self.settings.proposal(epoch))
+        best, silent = plan.best, self.settings.silent
+        reason = "" if best is not None else "no space gains"
+        if best is not None and best.weights is None and self.settings.method == "tiny":
+            best, reason = None, "no space gains but silently"
+        if best is not None:
+            held = self.parts.optimizer
+            apply_to_module(self.captured, best, held, averages=self.parts.averages, silent=silent)
+            held.zero_grad()
+        event = self.record.after_growth(
+            self.captured,
+            epoch_loss,
+            time.perf_counter() - began,
+            plan=plan_entry(plan),
+            inserted=None if best is None else candidate_entry(best),
+            **({"reason": reason} if best is None else {"insert": insertion_of(best, silent)}),
+        )
+        self.say(f"  {growth_record(event)}")
+        return best is not None
 
 
 def _first(train: Iterable[Any], samples: int) -> list[Any]:
@@ -189,7 +216,3 @@ def _first(train: Iterable[Any], samples: int) -> list[Any]:
         if count >= samples:
             break
     return found
-
-
-def _count(captured: CapturedModule) -> int:
-    return sum(parameter.numel() for parameter in captured.model.parameters())

@@ -30,7 +30,20 @@ def load(model: nn.Module, folder: str | Path | None = None) -> nn.Module:
     """
     folder = Path(folder) if folder is not None else Path(__file__).parent
     growth = json.loads((folder / "growth.json").read_text(encoding="utf-8"))
-    weights = read_tensors(folder / "weights.safetensors")
+    return resized(model, growth, read_tensors(folder / "weights.safetensors"))
+
+
+def resized(model: nn.Module, growth: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
+    """Gives a module attributes and tensors.
+
+    Args:
+        model: made by its own class, as before growth.
+        growth: what growth.json holds.
+        weights: by the names that it lists.
+
+    Raises:
+        ValueError: if the module is not one of the kind that was saved.
+    """
     names = [*dict(model.named_parameters()), *dict(model.named_buffers())]
     if missing := [name for name in growth["tensors"] if name not in names]:
         raise ValueError(f"{type(model).__name__} has no tensor {missing[0]}, which {growth['class']} has")

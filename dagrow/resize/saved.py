@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save as as_safetensors
+from torch import nn
 
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.errors import ExportError
@@ -15,6 +16,8 @@ from dagrow.files import replace_file
 from dagrow.resize import reload
 
 FORMAT = 1
+WEIGHTS, GROWTH, RESIZE = "weights.safetensors", "growth.json", "resize.py"
+"""Names of the files."""
 
 
 def save_module(captured: CapturedModule, folder: str | Path) -> Path:
@@ -28,7 +31,22 @@ def save_module(captured: CapturedModule, folder: str | Path) -> Path:
         ExportError: if an attribute that growth has set is none that JSON can hold.
     """
     folder = Path(folder)
+    files = module_files(captured)
     folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        replace_file(folder / name, data)
+    return folder
+
+
+def module_files(captured: CapturedModule) -> dict[str, bytes]:
+    """The files of `save_module` by their names.
+
+    Args:
+        captured: the module.
+
+    Raises:
+        ExportError: if an attribute that growth has set is none that JSON can hold.
+    """
     model = captured.model
     kept = set(model.state_dict(keep_vars=True))
     tensors: dict[str, torch.Tensor] = {}
@@ -39,19 +57,22 @@ def save_module(captured: CapturedModule, folder: str | Path) -> Path:
             tensors[name] = tensor.detach().cpu().contiguous()
     growth = {
         "format": FORMAT,
-        "class": f"{type(model).__module__}.{type(model).__qualname__}",
+        "class": class_name(model),
         "attributes": {
             path: {k: _plain(path, k, v) for k, v in own.items()} for path, own in captured.attributes.items()
         },
         "tensors": {name: list(tensor.shape) for name, tensor in tensors.items()},
     }
-    for name, data in (
-        ("weights.safetensors", as_safetensors(tensors)),
-        ("growth.json", (json.dumps(growth, indent=1) + "\n").encode()),
-        ("resize.py", Path(reload.__file__).read_bytes()),
-    ):
-        replace_file(folder / name, data)
-    return folder
+    return {
+        WEIGHTS: as_safetensors(tensors),
+        GROWTH: (json.dumps(growth, indent=1) + "\n").encode(),
+        RESIZE: Path(reload.__file__).read_bytes(),
+    }
+
+
+def class_name(model: nn.Module) -> str:
+    """Module and name of a module's class."""
+    return f"{type(model).__module__}.{type(model).__qualname__}"
 
 
 def _plain(path: str, name: str, value: Any) -> Any:

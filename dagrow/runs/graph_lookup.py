@@ -76,6 +76,7 @@ def run_directory(path: str | Path) -> RunDirectory:
     directory = RunDirectory(Path(path))
     if not directory.path.is_dir():
         raise RunError(f"{path} is not a directory; give one that 'dagrow grow' has made")
+    directory.check_kind()
     for file in (directory.journal, directory.graph):
         if not file.is_file():
             raise RunError(f"{path} is no run directory: there is no {file.name} in it")

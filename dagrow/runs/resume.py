@@ -15,7 +15,7 @@ from dagrow.errors import RunError
 from dagrow.journal.reader import last_event, read_journal
 from dagrow.journal.writer import Journal, JournalPosition, content_up_to
 from dagrow.report import Reporter
-from dagrow.runs.checkpoint import Checkpoint, CheckpointError, CheckpointStore, environment, restore
+from dagrow.runs.checkpoint import Checkpoint, CheckpointError, CheckpointStore, changed_environment, restore
 from dagrow.runs.directory import RunDirectory
 from dagrow.runs.recorder import RunRecorder
 from dagrow.runs.result import GrowthResult
@@ -142,9 +142,7 @@ def _check_journal(directory: RunDirectory, checkpoint: Checkpoint) -> None:
 
 
 def _warn_of_other_environment(checkpoint: Checkpoint, device: torch.device, reporter: Reporter) -> None:
-    before, now = checkpoint.environment, environment(device)
-    changed = [f"{key} {before.get(key)}, now {value}" for key, value in now.items() if before.get(key, value) != value]
-    if changed:
+    if changed := changed_environment(checkpoint.environment, device):
         reporter.say(f"warning: the last bits may differ from those of a run in one piece ({'; '.join(changed)})")
 
 

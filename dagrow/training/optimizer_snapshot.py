@@ -6,12 +6,10 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor
-
-from dagrow.build import Network
+from torch import Tensor, nn
 
 
-def optimizer_state(network: Network, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Groups with the names of their parameters in order, and the state of each parameter."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in network.named_parameters()}
     return {
@@ -26,7 +24,7 @@ def optimizer_state(network: Network, optimizer: torch.optim.Optimizer) -> dict[
     }
 
 
-def set_optimizer_state(network: Network, optimizer: torch.optim.Optimizer, kept: dict[str, Any]) -> None:
+def set_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer, kept: dict[str, Any]) -> None:
     """Gives an optimizer of the same class these groups and this state.
 
     Raises:
@@ -34,8 +32,9 @@ def set_optimizer_state(network: Network, optimizer: torch.optim.Optimizer, kept
     """
     parameters = dict(network.named_parameters())
     names = [name for group in kept["groups"] for name in group["params"]]
-    if sorted(names) != sorted(parameters):
-        raise ValueError("the optimizer does not hold each parameter of the network once")
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if sorted(names) != sorted(name for name, parameter in parameters.items() if id(parameter) in held):
+        raise ValueError("the parameters that were kept are not those of the optimizer, each once")
     if any(group.keys() != optimizer.param_groups[0].keys() for group in kept["groups"]):
         raise ValueError(f"the options of its groups are not those of {type(optimizer).__name__}")
     for name, entries in kept["state"].items():

@@ -1,7 +1,15 @@
 """The state of a run on disk: safetensors and JSON, each checkpoint whole or not there."""
 
-from dagrow.runs.checkpoint.content import Checkpoint, capture, environment, kept_network, restore
-from dagrow.runs.checkpoint.files import FILES, CheckpointError
+from dagrow.runs.checkpoint.content import (
+    Checkpoint,
+    capture,
+    changed_environment,
+    environment,
+    kept_network,
+    restore,
+)
+from dagrow.runs.checkpoint.files import FILES, CheckpointError, decode, encode
+from dagrow.runs.checkpoint.random_numbers import random_state, set_random_state
 from dagrow.runs.checkpoint.steps import GrowthStepStore
 from dagrow.runs.checkpoint.store import CheckpointStore
 
@@ -12,7 +20,12 @@ __all__ = [
     "CheckpointStore",
     "GrowthStepStore",
     "capture",
+    "changed_environment",
+    "decode",
+    "encode",
     "environment",
     "kept_network",
+    "random_state",
     "restore",
+    "set_random_state",
 ]

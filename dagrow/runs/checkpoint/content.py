@@ -112,6 +112,12 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+def changed_environment(before: Mapping[str, Any], device: torch.device) -> list[str]:
+    """What is another than it was, of that on which the last bits depend."""
+    now = environment(device)
+    return [f"{key} {before.get(key)}, now {value}" for key, value in now.items() if before.get(key, value) != value]
+
+
 def capture(
     run: RunSpec,
     samples: str,
