@@ -13,8 +13,17 @@ from dagrow.errors import DagrowError, ExportError, RunError
 from dagrow.export import Exported, export_network
 from dagrow.graph import load_graph, load_run
 from dagrow.journal import Replay, growth_history, read_journal
-from dagrow.report import GraphDiff, History, picture_format, write_picture
-from dagrow.runs import GraphRef, Reverted, RunDirectory, diff_graphs, replay_run, resolve_graph, revert_run
+from dagrow.report import GraphDiff, History, SpaceDiff, picture_format, write_picture
+from dagrow.runs import (
+    GraphRef,
+    Reverted,
+    RunDirectory,
+    diff_graphs,
+    replay_run,
+    resolve_graph,
+    resolve_sizes,
+    revert_run,
+)
 from dagrow.spec import GraphSpec
 
 AnyGraph = GraphSpec | torch.fx.GraphModule | str | Path
@@ -86,14 +95,13 @@ def show(graph_or_dir: GraphSpec | torch.fx.GraphModule | str | Path, out: str |
     return path
 
 
-def diff(
-    before: GraphSpec | torch.fx.GraphModule | str | Path, after: GraphSpec | torch.fx.GraphModule | str | Path
-) -> GraphDiff:
+def diff(before: AnyGraph, after: AnyGraph) -> GraphDiff | SpaceDiff:
     """What differs between two graphs: nodes, edges, sizes, parameters, multiply-adds. Print the answer.
 
     Args:
         before: a graph spec, a network from `build`, a run or graph file, a run directory for its graph as it is
             now, or ``"DIR@STEP"`` for the graph of a run after that growth step; ``start`` and ``end`` are steps too.
+            Of runs of `grow_module`, the sizes of the channel spaces are compared.
         after: the same.
 
     Returns:
@@ -101,8 +109,13 @@ def diff(
 
     Raises:
         SpecError: if a file is not that of a graph.
-        RunError: if there is no such directory or step.
+        RunError: if there is no such directory or step, or only one is of a module of one's own.
     """
+    sizes = [resolve_sizes(given) if isinstance(given, (str, Path)) else None for given in (before, after)]
+    if sizes[0] is not None and sizes[1] is not None:
+        return SpaceDiff(sizes[0], sizes[1])
+    if found := next((each for each in sizes if each is not None), None):
+        raise RunError(f"{found.name} is of a module of one's own, and the other is a graph: they cannot be compared")
     return diff_graphs(_moment(before, "before"), _moment(after, "after"))
 
 

@@ -219,15 +219,15 @@ def log(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a line of a journal.")] = False,
 ) -> None:
     """Show the journal of a run as a table."""
-    from dagrow.journal import candidates_table, history_table, journal_schema, read_journal
-    from dagrow.runs import run_directory
+    from dagrow.journal import candidates_table, history_table, journal_schema
+    from dagrow.runs import events_of_run
 
     if schema:
         echo(json.dumps(journal_schema(), indent=2))
         return
     if directory is None:
         raise DagrowError("give a run directory, or --schema")
-    events = read_journal(run_directory(directory).journal)
+    events = events_of_run(directory)
     echo(history_table(events) if step is None else candidates_table(events, step))
 
 

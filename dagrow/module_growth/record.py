@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from dagrow.capture import CapturedModule
-from dagrow.files import replace_file, sha256
+from dagrow.files import replace_file
 from dagrow.files.disk import disk_errors
 from dagrow.journal import SCHEMA, Journal
 from dagrow.module_growth.settings import LoopSettings
 from dagrow.module_growth.trained_parts import TrainedParts
 from dagrow.resize import class_name, module_files
-from dagrow.runs.checkpoint import CheckpointStore, GrowthStepStore, encode, environment
+from dagrow.runs.checkpoint import CheckpointStore, GrowthStepStore, ModuleCheckpoint, environment
 from dagrow.runs.module_directory import ModuleRunDirectory
 from dagrow.serialization import pack
 
@@ -57,7 +54,8 @@ class ModuleRecord:
         name = class_name(self.parts.model)
         if self.directory is not None and not self.begun:
             # Asked first, so that nothing is left behind where something cannot be kept.
-            pack(self.parts.entry(), "", {})
+            for part, entry in self.parts.entry().items():
+                pack(entry, part, {})
             self.directory.begin(name, self.settings.plain)
         self.see(captured)
         self._write_sized("start", schema=SCHEMA, name=name, seed=self.settings.seed, train_loss=None)
@@ -107,17 +105,10 @@ class ModuleRecord:
     def _keep(self, captured: CapturedModule, for_good: bool) -> None:
         if self.directory is None:
             return
-        tensors: dict[str, Tensor] = {}
-        module = module_files(captured)
-        content = {
-            "journal": asdict(self.journal.position),
-            "epoch": self.epoch,
-            "step": self.step,
-            "environment": environment(self.parts.device),
-            "files": {name: sha256(data) for name, data in module.items()},
-            "entry": pack(self.parts.entry(), "", tensors),
-        }
-        self.store.write({**module, **encode(content, tensors)})
+        state = ModuleCheckpoint(
+            self.epoch, self.step, self.journal.position, environment(self.parts.device), self.parts.entry()
+        )
+        self.store.write(state.files(module_files(captured)))
         if for_good:
             with disk_errors(self.directory.path):
                 GrowthStepStore(self.directory.steps).keep(self.step, self.store.good[-1])

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import TypeAdapter
+from typing import Any, Literal, NamedTuple
 
 from dagrow.capture import CapturedModule
 from dagrow.errors import DagrowError, RunError
-from dagrow.files import read_file, sha256
 from dagrow.journal import Journal, read_journal
 from dagrow.journal.reader import last_event
 from dagrow.journal.writer import JournalPosition, content_up_to
@@ -20,55 +17,13 @@ from dagrow.module_growth.record import ModuleRecord
 from dagrow.module_growth.settings import LoopSettings
 from dagrow.module_growth.trained_parts import TrainedParts
 from dagrow.resize import class_name
-from dagrow.runs.checkpoint import CheckpointError, CheckpointStore, changed_environment, decode
+from dagrow.runs.checkpoint import CheckpointStore, ModuleCheckpoint, changed_environment
 from dagrow.runs.module_directory import ModuleRunDirectory
-from dagrow.serialization import unpack
 
 Say = Callable[[str], Any]
 
 _FOREIGN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What comes of data that pretend to be the state of a run."""
-
-
-@dataclass(frozen=True)
-class ModuleCheckpoint:
-    """A state of a run that is good.
-
-    Attributes:
-        folder: where it is.
-        epoch: that is done.
-        step: growth steps so far.
-        journal: the place in the journal that belongs to it.
-        environment: on which the last bits depend.
-        entry: of `TrainedParts.entry`.
-    """
-
-    folder: Path
-    epoch: int
-    step: int
-    journal: JournalPosition
-    environment: Mapping[str, Any]
-    entry: Mapping[str, Any]
-
-    @classmethod
-    def read(cls, folder: Path) -> ModuleCheckpoint:
-        """The checkpoint in a folder.
-
-        Raises:
-            CheckpointError: if it is damaged, cut off or none at all.
-        """
-        content, tensors = decode(folder)
-        try:
-            for name, expected in content["files"].items():
-                if sha256(read_file(folder / name, follow=False)) != expected:
-                    raise CheckpointError(f"{folder / name}: damaged or cut off, its checksum does not fit")
-            position = TypeAdapter(JournalPosition).validate_python(content["journal"])
-            entry = unpack(content["entry"], tensors)
-            return cls(folder, int(content["epoch"]), int(content["step"]), position, content["environment"], entry)
-        except OSError as error:
-            raise CheckpointError(f"{error.filename}: {error.strerror or error}") from error
-        except _FOREIGN as error:
-            raise CheckpointError(f"{folder}: does not hold a state of a module ({_first(error)})") from error
 
 
 @dataclass(frozen=True)
@@ -151,26 +106,27 @@ def continued(parts: TrainedParts, settings: LoopSettings, directory: ModuleRunD
         directory.check_sums(*directory.all_files())
     record = ModuleRecord(parts, settings, directory)
     record.begun = True
-    found = _last_good(directory, record.store, say)
-    if found is None:
+    good = _last_good(directory, record.store, say)
+    if good is None:
         record.journal = Journal.continued(directory.journal, JournalPosition())
         say(f"{directory.path}: stopped before its first checkpoint, so it starts anew")
         return Opened(record)
+    folder, found = good
     parts.check(found.entry)
     try:
-        attributes = parts.restore(found.entry, found.folder)
+        attributes = parts.restore(found.entry, folder)
     except _FOREIGN as error:
-        raise RunError(f"{found.folder}: does not fit this module and optimizer ({_first(error)})") from error
+        raise RunError(f"{folder}: does not fit this module and optimizer ({_first(error)})") from error
     record.epoch, record.step = found.epoch, found.step
     if ended:
         record.journal = Journal(None, read_journal(directory.journal))
         say(f"{directory.path}: has ended, so nothing is trained")
         return Opened(record, found, attributes, ended)
-    record.store.trust(found.folder)
+    record.store.trust(folder)
     record.store.remove_leftovers()
     directory.remove_leftovers()
     record.journal = Journal.continued(directory.journal, found.journal)
-    record.complete(found.folder)
+    record.complete(folder)
     say(f"{directory.path}: continued after epoch {found.epoch}")
     if changed := changed_environment(found.environment, parts.device):
         say(f"warning: the last bits may differ from those of a run in one piece ({'; '.join(changed)})")
@@ -187,7 +143,14 @@ def _check_same(directory: ModuleRunDirectory, name: str, settings: LoopSettings
             raise RunError(f"{directory.path} holds another run: {key} is {here!r}, it began with {there.get(key)!r}")
 
 
-def _last_good(directory: ModuleRunDirectory, store: CheckpointStore, say: Say) -> ModuleCheckpoint | None:
+class _Found(NamedTuple):
+    """A checkpoint that is good, and where it is."""
+
+    folder: Path
+    checkpoint: ModuleCheckpoint
+
+
+def _last_good(directory: ModuleRunDirectory, store: CheckpointStore, say: Say) -> _Found | None:
     refused = []
     for folder in store.newest_first():
         try:
@@ -198,7 +161,7 @@ def _last_good(directory: ModuleRunDirectory, store: CheckpointStore, say: Say) 
             continue
         for reason in refused:
             say(f"warning: {reason}; the checkpoint before it is used")
-        return found
+        return _Found(folder, found)
     if refused:
         raise RunError("; ".join([*refused, "no good checkpoint is left: start the run anew in another directory"]))
     if last_event(directory.journal).get("event", "start") != "start":

@@ -14,7 +14,7 @@ from dagrow.files import open_file
 from dagrow.graph import Dag
 from dagrow.journal import growth_history, read_journal
 from dagrow.report import History
-from dagrow.runs import RunDirectory
+from dagrow.runs import ModuleRunDirectory, RunDirectory, events_of_run
 from dagrow.spec import GraphSpec
 from dagrow.spot import Spot
 
@@ -31,7 +31,7 @@ class RunRecord:
         name: of the run.
         events: of the journal.
         history: graphs and gains by growth step; None where the journal has no graphs.
-        graph: as last saved.
+        graph: as last saved; None of a module of one's own.
         run_file: its text, empty where it is missing.
         preprocessing: of the samples; None where it is missing or damaged.
         spot: bottlenecks of the network as it is now, if they were asked for.
@@ -40,7 +40,7 @@ class RunRecord:
     name: str
     events: tuple[Event, ...]
     history: History | None
-    graph: GraphSpec
+    graph: GraphSpec | None
     run_file: str
     preprocessing: Preprocessing | None
     spot: Spot | None = None
@@ -52,6 +52,8 @@ class RunRecord:
         Raises:
             RunError: if it is none, or its files are damaged.
         """
+        if ModuleRunDirectory.has_begun(path):
+            return cls._of_module(path)
         directory = RunDirectory.existing(path)
         events = read_journal(directory.journal)
         graph = directory.load_graph()
@@ -69,6 +71,12 @@ class RunRecord:
             found,
             spot,
         )
+
+    @classmethod
+    def _of_module(cls, path: Path) -> RunRecord:
+        events = tuple(events_of_run(path))
+        name = next((str(event["name"]) for event in events if event.get("name")), path.resolve().name)
+        return cls(name, events, None, None, _text_of(ModuleRunDirectory(path).run), None)
 
     def of(self, *kinds: str) -> list[Event]:
         """The events of some kinds, in order."""

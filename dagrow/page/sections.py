@@ -77,7 +77,9 @@ def _growth(run: RunRecord) -> Markup:
 
 
 def _graphs(run: RunRecord) -> Markup:
-    """The graph before, after, and what each step brought."""
+    """The graph before, after, and what each step brought; of a module of one's own, the sizes of its spaces."""
+    if run.graph is None:
+        return _sizes_of_spaces(run)
     try:
         if run.history is None:
             return joined(
@@ -92,7 +94,18 @@ def _graphs(run: RunRecord) -> Markup:
             shown.append(_figure("what each growth step brought", picture(svg, "the growth of the graph")))
         return joined(shown)
     except DagrowError as error:
-        return joined([element("p", f"Not drawn: {error}", class_="warning"), _as_lists(run)])
+        return joined([element("p", f"Not drawn: {error}", class_="warning"), _as_lists(run.graph)])
+
+
+def _sizes_of_spaces(run: RunRecord) -> Markup:
+    """Channels of each space at the start and after each insertion."""
+    told = [event for event in run.of("start", "growth") if event["event"] == "start" or event.get("inserted")]
+    names = list(dict.fromkeys(name for event in told for name in event.get("spaces") or ()))
+    titles = [str(event.get("step", "start")) for event in told]
+    rows: list[Sequence[Child]] = [
+        (name, *(str((event.get("spaces") or {}).get(name, "-")) for event in told)) for name in names
+    ]
+    return table(("space", *titles), rows)
 
 
 def _drawn(graph: GraphSpec) -> Markup:
@@ -103,9 +116,9 @@ def _figure(caption: str, shown: Markup) -> Markup:
     return element("figure", element("figcaption", caption), element("div", shown, class_="scroll"))
 
 
-def _as_lists(run: RunRecord) -> Markup:
+def _as_lists(graph: GraphSpec) -> Markup:
     """The nodes and edges of the last graph, where nothing can be drawn."""
-    dag = Dag.of(run.graph)
+    dag = Dag.of(graph)
     rows: list[Sequence[Child]] = [
         (name, ", ".join(e.source for e in dag.incoming[name]), str(dag.size(name))) for name in dag.order
     ]
@@ -191,7 +204,7 @@ def _data(run: RunRecord) -> Markup:
     """Samples, inputs, columns, classes, and what is done to them."""
     started = next(iter(run.of("start")), {})
     rows: list[Sequence[Child]] = [("training samples", str(started.get("samples") or "?"))]
-    for name, entry in run.graph.inputs.items():
+    for name, entry in (run.graph.inputs if run.graph is not None else {}).items():
         rows.append((f"input {name}", " × ".join(map(str, entry.shape))))
     if (found := run.preprocessing) is not None:
         for each in found.inputs:

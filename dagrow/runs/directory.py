@@ -60,6 +60,11 @@ class RunDirectory(RunFolder):
         refuse_module_run(self.path)
 
     @property
+    def without_weights(self) -> str:
+        """What is there of steps whose weights are not kept, for messages."""
+        return f"; the graph alone, of any step of the journal, comes by dagrow replay {self.path} --to STEP --out FILE"
+
+    @property
     def own_files(self) -> tuple[Path, ...]:
         """Its files, but for those in folders."""
         return (self.run, self.preprocessing, self.graph, self.weights, self.journal)

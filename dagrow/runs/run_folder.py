@@ -133,6 +133,11 @@ class RunFolder:
             RunError: saying of which.
         """
 
+    @property
+    def without_weights(self) -> str:
+        """What is there of steps whose weights are not kept, for messages."""
+        return ""
+
     def check_own(self) -> None:
         """Refuses links in the place of the run's own files, in its folders too: nothing outside is ever written.
 

@@ -8,7 +8,8 @@ from dagrow.runs.checkpoint.content import (
     kept_network,
     restore,
 )
-from dagrow.runs.checkpoint.files import FILES, CheckpointError, decode, encode
+from dagrow.runs.checkpoint.files import FILES, CheckpointError
+from dagrow.runs.checkpoint.module_content import ModuleCheckpoint
 from dagrow.runs.checkpoint.random_numbers import random_state, set_random_state
 from dagrow.runs.checkpoint.steps import GrowthStepStore
 from dagrow.runs.checkpoint.store import CheckpointStore
@@ -19,10 +20,9 @@ __all__ = [
     "CheckpointError",
     "CheckpointStore",
     "GrowthStepStore",
+    "ModuleCheckpoint",
     "capture",
     "changed_environment",
-    "decode",
-    "encode",
     "environment",
     "kept_network",
     "random_state",

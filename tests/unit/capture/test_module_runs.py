@@ -10,12 +10,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, TensorDataset
 
+import dagrow
+from dagrow.cli.main import main
 from dagrow.errors import RunError
 from dagrow.journal import journal_schema, read_journal
 from dagrow.module_growth import grow_module
-from dagrow.module_growth.resume import ModuleCheckpoint
 from dagrow.resize.reload import load
-from dagrow.runs.checkpoint import CheckpointError
+from dagrow.runs.checkpoint import CheckpointError, ModuleCheckpoint
 
 
 class Small(nn.Module):
@@ -201,3 +202,54 @@ def flip(file):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
+
+
+def test_a_run_is_taken_back_to_before_an_insertion(whole, tmp_path):
+    made = dagrow.revert(whole[1], 0, out=tmp_path / "back")
+    assert "grow_module with this directory and resume=True goes on" in str(made)
+    with pytest.raises(RunError, match="keeps no weights of step 2; it keeps those of 0, 1$"):
+        dagrow.revert(whole[1], 2)
+    before = load(Small().double(), tmp_path / "back" / "steps" / "000000")
+    assert before.first.out_features == 4
+    assert load(Small().double(), whole[1] / "steps" / "000001").first.out_features == 6
+    objects_again = objects(seed=8)
+    run(objects_again, tmp_path / "back", resume=True)
+    assert same(objects_again, whole[0])
+    dagrow.revert(tmp_path / "back", 1)
+    assert told(tmp_path / "back") == told(whole[1])[:3]
+    assert (tmp_path / "back.before-revert").is_dir()
+
+
+def test_the_commands_read_the_run(whole, stopped, capsys):
+    shown = str(dagrow.diff(f"{whole[1]}@start", f"{whole[1]}@1")).splitlines()
+    assert shown[0] == f"--- {whole[1]}, start"
+    assert [line.split() for line in shown[4:]] == [
+        ["~", "space", "first:out", "4", "6", "+2"],
+        ["~", "parameters", "71", "97", "+26"],
+    ]
+    assert not dagrow.diff(stopped, f"{whole[1]}@end")
+    page = dagrow.write_report(stopped).read_text()
+    assert "first:out" in page
+    assert "This run has not come to its end." in page
+    main_ends(["log", str(whole[1])], 0)
+    assert "first:out +2" in capsys.readouterr().out
+    main_ends(["log", str(whole[1]), "--step", "1"], 0)
+    assert "made" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command", [["export"], ["show"], ["replay"], ["spot"], ["diff", "HERE", "specs/digits.yaml"], ["grow", "--resume"]]
+)
+def test_other_commands_say_why_not(whole, command, capsys):
+    name, *rest = command
+    words = [str(whole[1]) if word == "HERE" else word for word in rest] if "HERE" in rest else [str(whole[1]), *rest]
+    main_ends([name, *words], 2)
+    error = capsys.readouterr().err
+    assert "module of one's own" in error
+    assert len(error.splitlines()) == 1
+
+
+def main_ends(arguments, code):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == code
