@@ -1,7 +1,7 @@
-"""``dagrow.lightning.GrowthCallback``: a dagrow network inside a LightningModule grows between epochs."""
+"""``dagrow.lightning``: a network inside a LightningModule grows between epochs, one of dagrow or one's own."""
 
 from __future__ import annotations
 
-from dagrow.integrations.lightning_callback import GrowthCallback
+from dagrow.integrations.lightning_callback import GrowthCallback, ModuleGrowthCallback
 
-__all__ = ["GrowthCallback"]
+__all__ = ["GrowthCallback", "ModuleGrowthCallback"]

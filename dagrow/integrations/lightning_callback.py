@@ -5,27 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from dagrow.build import Network
-from dagrow.errors import DagrowError, GrowthError, OptimizerError
+from dagrow.capture import CapturedModule, from_module
+from dagrow.errors import GrowthError
+from dagrow.integrations.between_epochs import Batches, GrowthBetweenEpochs, Optimizers, moved, named_part
+from dagrow.module_growth import ModulePlan, apply_to_module, propose_for_module, to_insert
 from dagrow.planner import Plan, apply, propose
-from dagrow.randomness import random_numbers_kept
-
-try:
-    from lightning.pytorch.callbacks import Callback
-except ImportError as _missing:
-    try:
-        from pytorch_lightning.callbacks import Callback
-    except ImportError:
-        raise DagrowError(
-            "dagrow.lightning needs the package 'lightning': pip install 'dagrow[lightning]'"
-        ) from _missing
 
 
-class GrowthCallback(Callback):  # type: ignore[misc]
+class GrowthCallback(GrowthBetweenEpochs):
     """Grows a network of `dagrow.build` that a LightningModule holds, after epochs of training.
 
     Weights, moments of all optimizers, and averages keep their entries; schedulers and scalers notice nothing. What
@@ -60,61 +51,90 @@ class GrowthCallback(Callback):  # type: ignore[misc]
         averages: Iterable[AveragedModel] = (),
         **options: Any,
     ) -> None:
-        super().__init__()
-        if every < 1 or batches < 1:
-            raise GrowthError("'every' and 'batches' are at least 1")
-        self.loss, self.every, self.steps, self.data = loss, every, steps, data
-        self.batches, self.network, self.insert = batches, network, insert
-        self.averages, self.options = tuple(averages), options
-        self.plans: list[Plan] = []
-        self.done = 0
+        super().__init__(loss, every, steps, data, batches, averages, options)
+        self.network, self.insert = network, insert
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Refuses early what could not be done later."""
-        _alone(trainer)
-        found_network(pl_module, self.network)
+    def grown_part(self, pl_module: Any) -> nn.Module:
+        """The network."""
+        return found_network(pl_module, self.network)
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """A growth step, where it is due; none after the last epoch, for nothing would be trained any more."""
-        epoch = trainer.current_epoch + 1
-        last = trainer.max_epochs is not None and 0 <= trainer.max_epochs <= epoch
-        if epoch % self.every or last or trainer.should_stop or (self.steps is not None and self.done >= self.steps):
-            return
-        network = found_network(pl_module, self.network)
-        optimizers = [_plain(optimizer) for optimizer in trainer.optimizers]
-        training, first = network.training, next(network.parameters())
-        with random_numbers_kept(), torch.enable_grad(), torch.autocast(first.device.type, enabled=False):
-            plan = propose(network.eval(), self.loss, self._look(trainer, first), **self.options)
-            if plan.best is not None:
-                held = optimizers[0] if len(optimizers) == 1 else optimizers
-                apply(network, plan.best, held, insert=self.insert, averages=self.averages)
-        network.train(training)
-        self.done += 1
-        self.plans.append(plan)
-        size = sum(parameter.numel() for parameter in network.parameters())
-        gain = 0.0 if plan.best is None else float(plan.best.gain)
-        pl_module.log_dict({"growth/gain": gain, "growth/parameters": float(size)})
+    def grow(self, part: Network, data: Batches, optimizers: Optimizers) -> tuple[Plan, float]:
+        """A proposal, whose best candidate is inserted."""
+        plan = propose(part, self.loss, data, **self.options)
+        if plan.best is None:
+            return plan, 0.0
+        apply(part, plan.best, optimizers, insert=self.insert, averages=self.averages)
+        return plan, float(plan.best.gain)
 
-    def state_dict(self) -> dict[str, Any]:
-        """How many growth steps are done; the network's graph is not in a checkpoint of Lightning."""
-        return {"done": self.done}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on counting."""
-        self.done = int(state_dict["done"])
+class ModuleGrowthCallback(GrowthBetweenEpochs):
+    """Grows a module of one's own that a LightningModule holds, in place, after epochs of training.
 
-    def _look(self, trainer: Any, first: Tensor) -> list[tuple[Any, Any]]:
-        source = trainer.train_dataloader if self.data is None else self.data
-        if not isinstance(source, Iterable):
-            raise GrowthError("the trainer's loader gives no batches (x, y): give 'data'")
-        found = []
-        for number, batch in enumerate(source):
-            if self.data is None and number >= self.batches:
-                break
-            if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-                raise GrowthError("growth looks at batches (x, y), and the loader gives others: give 'data'")
-            found.append((_moved(batch[0], first), _moved(batch[1], first)))
-        return found
+    Weights, moments of all optimizers, and averages keep their entries; schedulers and scalers notice nothing. What
+    was done is in `plans`, and is logged as ``growth/gain`` and ``growth/parameters``.
+
+    Args:
+        loss: ``(output, target) -> scalar``, the mean over samples, as the module trains it.
+        module: what `dagrow.from_module` made of a part of the LightningModule, or the name of the part, ``model`` or
+            ``encoder.head``: then it is captured at the first growth step, with the first batch as its example.
+        every: epochs from one growth step to the next.
+        steps: growth steps at most; None for no limit.
+        data: batches ``(x, y)`` that a growth step looks at, ``x`` as the part takes it; left out, those of the
+            trainer's training loader.
+        batches: of the training loader that it looks at, at most; they are read once and kept in memory.
+        silent: new channels start with outgoing weights of 0, so that the function is kept.
+        averages: `AveragedModel` objects of the part that grow along.
+        options: of `dagrow.propose` for modules: ``neurons``, ``spaces``, ``method``, ``multiple_of``, ...
+
+    Attributes:
+        captured: the module, for `dagrow.save_module`; None until it was captured.
+
+    Raises:
+        GrowthError: when training begins, if the LightningModule does not hold the part; if several processes train
+            it: each would grow its own.
+        CaptureError: if it cannot be captured.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[[Any, Any], Tensor],
+        module: CapturedModule | str,
+        *,
+        every: int = 1,
+        steps: int | None = None,
+        data: Iterable[Any] | None = None,
+        batches: int = 16,
+        silent: bool = True,
+        averages: Iterable[AveragedModel] = (),
+        **options: Any,
+    ) -> None:
+        super().__init__(loss, every, steps, data, batches, averages, options)
+        self.module, self.silent = module, silent
+        self.captured = module if isinstance(module, CapturedModule) else None
+
+    def grown_part(self, pl_module: Any) -> nn.Module:
+        """The part."""
+        if isinstance(self.module, str):
+            return named_part(pl_module, self.module)
+        model = self.module.model
+        if not any(part is model for part in pl_module.modules()):
+            raise GrowthError(f"the captured {type(model).__name__} is no part of {type(pl_module).__name__}")
+        return model
+
+    def grow(self, part: nn.Module, data: Batches, optimizers: Optimizers) -> tuple[ModulePlan, float]:
+        """A proposal, whose best candidate is inserted."""
+        if self.captured is None or self.captured.model is not part:
+            self.captured = from_module(part, data[0][0])
+        captured = self.captured
+        # The trainer may have moved the module since it was captured.
+        captured.example_inputs = moved(captured.example_inputs, next(part.parameters()))
+        captured.outdated = True
+        plan = propose_for_module(captured, self.loss, data, **self.options)
+        best, _ = to_insert(plan)
+        if best is None:
+            return plan, 0.0
+        apply_to_module(captured, best, optimizers, averages=self.averages, silent=self.silent)
+        return plan, best.gain
 
 
 def found_network(module: nn.Module, name: str | None = None) -> Network:
@@ -124,13 +144,7 @@ def found_network(module: nn.Module, name: str | None = None) -> Network:
         GrowthError: if there is none of that name; without a name, if there is not just one.
     """
     if name is not None:
-        try:
-            given: Any = module
-            for part in name.split("."):
-                given = getattr(given, part)
-        except AttributeError as error:
-            raise GrowthError(f"the module has no '{name}'") from error
-        network = _unwrapped(given)
+        network = named_part(module, name)
         if not isinstance(network, Network):
             raise GrowthError(f"'{name}' is a {type(network).__name__}, not a network of dagrow.build")
         return network
@@ -140,40 +154,3 @@ def found_network(module: nn.Module, name: str | None = None) -> Network:
             f"the module holds {len(networks) or 'no'} networks of dagrow.build: give 'network', its name"
         )
     return next(iter(networks.values()))
-
-
-_WRAPPERS = (nn.parallel.DistributedDataParallel, nn.DataParallel)
-
-
-def _unwrapped(module: Any) -> Any:
-    while True:
-        inner = getattr(module, "_orig_mod", None)
-        if inner is None and isinstance(module, _WRAPPERS):
-            inner = module.module
-        if inner is None:
-            return module
-        module = inner
-
-
-def _alone(trainer: Any) -> None:
-    if trainer.world_size > 1:
-        raise GrowthError(
-            f"{trainer.world_size} processes train this module, and each would grow a network of its own: use one "
-            "device, or `torchrun -m dagrow grow`, whose processes decide as one"
-        )
-
-
-def _plain(optimizer: Any) -> torch.optim.Optimizer:
-    """The optimizer of torch inside one of Lightning."""
-    found = getattr(optimizer, "optimizer", optimizer)
-    if not isinstance(found, torch.optim.Optimizer):
-        raise OptimizerError(f"{type(found).__name__} is no optimizer of torch")
-    return found
-
-
-def _moved(values: Any, like: Tensor) -> Any:
-    if isinstance(values, Tensor):
-        return values.to(like.device, like.dtype if values.is_floating_point() else None)
-    if isinstance(values, dict):
-        return {key: _moved(value, like) for key, value in values.items()}
-    return tuple(_moved(value, like) for value in values)

@@ -1,6 +1,6 @@
 """Growth of a module of one's own: what each channel space would gain, and the loop that trains and grows."""
 
-from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
+from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate, to_insert
 from dagrow.module_growth.dispatch import takes_modules
 from dagrow.module_growth.journal_entries import GrowthRecord
 from dagrow.module_growth.loop import GrownModule, grow_module
@@ -15,4 +15,5 @@ __all__ = [
     "grow_module",
     "propose_for_module",
     "takes_modules",
+    "to_insert",
 ]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from dagrow.module_growth.trial import Insertion
 from dagrow.report import number, table
 
+GAINING = "tiny"
+"""The method whose channels enter for their gain."""
+
 
 @dataclass(frozen=True)
 class SpaceCandidate:
@@ -57,6 +60,7 @@ class ModulePlan:
         loss: mean over all samples.
         held_out_loss: over the samples that choose.
         samples: how many there are.
+        method: how new weights are made.
         fixed: spaces that cannot grow, and why.
     """
 
@@ -64,6 +68,7 @@ class ModulePlan:
     loss: float
     held_out_loss: float
     samples: int
+    method: str = "tiny"
     fixed: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -103,3 +108,13 @@ class ModulePlan:
         ]
         lines = [title, table(header, body, left=1) if body else "no candidates"]
         return "\n".join([*lines, *(f"{name}: {reason}" for name, reason in self.fixed)])
+
+
+def to_insert(plan: ModulePlan) -> tuple[SpaceCandidate | None, str]:
+    """The candidate that a loop inserts, or None and why: one that could only start silently gains nothing by TINY."""
+    best = plan.best
+    if best is None:
+        return None, "no space gains"
+    if best.weights is None and plan.method == GAINING:
+        return None, "no space gains but silently"
+    return best, ""

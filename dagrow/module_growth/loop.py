@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from dagrow.capture import CapturedModule, batch_size, from_module
 from dagrow.errors import DataError, GrowthError
+from dagrow.module_growth.candidate import to_insert
 from dagrow.module_growth.journal_entries import (
     GrowthRecord,
     candidate_entry,
@@ -187,10 +188,7 @@ class _Loop:
         self.captured.model.eval()
         data = _first(self.parts.train, self.settings.samples)
         plan = propose_for_module(self.captured, self.loss, data, **self.settings.proposal(epoch))
-        best, silent = plan.best, self.settings.silent
-        reason = "" if best is not None else "no space gains"
-        if best is not None and best.weights is None and self.settings.method == "tiny":
-            best, reason = None, "no space gains but silently"
+        (best, reason), silent = to_insert(plan), self.settings.silent
         if best is not None:
             held = self.parts.optimizer
             apply_to_module(self.captured, best, held, averages=self.parts.averages, silent=silent)

@@ -124,6 +124,7 @@ def propose_for_module(
         tuple(replace(c, fingerprint=fingerprint) for c in ranked),
         *start,
         sum(part.count for part in everything),
+        method,
         tuple((space.name, space.reason) for space in captured.spaces if not space.grows),
     )
 

@@ -92,7 +92,8 @@ def test_lightning_grows_the_network_and_keeps_the_optimizer(lightning, precisio
 
 
 def test_lightning_finds_the_network_or_says_why_not(lightning):
-    from dagrow.integrations.lightning_callback import _alone, found_network
+    from dagrow.integrations.between_epochs import alone
+    from dagrow.integrations.lightning_callback import found_network
     from dagrow.lightning import GrowthCallback
 
     model = network()
@@ -108,4 +109,55 @@ def test_lightning_finds_the_network_or_says_why_not(lightning):
     with pytest.raises(dagrow.GrowthError, match="the module has no 'net'"):
         found_network(wrapped, "net")
     with pytest.raises(dagrow.GrowthError, match="2 processes train this module"):
-        _alone(type("Trainer", (), {"world_size": 2})())
+        alone(type("Trainer", (), {"world_size": 2})())
+
+
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.first(x)))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_lightning_grows_a_module_of_ones_own_and_keeps_optimizer_and_scheduler(lightning, named):
+    from dagrow.lightning import ModuleGrowthCallback
+
+    outputs, moments = [], []
+
+    class Look(lightning.Callback):
+        def on_train_epoch_end(self, trainer, module):
+            weight = module.model.first.weight
+            moments.append(trainer.optimizers[0].state[weight]["exp_avg"].clone())
+            with torch.no_grad():
+                outputs.append(module.model(X))
+
+    torch.manual_seed(0)
+    module = module_of(lightning, Own())
+    part = "model" if named else dagrow.from_module(module.model, X[:2])
+    growth = ModuleGrowthCallback(functional.cross_entropy, part, every=2, steps=1, neurons=3)
+    trainer = trained(lightning, module, Look(), growth, Look())
+    assert module.model.first.out_features > 2
+    assert growth.plans[0].best.held_out_gain > 0
+    assert float(trainer.callback_metrics["growth/gain"]) == pytest.approx(growth.plans[0].best.gain)
+    before, after = moments[2], moments[3]  # around the growth step in the second epoch
+    assert torch.equal(after[:2], before)
+    assert not after[2:].any()
+    torch.testing.assert_close(outputs[3], outputs[2])
+    (group,) = trainer.optimizers[0].param_groups
+    assert [id(p) for p in group["params"]] == [id(p) for p in module.parameters()]
+    assert len(set(module.rates)) == 5
+    assert module.model.training
+    assert growth.captured.attributes["first"]["out_features"] == module.model.first.out_features
+
+
+def test_lightning_says_where_a_module_of_ones_own_is_not(lightning):
+    from dagrow.lightning import ModuleGrowthCallback
+
+    module = module_of(lightning, Own())
+    with pytest.raises(dagrow.GrowthError, match="the captured Own is no part of Module"):
+        trained(lightning, module, ModuleGrowthCallback(functional.cross_entropy, dagrow.from_module(Own(), X[:2])))
+    with pytest.raises(dagrow.GrowthError, match="the module has no 'net'"):
+        trained(lightning, module, ModuleGrowthCallback(functional.cross_entropy, "net"))

@@ -11,7 +11,7 @@ import dagrow
 def test_lightning(monkeypatch):
     for name in ("lightning", "lightning.pytorch", "lightning.pytorch.callbacks", "pytorch_lightning"):
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("dagrow.lightning", "dagrow.integrations.lightning_callback"):
+    for name in ("dagrow.lightning", "dagrow.integrations.lightning_callback", "dagrow.integrations.between_epochs"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(dagrow.DagrowError, match=r"pip install 'dagrow\[lightning\]'"):
         importlib.import_module("dagrow.lightning")
