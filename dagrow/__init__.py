@@ -40,6 +40,7 @@ from dagrow.resize import save_module, widen
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, ProposalOptions, RunSpec, save_graph
 from dagrow.spot import Spot, Widening, spot, spot_run
+from dagrow.translate import network_of
 
 _register_contrib()
 
@@ -113,6 +114,7 @@ __all__ = [
     "load_model",
     "load_plugins",
     "load_run",
+    "network_of",
     "propose",
     "register_candidate_type",
     "register_method",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
@@ -13,7 +14,6 @@ from dagrow.spec.graph import GraphSpec
 
 _RESERVED = frozenset([*dir(nn.Module()), *dir(fx.GraphModule)]) | {"meta", "shape_env", "spec", "dag"}
 _WORDS_OF_THE_CODE = frozenset({"self", "torch"})
-
 
 _SHOWN = 12
 """Nodes of a cycle that a message names."""
@@ -28,6 +28,11 @@ def structure_problems(spec: GraphSpec) -> list[Problem]:
     if problems := _first(check(spec) for check in names):
         return problems
     return _first([_cycles(spec)]) or _first([_orphans(spec), _dead_ends(spec)])
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name means something else in the code of a network, so that no input or node can have it."""
+    return name in _RESERVED or name in _WORDS_OF_THE_CODE or keyword.iskeyword(name) or keyword.issoftkeyword(name)
 
 
 def _first(checks: Iterable[Iterator[Problem]]) -> list[Problem]:

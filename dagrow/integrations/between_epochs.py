@@ -143,7 +143,8 @@ def named_part(module: nn.Module, name: str) -> nn.Module:
             given = getattr(given, part)
     except AttributeError as error:
         raise GrowthError(f"the module has no '{name}'") from error
-    return unwrapped(given)
+    found: nn.Module = unwrapped(given)
+    return found
 
 
 _WRAPPERS = (nn.parallel.DistributedDataParallel, nn.DataParallel)

@@ -34,7 +34,7 @@ LAYERS = [
     {"planner", "resize"},
     {"training", "journal"},
     {"runs"},
-    {"growth", "module_growth"},
+    {"growth", "module_growth", "translate"},
     {"spot", "compare"},
     {"contrib"},
     {"page", "starter", "api"},
@@ -132,6 +132,7 @@ def test_the_public_names():
         "Spot", "Widening", "spot", "spot_run", "write_report",
         "load_plugins", "register_candidate_type", "register_selection", "register_source",
         "from_module", "spaces", "widen", "grow_module", "save_module", "CapturedModule", "ModulePlan", "CaptureError",
+        "network_of",
     }  # fmt: skip
     assert set(dagrow.__all__) == contract | more
     assert list(dagrow.__all__) == sorted(dagrow.__all__)
