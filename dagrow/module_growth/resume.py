@@ -89,7 +89,7 @@ def opened(
 def continued(parts: TrainedParts, settings: LoopSettings, directory: ModuleRunDirectory, say: Say) -> Opened:
     """Takes up a run: the module, made anew, gets the state that it had.
 
-    Nothing is changed where something is refused.
+    Nothing on the disk is changed where something is refused.
 
     Args:
         parts: of the new module.
