@@ -30,16 +30,19 @@ _NAMES = {
 class TensorLayout(tuple[int, ...]):
     """The shape of one sample and the axis of it that holds the channels (features); the others are positions.
 
-    It is a tuple of its extents. Two layouts are equal if they also have the same axis.
+    It is a tuple of its extents. Two layouts are equal if they also have the same axis, and are indexed or not.
 
     Args:
         extents: of one sample, without the batch.
         axis: of the channels: the first or the last.
+        indexed: whether each position has a 1 at one channel and 0 at the others, and the values are kept as the
+            numbers of these channels, whole numbers of shape `stored`: tokens of a vocabulary.
     """
 
     axis: int
+    indexed: bool
 
-    def __new__(cls, extents: Iterable[int], axis: int) -> TensorLayout:
+    def __new__(cls, extents: Iterable[int], axis: int, indexed: bool = False) -> TensorLayout:
         """The layout of these extents.
 
         Raises:
@@ -48,7 +51,7 @@ class TensorLayout(tuple[int, ...]):
         layout = super().__new__(cls, extents)
         if axis not in (0, len(layout) - 1):
             raise ValueError(f"axis {axis} is neither the first nor the last of {list(layout)}")
-        layout.axis = axis
+        layout.axis, layout.indexed = axis, indexed
         return layout
 
     @classmethod
@@ -65,12 +68,12 @@ class TensorLayout(tuple[int, ...]):
         last = len(shape) == 2 if order is None else order == "channels_last"
         return cls(shape, len(shape) - 1 if last else 0)
 
-    def __getnewargs__(self) -> tuple[Shape, int]:
-        return tuple(self), self.axis
+    def __getnewargs__(self) -> tuple[Shape, int, bool]:
+        return tuple(self), self.axis, self.indexed
 
     def __eq__(self, other: object) -> bool:
-        same_axis = not isinstance(other, TensorLayout) or self.axis == other.axis
-        return same_axis and tuple.__eq__(self, other)
+        same = not isinstance(other, TensorLayout) or (self.axis, self.indexed) == (other.axis, other.indexed)
+        return same and tuple.__eq__(self, other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -78,6 +81,8 @@ class TensorLayout(tuple[int, ...]):
     __hash__ = tuple.__hash__
 
     def __str__(self) -> str:
+        if self.indexed:
+            return f"{list(self.stored)} of {self.channels} tokens"
         usual = self == TensorLayout.of(tuple(self))
         return str(list(self)) if usual else f"{list(self)} ({self.order})"
 
@@ -104,6 +109,11 @@ class TensorLayout(tuple[int, ...]):
     def positions(self) -> Shape:
         """The extents that share the weights: of a map, of tokens; none of a vector."""
         return self[1:] if self.axis == 0 else self[:-1]
+
+    @property
+    def stored(self) -> Shape:
+        """Extents of one sample as tensors hold it: the positions alone, where the channels are indexed."""
+        return self.positions if self.indexed else self
 
     @property
     def position_count(self) -> int:

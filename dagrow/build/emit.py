@@ -163,8 +163,10 @@ class _Writer:
         return total
 
     def _write_edge(self, edge: EdgeId) -> Any:
-        source = self.known[output(edge.source)]
-        return self._module(edge_module(edge), source) if self.dag.op(edge).parametrised else source
+        source, op = self.known[output(edge.source)], self.dag.op(edge)
+        if op.call_before is not None:
+            source = self._call(op.call_before, f"{edge.target}_reads", source)
+        return self._module(edge_module(edge), source) if op.parametrised else source
 
     def _write_output(self, name: str) -> Any:
         node, value = self.dag.node(name), self.known[merged(name)]

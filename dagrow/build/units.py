@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dagrow.build.emit import edge_module
 from dagrow.graph import Dag, GrowableNode, site, span
+from dagrow.ops import Op
 from dagrow.registry import Registry
 from dagrow.spec.graph import EdgeId
 
@@ -92,10 +93,15 @@ def fan_outs(dag: Dag) -> list[UnitWeights]:
         if isinstance(place, GrowableNode):
             blocks = tuple(reading_block(dag, place, index) for index in range(len(place.readings)))
             found.append(UnitWeights(name, dag.size(name), blocks))
-        elif edges := [e for e in dag.outgoing[name] if dag.op(e).parametrised and dag.op(e).output_groups == 1]:
+        elif edges := [e for e in dag.outgoing[name] if _read_whole(dag.op(e))]:
             blocks = tuple(Block(f"{edge_module(edge)}.weight", dag.op(edge).weight_axes[1]) for edge in edges)
             found.append(UnitWeights(name, dag.output(name).channels, blocks))
     return found
+
+
+def _read_whole(op: Op) -> bool:
+    """Whether each output of an op has one weight, or kernel, per feature of its parent."""
+    return op.parametrised and op.reads_values and op.output_groups == 1
 
 
 SIDES: Registry[Callable[[Dag], list[UnitWeights]]] = Registry("side", {"fan_in": fan_ins, "fan_out": fan_outs})

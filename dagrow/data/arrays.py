@@ -11,7 +11,8 @@ from dagrow.data.npy_file import NpyFile
 from dagrow.data.npz import read_npy
 from dagrow.data.raw import Arrays, Raw
 from dagrow.data.step import PreprocessingStep
-from dagrow.data.stored import StoredRows, each_part
+from dagrow.data.stored import StoredRows
+from dagrow.data.token_check import check_tokens
 from dagrow.data.token_features import TokenFeatures
 from dagrow.errors import DataError, listed
 from dagrow.graph import Dag
@@ -35,8 +36,9 @@ def read_arrays(told: ArraysSpec, dag: Dag, loss: Loss, settings: ReadSettings) 
         for part in (train, *([] if test is None else [test])):
             _check_tokens(part, dag)
     notes = []
-    for name, x in zip(dag.spec.inputs, train.inputs, strict=True):
+    for (name, entry), x in zip(dag.spec.inputs.items(), train.inputs, strict=True):
         scaled = "each becomes a vector with a 1" if told.tokens else _scaled(x.dtype, settings.standardize is True)
+        scaled = scaled if entry.vocabulary is None else "tokens"
         notes.append(
             f"input '{name}': {len(x)} samples of {str(x.dtype).removeprefix('torch.')}, read row by row; {scaled}"
         )
@@ -74,18 +76,11 @@ def _by_name(files: Mapping[str, str], names: Sequence[str], what: str) -> list[
 
 def _check_tokens(arrays: Arrays, dag: Dag) -> None:
     for x, (name, entry) in zip(arrays.inputs, dag.spec.inputs.items(), strict=True):
+        if entry.vocabulary is not None:
+            raise DataError(f"input '{name}' has a 'vocabulary' and reads tokens as they are: leave out 'tokens'")
         if x.dtype.is_floating_point and not str(x.dtype).endswith("32"):
             raise DataError(f"input '{name}': tokens are whole numbers")
-        low, high = torch.inf, -torch.inf
-        for _, part in each_part(x):
-            if not torch.equal(part, part.round() if part.is_floating_point() else part):
-                raise DataError(f"input '{name}': tokens are whole numbers")
-            low, high = min(low, float(part.min())), max(high, float(part.max()))
-        if low < 0 or high >= entry.shape[-1]:
-            raise DataError(
-                f"input '{name}': tokens run from {low:g} to {high:g}, its shape {list(entry.shape)} has room for "
-                f"0 to {entry.shape[-1] - 1}"
-            )
+        check_tokens(x, name, entry.shape[-1], f"its shape {list(entry.shape)}")
 
 
 class ArrayFiles(ArraysSpec, DataSource):

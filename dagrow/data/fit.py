@@ -13,6 +13,7 @@ from dagrow.data.preprocessing import Preprocessing
 from dagrow.data.raw import Arrays
 from dagrow.data.step import PreprocessingStep
 from dagrow.data.stored import Stored, StoredRows, each_part
+from dagrow.data.token_check import check_tokens
 from dagrow.errors import DataError, listed
 from dagrow.graph import Dag
 from dagrow.layout import Shape, TensorLayout
@@ -60,11 +61,14 @@ def fit_inputs(inputs: tuple[Stored, ...], preprocessing: Preprocessing, dag: Da
     fitted = _shaped(inputs, shapes)
     for tensor, each in zip(fitted, preprocessing.inputs, strict=True):
         _check_finite(tensor, "inputs", gaps=each.takes_gaps)
+    _check_vocabularies(fitted, dag)
     return fitted
 
 
 def _check_shapes_after(inputs: Sequence[Stored], steps: Sequence[Sequence[PreprocessingStep]], dag: Dag) -> None:
     for x, chain, (name, spec) in zip(inputs, steps, dag.spec.inputs.items(), strict=True):
+        if spec.vocabulary is not None:
+            raise DataError(f"input '{name}' reads tokens as they are, and this source converts its values")
         found = list(shape_after(tuple(chain), tuple(x.shape[1:])))
         if found != list(spec.shape):
             raise DataError(
@@ -112,7 +116,9 @@ def _is_channels_last(found: Shape, shape: TensorLayout) -> bool:
 
 
 def _fit_inputs(inputs: tuple[Stored, ...], dag: Dag) -> tuple[Stored, ...]:
-    return _shaped(inputs, {name: spec.values for name, spec in dag.spec.inputs.items()})
+    shaped = _shaped(inputs, {name: spec.values.stored for name, spec in dag.spec.inputs.items()})
+    _check_vocabularies(shaped, dag)
+    return shaped
 
 
 def _shaped(inputs: tuple[Stored, ...], shapes: Mapping[str, Shape]) -> tuple[Stored, ...]:
@@ -122,6 +128,12 @@ def _shaped(inputs: tuple[Stored, ...], shapes: Mapping[str, Shape]) -> tuple[St
         inputs = _cut(inputs[0], shapes)
     pairs = zip(inputs, shapes.items(), strict=True)
     return tuple(reshape_samples(x, shape, name) for x, (name, shape) in pairs)
+
+
+def _check_vocabularies(inputs: Sequence[Stored], dag: Dag) -> None:
+    for x, (name, spec) in zip(inputs, dag.spec.inputs.items(), strict=True):
+        if spec.vocabulary is not None:
+            check_tokens(x, name, spec.vocabulary, "its vocabulary")
 
 
 def _cut(x: Tensor, shapes: Mapping[str, Shape]) -> tuple[Tensor, ...]:

@@ -20,6 +20,7 @@ from dagrow.data.step import PreprocessingStep
 from dagrow.data.stored import Stored
 from dagrow.errors import DataError
 from dagrow.graph import Dag
+from dagrow.layout import TensorLayout
 from dagrow.objectives import Loss
 from dagrow.spec.data import DataSpec
 
@@ -97,8 +98,8 @@ def _scaled(
         return Samples(tuple(x for x, _ in settled), part[1], tuple(left for _, left in settled))
 
     inputs = tuple(
-        InputPreprocessing(name, tuple(x.shape[1:]), _raw_dtype(x, chain), chain)
-        for name, x, chain in zip(dag.spec.inputs, train[0], steps, strict=True)
+        InputPreprocessing(name, tuple(x.shape[1:]), _raw_dtype(x, chain, layout), chain)
+        for name, x, chain, layout in zip(dag.spec.inputs, train[0], steps, layouts, strict=True)
     )
     preprocessing = Preprocessing(inputs, loss.name, raw.columns, raw.target, raw.classes, raw.answers, raw.reader)
     return TrainTestSplit(samples(train), samples(test), preprocessing, raw.notes, validation and samples(validation))
@@ -108,8 +109,10 @@ def _no_or_one(step: PreprocessingStep | None) -> tuple[PreprocessingStep, ...]:
     return () if step is None else (step,)
 
 
-def _raw_dtype(stored: Stored, steps: tuple[PreprocessingStep, ...]) -> torch.dtype:
+def _raw_dtype(stored: Stored, steps: tuple[PreprocessingStep, ...], layout: TensorLayout) -> torch.dtype:
     """Bytes are bytes; other numbers are read as float32 unless the first step computes with more digits."""
+    if layout.indexed:
+        return torch.int64
     if stored.dtype == torch.uint8 or not steps:
         return torch.uint8 if stored.dtype == torch.uint8 else torch.float32
     return steps[0].reads

@@ -66,10 +66,15 @@ class InputPreprocessing:
     steps: tuple[PreprocessingStep, ...] = ()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Raw values ``[samples, *shape]`` as float32 values that the network reads, on the same device."""
+        """Raw values ``[samples, *shape]`` as float32 values that the network reads, on the same device; or tokens."""
         for step in self.steps:
             x = step.to(x.device)(x)
-        return x.float()
+        return x if self.as_they_are else x.float()
+
+    @property
+    def as_they_are(self) -> bool:
+        """Whether the network reads whole numbers: tokens of a vocabulary."""
+        return self.dtype == torch.int64 and not self.steps
 
     @property
     def read_shape(self) -> Shape:

@@ -84,7 +84,7 @@ class Scale(PreprocessingStep):
 
 
 def scale_of(train: Stored, layout: TensorLayout, *, standardize: bool, divisor: float = 1.0) -> Scale | None:
-    """The scale step that training inputs of this layout call for, None where the stored values will do.
+    """The scale step that training inputs of this layout call for, None where the stored values will do, as tokens do.
 
     Standardizing makes each feature (channel) of the training inputs mean 0 and deviation 1. A divisor, that of
     bytes too, cancels out there. It computes in float64 where the source did: a column of time stamps
@@ -96,6 +96,8 @@ def scale_of(train: Stored, layout: TensorLayout, *, standardize: bool, divisor:
         standardize: whether the run asks for it.
         divisor: of the values, where the source has a unit of its own.
     """
+    if layout.indexed:
+        return None
     if standardize:
         found = moments(train, layout)
         mean, deviation = layout.per_channel(found.mean), layout.per_channel(found.deviation)

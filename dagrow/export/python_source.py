@@ -55,7 +55,7 @@ def model_source(dag: Dag, name: str, preprocessing: Preprocessing | None = None
 
 def _docstring(dag: Dag, name: str, preprocessing: Preprocessing | None) -> list[str]:
     def described(nodes: tuple[str, ...]) -> str:
-        return ", ".join(f"{node} {list(dag.output(node))}" for node in nodes)
+        return ", ".join(f"{node} {list(dag.output(node).stored)}" for node in nodes)
 
     count = cost(dag).parameters
     facts = (
@@ -152,7 +152,7 @@ class _Forward:
     def _prepare(self, entry: InputPreprocessing) -> None:
         """The statements that turn raw values of an input into what the network reads."""
         value = self.values[entry.name]
-        lines = [] if entry.steps else [f"{value}.float()"]
+        lines = [] if entry.steps or entry.as_they_are else [f"{value}.float()"]
         for number, step in enumerate(entry.steps):
             buffers = {name: f"self.{self.buffers[entry.name, number, name]}" for name in step.buffers}
             lines += step.source(value, buffers)
@@ -180,7 +180,9 @@ class _Forward:
         terms = []
         for edge in self.dag.incoming[name]:
             source, key = self.values[edge.source], f"{name}.from_{edge.source}"
-            terms.append(f"self.{self.attributes[key]}({source})" if key in self.attributes else source)
+            if key in self.attributes:
+                source = self.dag.op(edge).export_call.format(f"self.{self.attributes[key]}", source)
+            terms.append(source)
         if len(terms) == 1:
             return terms[0], int(terms[0].endswith(")"))
         if self.dag.node(name).merge == "concat":

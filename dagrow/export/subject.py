@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dagrow.build import Network
 from dagrow.data import InputPreprocessing, Preprocessing
+from dagrow.spec.graph import InputSpec
 
 
 class StepBuffer(NamedTuple):
@@ -67,15 +68,12 @@ class ExportSubject:
         return torch.fx.GraphModule(root, graph).eval()
 
     def example(self, batch: int) -> tuple[Tensor, ...]:
-        """Inputs of the export: such as the network reads as standard normal ones.
+        """Inputs of the export: such as the network reads as standard normal ones, or tokens.
 
         They are drawn from a generator of their own: the global one is not touched.
         """
         generator = torch.Generator("cpu").manual_seed(batch)
-        read = tuple(
-            torch.randn((batch, *entry.shape), generator=generator, dtype=torch.float32, device="cpu")
-            for entry in self.network.spec.inputs.values()
-        )
+        read = tuple(_example(entry, batch, generator) for entry in self.network.spec.inputs.values())
         return read if self.preprocessing is None else self.preprocessing.raw(*read)
 
     def double(self) -> Callable[..., Any]:
@@ -89,12 +87,19 @@ class ExportSubject:
         return exact
 
 
+def _example(entry: InputSpec, batch: int, generator: torch.Generator) -> Tensor:
+    shape = (batch, *entry.shape)
+    if entry.vocabulary is not None:
+        return torch.randint(entry.vocabulary, shape, generator=generator, device="cpu")
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
+
+
 class _InputLayer(nn.Module):
     """The steps of one input, with their fitted values as buffers."""
 
     def __init__(self, entry: InputPreprocessing) -> None:
         super().__init__()
-        self.steps = entry.steps
+        self.steps, self.as_they_are = entry.steps, entry.as_they_are
         for number, step in enumerate(entry.steps):
             for name, value in step.buffers.items():
                 self.register_buffer(f"{name}_{number}", value)
@@ -102,4 +107,4 @@ class _InputLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for number, step in enumerate(self.steps):
             x = step.compute(x, {name: self.get_buffer(f"{name}_{number}") for name in step.buffers})
-        return x.float()
+        return x if self.as_they_are else x.float()

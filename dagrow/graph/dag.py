@@ -75,9 +75,13 @@ class Dag:
         """Of each edge, for one sample."""
         return {e: op.multiply_adds(self.output(e.source), self.written(e)) for e, op in self.spec.edges.items()}
 
+    @cached_property
+    def _ops(self) -> dict[EdgeId, Op]:
+        return {edge: op.reading(self.output(edge.source)) for edge, op in self.spec.edges.items()}
+
     def op(self, edge: EdgeId) -> Op:
-        """The op of an edge."""
-        return self.spec.edges[edge]
+        """The op of an edge, which knows what its source puts out; `spec` has it as declared."""
+        return self._ops[edge]
 
     def node(self, name: str) -> NodeSpec:
         """The declaration of a node."""

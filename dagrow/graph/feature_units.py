@@ -14,8 +14,10 @@ from dagrow.spec.graph import EdgeId
 
 def feature_units(dag: Dag, edge: EdgeId) -> list[tuple[str, int]]:
     """The features that an edge with weights reads, in their order: runs of ``(unit, number of features)``."""
-    source = dag.output(edge.source)
-    each = dag.op(edge).feature_count(source) // source.channels
+    source, op = dag.output(edge.source), dag.op(edge)
+    if not op.reads_values:
+        return [(str(edge), op.feature_count(source))]
+    each = op.feature_count(source) // source.channels
     return [(unit, count * each) for unit, count in _channel_units(dag, edge.source)]
 
 

@@ -81,7 +81,7 @@ def leading_op(dag: Dag, source: str, target: str, kernel: int) -> tuple[Op, Poo
     op = op_between(shape, wanted, kernel)
     if op is not None:
         return op, None
-    op = op_between(_GLOBAL.output_shape(shape), wanted, kernel) if shape.positions else None
+    op = op_between(_GLOBAL.output_shape(shape), wanted, kernel) if shape.positions and not shape.indexed else None
     return None if op is None else (op, _GLOBAL)
 
 
@@ -149,7 +149,7 @@ def split_edge(dag: Dag, edge: EdgeId, template: NodeTemplate, early: bool) -> S
     Returns:
         The change of the graph, or the reason why there is none. The other new edge has kernel 1.
     """
-    op, name = dag.op(edge), fresh_name(dag.spec, "h")
+    op, name = dag.spec.edges[edge], fresh_name(dag.spec, "h")
     if not op.parametrised:
         return f"an {op.name} edge has no weights to keep"
     if dag.node(edge.target).merge == "concat":

@@ -113,6 +113,8 @@ def site(dag: Dag, name: str) -> GrowableNode | NotGrowable:
             if dag.op(edge).parametrised and not dag.op(edge).has_layout:
                 return NotGrowable(name, f"op '{dag.op(edge).name}' of {edge} has no statistics (features)")
     edges = [reading.edge for reading in readings]
+    if not edges:
+        return NotGrowable(name, "nothing reads its features")
     twice = next((edge for edge in edges if edges.count(edge) > 1), None)
     if twice is not None:
         return NotGrowable(name, f"its features reach {twice} by more than one way")
@@ -160,6 +162,8 @@ def _readings(
     found: list[Consumer] = []
     for edge in dag.outgoing[name]:
         op = dag.op(edge)
+        if not op.reads_values:
+            continue
         if op.parametrised:
             if reason := op.fixed_sizes:
                 raise _Fixed(f"{edge}: {reason}")

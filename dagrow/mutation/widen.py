@@ -29,7 +29,7 @@ def widened_spec(dag: Dag, node: str, count: int) -> GraphSpec:
     edges = {}
     for name in sizes:
         for edge in dag.incoming[name]:
-            op = dag.op(edge)
+            op = spec.edges[edge]
             # In a concat, an equal share of the rest is no longer meant once one part has grown.
             if dag.node(name).merge == "concat" and op.parametrised:
                 slot = dag.slots(name)[edge]

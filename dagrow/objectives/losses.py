@@ -23,7 +23,8 @@ class Loss:
         name: as in the spec.
         mean: ``(output, target) -> scalar``, the mean over the samples.
         prepare: turns targets as stored into ones of the right dtype and shape for an output of this shape
-            (of one sample), or says what is wrong with them.
+            (of one sample), or says what is wrong with them. Labels of tokens get a last axis of 1, where the output
+            has the classes, so that the two tell by themselves which axis that is.
         correct: ``(output, target) -> [n]``, 1 where a sample is right, 0 where not, of a map the share of
             its pixels; None for regression.
         meaning: what the outputs of a network that was trained on it are, in words.
@@ -52,27 +53,39 @@ def _no_tokens(loss: str, output: Shape) -> None:
     if TensorLayout.of(output).order == "channels_last":
         raise DataError(
             f"{loss} needs an output of shape [features] or [channels, height, width], this one has {list(output)}; "
-            "flatten or pool it (only mse compares tokens)"
+            "flatten or pool it (only mse and cross_entropy compare tokens)"
         )
 
 
 def _labels(target: Tensor, output: Shape) -> Tensor:
-    _no_tokens("cross_entropy", output)
-    if target.dim() == len(output) + 1 and target.shape[1] == 1:
-        target = target.squeeze(1)
-    if target.shape[1:] != output[1:]:
-        found, each = list(target.shape[1:]), f"pixel of {list(output[1:])}" if output[1:] else "sample"
+    layout = TensorLayout.of(output)
+    axis = layout.batch_axis
+    if target.dim() == len(output) + 1 and target.shape[axis] == 1:
+        target = target.squeeze(axis)
+    if target.shape[1:] != layout.positions:
+        part = "token" if axis > 1 else "pixel"
+        found, each = list(target.shape[1:]), f"{part} of {list(layout.positions)}" if layout.positions else "sample"
         raise DataError(f"cross_entropy takes one label per {each}, not targets of shape {found}")
     if target.is_floating_point() and not torch.equal(target, target.round()):
         raise DataError("cross_entropy takes whole-number labels; these have fractions (regression? use mse)")
-    labels, features = target.long(), output[0]
+    labels, features = target.long(), layout.channels
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= features:
         raise DataError(
             f"labels run from {low} to {high}, but the output has {features} features: "
             f"labels must lie in 0..{features - 1}"
         )
-    return labels
+    return labels.unsqueeze(-1) if axis > 1 else labels
+
+
+def _classes_second(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits ``[n, classes, ...]`` and labels ``[n, ...]``, as torch takes them; of tokens, see `Loss.prepare`."""
+    ours = target.dim() == output.dim() and target.shape[-1] == 1 and not target.is_floating_point()
+    return (output.movedim(-1, 1), target.squeeze(-1)) if ours else (output, target)
+
+
+def _cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    return functional.cross_entropy(*_classes_second(output, target))
 
 
 def _values(target: Tensor, output: Shape) -> Tensor:
@@ -103,6 +116,7 @@ def _not_here(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _right_label(output: Tensor, target: Tensor) -> Tensor:
+    output, target = _classes_second(output, target)
     return _by_sample(output.argmax(1) == target)
 
 
@@ -121,8 +135,9 @@ def _likelier_bits(output: Tensor) -> tuple[Tensor, Tensor]:
 
 def _log_shares(labels: Tensor, output: Shape) -> Tensor:
     # One more of each: a class that has not been seen is rare, not impossible.
-    counts = torch.bincount(labels.flatten(), minlength=output[0]).double() + 1
-    return (counts / counts.sum()).log().reshape(-1, *(1 for _ in output[1:])).expand(output)
+    layout = TensorLayout.of(output)
+    counts = torch.bincount(labels.flatten(), minlength=layout.channels).double() + 1
+    return layout.per_channel((counts / counts.sum()).log()).expand(output)
 
 
 def _mean(values: Tensor, output: Shape) -> Tensor:
@@ -135,6 +150,7 @@ def _log_odds(bits: Tensor, output: Shape) -> Tensor:
 
 def _weighted_labels(output: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     # Over the number of labels, not their weights: so that means of batches add up.
+    output, target = _classes_second(output, target)
     return functional.cross_entropy(output, target, weights.to(output), reduction="sum") / target.numel()
 
 
@@ -154,7 +170,7 @@ LOSSES: Registry[Loss] = Registry(
         for loss in (
             Loss(
                 "cross_entropy",
-                functional.cross_entropy,
+                _cross_entropy,
                 _labels,
                 _right_label,
                 "logits of the classes",

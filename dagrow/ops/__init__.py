@@ -2,11 +2,12 @@
 
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.activation import ACTIVATIONS, Activation
-from dagrow.ops.base import FanOutLayout, Op, ShapeError, weighted_dots
+from dagrow.ops.base import FanOutLayout, Op, ShapeError
 from dagrow.ops.norm import NORMS
 from dagrow.ops.norm_base import Norm
 from dagrow.ops.pool import POOLS, Pool
 from dagrow.ops.registry import find_op, op_between, op_names, register_op
+from dagrow.ops.weighted_dots import weighted_dots
 from dagrow.renaming import warn_renamed
 
 __all__ = [

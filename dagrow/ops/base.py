@@ -12,6 +12,7 @@ what its parent puts out (`Op.written_layout`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,7 +20,6 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from dagrow.flop_counter import spend
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
 from dagrow.ops.meta_layer import expression, meta_layer
 
@@ -50,6 +50,10 @@ class Op(BaseModel, ABC):
     parametrised: ClassVar[bool] = True
     channel_order: ClassVar[ChannelOrder | None] = None
     """Where the op reads and writes channels. None: `output_shape` shows it; an op without weights keeps them there."""
+    reads_tokens: ClassVar[bool] = False
+    """Whether the parent may be an input of tokens: whole numbers that only name something."""
+    reads_values: ClassVar[bool] = True
+    """Whether what is written depends on the values of the parent, and not on its positions alone."""
     weight_axes: ClassVar[tuple[int, int]] = (0, 1)
     """Axes of the output and of the input features in the layer's weight. Everywhere else they are the first two."""
 
@@ -60,6 +64,20 @@ class Op(BaseModel, ABC):
     def from_layer_layout(self, weight: Tensor) -> Tensor:
         """The inverse of `to_layer_layout`: the layer's weight with output features first, input features second."""
         return weight.movedim(self.weight_axes, (0, 1))
+
+    def reading(self, source: TensorLayout) -> Op:
+        """The same op, knowing what its parent puts out: for `features` that values alone do not tell."""
+        return self
+
+    @property
+    def call_before(self) -> Callable[[Tensor], Tensor] | None:
+        """A function that makes of the parent's values those that the layer reads; None where it reads them itself."""
+        return None
+
+    @property
+    def export_call(self) -> str:
+        """The Python expression of what the edge writes: ``{0}`` where the layer stands, ``{1}`` where the parent."""
+        return "{0}({1})"
 
     @property
     def label(self) -> str:
@@ -132,8 +150,11 @@ class Op(BaseModel, ABC):
         """`output_shape` with the axis of its channels; what the graph asks.
 
         Raises:
-            ShapeError: also if the op reads its channels along another axis than where ``source`` has them.
+            ShapeError: also if the op reads its channels along another axis than where ``source`` has them, or
+                numbers where these are tokens.
         """
+        if source.indexed and not self.reads_tokens:
+            raise ShapeError(f"'{self.name}' reads numbers, not tokens of a 'vocabulary': 'embedding' reads those")
         shape = self.output_shape(source, size)
         if isinstance(shape, TensorLayout):
             return shape
@@ -277,22 +298,3 @@ class Op(BaseModel, ABC):
     def fan_out_weight(self, omega: Tensor, pointwise: bool) -> Tensor:
         """Turns ``[K, fan_out, M]`` into the weight that reads ``K`` new channels."""
         raise ShapeError(f"'{self.name}' has no weights")
-
-
-def weighted_dots(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
-    """The same with several weightings of the samples at once: ``weights [W, n] -> [W, F, M]``."""
-    if left.shape[1] == 1:
-        sums = [_weighted_dot(left.squeeze(1), right.squeeze(1), w) for w in weights]
-        return torch.stack(sums) if len(sums) > 1 else sums[0].unsqueeze(0)
-    each = torch.bmm(left.transpose(1, 2), right)
-    spend((left.shape[1] + len(weights)) * each.numel())
-    return torch.einsum("wn,nfm->wfm", weights, each)
-
-
-def _weighted_dot(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
-    """``[n, F], [n, M], [n] -> [F, M]``; samples of weight 0 cost nothing."""
-    used = weights.nonzero().squeeze(1)
-    if used.numel() < weights.numel():
-        left, right, weights = left[used], right[used], weights[used]
-    spend(left.numel() * right.shape[1])
-    return left.T @ (right if bool((weights == 1).all()) else right * weights.unsqueeze(1))

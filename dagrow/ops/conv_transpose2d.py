@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
-from dagrow.ops.base import FanOutLayout, Op, ShapeError, weighted_dots
+from dagrow.ops.base import FanOutLayout, Op, ShapeError
 from dagrow.ops.conv2d import Conv2d, Pair
 from dagrow.ops.convolution import Margin, each_axis, short_form
+from dagrow.ops.weighted_dots import weighted_dots
 
 Margins = Annotated[tuple[Margin, Margin], each_axis(2), short_form]
 

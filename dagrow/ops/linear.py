@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dagrow.layout import ChannelOrder, Shape, TensorLayout
-from dagrow.ops.base import FanOutLayout, Op, ShapeError, weighted_dots
+from dagrow.ops.base import FanOutLayout, Op, ShapeError
+from dagrow.ops.weighted_dots import weighted_dots
 
 
 class Linear(Op):

@@ -9,13 +9,16 @@ from dagrow.ops.conv1d import Conv1d
 from dagrow.ops.conv2d import Conv2d
 from dagrow.ops.conv3d import Conv3d
 from dagrow.ops.conv_transpose2d import ConvTranspose2d
+from dagrow.ops.embedding import Embedding
 from dagrow.ops.identity import Identity
 from dagrow.ops.linear import Linear
+from dagrow.ops.position import Position
 from dagrow.registry import Registry
 from dagrow.renaming import warn_renamed
 
 _OPS: Registry[type[Op]] = Registry(
-    "op", {op.name: op for op in (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose2d, Identity)}
+    "op",
+    {op.name: op for op in (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose2d, Embedding, Position, Identity)},
 )
 
 _RENAMED = {
@@ -73,6 +76,9 @@ def find_op(name: str) -> type[Op]:
 
 def op_between(source: Shape, target: Shape, kernel: int) -> Op | None:
     """The first op, in the order of registration, that leads from one shape to the other; see `Op.infer`."""
-    orders = {TensorLayout.of(shape).order for shape in (source, target)} - {None}
+    read, written = TensorLayout.of(source), TensorLayout.of(target)
+    orders = {read.order, written.order} - {None}
     kinds = (kind for kind in _OPS.values() if kind.channel_order is None or orders <= {kind.channel_order})
+    if read.indexed:
+        kinds = (kind for kind in kinds if kind.reads_tokens)
     return next((op for kind in kinds if (op := kind.infer(source, target, kernel)) is not None), None)

@@ -201,10 +201,9 @@ class UpperBoundScreen:
         activation = place.activation if place.structure is not None else self.dag.node(place.node).activation
         key = (source, number, activation)
         if key not in self._features:
-            values = self._sample[0][output(source)]
-            plain = self._narrow(
-                feature_rows(op, values if pool is None else pool.functional(values, self.dag.output(source)))
-            )
+            values, shape = self._sample[0][output(source)], self.dag.output(source)
+            read = values if pool is None else pool.functional(values, shape)
+            plain = self._narrow(feature_rows(op.reading(shape), read))
             self._features[key] = plain if activation is None else self._neurons(plain, activation)
         return key
 

@@ -37,14 +37,21 @@ class Prediction:
     learned: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, outputs: Tensor, preprocessing: Preprocessing, answer: Answer | None = None) -> Prediction:
+    def of(
+        cls,
+        name: str,
+        outputs: Tensor,
+        preprocessing: Preprocessing,
+        answer: Answer | None = None,
+        class_axis: int = 1,
+    ) -> Prediction:
         """What outputs ``[samples, ...]`` of a network mean; ``answer`` says it where there are several."""
         answer = answer or Answer(classes=preprocessing.classes)
         decide = preprocessing.objective.decide
         called = answer.columns[0] if len(answer.columns) == 1 else name
         if decide is None:
             return cls(called, outputs, learned=answer.columns)
-        labels, probabilities = decide(outputs)
+        labels, probabilities = decide(outputs.movedim(class_axis, 1))
         return cls(called, outputs, labels, probabilities, answer.classes, answer.columns)
 
     @property

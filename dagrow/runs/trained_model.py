@@ -111,8 +111,8 @@ class TrainedModel:
         called = (own,) if own and len(names) == 1 else names
         answers = self.preprocessing.answers or (Answer(classes=self.preprocessing.classes),) * len(names)
         return tuple(
-            Prediction.of(name, output, self.preprocessing, answer)
-            for name, output, answer in zip(called, outputs, answers, strict=True)
+            Prediction.of(called_so, output, self.preprocessing, answer, self.network.dag.output(name).batch_axis)
+            for called_so, name, output, answer in zip(called, names, outputs, answers, strict=True)
         )
 
 

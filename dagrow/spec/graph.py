@@ -151,6 +151,21 @@ class InputSpec(SpecPart):
         "Left out, it is the last of two, the first of three or four. Not for a vector",
     )
 
+    vocabulary: Size | None = Field(
+        default=None,
+        description="how many tokens there are: the input `[length]` holds whole numbers from 0 to this - 1, each of "
+        "which only names something. `embedding` reads them. Left out, the values are numbers",
+    )
+
+    @model_validator(mode="after")
+    def _tokens_stand_in_a_row(self) -> InputSpec:
+        if self.vocabulary is not None and (len(self.shape) != 1 or self.layout is not None):
+            raise ValueError(
+                f"an input with a 'vocabulary' has one number per token: 'shape: [length]' without a layout, "
+                f"not {list(self.shape)}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _vectors_have_no_layout(self) -> InputSpec:
         if self.layout is not None and len(self.shape) == 1:
@@ -159,7 +174,13 @@ class InputSpec(SpecPart):
 
     @property
     def values(self) -> TensorLayout:
-        """The shape, and which of its axes holds the channels."""
+        """The shape, and which of its axes holds the channels; tokens have one channel per word of the vocabulary.
+
+        They are laid out as other token values are, ``[tokens, features]``: that is how `linear` edges, layer norms and
+        global averages read them, and what attention takes.
+        """
+        if self.vocabulary is not None:
+            return TensorLayout((*self.shape, self.vocabulary), axis=1, indexed=True)
         return TensorLayout.of(self.shape, self.layout)
 
 

@@ -19,7 +19,9 @@ from dagrow.build import Network, Suffix, Suffixes, Value, frozen_names, merged,
 from dagrow.errors import DataError, GrowthError, NumbersError
 from dagrow.flop_counter import spend
 from dagrow.graph import Dag, backward_work, forward_work
+from dagrow.layout import Shape
 from dagrow.randomness import seed_torch
+from dagrow.statistics.frozen_tables import differentiable_tables
 from dagrow.statistics.indexed_batches import Batch, IndexedBatches, LossFunction
 from dagrow.statistics.weighing import CheckedLoss, Weighing, called
 
@@ -104,9 +106,9 @@ class ActivationCache:
         if min(expected) < 0:
             return False
         samples = max(expected)
-        shapes = [self.dag.merged(name) for name in (*self.nodes, *self.nodes)]
+        shapes: list[Shape] = [self.dag.merged(name) for name in (*self.nodes, *self.nodes)]
         shapes += [self.dag.output(value.node) for value in self._inner if value.stage == "output"]
-        shapes += [entry.values for entry in self.dag.spec.inputs.values()]
+        shapes += [entry.values.stored for entry in self.dag.spec.inputs.values()]
         itemsize = next(iter(self.network.parameters())).element_size()
         return samples * itemsize * sum(math.prod(shape) for shape in shapes) <= self._room
 
@@ -181,7 +183,7 @@ class ActivationCache:
         if goals:
             # Frozen weights have no graph of their own: the inputs make one.
             inputs = tuple(x.detach().requires_grad_() if x.is_floating_point() else x for x in inputs)
-        with torch.set_grad_enabled(goals):
+        with torch.set_grad_enabled(goals), differentiable_tables(self.network):
             if goals:
                 _check_inputs(dict(zip(self.dag.spec.inputs, batch.inputs, strict=True)), number)
             if self.network.training:
@@ -210,7 +212,8 @@ class ActivationCache:
                     found[name] = torch.zeros_like(a) if g is None else -g
                     _check_gradient(found[name], name, number)
         for name, x in zip(self.dag.spec.inputs, batch.inputs, strict=True):
-            values[output(name)] = x
+            # Tokens too are multiplied with numbers of the network's format, once they are features.
+            values[output(name)] = x if x.is_floating_point() else x.to(next(self.network.parameters(), x).dtype)
         plain = {value: x.detach() for value, x in values.items()}
         return CachedBatch(number, batch, plain, tuple(x.detach() for x in outs), found, loss)
 

@@ -27,7 +27,7 @@ def constant_loss(objective: Objective, dag: Dag, train: Samples, judged: Sample
         return None
     total = 0.0
     for name, seen, target in zip(dag.spec.outputs, train.targets, judged.targets, strict=True):
-        answer = constant(seen, tuple(dag.output(name)))
+        answer = constant(seen, dag.output(name))
         wanted = target.double() if target.is_floating_point() else target
         total += float(objective.loss.mean(answer.expand(len(target), *answer.shape), wanted))
     return objective.factor * total

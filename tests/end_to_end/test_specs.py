@@ -9,6 +9,7 @@ import pytest
 import torch
 from command_tools import ROOT, command
 from safetensors.torch import load_file
+from zoo import example_of
 
 import dagrow
 from dagrow.objectives import LOSSES
@@ -27,11 +28,12 @@ def drawn(run, dag):
 
     def target(shape):
         if run.training.loss == "cross_entropy":
-            return torch.randint(shape[0], (SAMPLES, *shape[1:]), generator=generator)
+            labels = torch.randint(shape.channels, (SAMPLES, *shape.positions), generator=generator)
+            return LOSSES["cross_entropy"].prepare(labels, shape)
         return torch.rand(SAMPLES, *shape, generator=generator, dtype=torch.float64)
 
     inputs = run.graph.inputs.values()
-    x = [torch.randn(SAMPLES, *entry.shape, generator=generator, dtype=torch.float64) for entry in inputs]
+    x = [example_of(entry, SAMPLES, generator, torch.float64) for entry in inputs]
     y = [target(dag.output(name)) for name in run.graph.outputs]
     batches = [tuple(tuple(t[part] for t in ts) for ts in (x, y)) for part in (slice(0, 8), slice(8, SAMPLES))]
     return [(x, y if len(y) > 1 else y[0]) for x, y in batches]
@@ -95,7 +97,8 @@ def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
     assert before - mean_loss(model, loss, data) == pytest.approx(plan.best.gain, rel=1e-5)
     assert sum(p.numel() for p in model.parameters()) == size + plan.best.cost.parameters
     step(model, loss, data, optimizer)
-    check_copies(model.float(), [tuple(t.float() for t in x) for x, _ in data], tmp_path)
+    inputs = [tuple(t.float() if t.is_floating_point() else t for t in x) for x, _ in data]
+    check_copies(model.float(), inputs, tmp_path)
 
 
 @pytest.mark.parametrize(("file", "data"), [("timeseries_conv1d", "timeseries"), ("volume_conv3d", "volumes")])

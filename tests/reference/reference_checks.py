@@ -68,6 +68,8 @@ def readings(spec, node, path=()):
     found = []
     for edge in spec.edges:
         if edge.source == node:
+            if spec.edges[edge].name == "position":
+                continue
             if spec.edges[edge].name == "identity":
                 found += readings(spec, edge.target, path)
             else:

@@ -72,6 +72,14 @@ def edge_features(op, b, j):
     return patch.reshape(-1)
 
 
+def _read(spec, edge, b, j):
+    """As `edge_features`; of tokens and of positions, a vector with a 1 at their place."""
+    op = spec.edges[edge]
+    if op.name == "embedding":
+        return np.eye(spec.inputs[edge.source].vocabulary)[int(b[j])]
+    return np.eye(len(b))[j] if op.name == "position" else edge_features(op, b, j)
+
+
 def weighted(spec, node):
     return [edge for edge in incoming(spec, node) if spec.edges[edge].name != "identity"]
 
@@ -80,7 +88,7 @@ def node_features(spec, node, values):
     """``[positions, F]`` of one sample: all weighted edges side by side, then the constant."""
     rows = []
     for j in positions(values.a[node]):
-        parts = [edge_features(spec.edges[edge], values.b[edge.source], j) for edge in weighted(spec, node)]
+        parts = [_read(spec, edge, values.b[edge.source], j) for edge in weighted(spec, node)]
         rows.append(np.concatenate([*parts, [1.0]]))
     return np.array(rows)
 
@@ -101,17 +109,23 @@ def node_moments(spec, node, samples):
     return S / n, N / n, squares / n
 
 
+def _width(op, source):
+    if op.name in ("linear", "embedding"):
+        return source[-1]
+    return source[0] if op.name == "position" else source[0] * len(offsets(op))
+
+
 def allowed_columns(dag, node, m):
     """Which features output m of a node may use: slots of a concat, groups of a convolution, the constant."""
     columns, start, constant = [], 0, False
     for edge in weighted(dag.spec, node):
         op, source, slot = dag.op(edge), dag.output(edge.source), dag.slots(node)[edge]
-        width = source[-1] if op.name == "linear" else source[0] * len(offsets(op))
+        width = _width(op, source)
         if slot.start <= m < slot.stop:
             groups = getattr(op, "groups", 1)
             group = (m - slot.start) // ((slot.stop - slot.start) // groups)
             columns += range(start + group * width // groups, start + (group + 1) * width // groups)
-            constant = constant or op.bias
+            constant = constant or op.has_bias
         start += width
     return [*columns, *([start] if constant else [])]
 

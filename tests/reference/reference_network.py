@@ -38,7 +38,15 @@ def normal(*shape, seed=0, dtype=torch.float64):
 
 
 def inputs_for(spec, samples, seed=0):
-    return tuple(normal(samples, *entry.shape, seed=seed + i) for i, entry in enumerate(spec.inputs.values()))
+    """Noise, or tokens in the number format in which training has them."""
+    return tuple(_input_for(entry, samples, seed + i) for i, entry in enumerate(spec.inputs.values()))
+
+
+def _input_for(entry, samples, seed):
+    if entry.vocabulary is None:
+        return normal(samples, *entry.shape, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(entry.vocabulary, (samples, *entry.shape), generator=generator).double()
 
 
 def batches(x, y, sizes):
@@ -119,6 +127,10 @@ def forward(model, xs):
             weight, bias = (state.get(f"{name}.from_{edge.source}.{key}") for key in ("weight", "bias"))
             if op.name == "identity":
                 written.append(x)
+            elif op.name == "embedding":
+                written.append(torch.stack([torch.stack([weight[int(token)] for token in row]) for row in x]))
+            elif op.name == "position":
+                written.append(torch.stack([weight for _ in x]))
             elif op.name == "linear":
                 written.append(x @ weight.T + (0 if bias is None else bias))
             elif op.name == "conv_transpose2d":

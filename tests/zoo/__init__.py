@@ -6,7 +6,7 @@ hard; a new difficulty goes into the one whose tests would notice it.
 
 from zoo.building import BUILDING
 from zoo.exporting import EXPORTING
-from zoo.graphs import chain, conv, graph, node, path, transposed
+from zoo.graphs import chain, conv, example_of, graph, node, path, transposed
 from zoo.growing import BARE, GROWING, MAX
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "MAX",
     "chain",
     "conv",
+    "example_of",
     "graph",
     "node",
     "path",

@@ -103,6 +103,26 @@ EXPORTING: dict[str, GraphSpec] = {
         },
         "y",
     ),
+    "embedded": graph(
+        {"words": {"shape": [5], "vocabulary": 7}},
+        {
+            "s": {"norm": "layer"},
+            "e": {"size": 4},
+            "p": {"size": 4},
+            "both": {"merge": "concat", "activation": "gelu"},
+            "y": {"size": 3},
+        },
+        {
+            "words -> e": "embedding",
+            "words -> p": "position",
+            "e -> s": "identity",
+            "p -> s": "identity",
+            "s -> both": "identity",
+            "words -> both": {"op": "position", "size": 2},
+            "both -> y": "linear",
+        },
+        "y",
+    ),
     "skip": graph(
         {"x": [4]},
         {"h": {"size": 4, "activation": "elu"}, "s": {"size": 4, "norm": "batch"}, "y": {"size": 2}},

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import torch
+
 from dagrow.spec import GraphSpec
+from dagrow.spec.graph import InputSpec
+
+
+def example_of(entry: InputSpec, count: int, generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor:
+    """Samples of an input: standard normal ones, or tokens."""
+    shape = (count, *entry.shape)
+    if entry.vocabulary is not None:
+        return torch.randint(entry.vocabulary, shape, generator=generator)
+    return torch.randn(*shape, generator=generator, dtype=dtype)
 
 
 def graph(

@@ -58,6 +58,11 @@ GROWING = {
         {"h": node(2, "gelu"), "k": node(2, "tanh", pool="global_average"), "y": 3},
         {"x->h": "linear", "h->k": "linear", "k->y": "linear"},
     ),
+    "embedded tokens": graph(
+        {"x": {"shape": [3], "vocabulary": 5}, "z": [3, 2]},
+        {"h": node(2, "gelu"), "k": node(2, "tanh"), "y": node(3, pool="global_average")},
+        {"x->h": "embedding", "z->h": "position", "h->k": "linear", "z->k": "linear", "k->y": "linear"},
+    ),
     "two inputs, two outputs": graph(
         {"x": [4], "z": [3]},
         {"h": node(2, "selu"), "k": node(2, "tanh"), "y": 2, "w": 3},

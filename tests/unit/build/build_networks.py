@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from zoo import BUILDING
+from zoo import BUILDING, example_of
 
 from dagrow.build import Network, build
 from dagrow.ops import ACTIVATIONS
@@ -24,7 +24,7 @@ def zoo_network(name: str) -> Network:
 
 def inputs_of(spec: GraphSpec, count: int = 3) -> list[Tensor]:
     generator = torch.Generator().manual_seed(6)
-    return [torch.randn(count, *i.shape, dtype=torch.float64, generator=generator) for i in spec.inputs.values()]
+    return [example_of(entry, count, generator, torch.float64) for entry in spec.inputs.values()]
 
 
 def interpret(

@@ -50,6 +50,16 @@ def token_dag(shape: tuple[int, int], features: int) -> Dag:
     )
 
 
+def embedding_dag(length: int, vocabulary: int, features: int) -> Dag:
+    """It reads whole numbers, and says something of each."""
+    return _dag(
+        inputs={"x": {"shape": [length], "vocabulary": vocabulary}},
+        nodes={"y": {"size": features}},
+        edges={"x -> y": "embedding"},
+        outputs=["y"],
+    )
+
+
 def two_by_two_dag(sizes: tuple[int, int] = (2, 3), outputs: tuple[int, int] = (4, 4)) -> Dag:
     """Inputs a and b, outputs p and q."""
     return _dag(

@@ -85,12 +85,13 @@ def test_a_label_for_each_point_of_a_series(write_npz, shape):
         load(write_npz(x_train=x.swapaxes(1, 2), y_train=labels), series_dag((2, 5), 3), "cross_entropy")
 
 
-def test_tokens_are_targets_of_mse_only(write_npz):
+def test_tokens_are_no_targets_of_yes_and_no(write_npz):
     path = write_npz(x_train=np.zeros((4, 2, 3)), y_train=np.zeros((4, 2, 5)))
     assert load(path, token_dag((2, 3), 5), "mse").train.xy()[1].shape[1:] == (2, 5)
-    for loss in ("cross_entropy", "binary_cross_entropy"):
-        with pytest.raises(DataError, match=r"output 'y': .* needs an output of shape \[features\] or \[channels"):
-            load(path, token_dag((2, 3), 5), loss)
+    with pytest.raises(DataError, match=r"output 'y': .* needs an output of shape \[features\] or \[channels"):
+        load(path, token_dag((2, 3), 5), "binary_cross_entropy")
+    with pytest.raises(DataError, match=r"output 'y': cross_entropy takes one label per token of \[2\]"):
+        load(path, token_dag((2, 3), 5), "cross_entropy")
 
 
 def test_right_answers_by_sample_and_by_pixel():

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from data_graphs import shaped_dag, token_dag, vector_dag
+from data_graphs import embedding_dag, shaped_dag, token_dag, vector_dag
 from PIL import Image
 
-from dagrow.data import load_data
+from dagrow.data import Preprocessing, load_data
 from dagrow.data.augment.augmentation import Place
 from dagrow.data.augment.flip import Flip
 from dagrow.data.augment.shift import Shift
@@ -262,3 +262,26 @@ def test_policies_of_torchvision(monkeypatch):
     assert torch.equal(last.movedim(-1, 1), whole[2:])
     with pytest.raises(DataError, match="take bytes"):
         made(x.float(), (2, 3), Place(3, 5, 0), 1)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
+def test_tokens_of_a_vocabulary_are_read_as_they_are(tmp_path, dtype):
+    """Bytes too are numbers of tokens, not grey levels; nothing is scaled, whatever the run asks."""
+    tokens = np.random.default_rng(0).integers(0, 5, (30, 3)).astype(dtype)
+    labels = (tokens + 1) % 5
+    files = save(tmp_path, x=tokens, y=labels.astype("int64"))
+    for standardize in ("auto", True):
+        split = loaded(embedding_dag(3, 5, 5), LABELS, arrays=files, standardize=standardize)
+        x, y = split.train.xy()
+        assert torch.equal((x.long() + 1) % 5, y.squeeze(-1))
+        assert y.shape == (24, 3, 1)
+        (entry,) = split.preprocessing.inputs
+        assert (entry.dtype, entry.steps) == (torch.int64, ())
+        raw = torch.from_numpy(tokens.astype("int64"))
+        assert split.preprocessing(raw)[0] is raw
+        again = Preprocessing.from_json(split.preprocessing.to_json(), embedding_dag(3, 5, 5))
+        assert again(raw)[0] is raw
+    with pytest.raises(DataError, match=r"input 'x': tokens run from 0 to 4, its vocabulary has room for 0 to 3"):
+        loaded(embedding_dag(3, 4, 5), LABELS, arrays=files)
+    with pytest.raises(DataError, match="reads tokens as they are: leave out 'tokens'"):
+        loaded(embedding_dag(3, 5, 5), LABELS, arrays={**files, "tokens": True})

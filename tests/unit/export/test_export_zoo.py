@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from tolerances import FORWARD, assert_same_function, rounding
 from zoo import EXPORTING as ZOO
+from zoo import example_of
 
 from dagrow.build import Network
 from dagrow.export import EXPORTERS
@@ -23,7 +24,7 @@ from dagrow.export import EXPORTERS
 def answers(network: Network, batch: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Inputs, and what a copy of the network in eval mode makes of them."""
     generator = torch.Generator().manual_seed(11)
-    inputs = [torch.randn(batch, *entry.shape, generator=generator) for entry in network.spec.inputs.values()]
+    inputs = [example_of(entry, batch, generator, torch.float32) for entry in network.spec.inputs.values()]
     with torch.no_grad():
         outputs = copy.deepcopy(network).eval()(*inputs)
     return inputs, [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
