@@ -157,9 +157,10 @@ class _Writer:
             return self.graph.call_method("clone", (written[0],)) if alone else written[0]
         if self.dag.node(name).merge == "concat":
             return self._call(torch.cat, name, written, self.dag.merged(name).batch_axis)
+        join = operator.mul if self.dag.node(name).merge == "multiply" else operator.add
         total = written[0]
         for part in written[1:]:
-            total = self._call(operator.add, name, total, part)
+            total = self._call(join, name, total, part)
         return total
 
     def _write_edge(self, edge: EdgeId) -> Any:

@@ -187,11 +187,11 @@ class _Forward:
             return terms[0], int(terms[0].endswith(")"))
         if self.dag.node(name).merge == "concat":
             return f"torch.cat([{', '.join(terms)}], dim={self.dag.merged(name).batch_axis})", 2
-        value = self.values[name]
+        value, sign = self.values[name], " * " if self.dag.node(name).merge == "multiply" else " + "
         while len(terms) > _MOST_TERMS:
-            self.body += statement(f"{value} = ", " + ".join(terms[:_MOST_TERMS]), 8)
+            self.body += statement(f"{value} = ", sign.join(terms[:_MOST_TERMS]), 8)
             terms = [value, *terms[_MOST_TERMS:]]
-        return " + ".join(terms), 2
+        return sign.join(terms), 2
 
     def _own(self, name: str) -> list[str]:
         """What a node does to its merged value, in order; ``{}`` stands for the value."""

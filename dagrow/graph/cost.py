@@ -14,7 +14,7 @@ class Cost(NamedTuple):
 
     Attributes:
         parameters: learned numbers, those of norms included.
-        multiply_adds: of the edges, for one sample.
+        multiply_adds: of edges and attention, for one sample.
     """
 
     parameters: int
@@ -54,12 +54,13 @@ def edge_work(dag: Dag, edge: EdgeId) -> int:
 
 def forward_work(dag: Dag) -> int:
     """Multiply-adds of a forward pass of one sample."""
-    return sum(dag.multiply_adds.values())
+    return sum(dag.multiply_adds.values()) + dag.stage_multiply_adds
 
 
 def backward_work(dag: Dag) -> int:
     """Multiply-adds by which gradients of one sample go back to the nodes; those of weights come on top."""
-    return sum(work for edge, work in dag.multiply_adds.items() if edge.source not in dag.spec.inputs)
+    edges = sum(work for edge, work in dag.multiply_adds.items() if edge.source not in dag.spec.inputs)
+    return edges + dag.stage_multiply_adds
 
 
 def training_macs(dag: Dag) -> int:

@@ -13,6 +13,7 @@ from dagrow.graph.shapes import NodeShapes, infer_shapes
 from dagrow.layout import TensorLayout
 from dagrow.ops import Op
 from dagrow.spec.graph import EdgeId, GraphSpec, NodeSpec
+from dagrow.stages import POSITIONED, used_stages
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,12 @@ class Dag:
     def _ops(self) -> dict[EdgeId, Op]:
         return {edge: op.reading(self.output(edge.source)) for edge, op in self.spec.edges.items()}
 
+    @cached_property
+    def stage_multiply_adds(self) -> int:
+        """Of all nodes, for one sample: what their attention takes."""
+        stages = [(self.node(v), used_stages(self.node(v), self.merged(v))) for v in self.order]
+        return sum(stage.multiply_adds(node, shape) for node, own in stages for stage, shape in own)
+
     def op(self, edge: EdgeId) -> Op:
         """The op of an edge, which knows what its source puts out; `spec` has it as declared."""
         return self._ops[edge]
@@ -97,8 +104,11 @@ class Dag:
 
     def pooled(self, name: str) -> TensorLayout:
         """Shape of what a node holds behind its pool, before it is flattened."""
-        pool, merged = self.node(name).pool, self.merged(name)
-        return merged if pool is None else pool.output_shape(merged)
+        node, shape = self.node(name), self.merged(name)
+        for stage in POSITIONED:
+            if stage.used(node, shape):
+                shape = stage.output(node, shape)
+        return shape
 
     def written(self, edge: EdgeId) -> TensorLayout:
         """Shape of what an edge writes into its target."""

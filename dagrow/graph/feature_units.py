@@ -8,8 +8,8 @@ identity edges hand units on.
 from __future__ import annotations
 
 from dagrow.graph.dag import Dag
-from dagrow.ops import ACTIVATIONS
 from dagrow.spec.graph import EdgeId
+from dagrow.stages import used_stages
 
 
 def feature_units(dag: Dag, edge: EdgeId) -> list[tuple[str, int]]:
@@ -27,8 +27,9 @@ def _channel_units(dag: Dag, name: str) -> list[tuple[str, int]]:
     if name in dag.spec.inputs:
         return [(name, count)]
     node, edges = dag.node(name), dag.incoming[name]
-    own = node.norm != "none" or not ACTIVATIONS[node.activation].homogeneous
-    if own or (node.merge == "sum" and (len(edges) > 1 or dag.op(edges[0]).parametrised)):
+    own = not all(stage.keeps_units(node) for stage, _ in used_stages(node, dag.merged(name)))
+    weighted = node.merge == "sum" and (len(edges) > 1 or dag.op(edges[0]).parametrised)
+    if own or weighted or node.merge == "multiply":
         return [(name, count)]
     parts: list[tuple[str, int]] = []
     for edge in edges:

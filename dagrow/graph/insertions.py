@@ -34,6 +34,8 @@ def order_conflict(dag: Dag, source: str, target: str) -> str:
         return f"'{target}' comes before '{source}': the graph would have a cycle"
     if dag.node(target).merge == "concat":
         return f"'{target}' is a concat: another edge would change its size"
+    if dag.node(target).merge == "multiply":
+        return f"'{target}' is a product: another factor would change it as a whole"
     if _only_averages(dag, target):
         return f"'{target}' only averages: what reads it can be written directly"
     return ""
@@ -45,7 +47,7 @@ def _only_averages(dag: Dag, name: str) -> bool:
     A convolution that writes it is no more than weights after the mean of what it reads, but for the maps' borders.
     """
     node, readers = dag.node(name), dag.outgoing[name]
-    plain = node.pool == _GLOBAL and node.activation == "identity" and node.norm == "none"
+    plain = node.pool == _GLOBAL and node.activation == "identity" and node.norm == "none" and node.attention is None
     return plain and name not in dag.spec.outputs and all(dag.op(edge).parametrised for edge in readers)
 
 

@@ -92,7 +92,12 @@ def _written_sizes(
     node = spec.nodes[name]
     ops = {edge: spec.edges[edge] for edge in edges}
     weighted = [edge for edge in edges if ops[edge].parametrised]
-    if node.merge == "sum":
+    if node.merge == "multiply" and weighted:
+        raise _Misfit(
+            ("graph", "edges", str(weighted[0])),
+            f"'{name}' multiplies what it joins: give each factor a node of its own, with an identity edge from it",
+        )
+    if node.merge != "concat":
         for edge in weighted:
             if ops[edge].out_features is not None and ops[edge].out_features != node.size:
                 raise _Misfit(
@@ -128,12 +133,12 @@ def _merge(node: NodeSpec, name: str, written: dict[EdgeId, TensorLayout]) -> tu
     """Shape of the merged values and the features of each edge in it."""
     first_edge, first = next(iter(written.items()))
     slots: dict[EdgeId, slice] = {}
-    if node.merge == "sum":
+    if node.merge != "concat":
         for edge, shape in written.items():
             if shape != first:
                 raise _Misfit(
                     ("graph", "nodes", name),
-                    f"a sum needs equal shapes: {first_edge} writes {first}, {edge} writes {shape}",
+                    f"a {node.joined} needs equal shapes: {first_edge} writes {first}, {edge} writes {shape}",
                 )
             slots[edge] = slice(0, first.channels)
         return first, slots

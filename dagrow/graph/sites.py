@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagrow.graph.dag import Dag
-from dagrow.ops import NORMS
 from dagrow.spec.graph import EdgeId
+from dagrow.stages import used_stages
 
 MOST_PASSED = 100
 """Concats that features may pass one after the other to be followed."""
@@ -99,6 +99,8 @@ def site(dag: Dag, name: str) -> GrowableNode | NotGrowable:
     """Whether and how a node can be widened."""
     if dag.node(name).merge == "concat":
         return NotGrowable(name, "a concat node has the size of what it joins; its parents can grow")
+    if dag.node(name).merge == "multiply":
+        return NotGrowable(name, "a product has the size of its factors, and both would have to grow at once")
     if not any(dag.op(edge).parametrised for edge in dag.incoming[name]):
         return NotGrowable(name, "no edge with weights writes it")
     for edge in dag.incoming[name]:
@@ -150,14 +152,12 @@ def _readings(
     if name in dag.spec.outputs:
         place = "an output" if not through else f"part of the output '{name}'"
         raise _Fixed(f"it is {place}: its size belongs to the task")
-    if node.norm != "none" and not NORMS[node.norm].per_feature:
-        raise _Fixed(f"norm '{node.norm}' of '{name}' mixes all features, so a new one would change the others")
     for edge in dag.incoming[name]:
         if not through and (reason := dag.op(edge).fixed_sizes):
             raise _Fixed(f"{edge}: {reason}")
-    pooled = dag.pooled(name)
-    if node.flatten and pooled.order == "channels_last" and pooled.position_count > 1:
-        raise _Fixed(f"'{name}' flattens tokens, which would tear a new feature into pieces")
+    for stage, shape in used_stages(node, dag.merged(name)):
+        if reason := stage.why_fixed(name, node, shape):
+            raise _Fixed(reason)
     flattened = flattened or (node.flatten and bool(dag.merged(name).positions))
     found: list[Consumer] = []
     for edge in dag.outgoing[name]:

@@ -2,6 +2,7 @@
 
 from dagrow.layout import Shape, TensorLayout
 from dagrow.ops.activation import ACTIVATIONS, Activation
+from dagrow.ops.attention import Attention
 from dagrow.ops.base import FanOutLayout, Op, ShapeError
 from dagrow.ops.norm import NORMS
 from dagrow.ops.norm_base import Norm
@@ -15,6 +16,7 @@ __all__ = [
     "NORMS",
     "POOLS",
     "Activation",
+    "Attention",
     "FanOutLayout",
     "Norm",
     "Op",

@@ -37,4 +37,4 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _parts(node: NodeSpec) -> str:
-    return ", ".join([*(["concat"] if node.merge == "concat" else []), *operations(node)])
+    return ", ".join([*([node.joined] if node.merge != "sum" else []), *operations(node)])

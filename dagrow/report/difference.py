@@ -92,7 +92,7 @@ def _node(dag: Dag, name: str) -> str:
     if name in dag.spec.inputs:
         return "[" + ", ".join(map(str, dag.output(name))) + "]"
     node = dag.node(name)
-    return ", ".join([f"size {dag.size(name)}", *(["concat"] if node.merge == "concat" else []), *operations(node)])
+    return ", ".join([f"size {dag.size(name)}", *([node.joined] if node.merge != "sum" else []), *operations(node)])
 
 
 def _edge(op: Op) -> str:

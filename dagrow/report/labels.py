@@ -10,6 +10,7 @@ def operations(node: NodeSpec) -> list[str]:
     """What a node does after merging its edges, in that order; what it leaves out is left out."""
     parts = [f"{node.norm} norm"] if node.norm != "none" else []
     parts += [node.activation] if node.activation != "identity" else []
+    parts += [node.attention.plain] if node.attention is not None else []
     parts += [f"pool {node.pool.plain}"] if node.pool is not None else []
     parts += ["flatten"] if node.flatten else []
     parts += [f"dropout {node.dropout:g}"] if node.dropout else []

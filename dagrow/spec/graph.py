@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from dagrow.errors import listed
 from dagrow.layout import ChannelOrder, TensorLayout
-from dagrow.ops import ACTIVATIONS, NORMS, Op, Pool, find_op, op_names
+from dagrow.ops import ACTIVATIONS, NORMS, Attention, Op, Pool, find_op, op_names
 from dagrow.registry import one_of
 from dagrow.spec.frozen import FrozenDict
 
@@ -136,6 +136,10 @@ def _write_pool(pool: Pool | None) -> Any:
     return pool.model_dump(exclude_defaults=True)
 
 
+def _write_attention(attention: Attention | None) -> Any:
+    return attention and attention.model_dump(exclude_defaults=True)
+
+
 class InputSpec(SpecPart):
     """One input of the graph."""
 
@@ -185,7 +189,7 @@ class InputSpec(SpecPart):
 
 
 class NodeSpec(SpecPart):
-    """One node: merges its incoming edges, then norm, activation, pool, flatten, dropout, in that order."""
+    """One node: merges its incoming edges, then norm, activation, attention, pool, flatten, dropout, in that order."""
 
     size: Size | None = Field(
         default=None,
@@ -194,10 +198,11 @@ class NodeSpec(SpecPart):
             "fix it: only identity edges, or a concat of known sizes"
         ),
     )
-    merge: Literal["sum", "concat"] = Field(
+    merge: Literal["sum", "concat", "multiply"] = Field(
         default="sum",
         description=(
-            "how incoming edges are joined: added up (equal shapes), or side by side in the order of the file"
+            "how incoming edges are joined: added up (equal shapes), side by side in the order of the file, or "
+            "multiplied value by value (equal shapes, identity edges only), as in gated units"
         ),
     )
     norm: Annotated[str, one_of(NORMS, also=("none",))] = Field(
@@ -211,6 +216,11 @@ class NodeSpec(SpecPart):
     activation: Annotated[str, one_of(ACTIVATIONS)] = Field(
         default="identity", description="the function applied to each value"
     )
+    attention: Annotated[Attention | None, PlainSerializer(_write_attention)] = Field(
+        default=None,
+        description="`{heads: 4, causal: true}`: the features are query, key and value of each head, in this order, "
+        "and tokens read one another. The node puts out a third of its `size`; the edges around it are the projections",
+    )
     pool: Annotated[Pool | None, PlainSerializer(_write_pool)] = Field(
         default=None,
         description="pooling of maps after the activation: `{kind: ...}` or `global_average`",
@@ -219,6 +229,11 @@ class NodeSpec(SpecPart):
         default=False, description="maps or tokens become one vector, so that linear edges can follow"
     )
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of values set to 0 in training")
+
+    @property
+    def joined(self) -> str:
+        """What the node makes of several edges, in a word."""
+        return "product" if self.merge == "multiply" else self.merge
 
 
 class GraphSpec(SpecPart):

@@ -9,13 +9,21 @@ from torch import Tensor
 from dagrow.layout import TensorLayout
 from dagrow.spec.graph import NodeSpec
 from dagrow.stages.activation import ActivationStage
+from dagrow.stages.attention import AttentionStage
 from dagrow.stages.base import FunctionCall, NodeTail, Stage
 from dagrow.stages.dropout import DropoutStage
 from dagrow.stages.flatten import FlattenStage
 from dagrow.stages.norm import NormStage
 from dagrow.stages.pool import PoolStage
 
-STAGES: tuple[Stage, ...] = (NormStage(), ActivationStage(), PoolStage(), FlattenStage(), DropoutStage())
+STAGES: tuple[Stage, ...] = (
+    NormStage(),
+    ActivationStage(),
+    AttentionStage(),
+    PoolStage(),
+    FlattenStage(),
+    DropoutStage(),
+)
 
 _FLATTENS = next(index for index, stage in enumerate(STAGES) if stage.name == "flatten")
 POSITIONED, FLATTENED = STAGES[:_FLATTENS], STAGES[_FLATTENS:]

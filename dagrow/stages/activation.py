@@ -31,6 +31,9 @@ class ActivationStage(Stage):
     def template(self, node: NodeSpec) -> str:
         return ACTIVATIONS[node.activation].call
 
+    def keeps_units(self, node: NodeSpec) -> bool:
+        return ACTIVATIONS[node.activation].homogeneous
+
     def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         own = ACTIVATIONS[node.activation]
         return own.function(x) if how.activation is None else how.activation(own, x)

@@ -97,6 +97,18 @@ class Stage(ABC):
         """Learned numbers of the layer."""
         return 0
 
+    def multiply_adds(self, node: NodeSpec, shape: TensorLayout) -> int:
+        """Multiplications with additions for one sample, where they count beside those of edges."""
+        return 0
+
+    def keeps_units(self, node: NodeSpec) -> bool:
+        """Whether what comes out is twice as large if what comes in is."""
+        return True
+
+    def why_fixed(self, name: str, node: NodeSpec, shape: TensorLayout) -> str:
+        """Why the features of the node called ``name``, or those that pass it, cannot get others beside them; or ''."""
+        return ""
+
     @abstractmethod
     def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         """What it does to some features of the node called ``name``, beside the network.

@@ -25,5 +25,10 @@ class FlattenStage(Stage):
     def calls(self, node: NodeSpec, shape: TensorLayout) -> tuple[FunctionCall, ...]:
         return (FunctionCall(torch.flatten, (1,), "flat", FLATTEN),)
 
+    def why_fixed(self, name: str, node: NodeSpec, shape: TensorLayout) -> str:
+        if shape.order == "channels_last" and shape.position_count > 1:
+            return f"'{name}' flattens tokens, which would tear a new feature into pieces"
+        return ""
+
     def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         return x.flatten(1)

@@ -34,5 +34,13 @@ class NormStage(Stage):
     def parameter_count(self, node: NodeSpec, shape: TensorLayout) -> int:
         return NORMS[node.norm].parameters_per_feature * shape.channels
 
+    def keeps_units(self, node: NodeSpec) -> bool:
+        return False
+
+    def why_fixed(self, name: str, node: NodeSpec, shape: TensorLayout) -> str:
+        if NORMS[node.norm].per_feature:
+            return ""
+        return f"norm '{node.norm}' of '{name}' mixes all features, so a new one would change the others"
+
     def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         return how.norm(name, x)

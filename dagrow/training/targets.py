@@ -90,6 +90,7 @@ def _carries(dag: Dag) -> bool:
     (name,) = dag.spec.outputs
     node, ops = dag.node(name), [dag.op(edge) for edge in dag.incoming[name]]
     plain = node.norm == "none" and node.activation == "identity" and node.pool is None and node.merge == "sum"
+    plain = plain and node.attention is None
     vector = dag.output(name).positions == ()
     return plain and vector and all(op.parametrised for op in ops) and any(getattr(op, "bias", False) for op in ops)
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 import dagrow
 from dagrow.data import DATASETS, SOURCES
 from dagrow.methods import FALLBACK_METHODS, METHODS
-from dagrow.ops import Pool, find_op, op_names
+from dagrow.ops import Attention, Pool, find_op, op_names
 from dagrow.registry import OneOf
 from dagrow.spec import (
     AmplitudeSpec,
@@ -53,10 +53,11 @@ MODELS: dict[str, type[BaseModel]] = {
     "graph": GraphSpec,
     "Inputs": InputSpec,
     "Nodes": NodeSpec,
+    "Attention": Attention,
     "Pools": Pool,
     **{
         f"Edge op: {name}": find_op(name)
-        for name in ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d", "identity")
+        for name in ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d", "embedding", "position", "identity")
     },
     "data": DataSpec,
     "Table": TableSpec,

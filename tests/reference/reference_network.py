@@ -6,6 +6,7 @@ Values are kept per node: `a` before norm, activation and pool, `b` after them.
 
 import copy
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -142,7 +143,8 @@ def forward(model, xs):
                 written.append(convolution(x, weight, bias, op.stride, padding, op.dilation, op.groups))
         layout = model.dag.merged(name)
         channel = layout.batch_axis
-        a[name] = torch.cat(written, channel) if node.merge == "concat" else sum(written)
+        added = {"sum": sum, "multiply": prod}
+        a[name] = torch.cat(written, channel) if node.merge == "concat" else added[node.merge](written)
         # A tensor of its own, so that its gradient is its own.
         a[name] = a[name] * 1.0
         assert node.norm == "none"
@@ -150,8 +152,25 @@ def forward(model, xs):
     return a, b
 
 
+def attended(x, attention):
+    """Attention of one sample ``[tokens, features]``, head by head and token by token, softmax written out."""
+    size = x.shape[1] // 3 // attention.heads
+    heads = []
+    for head in range(attention.heads):
+        query, key, value = (x[:, (part * attention.heads + head) * size :][:, :size] for part in range(3))
+        rows = []
+        for t in range(len(x)):
+            seen = range(t + 1) if attention.causal else range(len(x))
+            scores = torch.stack([(query[t] * key[s]).sum() / size**0.5 for s in seen]).exp()
+            rows.append(sum(scores[i] / scores.sum() * value[s] for i, s in enumerate(seen)))
+        heads.append(torch.stack(rows))
+    return torch.cat(heads, dim=1)
+
+
 def _after(node, z, layout):
     z = ACTIVATIONS[node.activation](z)
+    if node.attention is not None:
+        z = torch.stack([attended(one, node.attention) for one in z])
     if node.pool is not None:
         pool = node.pool
         if pool.kind == "global_average":

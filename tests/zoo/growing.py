@@ -63,6 +63,16 @@ GROWING = {
         {"h": node(2, "gelu"), "k": node(2, "tanh"), "y": node(3, pool="global_average")},
         {"x->h": "embedding", "z->h": "position", "h->k": "linear", "z->k": "linear", "k->y": "linear"},
     ),
+    "attention": graph(
+        {"x": [3, 4]},
+        {
+            "h": node(2, "gelu"),
+            "qkv": node(12, attention={"heads": 2, "causal": True}),
+            "k": node(2, "tanh"),
+            "y": node(3, pool="global_average"),
+        },
+        {"x->h": "linear", "h->qkv": "linear", "qkv->k": "linear", "h->k": "linear", "k->y": "linear"},
+    ),
     "two inputs, two outputs": graph(
         {"x": [4], "z": [3]},
         {"h": node(2, "selu"), "k": node(2, "tanh"), "y": 2, "w": 3},

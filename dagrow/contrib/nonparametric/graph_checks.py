@@ -50,6 +50,9 @@ def _of_penalty(dag: Dag, name: str) -> list[Problem]:
     node, where, found = dag.node(name), ("graph", "nodes", name), []
     if name not in dag.spec.outputs and (text := _bent(node.activation)):
         found.append(Problem((*where, "activation"), text))
+    if node.attention is not None:
+        text = "training.penalty makes the values of units smaller, which changes whom attention reads"
+        found.append(Problem((*where, "attention"), text))
     if text := _scaled(node.norm):
         found.append(Problem((*where, "norm"), text))
     return found

@@ -98,7 +98,7 @@ def _details(life: NodeLife) -> Iterator[str]:
         return
     node = dag.node(name)
     several = len(dag.incoming[name]) > 1
-    words = [node.merge] if several else []
+    words = [node.joined] if several else []
     if words or operations(node):
         yield ", ".join([*words, *operations(node)])
     if dag.output(name) != (dag.size(name),):
