@@ -10,8 +10,9 @@ from dagrow.data.images import Images
 from dagrow.data.in_memory import InMemory
 from dagrow.data.npz import NpzFile
 from dagrow.data.tables import Table
+from dagrow.data.text_file import TextFile
 
-BUILT_IN = (BundledData, NpzFile, CsvTable, Table, Images, ArrayFiles, InMemory)
+BUILT_IN = (BundledData, NpzFile, CsvTable, Table, Images, ArrayFiles, TextFile, InMemory)
 
 for _source in BUILT_IN:
     register_source(_source)

@@ -13,6 +13,7 @@ def operations(node: NodeSpec) -> list[str]:
     parts += [node.attention.plain] if node.attention is not None else []
     parts += [f"pool {node.pool.plain}"] if node.pool is not None else []
     parts += ["flatten"] if node.flatten else []
+    parts += ["tokens"] if node.tokens else []
     parts += [f"dropout {node.dropout:g}"] if node.dropout else []
     return parts
 

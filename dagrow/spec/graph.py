@@ -189,7 +189,7 @@ class InputSpec(SpecPart):
 
 
 class NodeSpec(SpecPart):
-    """One node: merges its incoming edges, then norm, activation, attention, pool, flatten, dropout, in that order."""
+    """One node: merges its edges, then norm, activation, attention, pool, flatten, tokens, dropout, in that order."""
 
     size: Size | None = Field(
         default=None,
@@ -227,6 +227,10 @@ class NodeSpec(SpecPart):
     )
     flatten: bool = Field(
         default=False, description="maps or tokens become one vector, so that linear edges can follow"
+    )
+    tokens: bool = Field(
+        default=False,
+        description="maps become tokens `[positions, features]`, their positions in one row: patches of an image, say",
     )
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="share of values set to 0 in training")
 

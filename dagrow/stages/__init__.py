@@ -15,6 +15,7 @@ from dagrow.stages.dropout import DropoutStage
 from dagrow.stages.flatten import FlattenStage
 from dagrow.stages.norm import NormStage
 from dagrow.stages.pool import PoolStage
+from dagrow.stages.tokens import TokensStage
 
 STAGES: tuple[Stage, ...] = (
     NormStage(),
@@ -22,12 +23,13 @@ STAGES: tuple[Stage, ...] = (
     AttentionStage(),
     PoolStage(),
     FlattenStage(),
+    TokensStage(),
     DropoutStage(),
 )
 
 _FLATTENS = next(index for index, stage in enumerate(STAGES) if stage.name == "flatten")
 POSITIONED, FLATTENED = STAGES[:_FLATTENS], STAGES[_FLATTENS:]
-"""The stages that keep positions apart from features, and those from the flattening on."""
+"""The stages that keep positions where they are, and those from the flattening on."""
 
 
 def used_stages(node: NodeSpec, merged: TensorLayout) -> Iterator[tuple[Stage, TensorLayout]]:

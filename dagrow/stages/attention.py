@@ -39,10 +39,8 @@ class AttentionStage(Stage):
 
     def why_fixed(self, name: str, node: NodeSpec, shape: TensorLayout) -> str:
         heads = _attention(node).heads
-        return (
-            f"attention of '{name}' takes its features for query, key and value of {heads} head{'s' * (heads > 1)}: "
-            "they do not grow one at a time (what leads to it and what reads it does)"
-        )
+        parts = f"query, key and value of {heads} head{'s' * (heads > 1)}"
+        return f"attention of '{name}' takes its features for {parts}, which do not grow one at a time"
 
     def run(self, name: str, node: NodeSpec, shape: TensorLayout, x: Tensor, how: NodeTail) -> Tensor:
         return join_heads(attend(split_heads(x, _attention(node).heads), _attention(node).causal))

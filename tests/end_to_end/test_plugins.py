@@ -93,9 +93,9 @@ def test_fields_of_a_strangers_source_are_checked_at_their_line(tmp_path):
         "{waves: {noize: 1}}": "unknown field 'noize' (did you mean 'noise'?); allowed: samples, length, noise, seed",
         "{waves: 300}": "'waves' takes a mapping of its fields: samples, length, noise, seed",
         "{wave: {}}": "unknown field 'wave' (did you mean 'waves'?); allowed: "
-        "dataset, npz, csv, table, images, arrays, in_memory, waves, target",
-        "{waves: {}, dataset: wine}": "give one source of dataset, npz, csv, table, images, arrays, in_memory and "
-        "waves, not waves, dataset",
+        "dataset, npz, csv, table, images, arrays, text, in_memory, waves, target",
+        "{waves: {}, dataset: wine}": "give one source of dataset, npz, csv, table, images, arrays, text, in_memory "
+        "and waves, not waves, dataset",
     }.items():
         file.write_text(RUN.read_text().replace("{waves: {samples: 300, noise: 0.3}, test_fraction: 0.3}", wrong))
         with pytest.raises(dagrow.SpecError) as caught:

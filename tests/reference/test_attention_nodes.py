@@ -57,7 +57,7 @@ def test_promised_gain_is_the_drop_of_the_loss(kind):
 
 def test_the_node_itself_says_why_it_stays():
     dag = network(around(heads=2)).dag
-    assert "query, key and value of 2 heads: they do not grow one at a time" in site(dag, "a").reason
+    assert "query, key and value of 2 heads, which do not grow one at a time" in site(dag, "a").reason
     assert all(isinstance(site(dag, name), GrowableNode) for name in ("h", "k"))
     joined = graph(
         {"x": [3, 4]},

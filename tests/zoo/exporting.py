@@ -124,8 +124,9 @@ EXPORTING: dict[str, GraphSpec] = {
         "y",
     ),
     "attention": graph(
-        {"words": {"shape": [5], "vocabulary": 7}, "x": [5, 4]},
+        {"words": {"shape": [4], "vocabulary": 7}, "x": [2, 4, 4]},
         {
+            "patches": {"size": 4, "tokens": True},
             "e": {"size": 6},
             "n": {"norm": "layer"},
             "query_key_value": {"size": 18, "attention": {"heads": 3, "causal": True}},
@@ -135,7 +136,8 @@ EXPORTING: dict[str, GraphSpec] = {
         },
         {
             "words -> e": "embedding",
-            "x -> e": "linear",
+            "x -> patches": {"op": "conv2d", "kernel": 2, "stride": 2},
+            "patches -> e": "linear",
             "e -> n": "identity",
             "n -> query_key_value": {"op": "linear", "bias": False},
             "query_key_value -> s": "linear",

@@ -73,6 +73,16 @@ GROWING = {
         },
         {"x->h": "linear", "h->qkv": "linear", "qkv->k": "linear", "h->k": "linear", "k->y": "linear"},
     ),
+    "maps as tokens": graph(
+        {"x": [1, 4, 4]},
+        {
+            "h": node(2, "relu", norm="batch", pool=MAX, tokens=True),
+            "k": node(2, "gelu"),
+            "c": {"merge": "concat"},
+            "y": node(3, pool="global_average"),
+        },
+        {"x->h": conv(padding=1), "h->k": "linear", "h->c": "identity", "k->c": "identity", "c->y": "linear"},
+    ),
     "two inputs, two outputs": graph(
         {"x": [4], "z": [3]},
         {"h": node(2, "selu"), "k": node(2, "tanh"), "y": 2, "w": 3},

@@ -80,10 +80,10 @@ def test_what_is_wrong_is_told_where_it_stands():
     assert refused(ones=3) == [((), "'ones' takes a mapping of its fields: count, size")]
     assert refused(ones={"size": 3}, count=3) == [((), "Value error, 'count' goes with 'lines'")]
     assert refused(ones=None)[0][1].endswith(
-        "give one source of dataset, npz, csv, table, images, arrays, in_memory, ones and lines, not none"
+        "give one source of dataset, npz, csv, table, images, arrays, text, in_memory, ones and lines, not none"
     )
     assert refused(source="ones")[0][1].startswith(
-        "unknown field 'source'; allowed: dataset, npz, csv, table, images, arrays, in_memory, ones, lines, "
+        "unknown field 'source'; allowed: dataset, npz, csv, table, images, arrays, text, in_memory, ones, lines, "
     )
 
 
