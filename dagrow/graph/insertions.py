@@ -158,6 +158,8 @@ def split_edge(dag: Dag, edge: EdgeId, template: NodeTemplate, early: bool) -> S
         return f"'{edge.target}' is a concat: the size of the edge would be lost"
     if reason := op.fixed_sizes:
         return reason
+    if op.reads_tokens and not early:
+        return f"an {op.name} edge reads '{edge.source}' itself, not a node between"
     shape = dag.written(edge) if early else dag.output(edge.source)
     thin = op_between(shape, shape, 1)
     if thin is None:
@@ -170,6 +172,8 @@ def split_edge(dag: Dag, edge: EdgeId, template: NodeTemplate, early: bool) -> S
         if not early:
             return f"the {template.activation} keeps a function only behind the old weights"
         first = _with_bias(op, True)
+        if not first.has_bias:
+            return f"an {op.name} edge has no bias, by which {template.activation} keeps a function"
     edges = {EdgeId(edge.source, name): first, EdgeId(name, edge.target): second}
     return Structure({name: node}, edges, removed_edges=(edge,))
 

@@ -6,6 +6,7 @@ the output projection. So each has the statistics, updates and insertions of any
 
 from __future__ import annotations
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
@@ -54,7 +55,7 @@ class Attention(BaseModel):
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """``[n, tokens, 3 x heads x size]`` to query, key and value: ``[3, n, heads, tokens, size]``."""
-    return x.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    return torch.unflatten(x, 2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
 
 
 def attend(qkv: Tensor, causal: bool) -> Tensor:

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 from reference_checks import check_nodes, check_site, close
-from reference_network import batches, graph, inputs_for, mean_loss, network, normal, squared
+from reference_network import batches, graph, inputs_for, inserted, mean_loss, network, normal, squared
 from torch.nn import functional
 from zoo import node
 
-from dagrow.graph import GrowableNode, site
+from dagrow.graph import GrowableNode, NodeTemplate, site, split_edge
 from dagrow.layout import TensorLayout
 from dagrow.objectives import LOSSES
 from dagrow.ops import find_op
 from dagrow.planner import apply, propose
+from dagrow.spec.graph import EdgeId
 
 TOKENS = {"shape": [4], "vocabulary": 3}
 
@@ -125,3 +126,29 @@ def test_what_only_its_positions_read_does_not_grow():
     assert [reading.edge.target for reading in site(spec_dag, "h").readings] == ["y"]
     alone = graph({"x": [4, 2]}, {"h": 2, "y": 2}, {"x->h": "linear", "h->y": "position"})
     assert site(network(alone).dag, "h").reason == "nothing reads its features"
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "selu"])
+def test_a_layer_goes_behind_a_table(activation):
+    """Also where the vocabulary is smaller than the node; what shifts values needs a bias, which tables have not."""
+    spec = graph(
+        {"x": TOKENS},
+        {"h": 5, "p": 5, "y": node(2, "tanh")},
+        {"x->h": "embedding", "x->p": "position", "h->y": "linear", "p->y": "linear"},
+    )
+    model, x = network(spec), inputs_for(spec, 20, seed=2)
+    for edge in (EdgeId("x", "h"), EdgeId("x", "p")):
+        made = split_edge(model.dag, edge, NodeTemplate(activation), early=True)
+        if activation == "selu":
+            assert made == f"an {spec.edges[edge].name} edge has no bias, by which selu keeps a function"
+            continue
+        assert [op.name for op in made.edges.values()] == [spec.edges[edge].name, "linear"]
+        assert "itself, not a node between" in split_edge(model.dag, edge, NodeTemplate(activation), early=False)
+    if activation == "relu":
+        data = batches(x, normal(20, 4, 2), [20])
+        plan = propose(model, squared, data, candidates=["layer"], method="net2net", new_node={"activation": "relu"})
+        kept = [candidate for candidate in plan.candidates if candidate.place.endswith(("x -> h)", "x -> p)"))]
+        assert len(kept) == 2
+        for candidate in kept:
+            other = inserted(model, candidate.trial.scaled(candidate.amplitude))
+            close(other(*x).detach(), model(*x).detach())
