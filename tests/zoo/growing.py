@@ -71,7 +71,7 @@ GROWING = {
             "k": node(2, "tanh"),
             "y": node(3, pool="global_average"),
         },
-        {"x->h": "linear", "h->qkv": "linear", "qkv->k": "linear", "h->k": "linear", "k->y": "linear"},
+        {"x->h": "linear", "h->qkv": "linear", "qkv->k": "linear", "k->y": "linear"},
     ),
     "maps as tokens": graph(
         {"x": [1, 4, 4]},
