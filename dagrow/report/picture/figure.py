@@ -57,8 +57,8 @@ def _figure(history: History, heading: list[LineStyle]) -> Figure:
 def _heading(history: History, title: str, note: str) -> list[LineStyle]:
     first, last = (_counts(graph) for graph in (history.start, history.end))
     counts = " · ".join(
-        f"{after:,} {what}{'s'[: after != 1]}" if before == after else f"{before:,} → {after:,} {what}s"
-        for what, before, after in zip(("node", "edge", "parameter", "multiply-add"), first, last, strict=True)
+        f"{after:,} {what[: -1 if after == 1 else None]}" if before == after else f"{before:,} → {after:,} {what}"
+        for what, before, after in zip(("nodes", "edges", "parameters", "multiply-adds"), first, last, strict=True)
     )
     lines = [LineStyle(title, TITLE, bold=True), LineStyle(counts, TEXT, MUTED)]
     return [*lines, LineStyle(note, TEXT, MUTED)] if note else lines
