@@ -81,7 +81,9 @@ def find_spaces(analysis: Analysis) -> tuple[Space, ...]:
     found, names = [], set[str]()
     for dims in components:
         members = _members(analysis, dims)
-        if not members or dims[0].size <= 1 or any(reason in NO_CHANNELS for reason in dims[0].reasons):
+        if not members or any(reason in NO_CHANNELS for reason in dims[0].reasons):
+            continue
+        if dims[0].size <= 1 and not _is_between_layers(members):
             continue
         normalisations = tuple(n for n in analysis.found.normalisations if n.before.now in dims)
         kind = normalisations[0].kind if normalisations else "plain"
@@ -90,6 +92,12 @@ def find_spaces(analysis: Analysis) -> tuple[Space, ...]:
         reason = _reason(analysis, dims, members, normalisations)
         found.append(Space(name, dims[0].size, members, reason, kind, dims, label, normalisations))
     return tuple(found)
+
+
+def _is_between_layers(members: Sequence[Member]) -> bool:
+    """Whether some layer writes it and some layer reads it."""
+    roles = {role for member in members for role in member.roles}
+    return {Role.WRITE, Role.READ} <= roles
 
 
 def _label(analysis: Analysis, atom: Dim) -> str:
@@ -155,6 +163,8 @@ def _reason(
     for member in members:
         if member.name in analysis.exported.buffers and not (member.roles and set(member.roles) <= _MOVING):
             return f"{member.name} is a buffer of this size, which the code has filled"
+    if dims[0].size == 1:
+        return "one channel alone cannot be told from an axis that is broadcast: begin with two"
     if len({dim.size for dim in dims}) > 1:
         return "norms and views cut it in two ways"
     roles = {role for member in members for role in member.roles}

@@ -5,6 +5,7 @@ import torch
 from capture_zoo import Branching, captured, made
 from torch import nn
 
+import dagrow
 from dagrow.capture import from_module, spaces
 from dagrow.errors import CaptureError, DagrowError
 
@@ -151,3 +152,12 @@ def test_a_form_that_a_rule_does_not_cover_is_named_and_fixed():
     net = from_module(WithEllipsis(), (torch.randn(5, 4),))
     assert not net.growable
     assert net.space("a:out").reason == "no rule for the operation einsum"
+
+
+def test_a_single_channel_is_listed_with_the_reason_why_it_stays():
+    net = from_module(nn.Sequential(nn.Linear(2, 1), nn.Tanh(), nn.Linear(1, 4)), torch.zeros(2, 2))
+    (hidden,) = [space for space in net.spaces if space.name == "0:out"]
+    assert (hidden.size, hidden.grows) == (1, False)
+    assert "begin with two" in hidden.reason
+    plan = dagrow.propose(net, nn.functional.mse_loss, [(torch.randn(20, 2), torch.randn(20, 4))])
+    assert ("0:out", hidden.reason) in plan.fixed
