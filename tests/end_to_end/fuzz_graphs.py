@@ -122,6 +122,8 @@ class Case:
 def train(case: Case, model: Any = None, optimizer: Any = None, steps: int = 2) -> None:
     model, optimizer = model or case.model, optimizer or case.optimizer
     model.train()
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return  # The one edge that was not frozen has been removed.
     for _ in range(steps):
         for x, y in case.data:
             optimizer.zero_grad()

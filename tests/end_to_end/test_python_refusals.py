@@ -195,10 +195,9 @@ def test_an_op_from_outside_goes_through_a_file(run_file, tmp_path):
     edge = dagrow.load_graph(tmp_path / "run" / "graph.yaml").edges
     assert {op.name: getattr(op, "factor", None) for op in edge.values()} == {"scaled": 3.0, "linear": None}
     assert result.model.spec.nodes["h"].size > 2
-    assert (
-        "linear, conv1d, conv2d, conv3d, conv_transpose2d, identity, scaled"
-        in command("check", write(run_file, "scaled", "scald")).refusal()
-    )
+    refused = command("check", write(run_file, "scaled", "scald")).refusal()
+    assert refused.endswith("identity, scaled")
+    assert "allowed: linear, conv1d" in refused
     with pytest.raises(dagrow.DagrowError, match="an op named 'linear' is registered already"):
         dagrow.register_op(type("Linear", (Scaled,), {"name": "linear"}))
     with pytest.raises(dagrow.DagrowError, match="op 'half' lacks module"):
