@@ -43,7 +43,7 @@ def problems(tmp_path: Path, *changes: tuple[str, str], read=read_run) -> list[t
     return [(problem.line, ".".join(problem.path), problem.message) for problem in caught.value.problems]
 
 
-NODE_FIELDS = "size, merge, norm, activation, pool, flatten, dropout"
+NODE_FIELDS = "size, merge, norm, activation, attention, pool, flatten, tokens, dropout"
 
 
 @pytest.mark.parametrize(
