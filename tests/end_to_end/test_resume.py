@@ -442,7 +442,7 @@ def test_links_out_of_the_directory_are_refused(half, name, tmp_path):
 @pytest.mark.parametrize("what", ["torch", "threads", "processor"])
 def test_another_machine_is_told(half, monkeypatch, what):
     here = environment(torch.device("cpu"))
-    monkeypatch.setattr("dagrow.runs.resume.environment", lambda device: {**here, what: "other"})
+    monkeypatch.setattr("dagrow.runs.checkpoint.content.environment", lambda device: {**here, what: "other"})
     outcome = command("grow", half, "--resume")
     assert outcome.code == 0
     assert f"warning: the last bits may differ from those of a run in one piece ({what} {here[what]}, now other)" in (
