@@ -10,11 +10,11 @@ SHORT = ("training.final_epochs=10", "growth.budget.steps=3", "training.checkpoi
 
 
 def test_runs_killed_at_random_moments_end_the_same():
-    """SIGKILL, three times in one run; each time a copy goes on to the end, and at last the run itself."""
+    """SIGKILL, twice in one run; each time a copy goes on to the end, and at last the run itself."""
     settings = [word for setting in SHORT for word in ("--set", setting)]
-    command = [sys.executable, str(SCRIPT), "--kills", "3", *settings]
+    command = [sys.executable, str(SCRIPT), "--kills", "2", *settings]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line for line in done.stdout.splitlines() if " after " in line]
-    assert len(lines) == 3
+    assert len(lines) == 2
     assert all(line.endswith("same") for line in lines)
