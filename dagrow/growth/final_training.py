@@ -89,6 +89,22 @@ def over_fit(training_loss: float | None, validation_loss: float | None) -> floa
     return min(max((1 - training_loss / validation_loss) / OVER_FITTED, 0.0), 1.0)
 
 
+def under_fit(training_loss: float, validation_loss: float) -> float:
+    """From 0 to 1: how nearly a network is as wrong on training samples as on others, so that it could learn more.
+
+    A unit's training loss is the mean while it learned, so somewhat above. Samples on which it is far less wrong than
+    in training are of another kind (a rare class is not among them), and say nothing of that.
+
+    Args:
+        training_loss: of it.
+        validation_loss: likewise.
+    """
+    if not validation_loss > 0:
+        return 0.0
+    above = (training_loss / validation_loss - 1) / OVER_FITTED
+    return min(max(0.0, 1 + above if above < 0 else 2 - above), 1.0)
+
+
 def floor(objective: Objective, constant: float | None) -> float:
     """The validation loss below which differences say nothing.
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from dagrow.callbacks import Callback
 from dagrow.flop_counter import MacCounter, counted
 from dagrow.growth.counterfactual import Counterfactual, measure_later_gain
-from dagrow.growth.final_training import begin_finish, ends_worse, floor, over_fit, set_rates, take_back
+from dagrow.growth.final_training import begin_finish, ends_worse, floor, over_fit, set_rates, take_back, under_fit
 from dagrow.growth.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.growth.messages import calibration_text, epoch_text, removal_text, step_text
 from dagrow.growth.watchers import Watchers
@@ -143,7 +143,12 @@ class Loop:
             self.constant = constant_loss(self.task.objective, state.network.dag, self.task.split.train, samples)
         best = min(x for x in (loss, done.lowest, done.best_loss) if x is not None)
         unlearned = self.constant is not None and best > LEARNED * self.constant
-        state.progress = replace(done, over_fit=over_fit(training_loss, loss), unlearned=unlearned)
+        state.progress = replace(
+            done,
+            over_fit=over_fit(training_loss, loss),
+            under_fit=under_fit(training_loss, loss),
+            unlearned=unlearned,
+        )
         return max(loss, floor(self.task.objective, self.constant)), error_of(self.judged)
 
     def _finish(self) -> Progress:

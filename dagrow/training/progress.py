@@ -33,7 +33,8 @@ class Progress:
         scale: of the learning rate.
         over_fit: how much of the remedies for over-fitting the network needs, from 0 to 1.
         unlearned: next to nothing has been learned from the inputs yet.
-        best_over_fit: the same as `over_fit`, at the end of the last round that was better than those before.
+        under_fit: how nearly the network is as wrong in training as on other samples, from 0 to 1.
+        best_under_fit: that at the end of the last round that was better than those before.
     """
 
     started: bool = False
@@ -59,7 +60,8 @@ class Progress:
     scale: float = 1.0
     over_fit: float = 1.0
     unlearned: bool = False
-    best_over_fit: float = 1.0
+    under_fit: float = 0.0
+    best_under_fit: float = 0.0
 
     def after_start(self) -> Progress:
         """The start is on record."""

@@ -27,8 +27,6 @@ FEWEST_FINAL_STEPS = 600
 PERSISTENCE = 4
 """Times the patience, and the units of training without progress, while next to nothing has been learned: the loss is
 flat around a start, and what is right may still be far away."""
-UNDER_FITTED = 2
-"""Times the patience of rounds where the best network so far does not over-fit at all; once where it does."""
 LOSS, ERROR = 0.005, 0.01
 """Relative improvements of a round that count."""
 
@@ -87,10 +85,10 @@ class Adaptive(Schedule):
         best, least = (math.inf if x is None else x for x in (done.best_loss, done.best_error))
         better = loss < (1 - LOSS) * best or error < (1 - ERROR) * least
         steps_without_gain = 0 if better else done.steps_without_gain + 1
-        over_fit = done.over_fit if better else done.best_over_fit
-        lowest = replace(done, best_loss=min(loss, best), best_error=min(error, least), best_over_fit=over_fit)
+        share = done.under_fit if better else done.best_under_fit
+        lowest = replace(done, best_loss=min(loss, best), best_error=min(error, least), best_under_fit=share)
         # Where the best network so far under-fits, larger ones may well be worse at first.
-        patience = round(run.growth.patience * (PERSISTENCE if done.unlearned else UNDER_FITTED - over_fit))
+        patience = round(run.growth.patience * (PERSISTENCE if done.unlearned else 1 + share))
         return replace(
             lowest,
             steps_without_gain=steps_without_gain,
