@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from dagrow.distributed import Processes
 from dagrow.errors import DagrowError, GrowthError, OptimizerError
+from dagrow.integrations.several_processes import (
+    Batches,
+    processes_of,
+    refuse_unfit_strategy,
+    shared_batches,
+    wrap_anew,
+)
 from dagrow.module_growth import ModulePlan
 from dagrow.planner import Plan
 from dagrow.randomness import random_numbers_kept
@@ -25,7 +33,6 @@ except ImportError as _missing:
             "dagrow.lightning needs the package 'lightning': pip install 'dagrow[lightning]'"
         ) from _missing
 
-Batches = list[tuple[Any, Any]]
 Optimizers = torch.optim.Optimizer | list[torch.optim.Optimizer]
 
 
@@ -36,8 +43,10 @@ class GrowthBetweenEpochs(Callback):  # type: ignore[misc]
         loss: ``(output, target) -> scalar``, the mean over samples, as the module trains it.
         every: epochs from one growth step to the next.
         steps: growth steps at most; None for no limit.
-        data: batches ``(x, y)`` that a growth step looks at; left out, those of the trainer's training loader.
-        batches: of the training loader that it looks at, at most; they are read once and kept in memory.
+        data: batches ``(x, y)`` that a growth step looks at, the same in all processes; left out, those of the
+            trainer's training loader.
+        batches: of the training loader that it looks at, at most, by all processes together; they are read once and
+            kept in memory.
         averages: `AveragedModel` objects that grow along.
         options: of the proposal.
 
@@ -87,7 +96,7 @@ class GrowthBetweenEpochs(Callback):  # type: ignore[misc]
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Refuses early what could not be done later."""
-        alone(trainer)
+        refuse_unfit_strategy(trainer)
         self.grown_part(pl_module)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
@@ -99,15 +108,19 @@ class GrowthBetweenEpochs(Callback):  # type: ignore[misc]
         part = self.grown_part(pl_module)
         optimizers = [_plain(optimizer) for optimizer in trainer.optimizers]
         modes, first = [(module, module.training) for module in part.modules()], next(part.parameters())
+        processes = processes_of(trainer)
         with random_numbers_kept(), torch.enable_grad(), torch.autocast(first.device.type, enabled=False):
             held = optimizers[0] if len(optimizers) == 1 else optimizers
-            plan, gain = self.grow(part.eval(), self._look(trainer, first), held)
+            plan, gain = self.grow(part.eval(), self._look(trainer, first, processes), held)
         for module, mode in modes:
             module.training = mode
+        wrap_anew(trainer, part, processes)
         self.done += 1
         self.plans.append(plan)
         size = sum(parameter.numel() for parameter in part.parameters())
-        pl_module.log_dict({"growth/gain": gain, "growth/parameters": float(size)})
+        # All processes have found the same; Lightning warns where it is not told to compare.
+        found = {"growth/gain": gain, "growth/parameters": float(size)}
+        pl_module.log_dict(found, sync_dist=processes.count > 1)
 
     def state_dict(self) -> dict[str, Any]:
         """How many growth steps are done; grown sizes are not in a checkpoint of Lightning."""
@@ -117,18 +130,19 @@ class GrowthBetweenEpochs(Callback):  # type: ignore[misc]
         """Goes on counting."""
         self.done = int(state_dict["done"])
 
-    def _look(self, trainer: Any, first: Tensor) -> Batches:
+    def _look(self, trainer: Any, first: Tensor, processes: Processes) -> Batches:
         source = trainer.train_dataloader if self.data is None else self.data
         if not isinstance(source, Iterable):
             raise GrowthError("the trainer's loader gives no batches (x, y): give 'data'")
         found = []
         for number, batch in enumerate(source):
-            if self.data is None and number >= self.batches:
+            if self.data is None and number * processes.count >= self.batches:
                 break
             if not isinstance(batch, (tuple, list)) or len(batch) != 2:
                 raise GrowthError("growth looks at batches (x, y), and the loader gives others: give 'data'")
-            found.append((moved(batch[0], first), moved(batch[1], first)))
-        return found
+            found.append((batch[0], batch[1]))
+        shared = shared_batches(found, processes, same=self.data is not None)
+        return [(moved(x, first), moved(y, first)) for x, y in shared]
 
 
 def named_part(module: nn.Module, name: str) -> nn.Module:
@@ -159,19 +173,6 @@ def unwrapped(module: Any) -> Any:
         if inner is None:
             return module
         module = inner
-
-
-def alone(trainer: Any) -> None:
-    """Refuses several processes.
-
-    Raises:
-        GrowthError: if there are.
-    """
-    if trainer.world_size > 1:
-        raise GrowthError(
-            f"{trainer.world_size} processes train this module, and each would grow a network of its own: use one "
-            "device, or `torchrun -m dagrow grow`, whose processes decide as one"
-        )
 
 
 def _plain(optimizer: Any) -> torch.optim.Optimizer:

@@ -11,7 +11,8 @@ from torch.optim.swa_utils import AveragedModel
 from dagrow.build import Network
 from dagrow.capture import CapturedModule, from_module
 from dagrow.errors import GrowthError
-from dagrow.integrations.between_epochs import Batches, GrowthBetweenEpochs, Optimizers, moved, named_part
+from dagrow.integrations.between_epochs import GrowthBetweenEpochs, Optimizers, moved, named_part
+from dagrow.integrations.several_processes import Batches
 from dagrow.module_growth import ModulePlan, apply_to_module, propose_for_module, to_insert
 from dagrow.planner import Plan, apply, propose
 
@@ -26,8 +27,10 @@ class GrowthCallback(GrowthBetweenEpochs):
         loss: ``(output, target) -> scalar``, the mean over samples, as the module trains it.
         every: epochs from one growth step to the next.
         steps: growth steps at most; None for no limit.
-        data: batches ``(x, y)`` that a growth step looks at; left out, those of the trainer's training loader.
-        batches: of the training loader that it looks at, at most; they are read once and kept in memory.
+        data: batches ``(x, y)`` that a growth step looks at, the same in all processes; left out, those of the
+            trainer's training loader.
+        batches: of the training loader that it looks at, at most, by all processes together; they are read once and
+            kept in memory.
         network: the attribute of the module, ``model`` or ``encoder.head``; left out, the only dagrow network in it.
         insert: ``amplitude``, ``zero_fan_out_unscaled`` or ``zero_fan_out``, see `dagrow.apply`.
         averages: `AveragedModel` objects of the network that grow along.
@@ -35,7 +38,7 @@ class GrowthCallback(GrowthBetweenEpochs):
 
     Raises:
         GrowthError: when training begins, if the module holds no dagrow network, or several and none is named; if
-            several processes train it: each would grow its own.
+            several processes train it otherwise than by ``strategy="ddp"``.
     """
 
     def __init__(
@@ -79,9 +82,10 @@ class ModuleGrowthCallback(GrowthBetweenEpochs):
             ``encoder.head``: then it is captured at the first growth step, with the first batch as its example.
         every: epochs from one growth step to the next.
         steps: growth steps at most; None for no limit.
-        data: batches ``(x, y)`` that a growth step looks at, ``x`` as the part takes it; left out, those of the
-            trainer's training loader.
-        batches: of the training loader that it looks at, at most; they are read once and kept in memory.
+        data: batches ``(x, y)`` that a growth step looks at, ``x`` as the part takes it, the same in all processes;
+            left out, those of the trainer's training loader.
+        batches: of the training loader that it looks at, at most, by all processes together; they are read once and
+            kept in memory.
         silent: new channels start with outgoing weights of 0, so that the function is kept.
         averages: `AveragedModel` objects of the part that grow along.
         options: of `dagrow.propose` for modules: ``neurons``, ``spaces``, ``method``, ``multiple_of``, ...
@@ -91,7 +95,7 @@ class ModuleGrowthCallback(GrowthBetweenEpochs):
 
     Raises:
         GrowthError: when training begins, if the LightningModule does not hold the part; if several processes train
-            it: each would grow its own.
+            it otherwise than by ``strategy="ddp"``.
         CaptureError: if it cannot be captured.
     """
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forked import Forked
+
 from dagrow.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +45,14 @@ def command(*arguments: Any) -> Outcome:
 
 
 def real_command(*arguments: Any, cwd: Path) -> Outcome:
-    """``python -m dagrow ARGUMENTS`` in a process of its own, warnings as errors."""
+    """``python -m dagrow ARGUMENTS`` in a process of its own that has imported dagrow, warnings as errors."""
+    process = Forked("-W", "error", "-m", "dagrow", *arguments, cwd=cwd)
+    out, err = process.communicate(timeout=240)
+    return Outcome(process.returncode, out, err)
+
+
+def fresh_command(*arguments: Any, cwd: Path) -> Outcome:
+    """``python -m dagrow ARGUMENTS`` in a new interpreter, warnings as errors from the first import on."""
     words = [sys.executable, "-W", "error", "-m", "dagrow", *map(str, arguments)]
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment, timeout=240)

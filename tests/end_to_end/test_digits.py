@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_tools import ROOT, Outcome, command, real_command, settings
+from command_tools import ROOT, Outcome, command, fresh_command, settings
 from safetensors.torch import load_file
 from tolerances import assert_same_function
 
@@ -23,7 +23,7 @@ SHORT = settings(training__epochs_between_growth=1, training__final_epochs=2, gr
 def grown(tmp_path_factory) -> tuple[Path, Outcome]:
     """A short run by the real command."""
     folder = tmp_path_factory.mktemp("digits")
-    outcome = real_command("grow", DIGITS, "--out", "run", *SHORT, cwd=folder)
+    outcome = fresh_command("grow", DIGITS, "--out", "run", *SHORT, cwd=folder)
     assert outcome.code == 0, outcome
     return folder / "run", outcome
 

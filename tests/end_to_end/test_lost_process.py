@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_processes import ended, started_with
+from forked import ended, started_with
 
 from dagrow.distributed import Group
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from command_tools import ROOT, command
+from forked import Forked
 
 import dagrow
 from dagrow.errors import printable_lines
@@ -48,8 +49,8 @@ def started(*arguments, cwd, **options):
 @pytest.mark.parametrize("words", [("--help",), ("grow", "run.yaml", "--out", "run")])
 def test_a_full_disk_at_the_output(tmp_path, words):
     (tmp_path / "run.yaml").write_text(RUN)
-    with open("/dev/full", "w") as full, started(*words, cwd=tmp_path, stdout=full) as process:
-        said = process.communicate(timeout=120)[1].decode()
+    process = Forked("-W", "error", "-m", "dagrow", *words, cwd=tmp_path, out="/dev/full")
+    said = process.communicate(timeout=120)[1]
     assert process.returncode == 2
     assert [line[:8] for line in said.splitlines()] == ["dagrow: "] * (1 + (words[0] == "grow"))
     assert said.splitlines()[-1].endswith("No space left on device")

@@ -1,16 +1,13 @@
 """Several processes make the run that one makes of the joined batch; a lost one ends it, and it can go on."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from forked import ended, free_port, started_with
 from safetensors.torch import load_file
 from tolerances import SOLVED, rounding, size_of
 
@@ -39,36 +36,9 @@ CLOSE = 128
 DIGITS = Path(__file__).parents[2] / "specs" / "digits.yaml"
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def started(count, *words):
     """The command in several processes, as torchrun would start them."""
     return started_with(count, "-m", "dagrow", *words)
-
-
-def started_with(count, *words):
-    """Python in several processes, as torchrun would start them."""
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(count)}
-    command = [sys.executable, *map(str, words)]
-    commands = [[word.replace("RANK", str(rank)) for word in command] for rank in range(count)]
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return [
-        subprocess.Popen(own, env={"OMP_NUM_THREADS": "1", **os.environ, **common, "RANK": str(rank)}, **pipe)
-        for rank, own in enumerate(commands)
-    ]
-
-
-def ended(processes):
-    """Exit code, output and errors of each."""
-    try:
-        return [(*process.communicate(timeout=240), process.returncode) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
 
 
 def events(out):

@@ -1,12 +1,9 @@
 """A proposal that two real processes make of their halves of the samples is the one made of all of them."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-from test_processes import ended, started_with
+from forked import Forked, ended, started_with
 
 PROPOSE = """
 import json
@@ -78,9 +75,7 @@ def code():
 @pytest.fixture(scope="module")
 def plans():
     """Of one process, and of each of two."""
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    alone = subprocess.Popen([sys.executable, "-c", code()], env={"OMP_NUM_THREADS": "1", **os.environ}, **pipe)
-    results = ended([alone, *started_with(2, "-c", code())])
+    results = ended([Forked("-c", code()), *started_with(2, "-c", code())])
     assert [status for _, _, status in results] == [0, 0, 0], results
     return [json.loads(out) for out, _, _ in results]
 

@@ -1,7 +1,12 @@
 """The callback inside Lightning itself: the network grows, the optimizer keeps what it has, wrappers are taken off."""
 
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
+from forked import ended, started_with
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -92,8 +97,8 @@ def test_lightning_grows_the_network_and_keeps_the_optimizer(lightning, precisio
 
 
 def test_lightning_finds_the_network_or_says_why_not(lightning):
-    from dagrow.integrations.between_epochs import alone
     from dagrow.integrations.lightning_callback import found_network
+    from dagrow.integrations.several_processes import refuse_unfit_strategy
     from dagrow.lightning import GrowthCallback
 
     model = network()
@@ -108,8 +113,8 @@ def test_lightning_finds_the_network_or_says_why_not(lightning):
         trained(lightning, module_of(lightning, nn.Linear(2, 2)), GrowthCallback(functional.cross_entropy))
     with pytest.raises(dagrow.GrowthError, match="the module has no 'net'"):
         found_network(wrapped, "net")
-    with pytest.raises(dagrow.GrowthError, match="2 processes train this module"):
-        alone(type("Trainer", (), {"world_size": 2})())
+    with pytest.raises(dagrow.GrowthError, match="SimpleNamespace of 2 processes cannot take up"):
+        refuse_unfit_strategy(SimpleNamespace(world_size=2, strategy=SimpleNamespace(model=model)))
 
 
 class Own(nn.Module):
@@ -165,3 +170,43 @@ def test_lightning_says_where_a_module_of_ones_own_is_not(lightning):
         trained(lightning, module, ModuleGrowthCallback(functional.cross_entropy, dagrow.from_module(Own(), X[:2])))
     with pytest.raises(dagrow.GrowthError, match="the module has no 'net'"):
         trained(lightning, module, ModuleGrowthCallback(functional.cross_entropy, "net"))
+
+
+PROCESSES = """
+import json, os, sys
+os.environ["TORCHELASTIC_RUN_ID"] = "none"  # by which Lightning knows that the processes are there
+sys.path[:0] = [FOLDER]
+from test_lightning import Own, Y, X, functional, module_of, network, trained
+import lightning, torch
+from dagrow.lightning import GrowthCallback, ModuleGrowthCallback
+
+told = []
+for grown in ("network", "module"):
+    torch.manual_seed(RANK)  # the wrapper gives all processes the first weights
+    if grown == "network":
+        y, growth = Y, GrowthCallback(functional.cross_entropy, every=1, steps=2, neurons=3, significance=0.0)
+        module = module_of(lightning, network())
+    else:
+        y = (X > 0).long() @ torch.tensor([2, 1])
+        growth = ModuleGrowthCallback(functional.cross_entropy, "model", steps=2)
+        module = module_of(lightning, Own())
+    trainer = trained(lightning, module, growth, y=y, devices=2, strategy="ddp", max_epochs=4)
+    wrapped = [id(p) for p in trainer.strategy.model.parameters()]
+    optimized = [id(p) for group in trainer.optimizers[0].param_groups for p in group["params"]]
+    weights = torch.cat([p.detach().flatten() for p in module.parameters()])
+    told.append([growth.done, len(weights), wrapped == optimized, weights.tolist()])
+print("TOLD" + json.dumps(told))
+"""
+
+
+def test_lightning_grows_the_same_in_all_processes():
+    """Two of them, each with its half of the samples: their gradients are still put together after growth."""
+    code = PROCESSES.replace("FOLDER", repr(str(Path(__file__).parent)))
+    results = ended(started_with(2, "-c", code))
+    assert [status for _, _, status in results] == [0, 0], results
+    first, second = (out.split("TOLD")[1] for out, _, _ in results)
+    assert first == second
+    for done, size, wrapped, _ in json.loads(first):
+        assert done == 2
+        assert wrapped
+        assert size > 20
