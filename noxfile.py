@@ -25,6 +25,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def every_case(session: nox.Session) -> None:
+    """The suite with all cases of tests of which the others take a share: before a release."""
+    session.install("-c", "constraints.txt", ".[test]")
+    session.run("python", "-m", "pytest", "-n", "2", "--every-case", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def oldest(session: nox.Session) -> None:
     """The suite with the oldest versions of the dependencies that pyproject.toml allows."""
     session.install("-c", "constraints-oldest.txt", ".[test]")

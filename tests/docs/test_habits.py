@@ -47,7 +47,7 @@ def test_nox_has_a_session_for_all_that_is_supported():
     text = (ROOT / "noxfile.py").read_text()
     (listed,) = re.findall(r"^PYTHONS = (.*)$", text, re.M)
     assert list(ast.literal_eval(listed)) == classifiers
-    assert sessions() == {"tests", "oldest", "docs", "lint", "portability", "integrations", "browser"}
+    assert sessions() == {"tests", "every_case", "oldest", "docs", "lint", "portability", "integrations", "browser"}
     for file in set(re.findall(r'"([\w/-]+\.(?:txt|py))"', text)):
         assert (ROOT / file).is_file(), file
 

@@ -26,6 +26,7 @@ def steps(events: list[dict]) -> list[dict]:
     return [event for event in events if event["event"] == "growth" and event["inserted"]]
 
 
+@pytest.mark.share(0.4)
 @pytest.mark.parametrize("where", ["gain", "round_robin", "gain_per_parameter"])
 def test_pure_growth_lowers_the_training_loss_in_every_step(tmp_path, where):
     pure = settings(

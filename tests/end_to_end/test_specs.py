@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -63,6 +63,7 @@ def test_it_is_described(file):
     assert file.read_text().startswith("# ")
 
 
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("file", SPECS, ids=lambda file: file.stem)
 def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
@@ -102,10 +103,10 @@ def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):
 
 
 @pytest.mark.parametrize(("file", "data"), [("timeseries_conv1d", "timeseries"), ("volume_conv3d", "volumes")])
-def test_series_and_volumes_are_trained_on_drawn_data(file, data, tmp_path):
+def test_series_and_volumes_are_trained_on_drawn_data(file, data, tmp_path, monkeypatch):
     """With the data of ``specs/drawn_data.py``, a short run leaves a network that has learned and is exported."""
-    script = [sys.executable, str(ROOT / "specs" / "drawn_data.py"), "--out", str(tmp_path)]
-    subprocess.run(script, check=True, timeout=120)
+    monkeypatch.setattr(sys, "argv", ["drawn_data.py", "--out", str(tmp_path)])
+    runpy.run_path(str(ROOT / "specs" / "drawn_data.py"), run_name="__main__")
     less = ["growth.budget.steps=1", "training.final_epochs=5", "training.epochs_between_growth=1"]
     sets = [part for entry in (f"data.npz={tmp_path / data}.npz", *less) for part in ("--set", entry)]
     outcome = command("grow", ROOT / "specs" / f"{file}.yaml", "--out", tmp_path / "run", *sets)

@@ -13,6 +13,8 @@ from torch.nn import functional
 from dagrow.build import build, output, probe
 from dagrow.planner import KINDS, apply, propose
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 GRAPHS = 40
 SAMPLES = 24
 ALL = {"max_solved": 10**6, "max_searched": 10**6}
@@ -150,6 +152,7 @@ def check(model, optimizer, loss, data, plan, candidate, values, rebuild):
     assert drop == pytest.approx(candidate.gain, rel=1e-5, abs=rounding)
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize("decade", range(GRAPHS // 10))
 def test_every_candidate_does_what_it_promised(decade):
     applied = dict.fromkeys(KINDS, 0)

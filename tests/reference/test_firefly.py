@@ -234,6 +234,7 @@ def proposed(model, data, candidates=ALL, **options):
 SOME = ("skip", "batch norm behind a concat", "convolution, pool, flatten")
 
 
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize(("name", "train"), [*((name, False) for name in ZOO), *((name, True) for name in SOME)])
 def test_promised_gain_is_the_drop_of_the_loss(name, train):
     """Of every place that gains; at amplitude 0, and silently, nothing changes."""

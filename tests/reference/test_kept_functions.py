@@ -10,6 +10,8 @@ from dagrow.build import merged, probe
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner import apply, propose
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 EXACT = {"identity", "relu", "leaky_relu", "gelu", "silu", "softplus"}
 SHIFTED = {"selu", "elu"}
 """Exact on all values nearer than five root mean squares."""
@@ -69,6 +71,7 @@ def written(model, x, name):
         return probe(model, model.dag, [merged(name)])(x)[len(model.spec.outputs)]
 
 
+@pytest.mark.share(0.3)
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_at_amplitude_0_the_function_is_that_of_the_edge(activation, name):

@@ -16,6 +16,8 @@ from dagrow.contrib.nonparametric import add_units, remove_units
 from dagrow.errors import DagrowError, GrowthError, OptimizerError
 from dagrow.planner import apply, propose
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 KINDS = ("widen", "edge", "node", "layer", "update", "remove")
 GROWTHS = 2
 SMALL = graph(
@@ -153,6 +155,7 @@ def turned_round(model):
 RECIPES = (one_group, decay_apart, decay_apart_turned, by_name, weights_first, turned_round)
 
 
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("norm", ["none", "batch"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -268,6 +271,7 @@ def test_what_would_leave_weights_untrained_is_refused(kind):
             apply(tied, candidate, torch.optim.Adam(tied.parameters()))
 
 
+@pytest.mark.share(0.4)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("frozen", ["h.from_x", "k.from_h.weight", "k.from_x.bias", "y.from_k", ""])
 def test_frozen_weights_are_held_fixed_and_gains_are_still_obtained(kind, frozen):

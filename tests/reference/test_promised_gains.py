@@ -11,6 +11,8 @@ from zoo import conv, node
 
 from dagrow.planner import apply, propose
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 
 def setting(spec, dtype=torch.float64, samples=120, seed=1):
     """A network with non-trivial running statistics, and targets that bend."""
@@ -51,6 +53,7 @@ def grow(model, data, place, tolerance, floor=0.0, times=3, **options):
     return inserted_any
 
 
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("name", ZOO)
 def test_promised_gain_is_the_drop_of_the_loss(name, train):
@@ -62,6 +65,7 @@ def test_promised_gain_is_the_drop_of_the_loss(name, train):
             assert grow(model.train(train), data, place, 1e-5, **options) >= 1
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize("name", ZOO)
 def test_promised_gain_in_float32(name):
     """Gains above a hundredth of the loss to 1e-4; smaller ones drown in the rounding of the loss."""
@@ -100,6 +104,7 @@ def test_promised_gain_of_cross_entropy():
     assert before - mean_loss(model, functional.cross_entropy, labels) == pytest.approx(plan.best.gain, rel=1e-5)
 
 
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("name", ZOO)
 def test_amplitude_0_changes_nothing(name, train):

@@ -15,6 +15,8 @@ from dagrow.errors import GrowthError
 from dagrow.planner import apply, propose
 from dagrow.statistics import IndexedBatches
 
+pytestmark = pytest.mark.usefixtures("short_searches")
+
 SMOOTH = {
     "linear": graph({"x": [5]}, {"h": node(2, "tanh"), "y": 3}, {"x->h": "linear", "h->y": "linear"}),
     "two parents, two children": graph(
@@ -199,6 +201,7 @@ def test_north_says_when_nothing_is_left(method):
     assert plan.candidates[0].rejected == "the existing neurons leave no direction free"
 
 
+@pytest.mark.share(0.25)
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("method", ["gradmax", "north_weights", "north_activations", "net2net"])
 @pytest.mark.parametrize("name", ZOO)

@@ -50,6 +50,7 @@ def case(graph, samples):
     return dagrow.build(spec, seed=0), torch.rand(samples, *shape), torch.randint(5, (samples,))
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize(
     ("graph", "options"),
     [

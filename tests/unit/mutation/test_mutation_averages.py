@@ -209,6 +209,7 @@ def test_every_scheduler_of_torch_is_covered():
     assert all(inspect.isclass(getattr(lr_scheduler, name, SWALR)) for name in SCHEDULERS)
 
 
+@pytest.mark.share(0.4)
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_schedulers_go_on_as_without_growth(name):
     """Rates, and momenta where a scheduler moves them, of both groups; growth leaves the scheduler's state alone."""

@@ -84,6 +84,7 @@ CASES = [(name, kind) for name in ("vectors", "maps") for kind in KINDS if (name
 FIELDS = {"vectors": VECTORS, "maps": MAPS}
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, name, kind, moment):
@@ -102,6 +103,7 @@ def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, name, k
     assert model.spec != before.spec
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize(
     ("module", "function"),
     [

@@ -1,6 +1,7 @@
 """Files in and out: round trips, overrides, paths, the schema."""
 
 import contextlib
+import functools
 import json
 import os
 from pathlib import Path
@@ -441,10 +442,15 @@ def test_schema_is_json_and_small():
     assert json.loads(text)["$schema"].startswith("https://json-schema.org/")
 
 
+@functools.cache
+def schema_of_runs() -> dict[str, Any]:
+    return run_schema()
+
+
 @given(data=run_sections)
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_schema_accepts_what_is_read(data):
-    schema = run_schema()
+    schema = schema_of_runs()
     assert accepts(schema, {"version": 1, **data}, schema) or "options" in str(data.get("training"))
     dumped = yaml.safe_load(dump_run(RunSpec.model_validate(data)))
     assume(not isinstance(dumped["growth"]["shrinkage"], str) or dumped["growth"]["shrinkage"] == "auto")
