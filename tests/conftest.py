@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from dagrow.planner import solve_candidates
+
 # The suite runs in parallel, and small tensors gain nothing from more. Who asks for another number gets it.
 if "OMP_NUM_THREADS" not in os.environ:
     torch.set_num_threads(1)
@@ -18,6 +20,9 @@ settings.register_profile(
     "dagrow", deadline=None, derandomize=True, max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "40"))
 )
 settings.load_profile("dagrow")
+
+
+LONG, SHORTER_SEARCHES = solve_candidates.LEAST, 30
 
 
 def pytest_addoption(parser):
@@ -48,9 +53,15 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left]
 
 
-@pytest.fixture
-def short_searches(monkeypatch):
-    """Searches for non-linear neurons end sooner: what they find is less, and all that is promised of it holds."""
-    from dagrow.planner import solve_candidates
+@pytest.fixture(scope="session", autouse=True)
+def short_searches():
+    """Searches for non-linear neurons end sooner: they find less, and all that is promised of it holds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solve_candidates, "LEAST", LONG / SHORTER_SEARCHES)
+        yield
 
-    monkeypatch.setattr(solve_candidates, "LEAST", solve_candidates.LEAST / 30)
+
+@pytest.fixture
+def long_searches(monkeypatch):
+    """They take as long as in a run, for tests that ask how much is found."""
+    monkeypatch.setattr(solve_candidates, "LEAST", LONG)

@@ -13,10 +13,11 @@ import traceback
 import warnings
 from pathlib import Path
 
+from dagrow.planner import solve_candidates
+
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    ["dagrow.cli.main", "sklearn.datasets", "torch._dynamo"]
-)  # the last comes with optimizers
+# The last comes with the first optimizer.
+_CONTEXT.set_forkserver_preload(["dagrow.cli.main", "sklearn.datasets", "torch._dynamo"])
 
 
 class Forked:
@@ -35,7 +36,13 @@ class Forked:
         self._files = [Path(out or folder / "out"), folder / "err"]
         environment = {"OMP_NUM_THREADS": "1", **os.environ, **(env or {})}
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # the server keeps what holds when it starts
-        arguments = ([str(word) for word in words], str(cwd or Path.cwd()), environment, self._files)
+        arguments = (
+            [str(word) for word in words],
+            str(cwd or Path.cwd()),
+            environment,
+            self._files,
+            solve_candidates.LEAST,
+        )
         self._process = _CONTEXT.Process(target=_run, args=arguments, daemon=True)
         self._process.start()
 
@@ -92,7 +99,7 @@ def ended(processes):
             process.kill()
 
 
-def _run(words, cwd, environment, files):
+def _run(words, cwd, environment, files, least):
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
@@ -104,6 +111,7 @@ def _run(words, cwd, environment, files):
     if words[:2] == ["-W", "error"]:
         warnings.simplefilter("error")
         words = words[2:]
+    solve_candidates.LEAST = least
     kind, what, *arguments = words
     sys.argv = [what, *arguments]
     try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dagrow.errors import SpecError
 from dagrow.graph import load_run
 
-CASES = 500
+CASES = 250
 
 
 def test_cases_of_every_kind(tmp_path):

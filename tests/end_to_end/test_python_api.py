@@ -241,7 +241,7 @@ def test_frozen_weights_stay_frozen_and_moments_go_along(small):
     ]
 
 
-def test_the_gain_counts_in_the_mode_that_the_model_is_in(tmp_path):
+def test_the_gain_counts_in_the_mode_that_the_model_is_in(tmp_path, long_searches):
     text = "graph:\n  inputs: {x: {shape: [2]}}\n  nodes: {h: {size: 2, norm: batch, activation: tanh}, y: {size: 1}}\n"
     (tmp_path / "normed.yaml").write_text(text + "  edges: {x -> h: linear, h -> y: linear}\n  outputs: y\n")
     model = dagrow.build(dagrow.load_graph(tmp_path / "normed.yaml"), seed=0)

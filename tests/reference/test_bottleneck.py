@@ -131,7 +131,7 @@ def test_frozen_weights_supply_nothing():
     close(nodes["h"].share, left.sum() / goal.sum(), tolerance=1e-8)
 
 
-def test_spot_is_made_of_these_and_of_the_plan():
+def test_spot_is_made_of_these_and_of_the_plan(long_searches):
     spec = GRAPHS["chain"]
     model = network(spec)
     x = inputs_for(spec, 400)

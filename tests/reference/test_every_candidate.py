@@ -13,8 +13,6 @@ from torch.nn import functional
 from dagrow.build import build, output, probe
 from dagrow.planner import KINDS, apply, propose
 
-pytestmark = pytest.mark.usefixtures("short_searches")
-
 GRAPHS = 40
 SAMPLES = 24
 ALL = {"max_solved": 10**6, "max_searched": 10**6}

@@ -15,8 +15,6 @@ from dagrow.graph import GrowableNode, sites
 from dagrow.planner import propose
 from dagrow.statistics import weighted_edges
 
-pytestmark = pytest.mark.usefixtures("short_searches")
-
 BOTH = {"candidates": ("widen", "update"), "neurons": 2}
 
 
@@ -103,6 +101,7 @@ def test_plans_do_not_depend_on_the_split_into_batches(name, way):
         assert other.best.gain == pytest.approx(plans[0].best.gain, rel=1e-9)
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize(
     "name", ["convolution, pool, flatten", "convolution, global average", "strides and dilation", "down and up again"]
 )
@@ -170,6 +169,7 @@ def test_propose_changes_nothing(name, train):
             assert bool((parameter.grad == 7.0).all())
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize("name", ZOO)
 def test_float32_and_float64_agree(name):
     plans = []

@@ -108,6 +108,7 @@ def test_the_loss_falls_at_first_order_by_both_parts(name):
     assert (right - left) / eps == pytest.approx(best.slope, rel=1e-4)
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", ["chain", "children that feed one another"])
 def test_one_amplitude_is_the_best_of_a_dense_grid(name, seed):

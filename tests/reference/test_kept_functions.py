@@ -10,8 +10,6 @@ from dagrow.build import merged, probe
 from dagrow.ops import ACTIVATIONS
 from dagrow.planner import apply, propose
 
-pytestmark = pytest.mark.usefixtures("short_searches")
-
 EXACT = {"identity", "relu", "leaky_relu", "gelu", "silu", "softplus"}
 SHIFTED = {"selu", "elu"}
 """Exact on all values nearer than five root mean squares."""

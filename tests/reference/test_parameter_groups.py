@@ -16,8 +16,6 @@ from dagrow.contrib.nonparametric import add_units, remove_units
 from dagrow.errors import DagrowError, GrowthError, OptimizerError
 from dagrow.planner import apply, propose
 
-pytestmark = pytest.mark.usefixtures("short_searches")
-
 KINDS = ("widen", "edge", "node", "layer", "update", "remove")
 GROWTHS = 2
 SMALL = graph(

@@ -11,8 +11,6 @@ from zoo import conv, node
 
 from dagrow.planner import apply, propose
 
-pytestmark = pytest.mark.usefixtures("short_searches")
-
 
 def setting(spec, dtype=torch.float64, samples=120, seed=1):
     """A network with non-trivial running statistics, and targets that bend."""
@@ -73,6 +71,7 @@ def test_promised_gain_in_float32(name):
     assert grow(model, data, "h", 1e-4, floor=0.01, shrinkage=0) >= 1
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize("name", ["skip", "convolution, pool, flatten", "batch norm"])
 def test_promised_gain_with_held_out_samples(name):
     """With shrinkage and amplitude chosen on held-out samples the gain on all samples is still the drop."""

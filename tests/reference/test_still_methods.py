@@ -15,8 +15,6 @@ from dagrow.errors import GrowthError
 from dagrow.planner import apply, propose
 from dagrow.statistics import IndexedBatches
 
-pytestmark = pytest.mark.usefixtures("short_searches")
-
 SMOOTH = {
     "linear": graph({"x": [5]}, {"h": node(2, "tanh"), "y": 3}, {"x->h": "linear", "h->y": "linear"}),
     "two parents, two children": graph(

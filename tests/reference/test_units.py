@@ -11,8 +11,6 @@ from reference_network import batches, graph, inputs_for, network, normal, squar
 from dagrow.methods import METHODS, MethodRequest
 from dagrow.planner import apply, propose
 
-pytestmark = pytest.mark.usefixtures("short_searches")
-
 EXACT = {"shrinkage": 0}
 WAYS = [
     EXACT,

@@ -249,7 +249,7 @@ def test_samples_are_kept_back_class_by_class(begun):
 @pytest.mark.share(0.5)
 @pytest.mark.parametrize("stop", [3, -1])
 def test_a_stopped_run_goes_on_to_the_same_end(stop, tmp_path, monkeypatch):
-    spec = run({**SMALL, "checkpoint": {"seconds": 0}}, schedule="adaptive", budget={"parameters": 100})
+    spec = run({**SMALL, "checkpoint": {"seconds": 0}}, schedule="adaptive", budget={"parameters": 60})
     whole = dagrow.grow(spec, out=tmp_path / "whole")
     trained, seen = len(of(whole.events, "epoch", "taken_back")), []
     train_one = loop.train_unit

@@ -127,6 +127,7 @@ class Whole:
         return found | {f"average {i}": a.n_averaged.clone() for i, a in enumerate(self.averages)}
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, kind):
     whole = Whole()

@@ -199,6 +199,7 @@ def test_frozen_parameters_stay_out_of_the_optimizer(kind):
         assert sorted(held) == sorted(id(p) for p in grown.parameters() if p.requires_grad)
 
 
+@pytest.mark.share(0.5)
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_the_spec_survives_a_file(tmp_path, name, kind):
     model, _, x, y = trained(FIELDS[name])
