@@ -13,6 +13,7 @@ from dagrow.capture import CapturedModule, Space, named_tensors
 from dagrow.module_growth.batches import Part
 from dagrow.module_growth.entries import Entries, NewChannels, fan_outs
 from dagrow.module_growth.moments import LossFunction
+from dagrow.module_growth.weight_limit import largest_amplitude, new_entries, relative_sizes
 from dagrow.planner.amplitude import AmplitudeSearch
 from dagrow.randomness import seed_torch
 from dagrow.resize import Widened, modes_and_buffers_kept, widen
@@ -96,8 +97,23 @@ class Trial:
             slopes -= reader.block.matrix(product, axis).sum(1).cpu()
         return slopes / small
 
+    def largest(self, channels: Insertion, scale: float = 1.0) -> float:
+        """The amplitude beyond which new weights would be too large for a gradient step, see `weight_limit`.
+
+        Args:
+            channels: at amplitude 1.
+            scale: an amplitude of the order of those of interest.
+        """
+        sizes = []
+        self.put(channels.at(0.0))
+        silent = new_entries(self.copy.model, self.widened)
+        for amplitude in (scale, 4 * scale):
+            self.put(channels.at(amplitude))
+            sizes.append(relative_sizes(self.copy.model, self.widened, silent))
+        return largest_amplitude(*sizes, scale)
+
     def search(self, channels: Insertion, slope: float, parts: Sequence[Part], start: float) -> AmplitudeSearch:
-        """Looks for the amplitude of the lowest loss.
+        """Looks for the amplitude of the lowest loss, among those at which new weights are not too large.
 
         Args:
             channels: at amplitude 1.
@@ -106,7 +122,7 @@ class Trial:
             start: their loss without the channels.
         """
         scale = abs(start) / slope if slope > 0 and math.isfinite(slope) and start else 1.0
-        search = AmplitudeSearch(scale=scale, start=start)
+        search = AmplitudeSearch(scale=scale, start=start, largest=self.largest(channels, scale) / scale)
         while asked := search.ask():
             found = {}
             for relative in asked:
