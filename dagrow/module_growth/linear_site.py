@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.methods import (
@@ -144,6 +145,27 @@ class LinearSite:
         omega = found.omega.view(count * places, places, -1)[:, 0].reshape(count, -1)
         squares = found.scores.square().view(count, places).sum(1)
         return Neurons(rows.arranged(alpha).T, omega, squares.sqrt(), mode=found.mode)
+
+    def first_order(self, draft: Any) -> tuple[float, float]:
+        """The slope of neurons on the samples of this site, and the square of their size by its metric.
+
+        Args:
+            draft: of this site, or of the same one on other samples.
+        """
+        rows, moments = self.flow.rows[self.flow.writers[0]], self.moments
+        alpha = rows.taken_apart(draft.alpha.T) if len(draft.alpha.T) > len(draft.omega) else draft.alpha.T.unsqueeze(0)
+        omega = draft.omega.expand(len(alpha), *draft.omega.shape)
+        if self.heads is not None:
+            places = len(self.heads.values)
+            alpha = alpha[self.heads.values]
+            omega = draft.omega.view(len(draft.omega), places, -1).transpose(0, 1)
+            moments = self.moments * places
+        slope = square = 0.0
+        for own, a, b in zip(moments, alpha, omega, strict=True):
+            b = nn.functional.pad(b, (0, own.N_goal.shape[1] - b.shape[1]))
+            slope += float(((a @ own.N_goal) * b).sum())
+            square += float((((a @ own.S) * a).sum(1) * b.square().sum(1)).sum())
+        return slope, square
 
     def channels(self, draft: Any) -> NewChannels:
         """Neurons as channels.

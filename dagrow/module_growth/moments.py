@@ -84,8 +84,9 @@ def collect(
     loss: LossFunction,
     parts: Sequence[Part],
     shrinkage: float = 0.0,
+    fitted: bool = True,
 ) -> Collected:
-    """Looks at the samples twice.
+    """Looks at the samples twice; once, where readers are not to be fitted.
 
     Args:
         captured: the module; parameters are read, nothing is changed.
@@ -93,6 +94,7 @@ def collect(
         loss: ``(output, target) -> scalar``, the mean over the batch.
         parts: the samples.
         shrinkage: of the metric by which readers are fitted.
+        fitted: whether they are; else ``v_proj`` is ``v_goal``.
     """
     samples = sum(part.count for part in parts)
     tensors = {name: tensor.detach() for name, tensor in named_tensors(captured.model)}
@@ -101,17 +103,16 @@ def collect(
     ways: list[Flow | ScoreFlow] = [*plain.values(), *scores.values()]
     readers = {reader.map.node.name: reader.map for flow in plain.values() for reader in flow.readers}
     first: dict[str, ReaderMoments] = {}
-    total = 0.0
-    for part in parts:
-        value, values, goals = _look(captured, ways, readers, loss, part)
-        total += value * part.count
+    for part in parts if fitted else ():
+        _, values, goals = _look(captured, ways, readers, loss, part)
         for name, map_ in readers.items():
             add_reader(first, name, map_, tensors[map_.name], values[map_.x], goals[map_.node])
     updates = {name: update_of(found, samples, shrinkage, readers[name], tensors) for name, found in first.items()}
-    collected = Collected(total / samples, samples)
+    collected = Collected(0.0, samples)
     sums: dict[str, tuple[_Sums, ...]] = {}
     for part in parts:
-        _, values, goals = _look(captured, ways, readers, loss, part)
+        value, values, goals = _look(captured, ways, readers, loss, part)
+        collected.loss += value * part.count / samples
         projected = {
             map_.node: left_over(map_, tensors[map_.name], values[map_.x], goals[map_.node], updates.get(name))
             for name, map_ in readers.items()

@@ -11,12 +11,12 @@ import torch
 
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.errors import GrowthError, listed
-from dagrow.methods import EXISTING, GOAL, METHODS, SILENCE, FunctionPreserving, MethodRequest
-from dagrow.module_growth.batches import Part, Split, split
+from dagrow.methods import EXISTING, GOAL, METHODS, SILENCE, MethodRequest
+from dagrow.module_growth.batches import split
 from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
+from dagrow.module_growth.look import Look, Losses
 from dagrow.module_growth.moments import LossFunction, collect
 from dagrow.module_growth.sites import Draft, Site, find_flows, site_of
-from dagrow.module_growth.trial import Insertion, Trial, mean_loss
 from dagrow.resize import Widened, rounded_count, widen
 from dagrow.resize.kept import modes_and_buffers_kept, without_dropout
 
@@ -31,9 +31,6 @@ SILENT = {COPIES}
 
 GIVEN = {GOAL, EXISTING, SILENCE}
 """What a method may need; that activations are 0 at 0 is seen by the outputs, which must stay."""
-
-KEPT = 1e4
-"""By how many roundings the loss may move when channels enter that are to change nothing."""
 
 
 def module_methods() -> tuple[str, ...]:
@@ -52,7 +49,7 @@ def propose_for_module(
     multiple_of: int = 1,
     shrinkage: float | Literal["auto"] = "auto",
     held_out: float = 0.2,
-    keep: int = 4,
+    keep: int = 3,
     seed: int = 0,
 ) -> ModulePlan:
     """Measures what wider spaces would gain. The module is not changed.
@@ -81,13 +78,17 @@ def propose_for_module(
         if not space.grows:
             raise GrowthError(f"'{space.name}' cannot grow: {space.reason}")
     parts = split(data, held_out)
-    everything = (*parts.fit, *(parts.held_out if parts.held_out is not parts.fit and held_out else ()))
     flows, notes = find_flows(captured, chosen)
     with modes_and_buffers_kept(captured.model), without_dropout():
-        found = collect(captured, flows, loss, parts.fit)
+        found = judge = collect(captured, flows, loss, parts.fit)
+        if parts.held_out is not parts.fit:
+            judge = collect(captured, flows, loss, parts.held_out, fitted=False)
     notes |= found.reasons
-    start = mean_loss(captured, loss, everything), mean_loss(captured, loss, parts.held_out)
-    sites = {name: site for name, flow in flows.items() if (site := site_of(captured, flow, found, parts.fit))}
+    sites, judges = (
+        {name: site for name, flow in flows.items() if (site := site_of(captured, flow, own, parts.held_out))}
+        for own in (found, judge)
+    )
+    start = Losses(found.loss, judge.loss, parts)
     notes |= {name: reason for name, site in sites.items() if (reason := _left_silent(site, method))}
     drafts: dict[str, dict[float, Draft]] = {}
     for name, site in sites.items():
@@ -110,7 +111,7 @@ def propose_for_module(
             notes[name] = f"{method} finds nothing, {next(iter(drafts[name].values())).reason}"
         else:
             try:
-                candidates.append(_Look(captured, site, loss, parts, everything, start).best(drafts[name]))
+                candidates.append(Look(captured, site, judges[name], loss, parts, start).best(drafts[name]))
             except GrowthError as error:
                 candidates.append(SpaceCandidate(name, neurons, bottleneck=site.bottleneck, rejected=str(error)))
     fingerprint = weights_digest(captured)
@@ -122,8 +123,9 @@ def propose_for_module(
     ranked = sorted(candidates, key=_rank)
     return ModulePlan(
         tuple(replace(c, fingerprint=fingerprint) for c in ranked),
-        *start,
-        sum(part.count for part in everything),
+        start.everywhere(start.fit, start.held_out),
+        start.held_out,
+        start.samples,
         method,
         tuple((space.name, space.reason) for space in captured.spaces if not space.grows),
     )
@@ -142,70 +144,6 @@ def _left_silent(site: Site, method: str) -> str:
     if site.methods and method not in site.methods:
         return f"{method} does not make queries and keys"
     return ""
-
-
-class _Look:
-    """One space, measured in a copy of the module."""
-
-    def __init__(
-        self,
-        captured: CapturedModule,
-        site: Site,
-        loss: LossFunction,
-        parts: Split,
-        everything: Sequence[Part],
-        start: tuple[float, float],
-    ) -> None:
-        self.captured, self.site, self.loss, self.parts = captured, site, loss, parts
-        self.everything, self.start, self.space = everything, start, site.flow.space
-        self._trials: dict[int, Trial] = {}
-
-    def _trial(self, count: int) -> Trial:
-        """A copy that has grown by so many channels; made once."""
-        if count not in self._trials:
-            self._trials[count] = Trial(self.captured, self.space, count, self.loss)
-        return self._trials[count]
-
-    def best(self, drafts: dict[float, Draft]) -> SpaceCandidate:
-        """The candidate of the shrinkage that gains most on the held-out samples."""
-        tried = [self._measured(each, rho) for rho, own in drafts.items() if own.count for each in own.alternatives]
-        best = max(tried, key=lambda candidate: (not candidate.rejected, candidate.held_out_gain))
-        return replace(best, bottleneck=self.site.bottleneck)
-
-    def _measured(self, draft: Draft, shrinkage: float) -> SpaceCandidate:
-        channels = self.site.channels(draft)
-        trial = self._trial(channels.count)
-        if not draft.mode.searched:
-            return self._as_made(draft, channels, trial, shrinkage)
-        aimed, slope = self.site.aimed(channels, trial)
-        search = trial.search(aimed, slope, self.parts.held_out, self.start[1])
-        scores = tuple(draft.scores.tolist())
-        if not search.amplitude:
-            return SpaceCandidate(
-                self.space.name, channels.count, slope=slope, scores=scores, shrinkage=shrinkage,
-                parameters=trial.added, rejected="no amplitude lowers the loss",
-            )  # fmt: skip
-        trial.put(aimed.at(search.amplitude))
-        gain = self.start[0] - trial.mean_loss(self.everything)
-        return SpaceCandidate(
-            self.space.name, channels.count, gain, self.start[1] - search.lowest_loss, slope, search.amplitude,
-            scores=scores, shrinkage=shrinkage, parameters=trial.added, weights=aimed,
-            rejected="" if gain > 0 else "it gains on the samples held out alone, and loses on all",
-        )  # fmt: skip
-
-    def _as_made(self, draft: Draft, channels: Insertion, trial: Trial, shrinkage: float) -> SpaceCandidate:
-        """Channels that enter as they are."""
-        trial.put(channels)
-        gain = self.start[0] - trial.mean_loss(self.everything)
-        rounding = KEPT * torch.finfo(next(self.captured.model.parameters()).dtype).eps * abs(self.start[0])
-        silent = isinstance(draft.mode, FunctionPreserving)
-        return SpaceCandidate(
-            self.space.name, channels.count, 0.0 if silent else gain,
-            0.0 if silent else self.start[1] - trial.mean_loss(self.parts.held_out),
-            amplitude=1.0, scores=tuple(draft.scores.tolist()), shrinkage=shrinkage,
-            parameters=trial.added, weights=channels,
-            rejected="its activations are not 0 at 0" if silent and abs(gain) > rounding else "",
-        )  # fmt: skip
 
 
 def weights_digest(captured: CapturedModule) -> str:

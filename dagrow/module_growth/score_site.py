@@ -11,7 +11,7 @@ from dagrow.capture import CapturedModule, named_tensors
 from dagrow.methods import InsertionMode, Method, MethodRequest, Neurons, SearchedAmplitude
 from dagrow.module_growth.linear_site import LinearSite
 from dagrow.module_growth.score_flow import ScoreFlow
-from dagrow.module_growth.scores import ScoreChannels, ScoreMoments, draft_scores
+from dagrow.module_growth.scores import ScoreChannels, ScoreMoments, draft_scores, first_order_of_scores
 from dagrow.module_growth.shared_flow import SharedFlow
 from dagrow.module_growth.trial import Insertion, Trial
 from dagrow.resize import Widened
@@ -52,6 +52,14 @@ class ScoreSite:
         """
         tensors = dict(named_tensors(self.captured.model))
         return draft_scores(self.flow, self.moments, tensors, request.neurons, request.shrinkage, request.pad)
+
+    def first_order(self, draft: Any) -> tuple[float, float]:
+        """The slope of dimensions on the samples of this site, and the square of their size by its metrics.
+
+        Args:
+            draft: of this site, or of the same one on other samples.
+        """
+        return first_order_of_scores(self.moments, draft)
 
     def channels(self, draft: Any) -> ScoreChannels:
         """Those that were drafted.
@@ -177,6 +185,15 @@ class SharedSite:
         """
         request = replace(request, pad=True)
         return SharedDraft(self.values.draft(method, request), self.keys.draft(method, request))
+
+    def first_order(self, draft: Any) -> tuple[float, float]:
+        """The sums of both.
+
+        Args:
+            draft: of this site, or of the same one on other samples.
+        """
+        values, keys = self.values.first_order(draft.values), self.keys.first_order(draft.keys)
+        return values[0] + keys[0], values[1] + keys[1]
 
     def channels(self, draft: Any) -> SharedChannels:
         """Those that were drafted.

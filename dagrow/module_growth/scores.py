@@ -196,11 +196,24 @@ def draft_scores(
     drawn = torch.randn(a.shape, generator=generator, dtype=torch.float64).to(a) * a.square().mean().sqrt()
     for q, k in zip(q_entries.tolist(), k_entries.tolist(), strict=True):
         a[q] = torch.where((b[k] == 0).all(1, keepdim=True), drawn[q], a[q])
-    slope = sum(
-        float(((a[q] @ N[head]) * b[k]).sum())
-        for head, (q, k) in enumerate(zip(q_entries.tolist(), k_entries.tolist(), strict=True))
-    )
-    return ScoreChannels(flow, (queries, keys), a, b, squares[:kept].sqrt(), slope)
+    made = ScoreChannels(flow, (queries, keys), a, b, squares[:kept].sqrt(), 0.0)
+    return replace(made, slope=first_order_of_scores(found, made)[0])
+
+
+def first_order_of_scores(found: ScoreMoments, channels: ScoreChannels) -> tuple[float, float]:
+    """The slope ``-dL/dg`` of new dimensions at amplitude 0, and the square of their size by both metrics.
+
+    Args:
+        found: over the samples.
+        channels: the dimensions.
+    """
+    slope = square = 0.0
+    for head, (q, k) in enumerate(zip(found.queries[1].tolist(), found.keys[1].tolist(), strict=True)):
+        a, b = channels.queries[q], channels.keys[k]
+        slope += float(((a @ found.N[head]) * b).sum()) / found.samples
+        sizes = ((a @ found.S_q) * a).sum(1) * ((b @ found.S_k) * b).sum(1)
+        square += float(sizes.sum()) / found.samples**2
+    return slope, square
 
 
 def _metric(S: Tensor, shrinkage: float, writer: LinearMap, tensors: Mapping[str, Tensor]) -> Metric:

@@ -75,7 +75,7 @@ def site_of(captured: CapturedModule, flow: Flows, found: Collected, parts: Sequ
         captured: the module.
         flow: of the space.
         found: of all spaces.
-        parts: the samples that they were found on.
+        parts: samples that slopes are measured on, and means and variances behind batch norms.
     """
     name = flow.space.name
     if name in found.reasons:
