@@ -39,12 +39,13 @@ from dagrow.registry import load_plugins
 from dagrow.resize import save_module, widen
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, ProposalOptions, RunSpec, save_graph
-from dagrow.spot import Spot, Widening, spot, spot_run
+from dagrow.spot import Spot, Widening, spot_run
+from dagrow.spot import spot as _spot
 from dagrow.translate import network_of
 
 _register_contrib()
 
-propose, apply = takes_modules(warning_of_width(_propose), _apply)
+propose, apply, spot = takes_modules(warning_of_width(_propose), _apply, _spot)
 
 if TYPE_CHECKING:
     from dagrow.integrations.classifier import GrowingClassifier

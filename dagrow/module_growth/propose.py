@@ -64,7 +64,8 @@ def propose_for_module(
         multiple_of: the new size is a multiple of this.
         shrinkage: of the metric; ``auto`` lets the held-out samples choose.
         held_out: share of the samples that choose the amplitude and are not fitted to.
-        keep: how many spaces have their amplitudes searched, those with the most to gain by their singular values.
+        keep: how many spaces have their amplitudes searched, those with the most to gain by their singular values;
+            with 0 the bottlenecks are all that is found, as by `spot_module`.
         seed: for methods that draw.
 
     Raises:
@@ -104,9 +105,9 @@ def propose_for_module(
     for rank, name in enumerate(order):
         site = sites[name]
         if rank >= keep:
-            candidates.append(
-                SpaceCandidate(name, neurons, bottleneck=site.bottleneck, rejected="promises less than others")
-            )
+            scores = max((tuple(n.scores.tolist()) for n in drafts[name].values()), key=lambda s: sum(x * x for x in s))
+            why = "promises less than others" if keep else "its gain was not measured"
+            candidates.append(SpaceCandidate(name, neurons, bottleneck=site.bottleneck, scores=scores, rejected=why))
         elif not any(n.count for n in drafts[name].values()):
             notes[name] = f"{method} finds nothing, {next(iter(drafts[name].values())).reason}"
         else:
@@ -129,6 +130,33 @@ def propose_for_module(
         method,
         tuple((space.name, space.reason) for space in captured.spaces if not space.grows),
     )
+
+
+def spot_module(
+    captured: CapturedModule,
+    loss: LossFunction,
+    data: Iterable[Any],
+    *,
+    neurons: int = 4,
+    spaces: Sequence[str] | None = None,
+    method: str = "tiny",
+    shrinkage: float | Literal["auto"] = "auto",
+    held_out: float = 0.2,
+    seed: int = 0,
+) -> ModulePlan:
+    """Says where a module is too narrow: the bottleneck of every space, those that promise most first.
+
+    It takes less than two forward-and-backward passes of the samples: no gain is measured. For the options see
+    `propose_for_module`.
+
+    Raises:
+        GrowthError: for options that make no sense, or a space that cannot grow.
+        DataError: if the data are no pairs.
+    """
+    return propose_for_module(
+        captured, loss, data, spaces=spaces, method=method, neurons=neurons, shrinkage=shrinkage, held_out=held_out,
+        keep=0, seed=seed,
+    )  # fmt: skip
 
 
 def _rank(c: SpaceCandidate) -> tuple[bool, float, float, float, float]:
