@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class ResNet18(nn.Module):
         sizes = [width, width, 2 * width, 4 * width, 8 * width]
         blocks = [
             nn.Sequential(Block(a, b, 1 if number == 0 else 2), Block(b, b, 1))
-            for number, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for number, (a, b) in enumerate(pairwise(sizes))
         ]
         self.layers, self.fc = nn.Sequential(*blocks), nn.Linear(sizes[-1], classes)
 

@@ -73,8 +73,23 @@ class LinearMap:
 
     def features(self, x: Tensor, like: Tensor) -> Tensor:
         """What the outputs are linear in, at every position of them, with ``F`` in place of the outputs."""
+        if plain_name(self.node) == "conv2d" and (patches := self._patches(x, like)) is not None:
+            return patches
         count = like.numel() // like.shape[self.out_axis]
         return self.apply(x, self.weight(torch.eye(count, dtype=like.dtype, device=x.device), like))
+
+    def _patches(self, x: Tensor, like: Tensor) -> Tensor | None:
+        """Those of a convolution of images, copied, not multiplied; None where its padding has no numbers."""
+        args = dict(enumerate(self.node.args))
+        stride, padding, dilation = args.get(3, 1), args.get(4, 0), args.get(5, 1)
+        if isinstance(padding, str) or x.dim() != 4 or self.node.kwargs:
+            return None
+        size: Any = tuple(like.shape[2:])
+        (steps, around, apart) = (_pair(each) for each in (stride, padding, dilation))
+        found = torch.nn.functional.unfold(x, size, apart, around, steps)
+        spread = [a * (k - 1) + 1 for a, k in zip(apart, size, strict=True)]
+        shape = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(x.shape[2:], around, spread, steps, strict=True)]
+        return found.view(len(x), -1, *shape)
 
     def last(self, y: Tensor) -> Tensor:
         """Values ``[samples, ..., channels, ...]`` as ``[samples, positions, channels]``."""
@@ -85,6 +100,12 @@ class LinearMap:
         """The inverse of `last`, for values like others."""
         shape = list(like.movedim(self.channels, -1).shape)
         return y.reshape(*shape[:-1], y.shape[-1]).movedim(-1, self.channels)
+
+
+def _pair(option: Any) -> tuple[int, int]:
+    """An option of a convolution of images, along both axes."""
+    numbers = [int(each) for each in (option if isinstance(option, (list, tuple)) else (option,))]
+    return numbers[0], numbers[-1]
 
 
 @dataclass(frozen=True)

@@ -162,8 +162,9 @@ class LinearSite:
             moments = self.moments * places
         slope = square = 0.0
         for own, a, b in zip(moments, alpha, omega, strict=True):
-            b = nn.functional.pad(b, (0, own.N_goal.shape[1] - b.shape[1]))
-            slope += float(((a @ own.N_goal) * b).sum())
+            goal = own.N_proj if own.N_goal is None else own.N_goal
+            b = nn.functional.pad(b, (0, goal.shape[1] - b.shape[1]))
+            slope += float(((a @ goal) * b).sum())
             square += float((((a @ own.S) * a).sum(1) * b.square().sum(1)).sum())
         return slope, square
 

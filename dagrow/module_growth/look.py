@@ -6,6 +6,7 @@ of them, say which shrinkage promises most there; only its neurons are searched 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -43,7 +44,13 @@ class Losses:
     @property
     def samples(self) -> int:
         """How many there are in all."""
-        return sum(part.count for parts in dict.fromkeys(self.parts) for part in parts)
+        return sum(self._counts)
+
+    @property
+    def _counts(self) -> tuple[int, int]:
+        """Samples of both kinds; none are held out where the same ones do for both."""
+        fit, held_out = (sum(part.count for part in parts) for parts in self.parts)
+        return fit, 0 if self.parts.held_out is self.parts.fit else held_out
 
     def everywhere(self, fit: float, held_out: float) -> float:
         """The mean over all samples.
@@ -52,9 +59,7 @@ class Losses:
             fit: over those that are fitted to.
             held_out: over those that choose.
         """
-        counts = [sum(part.count for part in parts) for parts in self.parts]
-        if self.parts.held_out is self.parts.fit:
-            return fit
+        counts = self._counts
         return (fit * counts[0] + held_out * counts[1]) / sum(counts)
 
 
@@ -103,7 +108,7 @@ class Look:
     def _promise(self, draft: Draft) -> float:
         """Slope on the held-out samples per unit of size."""
         slope, square = self.judge.first_order(draft)
-        return slope / max(square, 1e-300) ** 0.5
+        return slope / math.sqrt(max(square, 1e-300))
 
     def _measured(self, draft: Draft, shrinkage: float) -> list[tuple[SpaceCandidate, bool]]:
         """The candidates of a draft, and of each whether its amplitude is the largest allowed."""

@@ -104,13 +104,14 @@ class Trial:
             channels: at amplitude 1.
             scale: an amplitude of the order of those of interest.
         """
-        sizes = []
+
+        def sizes(amplitude: float) -> dict[str, float]:
+            self.put(channels.at(amplitude))
+            return relative_sizes(self.copy.model, self.widened, silent)
+
         self.put(channels.at(0.0))
         silent = new_entries(self.copy.model, self.widened)
-        for amplitude in (scale, 4 * scale):
-            self.put(channels.at(amplitude))
-            sizes.append(relative_sizes(self.copy.model, self.widened, silent))
-        return largest_amplitude(*sizes, scale)
+        return largest_amplitude(sizes(scale), sizes(4 * scale), scale)
 
     def search(self, channels: Insertion, slope: float, parts: Sequence[Part], start: float) -> AmplitudeSearch:
         """Looks for the amplitude of the lowest loss, among those at which new weights are not too large.
