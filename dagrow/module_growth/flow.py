@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,10 @@ from dagrow.module_growth.way import Way
 
 MOST_FEATURES = 4096
 """Of all layers that write a stream under norms; beyond that the widest ones, as a vocabulary, add nothing to it."""
+
+
+_WEIGHTS_OF_NORMS = {"batch_norm": (1, 7), "group_norm": (2, 4)}
+"""Of a norm that starts as the identity: where its weights and its ``eps`` are among its arguments."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +40,8 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class BatchNorm:
-    """A batch norm that new channels pass; it starts as the identity for them.
+class PassedNorm:
+    """A batch norm that new channels pass; it starts as the identity for them. So does a group norm, on the mean.
 
     Attributes:
         node: that computes it.
@@ -70,7 +74,8 @@ class Flow(Way):
         readers: layers that read it, likewise.
         queries: of new heads, layers that write nothing but their queries, which are 0.
         quiet: norms over all channels whose new factors stay 0, for what reads behind them is not free.
-        norms: batch norms on the way.
+        norms: batch norms and group norms on the way.
+        grouped: whether a channel is a group of a group norm, with several entries.
         depthwise: names of the kernels of depthwise convolutions on the way.
         needed: nodes beside the way whose values the way needs.
     """
@@ -84,10 +89,11 @@ class Flow(Way):
             raise NoLinearPath("activations are multiplied over it")
         maps = find_maps(self.analysis)
         self.queries: tuple[LinearMap, ...] = ()
+        self.grouped = any(plain_name(node) == "group_norm" for node in self.nodes) and space.label == "groups"
         self.writers, self.readers = self._ends(maps)
         ends = {id(reader.map.node) for reader in self.readers}
         self.steps = [n for n in self.nodes if id(n) not in ends and n.name not in {w.node.name for w in self.writers}]
-        self.norms = tuple(self._batch_norm(node) for node in self.steps if plain_name(node) == "batch_norm")
+        self.norms = tuple(self._norm(node) for node in self.steps if plain_name(node) in _WEIGHTS_OF_NORMS)
         self.depthwise = tuple(
             weight_name(self.analysis, node.args[1])
             for node in self.steps
@@ -127,7 +133,7 @@ class Flow(Way):
         if self.space.label == "heads":
             self._keep_writers_of_values(writers)
         if any(self.rows[writer].count > 1 for writer in writers.values()):
-            self._check_parts(len(writers), len(readers))
+            self._check_parts(len(writers), readers.values())
         return tuple(writers.values()), tuple(readers.values())
 
     def _keep_writers_of_values(self, writers: dict[str, LinearMap]) -> None:
@@ -152,16 +158,22 @@ class Flow(Way):
             queue += more
         return found
 
-    def _check_parts(self, writers: int, readers: int) -> None:
-        """Several entries of a channel are a problem each: that is solved where one layer writes and one reads them."""
-        if writers > 1 or readers > 1:
+    def _check_parts(self, writers: int, readers: Collection[Reader]) -> None:
+        """Several entries of a channel are a problem each: that is solved where one layer writes and one reads them.
+
+        Those of a group norm are all alike: it is solved once, for any layers that see them in the same order.
+        """
+        if self.grouped:
+            if len({reader.block for reader in readers} | {Block(1, rows.count) for rows in self.rows.values()}) > 1:
+                raise NoLinearPath("what it is read by sees positions apart")
+        elif writers > 1 or len(readers) > 1:
             name = next(writer.name for writer, rows in self.rows.items() if rows.count > 1)
             raise NoLinearPath(f"{name} writes it in several parts")
 
     @property
     def copies(self) -> int:
         """Entries of a new channel that are a problem each: P, as one per head; 1 where all see the same."""
-        return 1 if self.space.label == "heads" else self.rows[self.writers[0]].count
+        return 1 if self.space.label == "heads" or self.grouped else self.rows[self.writers[0]].count
 
     def _features(self, writer: LinearMap) -> int:
         shape = [dim.now.size for dim in self.analysis.tensors[writer.name]]
@@ -182,9 +194,11 @@ class Flow(Way):
         inside = {atom for dim in read for atom in atoms(dim)}
         return [norm for norm in self.space.normalisations if norm.after.now in inside]
 
-    def _batch_norm(self, node: fx.Node) -> BatchNorm:
-        names = [weight_name(self.analysis, a) if isinstance(a, fx.Node) else None for a in node.args[1:5]]
-        return BatchNorm(node, node.args[0], tuple(names), float(node.args[7]))  # type: ignore[arg-type]
+    def _norm(self, node: fx.Node) -> PassedNorm:
+        first, eps = _WEIGHTS_OF_NORMS[plain_name(node)]
+        names = [weight_name(self.analysis, a) if isinstance(a, fx.Node) else None for a in node.args[first:eps]][:4]
+        default = dict(enumerate(node.args)).get(eps, 1e-5)
+        return PassedNorm(node, node.args[0], (*names, *[None] * (4 - len(names))), float(default))  # type: ignore[arg-type]
 
     @property
     def wanted(self) -> set[fx.Node]:
@@ -217,14 +231,14 @@ class Flow(Way):
 
         Args:
             base: values of nodes beside the way.
-            like: output of the layer that writes, with any number of channels.
+            like: output of the last layer that writes, with any number of channels.
 
         Raises:
             NoLinearPath: if new heads are read in another way than one entry at one place.
         """
-        writer, reader = self.writers[0], self.readers[0]
-        image = self.run(writer, self.marked(writer, like), base)[reader.map.x]
-        read = image_rows(reader, image)[0, : reader.block.places].abs().argmax(1)
+        reached = self.run(self.writers[-1], self.marked(self.writers[-1], like), base)
+        reader = next(each for each in self.readers if each.map.x in reached)
+        read = image_rows(reader, reached[reader.map.x])[0, : reader.block.places].abs().argmax(1)
         if self.space.label == "heads" and len(set(read.tolist())) < len(read):
             raise NoLinearPath("several query heads share what it is")
         return read
@@ -236,10 +250,10 @@ class Flow(Way):
             base: values of nodes beside the way.
             like: output of the layer that writes, with any number of channels.
         """
-        writer = self.writers[0]
-        reached = self.run(writer, self.marked(writer, like), base)
-        meeting = next(n for n in self.steps if plain_name(n) == "scaled_dot_product_attention")
-        queries = reached.get(meeting.args[0])
+        writer = self.writers[-1]
+        meeting = next((n for n in self.steps if plain_name(n) == "scaled_dot_product_attention"), None)
+        reached = {} if meeting is None else self.run(writer, self.marked(writer, like), base)
+        queries = None if meeting is None else reached.get(meeting.args[0])  # type: ignore[arg-type]
         if queries is None:
             return torch.zeros(self.rows[writer].count, dtype=torch.bool, device=like.device)
         # Of head p, entry p is 1: a head that comes to the queries is of an entry that does.

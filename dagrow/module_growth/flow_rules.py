@@ -201,7 +201,7 @@ NodeTail = Callable[[Passage], Any]
 
 _COPIES = (
     "alias", "clone", "contiguous", "detach", "to", "_to_copy", "type_as", "float", "double", "dropout",
-    "feature_dropout", "batch_norm",
+    "feature_dropout", "batch_norm", "group_norm",
 )  # fmt: skip
 _LINEAR = (
     "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
 
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.methods import (
@@ -26,7 +25,7 @@ from dagrow.module_growth.batches import Part
 from dagrow.module_growth.entries import NewChannels
 from dagrow.module_growth.flow import Flow
 from dagrow.module_growth.moments import HeadEntries
-from dagrow.module_growth.new_channels import directions, new_channels
+from dagrow.module_growth.new_channels import directions, new_channels, zero_sum
 from dagrow.module_growth.readers import existing_rows
 from dagrow.module_growth.rows import rows_of
 from dagrow.module_growth.trial import Insertion, Trial
@@ -45,7 +44,7 @@ class LinearSite:
         moments: of each entry of a channel.
         scale: what ``alpha^T S alpha`` is divided by for a mean square at one position.
         parts: the samples that neurons are made of.
-        heads: of a space of heads, what the entries of a new one are.
+        heads: of a space of heads or groups, what the entries of a new one are.
     """
 
     methods: ClassVar[tuple[str, ...]] = ()
@@ -133,17 +132,24 @@ class LinearSite:
         return ExistingNeurons(torch.cat([*ways, *constants], 1).T, torch.cat(outs, 1))
 
     def _heads(self, heads: HeadEntries, method: Method, request: MethodRequest) -> Neurons:
-        """Of neurons that all see the mean of the inputs, as many as a head has values make up a new head."""
+        """Of neurons that all see the same, as many as a head has values make up a new head.
+
+        Those of a group are spread over one channel more, by orthonormal rows of sum 0: its norm takes no mean off.
+        """
         places, rows = len(heads.values), self.flow.rows[self.flow.writers[0]]
-        found = method(self.moments[0], replace(request, neurons=request.neurons * places))
-        count = -(-found.count // places)
+        each = places - self.flow.grouped
+        found = method(self.moments[0], replace(request, neurons=request.neurons * each))
+        count = -(-found.count // each)
         if not count:
             return found
-        found = padded(found, self.moments[0], replace(request, neurons=count * places, pad=True))
+        found = padded(found, self.moments[0], replace(request, neurons=count * each, pad=True))
+        basis = zero_sum(each) if self.flow.grouped else torch.eye(places, dtype=torch.float64)
+        spread = basis.to(found.alpha).T
         alpha = found.alpha.new_zeros(rows.count, count, len(found.alpha))
-        alpha[heads.values] = found.alpha.T.view(count, places, -1).transpose(0, 1)
-        omega = found.omega.view(count * places, places, -1)[:, 0].reshape(count, -1)
-        squares = found.scores.square().view(count, places).sum(1)
+        alpha[heads.values] = (spread @ found.alpha.T.view(count, each, -1)).transpose(0, 1)
+        first = [own.view(count, each, places, -1)[:, :, 0] for own in found.omega.split(heads.widths, 1)]
+        omega = torch.cat([(spread @ own).flatten(1) for own in first], 1)
+        squares = found.scores.square().view(count, each).sum(1)
         return Neurons(rows.arranged(alpha).T, omega, squares.sqrt(), mode=found.mode)
 
     def first_order(self, draft: Any) -> tuple[float, float]:
@@ -155,15 +161,17 @@ class LinearSite:
         rows, moments = self.flow.rows[self.flow.writers[0]], self.moments
         alpha = rows.taken_apart(draft.alpha.T) if len(draft.alpha.T) > len(draft.omega) else draft.alpha.T.unsqueeze(0)
         omega = draft.omega.expand(len(alpha), *draft.omega.shape)
+        goals = [own.N_proj if own.N_goal is None else own.N_goal for own in moments]
         if self.heads is not None:
             places = len(self.heads.values)
-            alpha = alpha[self.heads.values]
-            omega = draft.omega.view(len(draft.omega), places, -1).transpose(0, 1)
-            moments = self.moments * places
+            alpha, moments = alpha[self.heads.values], self.moments * places
+            parts = [part.view(len(part), places, -1) for part in draft.omega.split(self.heads.widths, 1)]
+            omega = torch.cat(parts, 2).transpose(0, 1)
+            # All see what the first does.
+            parts = [part.view(len(part), places, -1)[:, 0] for part in goals[0].split(self.heads.widths, 1)]
+            goals = [torch.cat(parts, 1)] * places
         slope = square = 0.0
-        for own, a, b in zip(moments, alpha, omega, strict=True):
-            goal = own.N_proj if own.N_goal is None else own.N_goal
-            b = nn.functional.pad(b, (0, goal.shape[1] - b.shape[1]))
+        for own, goal, a, b in zip(moments, goals, alpha, omega, strict=True):
             slope += float(((a @ goal) * b).sum())
             square += float((((a @ own.S) * a).sum(1) * b.square().sum(1)).sum())
         return slope, square

@@ -44,15 +44,17 @@ class _Sums:
 
 @dataclass(frozen=True)
 class HeadEntries:
-    """What the entries of a new head are.
+    """What the entries of a new head, or group, are.
 
     Attributes:
         values: ``[places]`` which entry is read at each place.
         queries: ``[P]`` booleans, those of queries.
+        widths: of each layer that reads, how many columns.
     """
 
     values: Tensor
     queries: Tensor
+    widths: tuple[int, ...]
 
 
 @dataclass
@@ -65,7 +67,7 @@ class Collected:
         moments: per space; of several entries per channel (one per head), those of each.
         scales: per space, what ``alpha^T S alpha`` is divided by for a mean square at one position.
         score_moments: per space of queries and keys.
-        heads: per space of heads.
+        heads: per space of heads or groups.
         reasons: per space without moments, why.
     """
 
@@ -189,7 +191,7 @@ def _add_space(
     goals: Mapping[fx.Node, Tensor],
     projected: Mapping[fx.Node, Tensor],
 ) -> HeadEntries | None:
-    """Adds some samples; of new heads, all whose entries see the same, those at the first place alone."""
+    """Adds some samples; of new heads and groups, all whose entries see the same, those at the first place alone."""
     biased = [writer.bias is not None for writer in flow.writers]
     slots = _slots(flow.feature_counts(tensors), biased)
     images: dict[fx.Node, list[tuple[Tensor, Tensor]]] = {}
@@ -201,14 +203,15 @@ def _add_space(
     if all(flow.rows[writer].count == 1 for writer in flow.writers):
         _add(sums[0], flow, images, tensors, goals, projected)
         return None
-    read, reader = flow.entries_read(values, start), flow.readers[0]
+    read, readers = flow.entries_read(values, start), {reader.map.x: reader for reader in flow.readers}
     for number, found in enumerate(sums):
         at = read == (number if len(sums) > 1 else read[0])
-        own = [(slot, image_at(reader, image, at)) for slot, image in images[reader.map.x]]
-        _add(found, flow, {reader.map.x: own}, tensors, goals, projected, int(at.sum()))
-    if flow.space.label != "heads":
+        own = {node: [(s, image_at(readers[node], image, at)) for s, image in images[node]] for node in images}
+        _add(found, flow, own, tensors, goals, projected, int(at.sum()))
+    if flow.space.label != "heads" and not flow.grouped:
         return None
-    return HeadEntries(read, flow.queries_of(values, start))
+    widths = tuple(_width(reader, tensors) for reader in flow.readers)
+    return HeadEntries(read, flow.queries_of(values, start), widths)
 
 
 def _add(

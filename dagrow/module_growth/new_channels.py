@@ -38,7 +38,7 @@ def zero_sum(count: int) -> Tensor:
 def new_channels(
     captured: CapturedModule, flow: Flow, neurons: Neurons, size: Tensor, parts: Sequence[Part]
 ) -> NewChannels:
-    """Neurons as channels: behind batch norms of unit size, with means and variances measured there.
+    """Neurons as channels: behind batch and group norms of unit size, with means and variances measured there.
 
     Under norms over all channels the fan-out is as large as that of the channels that are there. Under a layer norm
     ``K`` neurons are spread over ``K + 1`` channels whose sum is always 0.
@@ -60,8 +60,12 @@ def new_channels(
         return NewChannels(flow, alpha / side, omega * side, {}, (1.0, 0.0))
     if not flow.norms:
         return NewChannels(flow, alpha, omega, {})
+    rows = flow.rows[flow.writers[0]]
+    if flow.grouped:
+        # One size for all entries of a group, which its norm divides by one number.
+        size = rows.taken_apart(size).square().mean(0).sqrt()
     size = size.clamp(min=torch.finfo(size.dtype).tiny)
-    alpha, omega = alpha / size, omega * size.unsqueeze(1)
+    alpha, omega = alpha / (rows.same(size) if flow.grouped else size), omega * size.unsqueeze(1)
     sums: dict[str, tuple[Tensor, Tensor, float]] = {}
     counts = flow.feature_counts(tensors)
     for part in parts:
@@ -70,13 +74,16 @@ def new_channels(
         for norm in flow.norms:
             if norm.x not in reached:
                 continue
-            rows = reached[norm.x].double().movedim(1, -1).flatten(0, -2)
+            seen = reached[norm.x].double().movedim(1, -1).flatten(0, -2)
+            if flow.grouped:
+                # ``[..., K P]``: the entries of a group as samples of one channel.
+                seen = seen.view(len(seen), -1, rows.count).transpose(1, 2).flatten(0, 1)
             mean, square, number = sums.get(norm.node.name, (0.0, 0.0, 0.0))
-            sums[norm.node.name] = (mean + rows.sum(0), square + rows.square().sum(0), number + len(rows))
+            sums[norm.node.name] = (mean + seen.sum(0), square + seen.square().sum(0), number + len(seen))
     norms = {}
     for norm in flow.norms:
         if norm.node.name not in sums:
-            zero = alpha.new_zeros(alpha.shape[1])
+            zero = alpha.new_zeros(len(omega))
             norms[norm.node.name] = (zero, zero + 1)
             continue
         total, square, number = sums[norm.node.name]
