@@ -40,6 +40,42 @@ class Split(NamedTuple):
     held_out: tuple[Part, ...]
 
 
+@dataclass(frozen=True)
+class Losses:
+    """Mean losses of the module as it is.
+
+    Attributes:
+        fit: over the samples that are fitted to.
+        held_out: over those that choose.
+        parts: the samples.
+    """
+
+    fit: float
+    held_out: float
+    parts: Split
+
+    @property
+    def samples(self) -> int:
+        """How many there are in all."""
+        return sum(self._counts)
+
+    @property
+    def _counts(self) -> tuple[int, int]:
+        """Samples of both kinds; none are held out where the same ones do for both."""
+        fit, held_out = (sum(part.count for part in parts) for parts in self.parts)
+        return fit, 0 if self.parts.held_out is self.parts.fit else held_out
+
+    def everywhere(self, fit: float, held_out: float) -> float:
+        """The mean over all samples.
+
+        Args:
+            fit: over those that are fitted to.
+            held_out: over those that choose.
+        """
+        counts = self._counts
+        return (fit * counts[0] + held_out * counts[1]) / sum(counts)
+
+
 def split(data: Iterable[Any], held_out: float, most: int | None = None) -> Split:
     """Cuts batches into samples to fit to, and samples held out: the last of each batch.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagrow.module_growth.trial import Insertion
+from dagrow.module_growth.updates import LayerUpdate
 from dagrow.report import number, table
 
 GAINING = "tiny"
@@ -62,6 +63,7 @@ class ModulePlan:
         samples: how many there are.
         method: how new weights are made.
         fixed: spaces that cannot grow, and why.
+        updates: best updates of layers as they are, where they were asked for; best first.
     """
 
     candidates: tuple[SpaceCandidate, ...]
@@ -70,6 +72,7 @@ class ModulePlan:
     samples: int
     method: str = "tiny"
     fixed: tuple[tuple[str, str], ...] = ()
+    updates: tuple[LayerUpdate, ...] = ()
 
     @property
     def best(self) -> SpaceCandidate | None:
@@ -107,6 +110,7 @@ class ModulePlan:
             for c in self.candidates
         ]
         lines = [title, table(header, body, left=1) if body else "no candidates"]
+        lines += map(str, self.updates)
         return "\n".join([*lines, *(f"{name}: {reason}" for name, reason in self.fixed)])
 
 

@@ -253,7 +253,7 @@ class Flow(Way):
         writer = self.writers[-1]
         meeting = next((n for n in self.steps if plain_name(n) == "scaled_dot_product_attention"), None)
         reached = {} if meeting is None else self.run(writer, self.marked(writer, like), base)
-        queries = None if meeting is None else reached.get(meeting.args[0])  # type: ignore[arg-type]
+        queries = None if meeting is None else reached.get(meeting.args[0])
         if queries is None:
             return torch.zeros(self.rows[writer].count, dtype=torch.bool, device=like.device)
         # Of head p, entry p is 1: a head that comes to the queries is of an entry that does.

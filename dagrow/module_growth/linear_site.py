@@ -147,7 +147,7 @@ class LinearSite:
         spread = basis.to(found.alpha).T
         alpha = found.alpha.new_zeros(rows.count, count, len(found.alpha))
         alpha[heads.values] = (spread @ found.alpha.T.view(count, each, -1)).transpose(0, 1)
-        first = [own.view(count, each, places, -1)[:, :, 0] for own in found.omega.split(heads.widths, 1)]
+        first = [own.view(count, each, places, -1)[:, :, 0] for own in torch.split(found.omega, heads.widths, 1)]
         omega = torch.cat([(spread @ own).flatten(1) for own in first], 1)
         squares = found.scores.square().view(count, each).sum(1)
         return Neurons(rows.arranged(alpha).T, omega, squares.sqrt(), mode=found.mode)
@@ -165,10 +165,10 @@ class LinearSite:
         if self.heads is not None:
             places = len(self.heads.values)
             alpha, moments = alpha[self.heads.values], self.moments * places
-            parts = [part.view(len(part), places, -1) for part in draft.omega.split(self.heads.widths, 1)]
+            parts = [part.view(len(part), places, -1) for part in torch.split(draft.omega, self.heads.widths, 1)]
             omega = torch.cat(parts, 2).transpose(0, 1)
             # All see what the first does.
-            parts = [part.view(len(part), places, -1)[:, 0] for part in goals[0].split(self.heads.widths, 1)]
+            parts = [part.view(len(part), places, -1)[:, 0] for part in torch.split(goals[0], self.heads.widths, 1)]
             goals = [torch.cat(parts, 1)] * places
         slope = square = 0.0
         for own, goal, a, b in zip(moments, goals, alpha, omega, strict=True):

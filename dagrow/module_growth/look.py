@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
 from dagrow.capture import CapturedModule
 from dagrow.methods import FunctionPreserving
-from dagrow.module_growth.batches import Split
+from dagrow.module_growth.batches import Losses, Split
 from dagrow.module_growth.candidate import SpaceCandidate
 from dagrow.module_growth.moments import LossFunction
 from dagrow.module_growth.sites import Draft, Site
@@ -25,42 +25,6 @@ KEPT = 1e4
 
 AT_LIMIT = 0.999
 """Share of the largest amplitude from which on it is taken for the limit of a search."""
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Mean losses of the module as it is.
-
-    Attributes:
-        fit: over the samples that are fitted to.
-        held_out: over those that choose.
-        parts: the samples.
-    """
-
-    fit: float
-    held_out: float
-    parts: Split
-
-    @property
-    def samples(self) -> int:
-        """How many there are in all."""
-        return sum(self._counts)
-
-    @property
-    def _counts(self) -> tuple[int, int]:
-        """Samples of both kinds; none are held out where the same ones do for both."""
-        fit, held_out = (sum(part.count for part in parts) for parts in self.parts)
-        return fit, 0 if self.parts.held_out is self.parts.fit else held_out
-
-    def everywhere(self, fit: float, held_out: float) -> float:
-        """The mean over all samples.
-
-        Args:
-            fit: over those that are fitted to.
-            held_out: over those that choose.
-        """
-        counts = self._counts
-        return (fit * counts[0] + held_out * counts[1]) / sum(counts)
 
 
 class Look:

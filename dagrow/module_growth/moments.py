@@ -54,7 +54,7 @@ class HeadEntries:
 
     values: Tensor
     queries: Tensor
-    widths: tuple[int, ...]
+    widths: list[int]
 
 
 @dataclass
@@ -210,7 +210,7 @@ def _add_space(
         _add(found, flow, own, tensors, goals, projected, int(at.sum()))
     if flow.space.label != "heads" and not flow.grouped:
         return None
-    widths = tuple(_width(reader, tensors) for reader in flow.readers)
+    widths = [_width(reader, tensors) for reader in flow.readers]
     return HeadEntries(read, flow.queries_of(values, start), widths)
 
 

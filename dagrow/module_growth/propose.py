@@ -12,11 +12,12 @@ import torch
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.errors import GrowthError, listed
 from dagrow.methods import EXISTING, GOAL, METHODS, SILENCE, MethodRequest
-from dagrow.module_growth.batches import split
+from dagrow.module_growth.batches import Losses, split
 from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
-from dagrow.module_growth.look import Look, Losses
+from dagrow.module_growth.look import Look
 from dagrow.module_growth.moments import LossFunction, collect
 from dagrow.module_growth.sites import Draft, Site, find_flows, site_of
+from dagrow.module_growth.updates import LayerUpdate, best_updates
 from dagrow.resize import Widened, rounded_count, widen
 from dagrow.resize.kept import modes_and_buffers_kept, without_dropout
 
@@ -50,6 +51,7 @@ def propose_for_module(
     shrinkage: float | Literal["auto"] = "auto",
     held_out: float = 0.2,
     keep: int = 3,
+    updates: bool = False,
     seed: int = 0,
 ) -> ModulePlan:
     """Measures what wider spaces would gain. The module is not changed.
@@ -66,6 +68,8 @@ def propose_for_module(
         held_out: share of the samples that choose the amplitude and are not fitted to.
         keep: how many spaces have their amplitudes searched, those with the most to gain by their singular values;
             with 0 the bottlenecks are all that is found, as by `spot_module`.
+        updates: also measures the best updates of layers as they are, for one more look at the samples; of ``keep``
+            layers the amplitude is searched.
         seed: for methods that draw.
 
     Raises:
@@ -91,13 +95,14 @@ def propose_for_module(
     )
     start = Losses(found.loss, judge.loss, parts)
     notes |= {name: reason for name, site in sites.items() if (reason := _left_silent(site, method))}
+    shrinkages = SHRINKAGES if shrinkage == "auto" else (float(shrinkage),)
     drafts: dict[str, dict[float, Draft]] = {}
     for name, site in sites.items():
         if name not in notes:
             count = site.directions(rounded_count(captured.space(name), neurons, multiple_of))
             drafts[name] = {
                 rho: site.draft(METHODS.find(method), MethodRequest(count, rho, significance=0.0, seed=seed))
-                for rho in (SHRINKAGES if shrinkage == "auto" else (float(shrinkage),))
+                for rho in shrinkages
             }
     promise = {name: max(float(n.scores.square().sum()) for n in own.values()) for name, own in drafts.items()}
     order = sorted(promise, key=lambda name: -promise[name])
@@ -122,6 +127,7 @@ def propose_for_module(
         copies = method == COPIES and captured.space(name).kind == "plain" and not captured.space(name).label
         candidates.append(SpaceCandidate(name, count, bottleneck=held, note=f"silent: {note}", copies=copies))
     ranked = sorted(candidates, key=_rank)
+    measured = best_updates(captured, loss, start, shrinkages, keep) if updates else ()
     return ModulePlan(
         tuple(replace(c, fingerprint=fingerprint) for c in ranked),
         start.everywhere(start.fit, start.held_out),
@@ -129,6 +135,7 @@ def propose_for_module(
         start.samples,
         method,
         tuple((space.name, space.reason) for space in captured.spaces if not space.grows),
+        tuple(replace(update, fingerprint=fingerprint) for update in measured),
     )
 
 
@@ -185,13 +192,13 @@ def weights_digest(captured: CapturedModule) -> str:
 
 def apply_to_module(
     captured: CapturedModule,
-    candidate: SpaceCandidate,
+    candidate: SpaceCandidate | LayerUpdate,
     optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None = None,
     *,
     averages: Sequence[torch.optim.swa_utils.AveragedModel] = (),
     silent: bool = False,
-) -> Widened:
-    """Inserts what was proposed, in the module itself.
+) -> Widened | None:
+    """Inserts what was proposed, in the module itself: None for an update, which widens nothing.
 
     Args:
         captured: the module that it was measured on.
@@ -207,12 +214,16 @@ def apply_to_module(
     """
     if candidate.rejected:
         raise GrowthError(f"this candidate was rejected: {candidate.rejected}")
+    if isinstance(candidate, LayerUpdate):
+        _check_unchanged(captured, candidate.fingerprint)
+        for model in (captured.model, *(average.module for average in averages)):
+            candidate.put(model, candidate.amplitude)
+        return None
     if candidate.weights is None:
         return widen(
             captured, candidate.space, candidate.channels, optimizer, averages=averages, copies=candidate.copies
         )
-    if candidate.fingerprint != weights_digest(captured):
-        raise GrowthError("the weights have changed since this candidate was measured: propose again")
+    _check_unchanged(captured, candidate.fingerprint)
     widened = widen(captured, candidate.space, candidate.channels, optimizer, averages=averages)
     channels = candidate.weights.at(candidate.amplitude)
     try:
@@ -222,3 +233,8 @@ def apply_to_module(
         widened.undo()
         raise
     return widened
+
+
+def _check_unchanged(captured: CapturedModule, fingerprint: str) -> None:
+    if fingerprint != weights_digest(captured):
+        raise GrowthError("the weights have changed since this candidate was measured: propose again")
