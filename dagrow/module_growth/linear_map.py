@@ -82,7 +82,7 @@ class LinearMap:
         """Those of a convolution of images, copied, not multiplied; None where its padding has no numbers."""
         args = dict(enumerate(self.node.args))
         stride, padding, dilation = args.get(3, 1), args.get(4, 0), args.get(5, 1)
-        if isinstance(padding, str) or x.dim() != 4 or self.node.kwargs:
+        if isinstance(padding, str) or self.node.kwargs:
             return None
         size: Any = tuple(like.shape[2:])
         (steps, around, apart) = (_pair(each) for each in (stride, padding, dilation))

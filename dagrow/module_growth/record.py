@@ -10,6 +10,7 @@ from dagrow.capture import CapturedModule
 from dagrow.files import replace_file
 from dagrow.files.disk import disk_errors
 from dagrow.journal import SCHEMA, Journal
+from dagrow.module_growth.data_fingerprint import DATA, data_fingerprint
 from dagrow.module_growth.settings import LoopSettings
 from dagrow.module_growth.trained_parts import TrainedParts
 from dagrow.resize import class_name, module_files
@@ -56,7 +57,7 @@ class ModuleRecord:
             # Asked first, so that nothing is left behind where something cannot be kept.
             for part, entry in self.parts.entry().items():
                 pack(entry, part, {})
-            self.directory.begin(name, self.settings.plain)
+            self.directory.begin(name, {**self.settings.plain, DATA: data_fingerprint(self.parts.train)})
         self.see(captured)
         self._write_sized("start", schema=SCHEMA, name=name, seed=self.settings.seed, train_loss=None)
         self._keep(captured, for_good=True)

@@ -13,6 +13,7 @@ from dagrow.errors import DagrowError, RunError
 from dagrow.journal import Journal, read_journal
 from dagrow.journal.reader import last_event
 from dagrow.journal.writer import JournalPosition, content_up_to
+from dagrow.module_growth.data_fingerprint import DATA, data_fingerprint
 from dagrow.module_growth.record import ModuleRecord
 from dagrow.module_growth.settings import LoopSettings
 from dagrow.module_growth.trained_parts import TrainedParts
@@ -98,9 +99,10 @@ def continued(parts: TrainedParts, settings: LoopSettings, directory: ModuleRunD
         say: told from where it goes on, and which checkpoints are damaged.
 
     Raises:
-        RunError: if it is another run, or no checkpoint of it is good.
+        RunError: if it is another run, or of other data, or no checkpoint of it is good.
     """
     _check_same(directory, class_name(parts.model), settings)
+    _check_data(directory, parts)
     ended = directory.ended
     if ended:
         directory.check_sums(*directory.all_files())
@@ -141,6 +143,13 @@ def _check_same(directory: ModuleRunDirectory, name: str, settings: LoopSettings
     for key, here in settings.plain.items():
         if here != there.get(key):
             raise RunError(f"{directory.path} holds another run: {key} is {here!r}, it began with {there.get(key)!r}")
+
+
+def _check_data(directory: ModuleRunDirectory, parts: TrainedParts) -> None:
+    """Refuses to go on with other samples, where it is known which there were."""
+    began_with, here = directory.settings()[1].get(DATA), data_fingerprint(parts.train)
+    if began_with and here != began_with:
+        raise RunError(f"{directory.path} began with other data: give those, or start a run in another directory")
 
 
 class _Found(NamedTuple):

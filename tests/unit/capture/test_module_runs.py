@@ -8,13 +8,14 @@ import torch
 from json_schema import accepts
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import dagrow
 from dagrow.cli.main import main
 from dagrow.errors import RunError
 from dagrow.journal import journal_schema, read_journal
 from dagrow.module_growth import grow_module
+from dagrow.module_growth.data_fingerprint import data_fingerprint
 from dagrow.resize.reload import load
 from dagrow.runs.checkpoint import CheckpointError, ModuleCheckpoint
 
@@ -64,10 +65,9 @@ def run(made, directory, stop=None, **more):
         if stop is not None and line.startswith(stop):
             raise Stop
 
-    grown = grow_module(
-        **{"loss": nn.functional.cross_entropy, "epochs": 3, "until": 1, "neurons": 2, **made, **more},
-        directory=directory, report=report,
-    )  # fmt: skip
+    settings = {"epochs": 3, "until": 1, "neurons": 2, "spaces": ["first:out"]}
+    given = {"loss": nn.functional.cross_entropy, **settings, **made, **more}
+    grown = grow_module(**given, directory=directory, report=report)
     return grown, lines
 
 
@@ -166,11 +166,34 @@ def test_what_is_there_is_not_written_over(whole, tmp_path):
         ({"neurons": 3}, "holds another run: neurons is 3, it began with 2"),
         ({"scheduler": None}, "begun with scheduler: CosineAnnealingLR, not none"),
         ({"model": nn.Linear(6, 3).double()}, "holds a run of test_module_runs.Small, not torch.nn"),
+        ({"train": [(torch.zeros(60, 6).double(), torch.zeros(60).long())]}, "began with other data: give those"),
     ],
 )
 def test_another_run_is_refused(whole, other, message):
     with pytest.raises(RunError, match=message):
         run(objects(), whole[1], resume=True, **other)
+
+
+def test_samples_are_known_again_in_any_order_and_by_their_length_where_reading_them_is_dear():
+    x, y = torch.arange(60.0).view(20, 3), torch.arange(20)
+    other = torch.cat([x[:19], torch.zeros(1, 3)])
+    loaders = [DataLoader(TensorDataset(x, y), 4, shuffle=shuffle) for shuffle in (False, True)]
+    assert len({data_fingerprint(each) for each in loaders}) == 1
+    assert data_fingerprint(DataLoader(TensorDataset(other, y), 4)) != data_fingerprint(loaders[0])
+    assert data_fingerprint([(x, y)]) == data_fingerprint([(x.clone(), y)]) != data_fingerprint([(x, y), (x, y)])
+    assert data_fingerprint([(x, y)]) != data_fingerprint([(other, y)])
+    read = []
+
+    class Own(Dataset):
+        def __len__(self):
+            return 9
+
+        def __getitem__(self, index):
+            read.append(index)
+
+    assert data_fingerprint(DataLoader(Own())) == data_fingerprint(Own()) != ""
+    assert data_fingerprint(iter([(x, y)])) == ""
+    assert not read
 
 
 @pytest.mark.parametrize("file", ["tensors.safetensors", "weights.safetensors", "checkpoint.json", "growth.json"])
