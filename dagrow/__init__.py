@@ -36,7 +36,7 @@ from dagrow.planner import Candidate, Plan, register_candidate_type, register_se
 from dagrow.planner import apply as _apply
 from dagrow.planner import propose as _propose
 from dagrow.registry import load_plugins
-from dagrow.resize import save_module, widen
+from dagrow.resize import save_module, widen, with_plain_attention
 from dagrow.runs import GrowthResult, Prediction, TrainedModel, load_model
 from dagrow.spec import GraphSpec, ProposalOptions, RunSpec, save_graph
 from dagrow.spot import Spot, Widening, spot_run
@@ -131,5 +131,6 @@ __all__ = [
     "spot",
     "spot_run",
     "widen",
+    "with_plain_attention",
     "write_report",
 ]

@@ -13,7 +13,10 @@ from dagrow.capture.rules import Context, Findings, NoRule, find_rule, fresh, op
 from dagrow.capture.values import Source, Value
 
 _CLOSED: tuple[tuple[type[nn.Module], str], ...] = (
-    (nn.MultiheadAttention, "nn.MultiheadAttention asserts that its inner size is that of its input"),
+    (
+        nn.MultiheadAttention,
+        "nn.MultiheadAttention asserts that its inner size is that of its input: see dagrow.with_plain_attention",
+    ),
 )
 """Layers whose sizes torch does not let change one by one."""
 

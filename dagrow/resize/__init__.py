@@ -1,5 +1,6 @@
 """Growth of a person's own module in place: write-back of tensors and sizes, the check that the function is kept."""
 
+from dagrow.resize.attention import with_plain_attention
 from dagrow.resize.kept import modes_and_buffers_kept, outputs_of
 from dagrow.resize.saved import class_name, module_files, save_module
 from dagrow.resize.start import Start
@@ -17,4 +18,5 @@ __all__ = [
     "rounded_count",
     "save_module",
     "widen",
+    "with_plain_attention",
 ]

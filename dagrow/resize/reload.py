@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from dagrow.resize.plain_attention import attention_written_out
+
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
@@ -44,6 +46,8 @@ def resized(model: nn.Module, growth: dict[str, Any], weights: dict[str, torch.T
     Raises:
         ValueError: if the module is not one of the kind that was saved.
     """
+    if growth.get("plain_attention"):
+        model = attention_written_out(model)
     names = [*dict(model.named_parameters()), *dict(model.named_buffers())]
     if missing := [name for name in growth["tensors"] if name not in names]:
         raise ValueError(f"{type(model).__name__} has no tensor {missing[0]}, which {growth['class']} has")

@@ -13,7 +13,7 @@ from torch import nn
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.errors import ExportError
 from dagrow.files import replace_file
-from dagrow.resize import reload
+from dagrow.resize import plain_attention, reload
 
 FORMAT = 1
 WEIGHTS, GROWTH, RESIZE = "weights.safetensors", "growth.json", "resize.py"
@@ -61,13 +61,22 @@ def module_files(captured: CapturedModule) -> dict[str, bytes]:
         "attributes": {
             path: {k: _plain(path, k, v) for k, v in own.items()} for path, own in captured.attributes.items()
         },
+        "plain_attention": any(isinstance(part, plain_attention.PlainAttention) for part in model.modules()),
         "tensors": {name: list(tensor.shape) for name, tensor in tensors.items()},
     }
     return {
         WEIGHTS: as_safetensors(tensors),
         GROWTH: (json.dumps(growth, indent=1) + "\n").encode(),
-        RESIZE: Path(reload.__file__).read_bytes(),
+        RESIZE: _without_imports().encode(),
     }
+
+
+def _without_imports() -> str:
+    """The text of `reload`, with that of the one module of this package that it needs in the place of its import."""
+    text = Path(reload.__file__).read_text(encoding="utf-8")
+    taken = Path(plain_attention.__file__).read_text(encoding="utf-8")
+    imports = f"from {plain_attention.__name__} import {plain_attention.attention_written_out.__name__}\n"
+    return text.replace(imports, taken.split('"""\n', 1)[1].strip() + "\n")
 
 
 def class_name(model: nn.Module) -> str:

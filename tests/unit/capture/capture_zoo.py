@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dagrow.capture import from_module
+from dagrow.resize import with_plain_attention
 
 
 class Block(nn.Module):
@@ -295,6 +296,7 @@ ZOO = {
     "shared_mlp": (SharedMlp, lambda: torch.randn(2, 6)),
     "recurrent": (Recurrent, lambda: torch.randn(2, 3, 4)),
     "torch_encoder": (TorchEncoder, lambda: torch.randn(2, 5, 4)),
+    "plain_encoder": (lambda: with_plain_attention(TorchEncoder()), lambda: torch.randn(2, 5, 4)),
 }
 
 

@@ -26,6 +26,9 @@ GROWABLE = {
     "tied_mlp": {},
     "recurrent": {},
     "torch_encoder": {"body.layers.0.linear1:out": 16, "body.layers.1.linear1:out": 16},
+    "plain_encoder": {"first:out": 8, **{f"body.layers.{i}.{name}": size for i in (0, 1) for name, size in (
+        ("self_attn.query:heads", 2), ("self_attn.query:query_key", 4), ("self_attn.value:value", 4),
+        ("linear1:out", 16))}},
 }  # fmt: skip
 
 
