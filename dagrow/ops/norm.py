@@ -60,4 +60,24 @@ class LayerNorm(Norm):
         return nn.GroupNorm(1, layout.channels) if grouped else nn.LayerNorm(layout.channels)
 
 
-NORMS: Registry[Norm] = Registry("norm", {norm.name: norm for norm in (BatchNorm(), LayerNorm())}, reserved=("none",))
+class RmsNorm(Norm):
+    """``nn.RMSNorm`` over the features of a vector or token: their root mean square becomes 1, their mean stays."""
+
+    name = "rms"
+    per_feature = False
+    parameters_per_feature = 1
+
+    def check(self, shape: Shape) -> None:
+        layout = TensorLayout.of(shape)
+        if layout.order == "channels_first":
+            raise ShapeError("norm 'rms' takes vectors or tokens, not maps; use 'layer'")
+        if layout.channels == 1:
+            raise ShapeError("norm 'rms' over a single value leaves its sign; give the node more features")
+
+    def module(self, shape: Shape) -> nn.Module:
+        return nn.RMSNorm(TensorLayout.of(shape).channels)
+
+
+NORMS: Registry[Norm] = Registry(
+    "norm", {norm.name: norm for norm in (BatchNorm(), LayerNorm(), RmsNorm())}, reserved=("none",)
+)

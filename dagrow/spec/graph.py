@@ -209,8 +209,9 @@ class NodeSpec(SpecPart):
         default="none",
         description=(
             "normalisation of the merged values. `batch`: each feature over the samples (vectors, maps). "
-            "`layer`: all features of a sample together. `cap_batch`: as `batch`, but without learned numbers, and"
-            " only where the deviation exceeds 1 (docs/explanation/nonparametric.md)"
+            "`layer`: all features of a sample together. `rms`: likewise, by their root mean square alone (vectors, "
+            "tokens). `cap_batch`: as `batch`, but without learned numbers, and "
+            "only where the deviation exceeds 1 (docs/explanation/nonparametric.md)"
         ),
     )
     activation: Annotated[str, one_of(ACTIVATIONS)] = Field(

@@ -104,6 +104,7 @@ def _order_of(source: fx.Node, needed: frozenset[fx.Node]) -> ChannelOrder | Non
 
 _ORDERS: dict[str, ChannelOrder] = {
     "layer_norm": "channels_last",
+    "rms_norm": "channels_last",
     "batch_norm": "channels_first",
     "group_norm": "channels_first",
 }

@@ -87,6 +87,15 @@ def _layer_norm(operation: Operation, values: Values) -> Draft:
     return _one_group(operation, values)
 
 
+def _rms_norm(operation: Operation, values: Values) -> Draft:
+    draft = values.first(operation)
+    if operation.arguments["eps"] is not None:
+        operation.refuse(f"has eps {operation.arguments['eps']}: that of the graph language is torch's own")
+    if len(operation.arguments["normalized_shape"]) > 1 or draft.order == "channels_first":
+        operation.refuse("is over more than the features of a vector or token")
+    return values.staged(operation, {"norm": "rms"}, {"weight": values.tensor(operation, "weight")})
+
+
 def _group_norm(operation: Operation, values: Values) -> Draft:
     draft = values.first(operation)
     _check_norm(operation, {"eps": _NORM_ARGUMENTS["eps"]})
@@ -245,6 +254,7 @@ def _one(operation: Operation, value: Any, what: str) -> int:
 RULES: dict[str, Rule] = {
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
     "group_norm": _group_norm,
     "max_pool": _window("max"),
     "avg_pool": _window("average"),

@@ -273,6 +273,17 @@ EXPORTING: dict[str, GraphSpec] = {
         {"x -> t": "linear", "x -> both": "identity", "t -> both": "identity", "both -> y": "linear"},
         "y",
     ),
+    "rms_norms": graph(
+        {"x": [5, 4], "z": [3]},
+        {
+            "t": {"size": 6, "norm": "rms", "activation": "silu"},
+            "u": {"size": 3, "pool": "global_average"},
+            "v": {"size": 3, "norm": "rms"},
+            "y": {"size": 2},
+        },
+        {"x -> t": "linear", "t -> u": "linear", "z -> v": "linear", "u -> y": "linear", "v -> y": "linear"},
+        "y",
+    ),
     "nothing_learned": graph(
         {"x": [3]},
         {"h": {"activation": "relu"}, "y": {}},

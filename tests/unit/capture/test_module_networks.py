@@ -19,9 +19,9 @@ def mlp():
 class Tokens(nn.Module):
     """Layer norm, a sum of two linear layers, and a mean over tokens."""
 
-    def __init__(self):
+    def __init__(self, norm=nn.LayerNorm):
         super().__init__()
-        self.one, self.two, self.norm, self.last = nn.Linear(4, 6), nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3)
+        self.one, self.two, self.norm, self.last = nn.Linear(4, 6), nn.Linear(4, 6), norm(6), nn.Linear(6, 3)
 
     def forward(self, x):
         return self.last(F.gelu(self.norm(self.one(x) + self.two(x))).mean(1))
@@ -65,6 +65,7 @@ CASES = {
     "vgg": (Vgg, (3, 8, 8)),
     "up": (Up, (3, 8, 8)),
     "tokens": (Tokens, (7, 4)),
+    "tokens_rms": (lambda: Tokens(nn.RMSNorm), (7, 4)),
 }
 
 

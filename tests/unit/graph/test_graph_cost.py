@@ -19,7 +19,7 @@ def graphs(draw: st.DrawFn) -> GraphSpec:
     above = ["x"]
     for index in range(count):
         name = f"n{index}"
-        norms = ["none", "layer"] if len(shape) == 2 else ["none", "batch", "layer"]
+        norms = ["none", "layer", "rms"] if len(shape) == 2 else ["none", "batch", "layer"]
         size = draw(st.sampled_from([2, 4]))
         nodes[name] = {
             "size": size,

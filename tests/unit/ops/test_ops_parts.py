@@ -92,6 +92,18 @@ def test_norms_over_samples_refuse_tokens(name):
             ask((4, 3))
 
 
+@pytest.mark.parametrize("shape", [(5,), (4, 5)])
+def test_rms_norm_by_hand(shape):
+    layer, z = NORMS["rms"].module(shape), torch.randn(20, *shape) * 3 + 1
+    assert repr(eval(NORMS["rms"].export_line(shape), {"nn": nn})) == repr(layer)
+    torch.testing.assert_close(layer(z), z / z.square().mean(-1, keepdim=True).sqrt())
+    assert sum(p.numel() for p in layer.parameters()) == NORMS["rms"].parameters_per_feature * shape[-1]
+    torch.testing.assert_close(layer(100 * z), layer(z))
+    for wrong, said in (((3, 4, 5), "takes vectors or tokens, not maps"), ((1,), "leaves its sign")):
+        with pytest.raises(ShapeError, match=f"norm 'rms' .*{said}"):
+            NORMS["rms"].check(wrong)
+
+
 @pytest.mark.parametrize("shape", [(4,), (4, 2, 3)])
 def test_cap_norm_by_hand(shape):
     """Section 3.2: each feature less its mean, over the larger of its deviation and 1."""

@@ -97,7 +97,7 @@ node_fields = st.fixed_dictionaries(
     optional={
         "size": st.none() | st.integers(1, 1000),
         "merge": st.sampled_from(["sum", "concat"]),
-        "norm": st.sampled_from(["none", "batch", "layer"]),
+        "norm": st.sampled_from(["none", "batch", "layer", "rms"]),
         "activation": st.sampled_from(sorted(ACTIVATIONS)),
         "pool": pools,
         "flatten": st.booleans(),
