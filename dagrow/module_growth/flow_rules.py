@@ -152,13 +152,22 @@ def attended(p: Passage) -> Tensor | None:
         raise p.refuse("is given no values")
     if v not in p.new:
         return None
-    if p.hold(p.dims(v)[:-2]):  # type: ignore[arg-type]
-        weights = [p.x.new_zeros([p.size(dim) for dim in p.dims(each)]) for each in (q, k)]  # type: ignore[arg-type]
-    else:
-        weights = [_plain(p, each) for each in (q, k)]
     rest = [_plain(p, argument) for argument in p.node.args[3:]]
     kwargs = {name: _plain(p, value) for name, value in p.node.kwargs.items()}
-    return run_node(p.node, (*weights, p.new[v], *rest), kwargs)  # type: ignore[no-any-return, index]
+    values: Tensor = p.new[v]  # type: ignore[index]
+    if not p.hold(p.dims(v)[:-2]):  # type: ignore[arg-type]
+        weights = [_plain(p, each) for each in (q, k)]
+        return run_node(p.node, (*weights, values, *rest), kwargs)  # type: ignore[no-any-return]
+    queries, keys = ([p.size(dim) for dim in p.dims(each)] for each in (q, k))  # type: ignore[arg-type]
+    mask = kwargs.get("attn_mask", rest[0] if rest else None)
+    rows = 1 if mask is None or mask.dim() < 4 else len(mask)
+    if mask is not None and mask.dim() > 2 and mask.shape[-3] > 1:
+        raise p.refuse("has a mask for each head")
+    # One matrix of weights does for all heads: the same means of a 1 at each place, one after another.
+    ones = torch.eye(keys[-2], dtype=values.dtype, device=values.device).expand(rows, 1, -1, -1)
+    zeros = [values.new_zeros(rows, 1, extent, 1) for extent in (queries[-2], keys[-2])]
+    means: Tensor = run_node(p.node, (*zeros, ones, *rest), kwargs)
+    return means @ values.repeat_interleave(queries[1] // values.shape[1], 1)
 
 
 def normalised(p: Passage) -> Tensor:

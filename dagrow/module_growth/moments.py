@@ -105,15 +105,17 @@ def collect(
     ways: list[Flow | ScoreFlow] = [*plain.values(), *scores.values()]
     readers = {reader.map.node.name: reader.map for flow in plain.values() for reader in flow.readers}
     first: dict[str, ReaderMoments] = {}
-    for part in parts if fitted else ():
-        _, values, goals = _look(captured, ways, readers, loss, part)
+    looks = _Looks(lambda part: _look(captured, ways, readers, loss, part))
+    for part in parts if fitted and readers else ():
+        _, values, goals = looks.first(part)
         for name, map_ in readers.items():
             add_reader(first, name, map_, tensors[map_.name], values[map_.x], goals[map_.node])
     updates = {name: update_of(found, samples, shrinkage, readers[name], tensors) for name, found in first.items()}
     collected = Collected(0.0, samples)
     sums: dict[str, tuple[_Sums, ...]] = {}
+    entries: dict[str, HeadEntries] = {}
     for part in parts:
-        value, values, goals = _look(captured, ways, readers, loss, part)
+        value, values, goals = looks.last(part)
         collected.loss += value * part.count / samples
         projected = {
             map_.node: left_over(map_, tensors[map_.name], values[map_.x], goals[map_.node], updates.get(name))
@@ -123,8 +125,9 @@ def collect(
             with _reasons(collected, name):
                 if name not in sums:
                     sums[name] = tuple(_nothing(flow, tensors) for _ in range(flow.copies))
-                if (heads := _add_space(sums[name], flow, tensors, values, goals, projected)) is not None:
-                    collected.heads[name] = heads
+                if any(flow.rows[writer].count > 1 for writer in flow.writers) and name not in entries:
+                    entries[name] = _entries(flow, tensors, values)
+                _add_space(sums[name], flow, entries.get(name), tensors, values, goals, projected)
         for name, score_flow in scores.items():
             with _reasons(collected, name):
                 own = score_moments(score_flow, tensors, values, goals[score_flow.node], part.count)
@@ -132,6 +135,8 @@ def collect(
                     own = own.added(collected.score_moments[name])
                 collected.score_moments[name] = own
     for name, found in sums.items():
+        if plain[name].space.label == "heads" or plain[name].grouped:
+            collected.heads |= {name: entries[name]} if name in entries else {}
         if name not in collected.reasons:
             precision = next(captured.model.parameters()).dtype
             collected.moments[name] = tuple(_moments(own, samples, plain[name], tensors, precision) for own in found)
@@ -173,6 +178,33 @@ def _look(
     return float(found.detach()), plain, goals
 
 
+_Look = tuple[float, dict[fx.Node, Any], dict[fx.Node, Tensor]]
+KEPT_BYTES = 2**28
+"""Of what a first look finds, so much is kept for the second one."""
+
+
+class _Looks:
+    """Two looks at the same samples, of which the second is spared where there is room for what the first found."""
+
+    def __init__(self, look: Callable[[Part], _Look]) -> None:
+        self.look, self.room = look, KEPT_BYTES
+        self.kept: dict[int, _Look] = {}
+
+    def first(self, part: Part) -> _Look:
+        """Looks, and keeps what there is room for."""
+        found = self.look(part)
+        tensors = [each for each in (*found[1].values(), *found[2].values()) if isinstance(each, Tensor)]
+        size = sum(each.numel() * each.element_size() for each in tensors)
+        if size <= self.room:
+            self.room -= size
+            self.kept[id(part)] = found
+        return found
+
+    def last(self, part: Part) -> _Look:
+        """What was kept, which is kept no longer; else looks again."""
+        return self.kept.pop(id(part)) if id(part) in self.kept else self.look(part)
+
+
 def _nothing(flow: Flow, tensors: Mapping[str, Tensor]) -> _Sums:
     features = sum(flow.feature_counts(tensors)) + sum(writer.bias is not None for writer in flow.writers)
     width = sum(_width(reader, tensors) for reader in flow.readers)
@@ -186,11 +218,12 @@ def _nothing(flow: Flow, tensors: Mapping[str, Tensor]) -> _Sums:
 def _add_space(
     sums: Sequence[_Sums],
     flow: Flow,
+    entries: HeadEntries | None,
     tensors: Mapping[str, Tensor],
     values: Mapping[fx.Node, Any],
     goals: Mapping[fx.Node, Tensor],
     projected: Mapping[fx.Node, Tensor],
-) -> HeadEntries | None:
+) -> None:
     """Adds some samples; of new heads and groups, all whose entries see the same, those at the first place alone."""
     biased = [writer.bias is not None for writer in flow.writers]
     slots = _slots(flow.feature_counts(tensors), biased)
@@ -200,18 +233,24 @@ def _add_space(
         reached = flow.run(writer, flow.start(writer, start), values)
         for node in {reader.map.x for reader in flow.readers} & set(reached):
             images.setdefault(node, []).append((slot, reached[node]))
-    if all(flow.rows[writer].count == 1 for writer in flow.writers):
+    if entries is None:
         _add(sums[0], flow, images, tensors, goals, projected)
-        return None
-    read, readers = flow.entries_read(values, start), {reader.map.x: reader for reader in flow.readers}
+        return
+    read, readers = entries.values, {reader.map.x: reader for reader in flow.readers}
     for number, found in enumerate(sums):
         at = read == (number if len(sums) > 1 else read[0])
         own = {node: [(s, image_at(readers[node], image, at)) for s, image in images[node]] for node in images}
         _add(found, flow, own, tensors, goals, projected, int(at.sum()))
-    if flow.space.label != "heads" and not flow.grouped:
-        return None
+
+
+def _entries(flow: Flow, tensors: Mapping[str, Tensor], values: Mapping[fx.Node, Any]) -> HeadEntries:
+    """What stands at each place, the same for all samples."""
+    writer = flow.writers[-1]
+    start = features_of(writer, tensors[writer.name], values[writer.x])
     widths = [_width(reader, tensors) for reader in flow.readers]
-    return HeadEntries(read, flow.queries_of(values, start), widths)
+    read = flow.entries_read(values, start)
+    heads = flow.space.label == "heads" or flow.grouped
+    return HeadEntries(read, flow.queries_of(values, start) if heads else read < 0, widths)
 
 
 def _add(
@@ -228,8 +267,10 @@ def _add(
         block = slice(column, column + _width(reader, tensors))
         column = block.stop
         for slot, image in images.get(reader.map.x, ()):
-            for moment, v in ((found.N_goal, goals), (found.N_proj, projected)):
-                moment[slot, block] += _cross(reader, image, tensors[reader.map.name], v[reader.map.node])
+            node = reader.map.node
+            crosses = _cross(reader, image, tensors[reader.map.name], (goals[node], projected[node]))
+            for moment, cross in zip((found.N_goal, found.N_proj), crosses, strict=True):
+                moment[slot, block] += cross
         found.v_goal += float(goals[reader.map.node].square().sum(dtype=torch.float64))
         found.v_proj += float(projected[reader.map.node].square().sum(dtype=torch.float64))
     for node, parts in images.items():
@@ -252,14 +293,15 @@ def _width(reader: Reader, tensors: Mapping[str, Tensor]) -> int:
     return weight.numel() // weight.shape[reader.map.in_axis] * reader.block.places
 
 
-def _cross(reader: Reader, image: Tensor, weight: Tensor, v: Tensor) -> Tensor:
-    """``sum B^T v`` as the layer reads new channels: the gradient of the weights that it has for them."""
+def _cross(reader: Reader, image: Tensor, weight: Tensor, each: Sequence[Tensor]) -> list[Tensor]:
+    """``sum B^T v`` of each v as the layer reads new channels: the gradient of the weights that it has for them."""
     shape = list(weight.shape)
     shape[reader.map.in_axis] = image.shape[reader.map.channels]
     with torch.enable_grad():
         zero = image.new_zeros(shape).requires_grad_()
-        (found,) = torch.autograd.grad(reader.map.apply(image, zero), zero, v)
-    return reader.block.matrix(found, reader.map.in_axis).double()
+        out = reader.map.apply(image, zero)
+        found = [torch.autograd.grad(out, zero, v, retain_graph=True)[0] for v in each]
+    return [reader.block.matrix(gradient, reader.map.in_axis).double() for gradient in found]
 
 
 def _add_metric(
