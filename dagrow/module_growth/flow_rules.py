@@ -160,8 +160,8 @@ def attended(p: Passage) -> Tensor | None:
         return run_node(p.node, (*weights, values, *rest), kwargs)  # type: ignore[no-any-return]
     queries, keys = ([p.size(dim) for dim in p.dims(each)] for each in (q, k))  # type: ignore[arg-type]
     mask = kwargs.get("attn_mask", rest[0] if rest else None)
-    rows = 1 if mask is None or mask.dim() < 4 else len(mask)
-    if mask is not None and mask.dim() > 2 and mask.shape[-3] > 1:
+    rows, heads = (1, 1, *([] if mask is None else list(mask.shape[:-2])))[-2:]
+    if heads > 1:
         raise p.refuse("has a mask for each head")
     # One matrix of weights does for all heads: the same means of a 1 at each place, one after another.
     ones = torch.eye(keys[-2], dtype=values.dtype, device=values.device).expand(rows, 1, -1, -1)

@@ -16,9 +16,9 @@ from dagrow.capture import CapturedModule
 from dagrow.methods import FunctionPreserving
 from dagrow.module_growth.batches import Losses, Split
 from dagrow.module_growth.candidate import SpaceCandidate
-from dagrow.module_growth.moments import LossFunction
 from dagrow.module_growth.sites import Draft, Site
 from dagrow.module_growth.trial import Insertion, Trial
+from dagrow.module_growth.two_looks import LossFunction
 
 KEPT = 1e4
 """By how many roundings the loss may move when channels enter that are to change nothing."""

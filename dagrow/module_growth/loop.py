@@ -24,12 +24,12 @@ from dagrow.module_growth.journal_entries import (
     loss_of,
     plan_entry,
 )
-from dagrow.module_growth.moments import LossFunction
 from dagrow.module_growth.propose import apply_to_module, propose_for_module
 from dagrow.module_growth.record import ModuleRecord
 from dagrow.module_growth.resume import opened
 from dagrow.module_growth.settings import LoopSettings
 from dagrow.module_growth.trained_parts import TrainedParts
+from dagrow.module_growth.two_looks import LossFunction
 
 Report = Callable[[str], Any]
 

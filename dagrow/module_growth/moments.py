@@ -7,7 +7,7 @@ writer does not reach a reader, the block is 0 (a stream, or a concatenation).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,14 +19,12 @@ from dagrow.capture import CapturedModule, named_tensors
 from dagrow.methods import CONSTANT, SiteMoments
 from dagrow.module_growth.batches import Part
 from dagrow.module_growth.flow import Flow, Reader, image_at, image_rows, position_weights
-from dagrow.module_growth.linear_map import LinearMap
 from dagrow.module_growth.passage import NoLinearPath
 from dagrow.module_growth.readers import ReaderMoments, add_reader, features_of, left_over, update_of
 from dagrow.module_growth.score_flow import ScoreFlow
 from dagrow.module_growth.scores import ScoreMoments, score_moments
 from dagrow.module_growth.shared_flow import SharedFlow, ways_of
-
-LossFunction = Callable[[Any, Any], Tensor]
+from dagrow.module_growth.two_looks import LossFunction, TwoLooks, look_at
 
 
 @dataclass
@@ -105,7 +103,7 @@ def collect(
     ways: list[Flow | ScoreFlow] = [*plain.values(), *scores.values()]
     readers = {reader.map.node.name: reader.map for flow in plain.values() for reader in flow.readers}
     first: dict[str, ReaderMoments] = {}
-    looks = _Looks(lambda part: _look(captured, ways, readers, loss, part))
+    looks = TwoLooks(lambda part: look_at(captured, ways, readers, loss, part))
     for part in parts if fitted and readers else ():
         _, values, goals = looks.first(part)
         for name, map_ in readers.items():
@@ -151,58 +149,6 @@ def _reasons(collected: Collected, name: str) -> Iterator[None]:
         yield
     except NoLinearPath as error:
         collected.reasons[name] = str(error)
-
-
-def _look(
-    captured: CapturedModule,
-    ways: Sequence[Flow | ScoreFlow],
-    readers: Mapping[str, LinearMap],
-    loss: LossFunction,
-    part: Part,
-) -> tuple[float, dict[fx.Node, Any], dict[fx.Node, Tensor]]:
-    """The loss, values, and per reader, and where queries meet keys, ``v_goal`` of every sample."""
-    wanted = {node for way in ways for node in way.wanted}
-    program = captured.program
-    with torch.enable_grad():
-        leaves, values = program.run(part.inputs, wanted)
-        found = loss(program.packed(leaves), part.target)
-        nodes = [map_.node for map_ in readers.values()]
-        nodes += [way.node for way in ways if isinstance(way, ScoreFlow)]
-        asked = [values[node] for node in nodes]
-        gradients = torch.autograd.grad(found, asked, allow_unused=True) if asked else ()
-    goals = {}
-    for node, gradient in zip(nodes, gradients, strict=True):
-        value = values[node]
-        goals[node] = torch.zeros_like(value) if gradient is None else gradient.mul(-part.count)
-    plain = {node: value.detach() if isinstance(value, Tensor) else value for node, value in values.items()}
-    return float(found.detach()), plain, goals
-
-
-_Look = tuple[float, dict[fx.Node, Any], dict[fx.Node, Tensor]]
-KEPT_BYTES = 2**28
-"""Of what a first look finds, so much is kept for the second one."""
-
-
-class _Looks:
-    """Two looks at the same samples, of which the second is spared where there is room for what the first found."""
-
-    def __init__(self, look: Callable[[Part], _Look]) -> None:
-        self.look, self.room = look, KEPT_BYTES
-        self.kept: dict[int, _Look] = {}
-
-    def first(self, part: Part) -> _Look:
-        """Looks, and keeps what there is room for."""
-        found = self.look(part)
-        tensors = [each for each in (*found[1].values(), *found[2].values()) if isinstance(each, Tensor)]
-        size = sum(each.numel() * each.element_size() for each in tensors)
-        if size <= self.room:
-            self.room -= size
-            self.kept[id(part)] = found
-        return found
-
-    def last(self, part: Part) -> _Look:
-        """What was kept, which is kept no longer; else looks again."""
-        return self.kept.pop(id(part)) if id(part) in self.kept else self.look(part)
 
 
 def _nothing(flow: Flow, tensors: Mapping[str, Tensor]) -> _Sums:

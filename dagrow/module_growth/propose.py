@@ -15,8 +15,9 @@ from dagrow.methods import EXISTING, GOAL, METHODS, SILENCE, MethodRequest
 from dagrow.module_growth.batches import Losses, split
 from dagrow.module_growth.candidate import ModulePlan, SpaceCandidate
 from dagrow.module_growth.look import Look
-from dagrow.module_growth.moments import LossFunction, collect
+from dagrow.module_growth.moments import collect
 from dagrow.module_growth.sites import Draft, Site, find_flows, site_of
+from dagrow.module_growth.two_looks import LossFunction
 from dagrow.module_growth.updates import LayerUpdate, best_updates
 from dagrow.resize import Widened, rounded_count, widen
 from dagrow.resize.kept import modes_and_buffers_kept, without_dropout

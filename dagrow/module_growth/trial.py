@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dagrow.capture import CapturedModule, Space, named_tensors
 from dagrow.module_growth.batches import Part
 from dagrow.module_growth.entries import Entries, NewChannels, fan_outs
-from dagrow.module_growth.moments import LossFunction
+from dagrow.module_growth.two_looks import LossFunction
 from dagrow.module_growth.weight_limit import largest_amplitude, new_entries, relative_sizes
 from dagrow.planner.amplitude import AmplitudeSearch
 from dagrow.randomness import seed_torch

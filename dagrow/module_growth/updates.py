@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from dagrow.capture import CapturedModule, named_tensors
 from dagrow.module_growth.batches import Losses, Part
 from dagrow.module_growth.linear_map import LinearMap, find_maps
-from dagrow.module_growth.moments import LossFunction
 from dagrow.module_growth.readers import ReaderMoments, add_reader, update_of
 from dagrow.module_growth.trial import mean_loss
+from dagrow.module_growth.two_looks import LossFunction
 from dagrow.planner.amplitude import AmplitudeSearch
 from dagrow.resize import modes_and_buffers_kept
 from dagrow.resize.kept import without_dropout
