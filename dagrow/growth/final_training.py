@@ -6,12 +6,9 @@ import copy
 import math
 from dataclasses import replace
 
-from dagrow.training.epochs import Objective, make_optimizer
-from dagrow.training.learning_rate import LearningRate
+from dagrow.training.epochs import Objective
 from dagrow.training.progress import Progress
-from dagrow.training.sample_sizes import training_batch
-from dagrow.training.schedules.adaptive import FEWEST_FINAL_STEPS
-from dagrow.training.snapshot import network_of, network_parts, restored_network
+from dagrow.training.snapshot import network_parts, restored_network
 from dagrow.training.state import RunContext, RunState
 from dagrow.training.weight_ema import WeightEMA
 
@@ -25,47 +22,12 @@ of its targets."""
 OVER_FITTED, LEAST_DECAY = 0.3, 0.05
 """A training loss that is lower than the validation loss by this part of it calls for all of the weight decay; the
 least that is left of it otherwise."""
-LONGER = 3
-"""Times the length of the final training of a network that does not over-fit at all."""
 MOST_TAKEN_BACK = 5
 """Units in a row; after that training ends."""
 MOST_AT_FIRST = 2
 """Likewise where the final training begins: with a norm, the score to compare with is not that of training."""
 RISING = 0.1
 """Share of the final training in which its learning rate rises: a new optimizer takes its longest steps at first."""
-
-
-def begin_finish(task: RunContext, state: RunState) -> RunContext:
-    """Takes up the best network again, with a new optimizer.
-
-    Args:
-        task: of the run so far.
-        state: changed in place.
-
-    Returns:
-        The task with all training samples.
-    """
-    spec, best = task.spec, state.best
-    if best is not None and best.graph is not None:
-        state.network = network_of(copy.deepcopy(vars(best))).to(state.device)
-        state.optimizer = make_optimizer(state.network, spec.training)
-        state.learning_rate = LearningRate(state.optimizer, spec.training.scheduler)
-        state.average = WeightEMA(state.network, spec.training.ema_decay)
-    share = over_fit(task.score(state.network, task.split.train).loss, None if best is None else best.loss)
-    task = task.with_all_samples()
-    batches = -(-len(task.split.train) // training_batch(spec, state.network.dag))
-    units = max(spec.training.final_epochs, -(-FEWEST_FINAL_STEPS // batches)) if spec.training.final_epochs else 0
-    if spec.training.weight_decay == "auto":
-        # What does not over-fit may be trained for longer.
-        units = round(units * (1 + (LONGER - 1) * (1 - share)))
-    fresh = replace(state.progress, finishing=True, final_units=units, since_growth=0, taken_back=0, scale=1.0)
-    state.progress = replace(fresh, lowest_training=None, over_fit=share)
-    if any(node.dropout for node in spec.graph.nodes.values()):
-        # Its training loss is that of a thinned network, which no score says.
-        state.kept = None
-    else:
-        _keep(state, task.score(state.network, task.split.train).loss)
-    return task
 
 
 def ends_worse(task: RunContext, state: RunState) -> bool:
@@ -154,10 +116,10 @@ def take_back(task: RunContext, state: RunState, loss: float, before: Progress) 
     """
     lowest = before.lowest_training
     if lowest is None or state.kept is None or loss <= max(TOO_HIGH * lowest, FEW * task.objective.factor):
-        _keep(state, loss if lowest is None else min(loss, lowest))
+        keep(state, loss if lowest is None else min(loss, lowest))
         return None
     if before.finishing and before.since_growth == before.taken_back >= MOST_AT_FIRST:
-        _keep(state, loss)
+        keep(state, loss)
         return None
     kept = copy.deepcopy(dict(state.kept))
     state.network, state.optimizer = restored_network(kept, task.spec.training, state.device)
@@ -175,7 +137,7 @@ def take_back(task: RunContext, state: RunState, loss: float, before: Progress) 
     return f"training loss {loss:.4g}, it has been {lowest:.4g}: taken back, with half the learning rate"
 
 
-def _keep(state: RunState, loss: float) -> None:
+def keep(state: RunState, loss: float) -> None:
     """A unit of training that stays: what a later one may have to go back to."""
     state.progress = replace(state.progress, lowest_training=loss, taken_back=0)
     parts = {**network_parts(state.network, state.optimizer), "average": state.average.state_dict()}

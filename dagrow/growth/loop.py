@@ -10,9 +10,10 @@ from dataclasses import asdict, replace
 from dagrow.callbacks import Callback
 from dagrow.flop_counter import MacCounter, counted
 from dagrow.growth.counterfactual import Counterfactual, measure_later_gain
-from dagrow.growth.final_training import begin_finish, ends_worse, floor, over_fit, set_rates, take_back, under_fit
+from dagrow.growth.final_training import ends_worse, floor, over_fit, set_rates, take_back, under_fit
 from dagrow.growth.growth_step import StepOutcome, growth_step, removal_step
 from dagrow.growth.messages import calibration_text, epoch_text, removal_text, step_text
+from dagrow.growth.rehearsal import begin_finish
 from dagrow.growth.watchers import Watchers
 from dagrow.journal.events import SCHEMA
 from dagrow.report import Reporter, show_metrics
@@ -152,10 +153,15 @@ class Loop:
         return max(loss, floor(self.task.objective, self.constant)), error_of(self.judged)
 
     def _finish(self) -> Progress:
-        """The final training begins."""
-        self._take_all_samples(begin_finish(self.task, self.state))
+        """The final training begins, after its rehearsal."""
+        self._enter("rehearsing the final training", 1)
+        started = time.perf_counter()
+        task, entries = begin_finish(self.task, self.state)
+        seconds = round(time.perf_counter() - started, 3)
+        self._take_all_samples(task)
+        self.reporter.advance()
         done = self.state.progress
-        self.record.write_scored("finish", self.state, units=done.final_units)
+        self.record.write_scored("finish", self.state, units=done.final_units, seconds=seconds, **entries)
         return done
 
     def _take_all_samples(self, task: RunContext) -> None:
@@ -224,6 +230,8 @@ class Loop:
         score, done = self.judged or self.task.score(network, samples), state.progress
         self.judged = None
         kept = best.note(network, score, done.epoch, done.step)
+        if kept and done.step == 0 and schedule_of(self.task.spec).by_width:
+            state.ungrown = replace(best)
         self.record.write("validation", epoch=done.epoch, step=done.step, **validation_entries(score, kept=kept))
 
     def _hand_back(self) -> None:

@@ -130,11 +130,22 @@ class TakenBackEvent(EpochEvent):
     reason: str
 
 
+class RehearsalEntry(EventEntry):
+    """A final training without the samples kept back, which shows what it would come to."""
+
+    step: int = Field(description="growth step of the network that it began with")
+    loss: Number = Field(description="on the samples kept back, at its end")
+    over_fit: float = Field(ge=0, le=1, description="how much of the weight decay that network gets")
+
+
 class FinishEvent(GraphEvent):
     """Growth is over: the final training begins, from the network that was best, on all training samples."""
 
     event: Literal["finish"]
     units: int = Field(ge=0, description="of training that follow")
+    seconds: float | None = Field(default=None, description="of the rehearsals")
+    work: int | None = Field(default=None, description="multiply-adds of the rehearsals")
+    rehearsals: list[RehearsalEntry] = Field(default=[], description="of each network that was considered")
 
 
 class ValidationEvent(Event):

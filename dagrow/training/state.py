@@ -122,6 +122,7 @@ class RunState:
         progress: what is done.
         rewind: where the run stands that rewinds; None for others.
         best: the network that was best on validation samples; None where the run has none.
+        ungrown: likewise before anything grew, where growth goes by validation.
         kept: network, optimizer and average after the last unit of training that was not taken back.
     """
 
@@ -134,6 +135,7 @@ class RunState:
     progress: Progress = field(default_factory=Progress)
     rewind: AnnealState | None = None
     best: Best | None = None
+    ungrown: Best | None = None
     kept: Mapping[str, Any] | None = None
 
     @classmethod

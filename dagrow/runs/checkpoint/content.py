@@ -133,6 +133,7 @@ def capture(
         "average": state.average.state_dict(),
         "rewind": None if state.rewind is None else {**vars(state.rewind), "phase": state.rewind.phase.value},
         "best": None if state.best is None else vars(state.best),
+        "ungrown": None if state.ungrown is None else vars(state.ungrown),
         "kept": state.kept,
         "units": units,
         "generators": {name: generator.get_state() for name, generator in state.generators.items()},
@@ -167,8 +168,9 @@ def restore(checkpoint: Checkpoint, folder: Path, device: torch.device) -> RunSt
         state.progress = checkpoint.progress
         if (kept := parts.get("rewind")) is not None:
             state.rewind = AnnealState(**{**_with_new_names(kept), "phase": Phase(kept["phase"])})
-        if (kept := parts.get("best")) is not None:
-            state.best = Best(**kept)
+        for name in ("best", "ungrown"):
+            if (kept := parts.get(name)) is not None:
+                setattr(state, name, Best(**kept))
         state.kept = parts.get("kept")
         set_random_state(parts["random"], device)
     except _NO_CHECKPOINT as error:

@@ -17,7 +17,6 @@ from dagrow.growth.final_training import (
     LEAST_DECAY,
     MOST_AT_FIRST,
     TOO_HIGH,
-    begin_finish,
     ends_worse,
     floor,
     over_fit,
@@ -25,6 +24,7 @@ from dagrow.growth.final_training import (
     take_back,
     under_fit,
 )
+from dagrow.growth.rehearsal import begin_finish
 from dagrow.methods import SiteMoments
 from dagrow.methods.modes import ZeroFanOut
 from dagrow.methods.moments import MethodRequest, Neurons
@@ -183,7 +183,7 @@ def test_the_unit_of_the_loss_does_not_decide_what_is_taken_back(unit, begun):
 
 def test_the_learning_rate_falls_to_nearly_nothing(begun):
     task, state = begun
-    task = begin_finish(task, state)
+    task, _ = begin_finish(task, state)
     rates = []
     for unit in range(state.progress.final_units):
         state.progress = replace(state.progress, since_growth=unit)
@@ -203,7 +203,7 @@ def test_the_learning_rate_falls_to_nearly_nothing(begun):
 def test_a_first_unit_of_the_final_training_that_loses_what_was_learned_is_taken_back(dropout):
     graph = {**GRAPH, "nodes": {**GRAPH["nodes"], "h": {"size": 2, "activation": "selu", "dropout": dropout}}}
     task, state = begun_of(run(SMALL, graph, schedule="adaptive"))
-    task = begin_finish(task, state)
+    task, _ = begin_finish(task, state)
     loss, before = task.score(state.network, task.split.train).loss, state.progress
     told = take_back(task, state, loss * (TOO_HIGH + 0.1), before)
     assert bool(told) == (not dropout)
@@ -213,7 +213,7 @@ def test_a_first_unit_of_the_final_training_that_loses_what_was_learned_is_taken
 
 def test_what_smaller_steps_do_not_mend_at_once_is_not_their_fault(begun):
     task, state = begun
-    task = begin_finish(task, state)
+    task, _ = begin_finish(task, state)
     loss = (TOO_HIGH + 0.1) * task.score(state.network, task.split.train).loss
     told = []
     for _ in range(MOST_AT_FIRST + 1):
@@ -230,7 +230,7 @@ def test_a_final_training_that_ends_above_the_best_validation_loss_is_not_handed
     score = task.score(state.network, task.held_out)
     state.best.note(state.network, score, 0, 0)
     best = {name: value.clone() for name, value in state.network.state_dict().items()}
-    task = begin_finish(task, state)
+    task, _ = begin_finish(task, state)
     with torch.no_grad():
         state.network.y.from_h.bias.add_(torch.tensor([9.0, -9.0, 0.0]) if worse else 0.0)
     assert ends_worse(task, state) == worse
