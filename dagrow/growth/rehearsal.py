@@ -30,6 +30,9 @@ from dagrow.training.weight_ema import WeightEMA
 
 LONGER = 3
 """Times the length of the final training of a network that does not over-fit at all."""
+GAINS = 0.85
+"""A rehearsal that ends with this part of the validation loss that it began with, or less: training has more to gain
+than to lose, whatever the gap."""
 WITHIN_REACH = 2.0
 """A network that has not grown is tried beside the best where its validation loss is below so many times the other."""
 
@@ -98,7 +101,7 @@ def _start(task: RunContext, state: RunState, best: Best, *, compared: bool) -> 
     ended = _rehearse(task, state, best, share)
     if not mild:
         return Start(best, share, ended.held_out, ended.work)
-    needed = max(share, over_fit(ended.train, ended.held_out) if ended.held_out <= best.loss else 1.0)
+    needed = max(share, _needed(ended, best.loss))
     if not compared or needed == share:
         return Start(best, needed, ended.held_out, ended.work)
     again = _rehearse(task, state, best, needed)
@@ -111,6 +114,13 @@ class _Ended(NamedTuple):
     train: float
     held_out: float
     work: int
+
+
+def _needed(ended: _Ended, began: float) -> float:
+    """The remedies that a rehearsal asks for, whose validation loss was ``began`` before."""
+    if ended.held_out <= GAINS * began:
+        return 0.0
+    return over_fit(ended.train, ended.held_out) if ended.held_out <= began else 1.0
 
 
 def _rehearse(task: RunContext, state: RunState, best: Best, share: float) -> _Ended:
