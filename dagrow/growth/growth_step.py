@@ -10,10 +10,11 @@ import torch
 from dagrow.build.network import derived_seed
 from dagrow.data import Batches
 from dagrow.errors import NumbersError
-from dagrow.graph import Dag
+from dagrow.graph import Dag, cost
 from dagrow.growth.counterfactual import choose_by_training
 from dagrow.growth.insertion_mode import insert
 from dagrow.journal.writer import candidate_entry, plan_entry
+from dagrow.mutation import widened_spec
 from dagrow.planner import KINDS, Candidate, Plan, apply, find_locations, propose
 from dagrow.spec import GrowthSpec, ProposalOptions, RunSpec
 from dagrow.training.sample_sizes import batch_that_fits, samples_needed
@@ -116,6 +117,18 @@ def _subject(run: RunSpec, state: RunState) -> tuple[Subject, int]:
     node = wider[turn]
     neurons = max(growth.neurons, round(growth.share * dag.size(node)))
     return Subject(("widen",), (node,), neurons, growth.method), places
+
+
+def budget_spent(run: RunSpec, dag: Dag) -> bool:
+    """Whether a run that only widens nodes has no room left for one more feature at any of them."""
+    growth, budget = run.growth, run.growth.budget
+    if growth.candidates != ("widen",):
+        return False
+    wider = [cost(Dag.of(widened_spec(dag, node, 1))) for node in _turns(growth, dag)]
+    return all(
+        one.parameters > budget.parameters or (budget.macs is not None and one.multiply_adds > budget.macs)
+        for one in wider
+    )
 
 
 def _turns(growth: GrowthSpec, dag: Dag) -> list[str]:

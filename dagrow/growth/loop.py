@@ -11,7 +11,7 @@ from dagrow.callbacks import Callback
 from dagrow.flop_counter import MacCounter, counted
 from dagrow.growth.counterfactual import Counterfactual, measure_later_gain
 from dagrow.growth.final_training import ends_worse, floor, over_fit, set_rates, take_back, under_fit
-from dagrow.growth.growth_step import StepOutcome, growth_step, removal_step
+from dagrow.growth.growth_step import StepOutcome, budget_spent, growth_step, removal_step
 from dagrow.growth.messages import calibration_text, epoch_text, removal_text, step_text
 from dagrow.growth.rehearsal import begin_finish
 from dagrow.growth.watchers import Watchers
@@ -119,7 +119,10 @@ class Loop:
         seconds = round(time.perf_counter() - started, 3)
         told = take_back(self.task, state, trained.loss, before) if watched else None
         judged = self._monitored_loss(trained.loss)
-        state.progress = done = after_training(spec, state.progress, *judged)
+        done = after_training(spec, state.progress, *judged)
+        if watched and next_unit(spec, done) is Unit.GROWTH and budget_spent(spec, state.network.dag):
+            done = replace(done, growth_finished=True)
+        state.progress = done
         show_metrics(self.reporter, epoch_text(done.epoch, trained.loss, self.judged))
         if told:
             self.record.write("taken_back", epoch=done.epoch, seconds=seconds, reason=told, **trained.entries)

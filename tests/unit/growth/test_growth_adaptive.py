@@ -24,6 +24,7 @@ from dagrow.growth.final_training import (
     take_back,
     under_fit,
 )
+from dagrow.growth.growth_step import budget_spent
 from dagrow.growth.rehearsal import begin_finish
 from dagrow.methods import SiteMoments
 from dagrow.methods.modes import ZeroFanOut
@@ -32,7 +33,7 @@ from dagrow.methods.padding import deviation, padded
 from dagrow.objectives import LOSSES
 from dagrow.report import Silent
 from dagrow.runs.recorder import RunRecorder
-from dagrow.spec import FrozenDict
+from dagrow.spec import FrozenDict, GraphSpec
 from dagrow.spec.adaptive import TIMETABLE
 from dagrow.training.epochs import Objective
 from dagrow.training.prior import constant_loss
@@ -136,6 +137,19 @@ def test_a_run_grows_by_its_width_finishes_on_all_samples_and_ends():
     assert samples == finish["units"] * events[0]["samples"] / 0.8
     assert of(after, "validation") == []
     assert result.test.accuracy > 0.85
+
+
+def test_growth_ends_where_the_budget_has_no_room_for_one_more_feature():
+    spec, begins = (
+        run(schedule="adaptive", budget={"parameters": 60}),
+        build(GraphSpec.model_validate(GRAPH), seed=0).dag,
+    )
+    assert not budget_spent(spec, begins)
+    result = dagrow.grow(run(SMALL, schedule="adaptive", budget={"parameters": 60}), write=False)
+    steps = of(result.events, "growth")
+    assert steps
+    assert all(event["inserted"] for event in steps)
+    assert budget_spent(spec, result.model.dag)
 
 
 def test_what_is_inserted_changes_nothing_at_once():
