@@ -3,7 +3,7 @@
 import pytest
 from fuzz_files import KINDS, Runs, case
 
-CASES = 120
+CASES = 80
 
 
 @pytest.fixture(scope="module")

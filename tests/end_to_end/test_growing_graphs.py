@@ -36,7 +36,7 @@ def check_directory(out: Path) -> None:
     assert sum(p.numel() for p in network.parameters()) == read_journal(out / "journal.jsonl")[-1]["parameters"]
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("kind", ["edge", "node", "layer"])
 def test_a_run_with_one_kind(tmp_path, kind):
     events = grown(tmp_path / "run", *settings(growth__candidates=f"[{kind}]", growth__significance=0))

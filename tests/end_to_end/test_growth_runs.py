@@ -26,7 +26,7 @@ def steps(events: list[dict]) -> list[dict]:
     return [event for event in events if event["event"] == "growth" and event["inserted"]]
 
 
-@pytest.mark.share(0.4)
+@pytest.mark.share(0.28)
 @pytest.mark.parametrize("where", ["gain", "round_robin", "gain_per_parameter"])
 def test_pure_growth_lowers_the_training_loss_in_every_step(tmp_path, where):
     pure = settings(
@@ -58,7 +58,7 @@ def test_the_promised_gain_is_the_one_obtained(tmp_path):
         assert before - after == pytest.approx(event["inserted"]["gain"], rel=1e-3)
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("parameters", [160, 400, 460, 1000])
 def test_the_budget_is_never_exceeded(tmp_path, parameters):
     quick = settings(training__epochs_between_growth=1, training__final_epochs=1, growth__budget__steps=8)
@@ -204,7 +204,7 @@ growth: {budget: {steps: 3}, neurons: 3}
 """
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize(
     ("text", "places", "accuracy"),
     [(TWO_INPUTS, {"a", "b"}, 0.8), (CONV, {"c", "d"}, 0.6)],

@@ -153,7 +153,7 @@ FULL = OSError(28, "No space left on device")
 READ_ONLY = OSError(30, "Read-only file system")
 
 
-@pytest.mark.share(0.3)
+@pytest.mark.share(0.21)
 @pytest.mark.parametrize(("error", "stride"), [(None, 31), (FULL, 71), (READ_ONLY, 97)], ids=["killed", "full", "read"])
 def test_stopped_at_any_sync(run_file, whole, tmp_path, error, stride):
     with pytest.MonkeyPatch.context() as patched:
@@ -216,7 +216,7 @@ def test_a_directory_that_is_removed_under_the_run(run_file, tmp_path):
     assert not out.exists()
 
 
-@pytest.mark.share(0.4)
+@pytest.mark.share(0.28)
 @pytest.mark.parametrize("damage", ["cut", "changed", "file_lost", "emptied", "another_file"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(half, whole, damage):
     newest = max((half / "checkpoints").iterdir())
@@ -452,7 +452,7 @@ def test_another_machine_is_told(half, monkeypatch, what):
     )
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("what", ["loss", "weights"])
 def test_numbers_that_go_wrong_leave_the_last_good_state(run_file, whole, tmp_path, monkeypatch, what):
     trained, passes = training_unit.train_epoch, [0]

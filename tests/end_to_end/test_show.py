@@ -35,7 +35,7 @@ def texts(path) -> list[str]:
     return [text.strip() for text in re.findall(r"<!--(.*?)-->", path.read_text(encoding="utf-8"), re.S)]
 
 
-@pytest.mark.share(0.4)
+@pytest.mark.share(0.28)
 @pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
 def test_every_spec(spec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

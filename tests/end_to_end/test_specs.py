@@ -63,7 +63,7 @@ def test_it_is_described(file):
     assert file.read_text().startswith("# ")
 
 
-@pytest.mark.share(0.35)
+@pytest.mark.share(0.24)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("file", SPECS, ids=lambda file: file.stem)
 def test_it_grows_as_promised_and_leaves(file, kind, tmp_path):

@@ -154,7 +154,7 @@ LINES = [
 ]
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
 def test_a_line_that_is_none(run, line):
     journal = run / "journal.jsonl"

@@ -108,7 +108,7 @@ def test_where_all_amplitudes_are_tried_the_unit_hardly_matters(setting, way):
     assert best(model, data, normalisation=way).gain == pytest.approx(best(model, data).gain, rel=0.2)
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 100.0])
 def test_no_amplitude_above_the_bound(setting, share):
     """The best of a dense grid up to the bound."""

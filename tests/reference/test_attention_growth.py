@@ -171,7 +171,7 @@ def test_a_new_head_reads_the_mean_of_its_inputs(kind):
     assert not found.N_goal[:, WIDTH:].any()
 
 
-@pytest.mark.share(0.6)
+@pytest.mark.share(0.42)
 @pytest.mark.parametrize(("kind", "label"), EVERY)
 def test_first_order_is_that_of_finite_differences(kind, label):
     sites, parts = looked_at(kind)
@@ -206,7 +206,7 @@ def test_new_dimensions_do_what_the_weights_there_cannot(kind):
     assert float(q.sum(1).abs().max()) < 1e-8 * float(channels.queries.abs().max() * site.moments.S_q.abs().max())
 
 
-@pytest.mark.share(0.6)
+@pytest.mark.share(0.42)
 @pytest.mark.parametrize(("kind", "label"), [each for each in EVERY if each[0] != "open"])
 def test_what_is_promised_is_obtained(kind, label):
     captured = attention_of(kind)

@@ -108,7 +108,7 @@ def test_it_is_the_least_squares_solution(name, samples):
         assert moments.v_goal_squared - taken == pytest.approx(left, rel=1e-7, abs=1e-9 * moments.v_goal_squared)
 
 
-@pytest.mark.share(0.4)
+@pytest.mark.share(0.28)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_with_frozen_weights_it_is_the_least_squares_solution_of_the_others(name):
     spec = GRAPHS[name]

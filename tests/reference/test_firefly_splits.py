@@ -104,7 +104,7 @@ def place(model, node, data, pointwise):
 NORMED = [name for name in ZOO if any(entry.norm in EPS for entry in ZOO[name].nodes.values())]
 
 
-@pytest.mark.share(0.35)
+@pytest.mark.share(0.24)
 @pytest.mark.parametrize(("name", "train"), [*((name, False) for name in ZOO), *((name, True) for name in NORMED)])
 def test_what_is_made_and_what_is_tried_are_one_function(name, train):
     """With a new neuron beside; a step of no length changes nothing, and copies have the norm of their originals."""

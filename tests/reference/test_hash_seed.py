@@ -27,7 +27,7 @@ for name in ("skip", "concat", "two inputs, two outputs"):
     model, data = setting(GROWING[name])
     tell(propose(model, squared, data, candidates=("widen", "update"), neurons=2))
     print(graph_hash(model.spec))
-for seed in (6, 11):
+for seed in (6,):
     model, _, loss, data = drawn(seed)
     for most in (ALL, {"max_solved": 3, "max_searched": 2}):
         tell(propose(model, loss, data, **{**asked(seed), **most}))
@@ -44,4 +44,4 @@ def test_plans_do_not_depend_on_the_hash_seed():
     said = [process.communicate(timeout=600) for process in running]
     assert [process.returncode for process in running] == [0, 0], said
     assert said[0][0] == said[1][0]
-    assert said[0][0].count("\n") > 80
+    assert said[0][0].count("\n") > 50

@@ -34,7 +34,7 @@ def joined(data):
 SPLITS = ([120], [50, 7, 63], [1] * 12 + [108])
 
 
-@pytest.mark.share(0.4)
+@pytest.mark.share(0.28)
 @pytest.mark.parametrize("name", ZOO)
 def test_statistics_do_not_depend_on_the_split_into_batches(name):
     model, data = setting(ZOO[name])
@@ -87,7 +87,7 @@ def same_plans(plan, other, tolerance):
         assert two.validation_gain == pytest.approx(one.validation_gain, rel=tolerance)
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("way", [{"shrinkage": 0}, {"shrinkage": "auto"}], ids=str)
 @pytest.mark.parametrize("name", ["skip", "two inputs, two outputs", "batch norm", "convolution, pool, flatten"])
 def test_plans_do_not_depend_on_the_split_into_batches(name, way):
@@ -101,7 +101,7 @@ def test_plans_do_not_depend_on_the_split_into_batches(name, way):
         assert other.best.gain == pytest.approx(plans[0].best.gain, rel=1e-9)
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize(
     "name", ["convolution, pool, flatten", "convolution, global average", "strides and dilation", "down and up again"]
 )
@@ -128,7 +128,7 @@ def shuffled(spec, seed):
     )
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("name", [name for name in ZOO if "concat" not in name])
 def test_plans_do_not_depend_on_the_order_of_entries(name):
     """Of nodes and edges. (In a concat the order of edges is the order of features: it means something.)"""
@@ -140,7 +140,7 @@ def test_plans_do_not_depend_on_the_order_of_entries(name):
     same_plans(plan, propose(other, squared, data, **BOTH, shrinkage=0), 1e-6)
 
 
-@pytest.mark.share(0.3)
+@pytest.mark.share(0.21)
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("name", ZOO)
 def test_propose_changes_nothing(name, train):
@@ -169,7 +169,7 @@ def test_propose_changes_nothing(name, train):
             assert bool((parameter.grad == 7.0).all())
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("name", ZOO)
 def test_float32_and_float64_agree(name):
     plans = []

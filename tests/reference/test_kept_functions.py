@@ -69,7 +69,7 @@ def written(model, x, name):
         return probe(model, model.dag, [merged(name)])(x)[len(model.spec.outputs)]
 
 
-@pytest.mark.share(0.3)
+@pytest.mark.share(0.21)
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_at_amplitude_0_the_function_is_that_of_the_edge(activation, name):

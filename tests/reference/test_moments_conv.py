@@ -258,7 +258,7 @@ GRAPHS = {
 }
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_site_moments_are_those_of_the_loops(name, monkeypatch):
     check_site(monkeypatch, GRAPHS[name], samples=3)

@@ -53,7 +53,7 @@ def noise(name, loss, seed):
     return model, loss, batches(x, y, [SAMPLES // 2] * 2)
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("method", ["tiny", "nonlinear"])
 def test_nothing_grows_of_noise(method):
     """In at most one of eight looks, and then for next to nothing; ``keep_below_noise`` changes nothing there."""

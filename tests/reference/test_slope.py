@@ -135,7 +135,7 @@ def check(model, data, plan, loss=squared, power=0.5, tolerance=2e-4):
     return checked
 
 
-@pytest.mark.share(0.35)
+@pytest.mark.share(0.24)
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("name", GRAPHS)
 def test_slope_of_new_neurons(name, train):

@@ -199,7 +199,7 @@ def test_north_says_when_nothing_is_left(method):
     assert plan.candidates[0].rejected == "the existing neurons leave no direction free"
 
 
-@pytest.mark.share(0.25)
+@pytest.mark.share(0.17)
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("method", ["gradmax", "north_weights", "north_activations", "net2net"])
 @pytest.mark.parametrize("name", ZOO)

@@ -50,7 +50,7 @@ def case(graph, samples):
     return dagrow.build(spec, seed=0), torch.rand(samples, *shape), torch.randint(5, (samples,))
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize(
     ("graph", "options"),
     [

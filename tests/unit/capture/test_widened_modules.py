@@ -41,7 +41,7 @@ def assert_same(found, expected):
         assert float((one - other).abs().max()) <= 1e-9 * float(other.abs().max())
 
 
-@pytest.mark.share(0.6)
+@pytest.mark.share(0.42)
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_grows_in_place_and_the_function_is_kept(name):
     for space in map(captured(name).space, SPACES[name]):

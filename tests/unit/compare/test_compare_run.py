@@ -280,7 +280,7 @@ def test_tables_are_not_written_through_links(runs, again, tmp_path):
         assert not (again / name).is_symlink()
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("name", ["run.yaml", "journal.jsonl", "weights.safetensors"])
 def test_a_damaged_cell_is_told_and_not_run_again(runs, again, grown, name):
     """Nor what follows from it; the others are in the tables."""

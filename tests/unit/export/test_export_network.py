@@ -103,7 +103,7 @@ def test_the_network_is_left_alone(network, tmp_path, to):
     assert network.spec == MLP
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("to", EXPORTERS)
 def test_an_earlier_export_is_replaced(network, tmp_path, to):
     out = tmp_path / "new" / "folder" / "out"
@@ -153,7 +153,7 @@ def test_unknown_form(network, tmp_path):
         export_network(network, "onx", tmp_path / "out")
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("to", EXPORTERS)
 def test_a_difference_leaves_nothing(network, tmp_path, monkeypatch, to):
     exporter = EXPORTERS[to]

@@ -69,7 +69,7 @@ CASES = {
 }
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("to", EXPORTERS)
 @pytest.mark.parametrize("case", CASES)
 def test_raw_values_in_give_answers(case, to, tmp_path):

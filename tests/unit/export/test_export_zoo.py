@@ -30,7 +30,7 @@ def answers(network: Network, batch: int) -> tuple[list[torch.Tensor], list[torc
     return inputs, [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("to", EXPORTERS)
 @pytest.mark.parametrize("name", ZOO)
 def test_comes_back_equal(zoo_export, name, to):
@@ -93,7 +93,7 @@ def test_files_need_no_dagrow(zoo_export, tmp_path):
     assert result.stdout.split() == [str(2 * len(ZOO))]
 
 
-@pytest.mark.share(0.4)
+@pytest.mark.share(0.28)
 @pytest.mark.parametrize("name", ZOO)
 def test_onnx_has_the_names_and_a_free_batch(zoo_export, name):
     network, exported = zoo_export(name, "onnx")

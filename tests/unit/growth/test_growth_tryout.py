@@ -40,7 +40,7 @@ def steps_of(result):
     return [event for event in result.events if event["event"] == "growth"]
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("where", ["gain", "gain_per_parameter"])
 def test_what_has_gained_most_is_inserted(tmp_path, where):
     others = 0

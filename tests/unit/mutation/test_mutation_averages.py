@@ -127,7 +127,7 @@ class Whole:
         return found | {f"average {i}": a.n_averaged.clone() for i, a in enumerate(self.averages)}
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, kind):
     whole = Whole()
@@ -210,7 +210,7 @@ def test_every_scheduler_of_torch_is_covered():
     assert all(inspect.isclass(getattr(lr_scheduler, name, SWALR)) for name in SCHEDULERS)
 
 
-@pytest.mark.share(0.4)
+@pytest.mark.share(0.28)
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_schedulers_go_on_as_without_growth(name):
     """Rates, and momenta where a scheduler moves them, of both groups; growth leaves the scheduler's state alone."""

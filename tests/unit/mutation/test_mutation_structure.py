@@ -84,7 +84,7 @@ CASES = [(name, kind) for name in ("vectors", "maps") for kind in KINDS if (name
 FIELDS = {"vectors": VECTORS, "maps": MAPS}
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, name, kind, moment):
@@ -103,7 +103,7 @@ def test_an_error_at_any_step_of_the_commit_changes_nothing(monkeypatch, name, k
     assert model.spec != before.spec
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize(
     ("module", "function"),
     [
@@ -199,7 +199,7 @@ def test_frozen_parameters_stay_out_of_the_optimizer(kind):
         assert sorted(held) == sorted(id(p) for p in grown.parameters() if p.requires_grad)
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_the_spec_survives_a_file(tmp_path, name, kind):
     model, _, x, y = trained(FIELDS[name])

@@ -27,7 +27,7 @@ def scene(spread=1.0, labels=3):
     )
 
 
-@pytest.mark.share(0.5)
+@pytest.mark.share(0.35)
 @pytest.mark.parametrize(("spread", "labels"), [(1.0, 3), (0.0, 1), (1e6, 12)])
 def test_it_is_a_png_and_the_same_each_time(tmp_path, spread, labels):
     first, second = tmp_path / "new" / "a.png", tmp_path / "b.png"
