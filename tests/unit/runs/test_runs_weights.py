@@ -36,10 +36,10 @@ def test_comes_back_and_is_plain_safetensors(file):
     assert file.read_bytes() == weights_file(weights, SPEC)
 
 
-def test_every_flipped_bit_is_noticed_or_harmless(file):
+def test_flipped_bits_are_noticed_or_harmless(file):
     whole, content = read_weights(file, SPEC, "graph.yaml"), file.read_bytes()
     noticed = 0
-    for bit in range(0, 8 * len(content), 7):
+    for bit in range(0, 8 * len(content), 19):
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         file.write_bytes(flipped)
@@ -47,7 +47,7 @@ def test_every_flipped_bit_is_noticed_or_harmless(file):
             assert same(read_weights(file, SPEC, "graph.yaml"), whole), bit
         except RunError:
             noticed += 1
-    assert noticed > 0.9 * 8 * len(content) / 7
+    assert noticed > 0.9 * 8 * len(content) / 19
 
 
 def test_files_without_checksums_are_read(file):
