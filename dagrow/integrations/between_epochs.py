@@ -16,6 +16,7 @@ from dagrow.integrations.several_processes import (
     Batches,
     processes_of,
     refuse_unfit_strategy,
+    share_state,
     shared_batches,
     wrap_anew,
 )
@@ -39,16 +40,7 @@ Optimizers = torch.optim.Optimizer | list[torch.optim.Optimizer]
 class GrowthBetweenEpochs(Callback):  # type: ignore[misc]
     """When growth steps are due, what they look at, and what is told of them.
 
-    Args:
-        loss: ``(output, target) -> scalar``, the mean over samples, as the module trains it.
-        every: epochs from one growth step to the next.
-        steps: growth steps at most; None for no limit.
-        data: batches ``(x, y)`` that a growth step looks at, the same in all processes; left out, those of the
-            trainer's training loader.
-        batches: of the training loader that it looks at, at most, by all processes together; they are read once and
-            kept in memory.
-        averages: `AveragedModel` objects that grow along.
-        options: of the proposal.
+    Args: as of the callbacks that are made of it.
 
     Attributes:
         plans: of the growth steps.
@@ -109,6 +101,7 @@ class GrowthBetweenEpochs(Callback):  # type: ignore[misc]
         optimizers = [_plain(optimizer) for optimizer in trainer.optimizers]
         modes, first = [(module, module.training) for module in part.modules()], next(part.parameters())
         processes = processes_of(trainer)
+        share_state(part, processes)
         with random_numbers_kept(), torch.enable_grad(), torch.autocast(first.device.type, enabled=False):
             held = optimizers[0] if len(optimizers) == 1 else optimizers
             plan, gain = self.grow(part.eval(), self._look(trainer, first, processes), held)

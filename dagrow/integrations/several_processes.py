@@ -61,6 +61,11 @@ def shared_batches(own: Batches, processes: Processes, same: bool) -> Batches:
     return [batch for batches in found for batch in batches]
 
 
+def share_state(part: nn.Module, processes: Processes) -> None:
+    """Gives all processes the weights and buffers of the first: running statistics are those of each one's samples."""
+    processes.copy_first([tensor.detach() for tensor in (*part.parameters(), *part.buffers())])
+
+
 def wrap_anew(trainer: Any, grown: nn.Module, processes: Processes) -> None:
     """Gives the strategy the grown module: its wrapper holds the old parameters.
 

@@ -25,8 +25,9 @@ X = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] * X[:, 1] > 0).long()
 
 
-def network():
-    return dagrow.build(dagrow.GraphSpec.model_validate(GRAPH), seed=0)
+def network(**options):
+    nodes = {**GRAPH["nodes"], "h": {**GRAPH["nodes"]["h"], **options}}
+    return dagrow.build(dagrow.GraphSpec.model_validate({**GRAPH, "nodes": nodes}), seed=0)
 
 
 @pytest.fixture
@@ -184,8 +185,9 @@ told = []
 for grown in ("network", "module"):
     torch.manual_seed(RANK)  # the wrapper gives all processes the first weights
     if grown == "network":
+        # Running statistics are those of each process's own samples until the next step.
         y, growth = Y, GrowthCallback(functional.cross_entropy, every=1, steps=2, neurons=3, significance=0.0)
-        module = module_of(lightning, network())
+        module = module_of(lightning, network(norm="batch"))
     else:
         y = (X > 0).long() @ torch.tensor([2, 1])
         growth = ModuleGrowthCallback(functional.cross_entropy, "model", steps=2)
@@ -194,7 +196,8 @@ for grown in ("network", "module"):
     wrapped = [id(p) for p in trainer.strategy.model.parameters()]
     optimized = [id(p) for group in trainer.optimizers[0].param_groups for p in group["params"]]
     weights = torch.cat([p.detach().flatten() for p in module.parameters()])
-    told.append([growth.done, len(weights), wrapped == optimized, weights.tolist()])
+    gains = [candidate.gain for plan in growth.plans for candidate in plan.candidates]
+    told.append([growth.done, len(weights), wrapped == optimized, weights.tolist(), gains])
 print("TOLD" + json.dumps(told))
 """
 
@@ -206,7 +209,7 @@ def test_lightning_grows_the_same_in_all_processes():
     assert [status for _, _, status in results] == [0, 0], results
     first, second = (out.split("TOLD")[1] for out, _, _ in results)
     assert first == second
-    for done, size, wrapped, _ in json.loads(first):
+    for done, size, wrapped, *_ in json.loads(first):
         assert done == 2
         assert wrapped
         assert size > 20
