@@ -1,10 +1,11 @@
 """Multi-head attention written out, in place of nn.MultiheadAttention, which asserts its sizes. Needs torch only."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-REPLACED = nn.MultiheadAttention
 
 
 class PlainAttention(nn.Module):
@@ -77,6 +78,10 @@ class PlainAttention(nn.Module):
         return projected.view(*projected.shape[:-1], self.num_heads, -1).transpose(1, 2)
 
 
+WRITTEN_OUT: dict[type[nn.Module], Callable[[Any], nn.Module]] = {nn.MultiheadAttention: PlainAttention}
+"""Layers and what takes their place; a class derived of one may compute something else, and stays."""
+
+
 def attention_written_out(model: nn.Module) -> nn.Module:
     """Replaces each `nn.MultiheadAttention` in a module by a `PlainAttention` of the same weights, in place.
 
@@ -91,12 +96,12 @@ def attention_written_out(model: nn.Module) -> nn.Module:
     Raises:
         ValueError: if an attention appends keys of its own (``add_bias_kv``, ``add_zero_attn``).
     """
-    if isinstance(model, REPLACED):
-        return PlainAttention(model)
-    # Parts that are held in several places stay one.
-    made = {part: PlainAttention(part) for part in model.modules() if isinstance(part, REPLACED)}
+    if type(model) in WRITTEN_OUT:
+        return WRITTEN_OUT[type(model)](model)
+    # Parts that are held in several places, or twice in one, stay one.
+    made = {part: WRITTEN_OUT[type(part)](part) for part in model.modules() if type(part) in WRITTEN_OUT}
     for part in list(model.modules()):
-        for name, child in part.named_children():
+        for name, child in list(part._modules.items()):
             if child in made:
                 setattr(part, name, made[child])
     return model
@@ -107,9 +112,9 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     made = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None:
-            # A row of a packed tensor is no parameter of its own.
-            whole = value if isinstance(value, nn.Parameter) else value.detach().clone()
-            setattr(made, name, nn.Parameter(whole.detach(), requires_grad=value.requires_grad))
+            # Rows of a packed tensor are no parameter of their own.
+            whole = isinstance(value, nn.Parameter)
+            setattr(made, name, value if whole else nn.Parameter(value.detach().clone(), value.requires_grad))
     return made
 
 

@@ -65,14 +65,27 @@ def test_it_gives_what_the_attention_of_torch_gives(options):
 def test_layers_of_torch_take_it_and_what_is_shared_stays_shared():
     model, x = made("torch_encoder")
     expected = model(x)
-    model.again = model.body.layers[0].self_attn
+    attention = model.body.layers[0].self_attn
+    model.again = model.body.again = model.body.once_more = attention
+    attention.in_proj_weight.requires_grad_(False)
+    out = attention.out_proj.weight
     assert with_plain_attention(model) is model
-    assert model.again is model.body.layers[0].self_attn
+    assert model.again is model.body.again is model.body.once_more is model.body.layers[0].self_attn
+    assert model.again.out_proj.weight is out
+    assert [part.weight.requires_grad for part in (model.again.query, model.again.out_proj)] == [False, True]
     torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-12)
     assert not any(isinstance(part, nn.MultiheadAttention) for part in model.modules())
     model.train()
     model(x).sum().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
+
+
+def test_a_class_of_ones_own_stays():
+    class Other(nn.MultiheadAttention):
+        """May compute something else."""
+
+    model = nn.Sequential(Other(4, 2))
+    assert type(with_plain_attention(model)[0]) is Other
 
 
 def test_what_is_not_written_out_is_refused_and_nothing_replaced():
