@@ -160,14 +160,15 @@ def attended(p: Passage) -> Tensor | None:
         return run_node(p.node, (*weights, values, *rest), kwargs)  # type: ignore[no-any-return]
     queries, keys = ([p.size(dim) for dim in p.dims(each)] for each in (q, k))  # type: ignore[arg-type]
     mask = kwargs.get("attn_mask", rest[0] if rest else None)
-    rows, heads = (1, 1, *([] if mask is None else list(mask.shape[:-2])))[-2:]
-    if heads > 1:
+    masked = [] if mask is None else list(mask.shape[:-2])
+    if masked[-1:] > [1]:
         raise p.refuse("has a mask for each head")
+    shared = masked or [1] * (values.dim() - 2)
     # One matrix of weights does for all heads: the same means of a 1 at each place, one after another.
-    ones = torch.eye(keys[-2], dtype=values.dtype, device=values.device).expand(rows, 1, -1, -1)
-    zeros = [values.new_zeros(rows, 1, extent, 1) for extent in (queries[-2], keys[-2])]
+    ones = torch.eye(keys[-2], dtype=values.dtype, device=values.device).expand(*shared, -1, -1)
+    zeros = [values.new_zeros(*shared, extent, 1) for extent in (queries[-2], keys[-2])]
     means: Tensor = run_node(p.node, (*zeros, ones, *rest), kwargs)
-    return means @ values.repeat_interleave(queries[1] // values.shape[1], 1)
+    return means @ values.repeat_interleave(queries[-3] // values.shape[-3], -3)
 
 
 def normalised(p: Passage) -> Tensor:

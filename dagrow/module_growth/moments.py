@@ -195,8 +195,10 @@ def _entries(flow: Flow, tensors: Mapping[str, Tensor], values: Mapping[fx.Node,
     start = features_of(writer, tensors[writer.name], values[writer.x])
     widths = [_width(reader, tensors) for reader in flow.readers]
     read = flow.entries_read(values, start)
+    # Only new heads and groups can come to queries.
     heads = flow.space.label == "heads" or flow.grouped
-    return HeadEntries(read, flow.queries_of(values, start) if heads else read < 0, widths)
+    queries = flow.queries_of(values, start) if heads else torch.zeros_like(read, dtype=torch.bool)
+    return HeadEntries(read, queries, widths)
 
 
 def _add(
